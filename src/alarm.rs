@@ -1,0 +1,53 @@
+//! A timer for deadlines that are nearly always pushed back before they come.
+//!
+//! A stream restarts its idle clock with every token. Registering a timer each time costs more than decoding the
+//! token, so an [`Alarm`] keeps one timer and lets it run out early: only then does it look at the deadline.
+
+use std::pin::Pin;
+
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// One reusable timer; takes memory only once it is waited for.
+#[derive(Debug, Default)]
+pub(crate) struct Alarm(Option<Pin<Box<Sleep>>>);
+
+impl Alarm {
+    /// Returns once `deadline` has passed.
+    ///
+    /// # Cancel safety
+    /// May be dropped and called again with another deadline.
+    pub(crate) async fn reached(&mut self, deadline: Instant) {
+        let sleep = self.0.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        if deadline < sleep.deadline() {
+            sleep.as_mut().reset(deadline);
+        }
+        loop {
+            sleep.as_mut().await;
+            if Instant::now() >= deadline {
+                return;
+            }
+            sleep.as_mut().reset(deadline);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[tokio::test(start_paused = true)]
+    async fn rings_at_the_deadline_it_was_last_given() {
+        let start = Instant::now();
+        let mut alarm = Alarm::default();
+        let after = |seconds| start + Duration::from_secs(seconds);
+        for (given_up_at, deadline) in [(3, 10), (9, 40), (12, 60)] {
+            let ring = tokio::time::timeout_at(after(given_up_at), alarm.reached(after(deadline))).await;
+            assert!(ring.is_err(), "rang before {deadline} s");
+        }
+        alarm.reached(after(20)).await;
+        assert_eq!(Instant::now(), after(20), "a deadline may also come nearer");
+        alarm.reached(after(30)).await;
+        assert_eq!(Instant::now(), after(30), "and it rings again");
+    }
+}

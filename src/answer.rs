@@ -1,0 +1,191 @@
+//! From the bytes of a provider's answer to events of the middle; no I/O, no clock.
+//!
+//! Owns what «complete» means: a finish reason or the dialect's end mark was seen. An end without either is a
+//! broken answer, however whole its text looks, and no finish is ever made up.
+
+use crate::chat::{Event, FinishReason, Usage};
+use crate::failure::{Diagnosis, Reason};
+use crate::providers::{Decoded, Provider};
+use crate::sse;
+
+/// Longest answer accepted that is one JSON document instead of a stream, in bytes.
+const MAX_JSON_BYTES: usize = 64 * 1024 * 1024;
+
+/// Decodes one answer. Feed it with [`push`](Self::push), end it with [`end`](Self::end).
+#[derive(Debug)]
+pub struct AnswerDecoder {
+    framing: Framing,
+    content: Content,
+}
+
+#[derive(Debug)]
+enum Framing {
+    Sse(sse::Decoder),
+    /// The provider sends one document although a stream was asked for: it counts as one event.
+    Json(Vec<u8>),
+}
+
+/// What the answer has said so far.
+#[derive(Debug)]
+struct Content {
+    provider: Provider,
+    finish: Option<FinishReason>,
+    usage: Option<Usage>,
+    is_done: bool,
+    has_begun: bool,
+    unreadable_events: u32,
+    /// What one event said; empty between events, kept for its memory.
+    decoded: Vec<Event>,
+}
+
+impl AnswerDecoder {
+    /// A decoder for an answer in `provider`'s dialect: a stream of events, or one JSON document if `is_json`.
+    pub fn new(provider: Provider, is_json: bool) -> Self {
+        let framing = if is_json {
+            Framing::Json(Vec::new())
+        } else {
+            Framing::Sse(sse::Decoder::default())
+        };
+        let content = Content {
+            provider,
+            finish: None,
+            usage: None,
+            is_done: false,
+            has_begun: false,
+            unreadable_events: 0,
+            decoded: Vec::new(),
+        };
+        Self { framing, content }
+    }
+
+    /// In whose dialect.
+    pub fn provider(&self) -> Provider {
+        self.content.provider
+    }
+
+    /// Takes in bytes as they come and adds the text and reasoning in them to `events`.
+    ///
+    /// # Errors
+    /// The answer reports a failure, or cannot be read any further. What it said before has been added.
+    pub fn push(&mut self, bytes: &[u8], events: &mut Vec<Event>) -> Result<(), Diagnosis> {
+        match &mut self.framing {
+            Framing::Json(document) if document.len() + bytes.len() > MAX_JSON_BYTES => {
+                Err(Diagnosis::provider(Reason::UpstreamError))
+            }
+            Framing::Json(document) => {
+                document.extend_from_slice(bytes);
+                Ok(())
+            }
+            Framing::Sse(sse) => {
+                let mut feed = sse.feed(bytes);
+                while let Some(event) = feed.next().map_err(too_large)? {
+                    self.content.take(event.name, event.data, events)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Ends the answer, because the provider did or because it has had its time to; adds usage and finish.
+    ///
+    /// # Errors
+    /// [`Reason::EmptyAnswer`] if there was nothing at all, [`Reason::BrokenStream`] if it is not complete, or
+    /// the failure that stands at its end.
+    pub fn end(&mut self, events: &mut Vec<Event>) -> Result<(), Diagnosis> {
+        match &mut self.framing {
+            Framing::Json(document) => self.content.take_if_any(document.trim_ascii(), events)?,
+            Framing::Sse(sse) => {
+                if let Some(last) = sse.finish().map_err(too_large)? {
+                    self.content.take(last.name, last.data, events)?;
+                }
+                // Google reports late failures as bare JSON after good events.
+                if !self.content.is_complete() {
+                    self.content.take_if_any(sse.stray().trim_ascii(), events)?;
+                }
+            }
+        }
+        self.content.end(events)
+    }
+
+    /// Whether the answer is complete, though its usage may still be on the way.
+    pub fn is_complete(&self) -> bool {
+        self.content.is_complete()
+    }
+
+    /// Whether nothing that follows can matter.
+    pub fn is_done(&self) -> bool {
+        self.content.is_done
+    }
+
+    /// Events so far that were not of the expected form and were passed over.
+    pub fn unreadable_events(&self) -> u32 {
+        self.content.unreadable_events
+    }
+}
+
+impl Content {
+    fn is_complete(&self) -> bool {
+        self.is_done || self.finish.is_some()
+    }
+
+    /// Takes in one event: passes text and reasoning on, keeps the first finish and the last usage for the end.
+    /// Once complete, an answer can only learn its usage.
+    fn take(&mut self, name: &str, data: &[u8], events: &mut Vec<Event>) -> Result<(), Diagnosis> {
+        if self.is_done {
+            return Ok(());
+        }
+        self.has_begun = true;
+        let was_complete = self.is_complete();
+        let outcome = self.provider.decode(name, data, &mut self.decoded);
+        for event in self.decoded.drain(..) {
+            match event {
+                Event::Usage(counts) => self.usage = Some(counts),
+                _ if was_complete => {}
+                Event::Finish(reason) => self.finish = Some(reason),
+                Event::Text(_) | Event::Reasoning(_) => events.push(event),
+            }
+        }
+        match outcome {
+            Ok(Decoded::Understood) => Ok(()),
+            Ok(Decoded::Done) => {
+                self.is_done = true;
+                Ok(())
+            }
+            Ok(Decoded::Unreadable) => {
+                self.unreadable_events = self.unreadable_events.saturating_add(1);
+                Ok(())
+            }
+            Err(_) if was_complete => Ok(()),
+            Err(diagnosis) => Err(diagnosis),
+        }
+    }
+
+    fn take_if_any(&mut self, data: &[u8], events: &mut Vec<Event>) -> Result<(), Diagnosis> {
+        if data.is_empty() {
+            Ok(())
+        } else {
+            self.take("", data, events)
+        }
+    }
+
+    fn end(&self, events: &mut Vec<Event>) -> Result<(), Diagnosis> {
+        let Some(finish) = self.finish.or(self.is_done.then_some(FinishReason::Stop)) else {
+            let reason = if self.has_begun {
+                Reason::BrokenStream
+            } else {
+                Reason::EmptyAnswer
+            };
+            return Err(Diagnosis::provider(reason));
+        };
+        events.extend(self.usage.map(Event::Usage));
+        events.push(Event::Finish(finish));
+        Ok(())
+    }
+}
+
+fn too_large(error: sse::EventTooLarge) -> Diagnosis {
+    Diagnosis {
+        message: Some(error.to_string()),
+        ..Diagnosis::provider(Reason::UpstreamError)
+    }
+}

@@ -1,0 +1,117 @@
+//! What comes of looking for an answer, in words that any surface can say.
+
+use std::fmt;
+
+use crate::attempt::Answer;
+use crate::failure::Reason;
+use crate::ledger::Entry;
+use crate::providers::Provider;
+use crate::redaction::CleanText;
+
+/// An answer and how it came about.
+#[derive(Debug)]
+pub struct Answered {
+    /// The answer; with [`Extent::Whole`](super::Extent::Whole) all of it is there.
+    pub answer: Answer,
+    /// The attempt's entry in the books, to be closed when the answer has ended.
+    pub entry: Entry,
+    /// Who answers.
+    pub provider: Provider,
+    /// With which of its models: the provider's own id.
+    pub model: String,
+    /// Everybody who was considered, the one who answers last.
+    pub trail: Trail,
+}
+
+/// Nobody answered.
+#[derive(Debug)]
+pub enum Unanswered {
+    /// None of these providers, which are all that may answer, has a key.
+    NoKeys(Vec<Provider>),
+    /// Everybody who may answer failed or rests.
+    AllFailed(AllFailed),
+}
+
+/// How everybody failed.
+#[derive(Debug)]
+pub struct AllFailed {
+    /// One entry for each provider considered, in the order in which it first was: the last word about it.
+    pub attempts: Vec<FailedProvider>,
+    /// Everybody who was considered, every time.
+    pub trail: Trail,
+    /// Whole seconds until the first of them can serve, rounded up; none if that is not known.
+    pub retry_after_seconds: Option<u64>,
+}
+
+/// The last word about a provider that did not answer.
+#[derive(Debug)]
+pub struct FailedProvider {
+    /// Which.
+    pub provider: Provider,
+    /// Why; for one that was passed over, what put it to rest.
+    pub reason: Reason,
+    /// The status it answered with; none if it did not, or was not asked.
+    pub status: Option<u16>,
+    /// Whole seconds until it can serve, rounded up; none if it can, or if that is not known.
+    pub retry_after_seconds: Option<u64>,
+    /// Its own words, if they are about the request.
+    pub message: Option<CleanText>,
+}
+
+/// What all failures together amount to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Everybody is limited.
+    Limited,
+    /// Everybody was too slow.
+    TimedOut,
+    /// Everybody calls the request itself bad.
+    RequestRefused,
+    /// Anything else, mixed cases too.
+    Failed,
+}
+
+impl AllFailed {
+    /// What the failures together amount to.
+    pub fn verdict(&self) -> Verdict {
+        let all =
+            |predicate: fn(Reason) -> bool| self.attempts.iter().all(|attempt| predicate(attempt.reason));
+        if all(Reason::is_limit) {
+            Verdict::Limited
+        } else if all(|reason| reason == Reason::Timeout) {
+            Verdict::TimedOut
+        } else if all(Reason::blames_request) {
+            Verdict::RequestRefused
+        } else {
+            Verdict::Failed
+        }
+    }
+}
+
+/// Who was considered for a request, in order, and what came of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Trail(pub(super) Vec<(Provider, Step)>);
+
+/// What came of considering a provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    PassedOver(Reason),
+    Failed(Reason),
+    Answered,
+}
+
+/// `Groq:rate_limited, Cerebras:ok`: the form of the `x-attempts` header.
+impl fmt::Display for Trail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (provider, step)) in self.0.iter().enumerate() {
+            let separator = if index == 0 { "" } else { ", " };
+            let word = match step {
+                Step::PassedOver(_) => "cooling_down",
+                Step::Failed(reason) => reason.as_str(),
+                Step::Answered => "ok",
+            };
+            write!(f, "{separator}{}:{word}", provider.name())?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,697 @@
+//! Who can serve now, and whose turn it is.
+//!
+//! One map of rests, keyed by [`Place`]: a provider, a key, a model, or a model with one key. A failure makes its
+//! place rest; a candidate can serve when none of its places rests. When a rest is over, exactly one request may
+//! probe it: if that succeeds the rest is forgotten, if it fails the rest is renewed and may grow.
+//!
+//! The rotation lives under the same lock, because «pick who has waited longest» and «it is now the last» must be
+//! one step: only so do concurrent requests spread evenly.
+//!
+//! Time is an argument, and it is the wall clock: a laptop that sleeps through the night must wake up to a fresh
+//! daily quota, which a monotonic clock, standing still meanwhile, would withhold.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::failure::{Failure, Reason, Scope, Wait};
+use crate::providers::Provider;
+
+/// How long a limit lasts of which the provider does not say it: windows are minutes.
+const UNSTATED_RATE_LIMIT: Duration = Duration::from_secs(60);
+/// The same for limits of a day: often enough to notice, rarely enough not to annoy.
+const UNSTATED_DAY_LIMIT: Duration = Duration::from_secs(3_600);
+/// How long a refused key or an account without credit rests.
+const REFUSED_KEY_REST: Duration = Duration::from_secs(600);
+/// How long a failing provider rests the first time; doubled each time a probe fails.
+const FIRST_FAILURE_REST: Duration = Duration::from_secs(5);
+/// What that grows to.
+const LONGEST_FAILURE_REST: Duration = Duration::from_secs(30);
+/// The longest a failing provider may ask to be left alone.
+const LONGEST_STATED_FAILURE_REST: Duration = Duration::from_secs(600);
+/// What clients are told while a probe is under way: it is decided within moments.
+const PROBE_WAIT: Duration = Duration::from_secs(1);
+
+/// One way to serve a request: a provider, one of its keys and one of its models, by their index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Candidate {
+    /// Who.
+    pub provider: Provider,
+    /// With which of its keys.
+    pub key: usize,
+    /// With which of its models; 0 is the best.
+    pub model: usize,
+}
+
+/// What a failure can put to rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// A provider with everything it has.
+    Provider(Provider),
+    /// One key.
+    Key(Provider, usize),
+    /// One model.
+    Model(Provider, usize),
+    /// One model with one key: key index, model index.
+    KeyModel(Provider, usize, usize),
+}
+
+impl Candidate {
+    /// The place a failure of `scope` reaches; none if it concerns the request alone.
+    pub fn place(self, scope: Scope) -> Option<Place> {
+        let Self { provider, key, model } = self;
+        match scope {
+            Scope::Request => None,
+            Scope::Provider => Some(Place::Provider(provider)),
+            Scope::Key => Some(Place::Key(provider, key)),
+            Scope::Model => Some(Place::Model(provider, model)),
+            Scope::KeyModel => Some(Place::KeyModel(provider, key, model)),
+        }
+    }
+
+    /// Every place it depends on.
+    pub fn places(self) -> [Place; 4] {
+        let Self { provider, key, model } = self;
+        [
+            Place::Provider(provider),
+            Place::Key(provider, key),
+            Place::Model(provider, model),
+            Place::KeyModel(provider, key, model),
+        ]
+    }
+}
+
+/// How many keys and models a provider has; one without either serves nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// Who.
+    pub provider: Provider,
+    /// Number of keys.
+    pub keys: usize,
+    /// Number of models.
+    pub models: usize,
+}
+
+/// Whether a request takes part in the rotation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// It does: whoever is picked becomes the last in line.
+    Taken,
+    /// It is pinned, and leaves the line as it is.
+    Untouched,
+}
+
+/// A provider that would have been next and cannot serve now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PassedOver {
+    /// Who.
+    pub provider: Provider,
+    /// What put it to rest.
+    pub reason: Reason,
+}
+
+/// Leave to call a candidate. Give it back with exactly one of [`Limits::succeeded`], [`Limits::failed`] and
+/// [`Limits::abandoned`], or a rest that this call probes is never probed again.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Admission {
+    /// Whom to call.
+    pub candidate: Candidate,
+    /// Rests that are over and that this call is to find out about.
+    probes: Vec<Place>,
+}
+
+/// The answer of [`Limits::pick`].
+#[derive(Debug, PartialEq, Eq)]
+pub struct Pick {
+    /// Whom to call; nobody can serve now if there is none.
+    pub admission: Option<Admission>,
+    /// Who would have been before it.
+    pub passed_over: Vec<PassedOver>,
+}
+
+/// The book of rests and turns.
+#[derive(Debug)]
+pub struct Limits {
+    offers: Vec<Offer>,
+    // A std mutex: held for microseconds, never across an await.
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    rests: HashMap<Place, Rest>,
+    /// The number of the last attempt of each provider and key; absent means never.
+    last_turns: HashMap<Provider, u64>,
+    last_key_uses: HashMap<(Provider, usize), u64>,
+    next_number: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Rest {
+    until: Timestamp,
+    reason: Reason,
+    /// How often a probe has failed in a row.
+    failed_probes: u32,
+    is_being_probed: bool,
+}
+
+/// Why a candidate cannot serve: the rest that lasts longest.
+#[derive(Clone, Copy, Debug)]
+struct Blocked {
+    until: Timestamp,
+    reason: Reason,
+}
+
+impl Limits {
+    /// A book in which everybody can serve. The order of `offers` decides between those who never served.
+    pub fn new(offers: Vec<Offer>) -> Self {
+        Self {
+            offers,
+            state: Mutex::default(),
+        }
+    }
+
+    /// Picks, among the candidates that are `eligible` and can serve now, the best of the provider whose last
+    /// attempt lies longest ago: its best model, and for that the key that has waited longest.
+    pub fn pick(&self, eligible: impl Fn(Candidate) -> bool, turn: Turn, now: Timestamp) -> Pick {
+        let mut state = self.lock();
+        let mut line = self.offers.clone();
+        line.sort_by_key(|offer| state.last_turns.get(&offer.provider).copied());
+        let mut passed_over = Vec::new();
+        for offer in line {
+            let candidates = state.in_order_of_preference(offer, &eligible);
+            let mut soonest: Option<Blocked> = None;
+            for candidate in candidates {
+                match state.blocked(candidate, now) {
+                    None => {
+                        let admission = Some(state.admit(candidate, turn));
+                        return Pick {
+                            admission,
+                            passed_over,
+                        };
+                    }
+                    Some(blocked) if soonest.is_none_or(|it| blocked.until < it.until) => {
+                        soonest = Some(blocked)
+                    }
+                    Some(_) => {}
+                }
+            }
+            passed_over.extend(soonest.map(|it| PassedOver {
+                provider: offer.provider,
+                reason: it.reason,
+            }));
+        }
+        Pick {
+            admission: None,
+            passed_over,
+        }
+    }
+
+    /// When the first of the `eligible` candidates can serve: `now` if one can already, none if none ever will.
+    pub fn soonest(&self, eligible: impl Fn(Candidate) -> bool, now: Timestamp) -> Option<Timestamp> {
+        let state = self.lock();
+        let candidates = self
+            .offers
+            .iter()
+            .flat_map(|&offer| state.in_order_of_preference(offer, &eligible));
+        let starts = candidates.map(|candidate| state.blocked(candidate, now).map_or(now, |it| it.until));
+        starts.min().filter(|&start| start < Timestamp::MAX)
+    }
+
+    /// The call has produced content: what it probed is well again.
+    pub fn succeeded(&self, admission: &mut Admission) {
+        let mut state = self.lock();
+        for probe in admission.probes.drain(..) {
+            state.rests.remove(&probe);
+        }
+    }
+
+    /// The call has failed: its place rests.
+    pub fn failed(&self, admission: &Admission, failure: &Failure, now: Timestamp) {
+        let mut state = self.lock();
+        state.release(&admission.probes);
+        if let Some(place) = admission.candidate.place(failure.scope) {
+            let was_probe = admission.probes.contains(&place);
+            state.rest(place, failure.reason, failure.wait, was_probe, now);
+        }
+    }
+
+    /// The call was given up before it came to anything: somebody else may probe.
+    pub fn abandoned(&self, admission: &Admission) {
+        self.lock().release(&admission.probes);
+    }
+
+    /// A successful answer told that an allowance is used up.
+    pub fn exhausted(&self, candidate: Candidate, reason: Reason, wait: Option<Wait>, now: Timestamp) {
+        if let Some(place) = candidate.place(Scope::KeyModel) {
+            self.lock().rest(place, reason, wait, false, now);
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        // Every change is a few assignments that cannot panic half-way, so a poisoned book is still right.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn in_order_of_preference(&self, offer: Offer, eligible: impl Fn(Candidate) -> bool) -> Vec<Candidate> {
+        let Offer {
+            provider,
+            keys,
+            models,
+        } = offer;
+        let mut keys: Vec<usize> = (0..keys).collect();
+        keys.sort_by_key(|&key| self.last_key_uses.get(&(provider, key)).copied());
+        let all =
+            (0..models).flat_map(|model| keys.iter().map(move |&key| Candidate { provider, key, model }));
+        all.filter(|&candidate| eligible(candidate)).collect()
+    }
+
+    fn blocked(&self, candidate: Candidate, now: Timestamp) -> Option<Blocked> {
+        let rests = candidate
+            .places()
+            .into_iter()
+            .filter_map(|place| self.rests.get(&place));
+        let blocks = rests.filter_map(|rest| {
+            if now < rest.until {
+                return Some(Blocked {
+                    until: rest.until,
+                    reason: rest.reason,
+                });
+            }
+            let verdict = Wait::For(PROBE_WAIT).deadline(now);
+            rest.is_being_probed.then_some(Blocked {
+                until: verdict,
+                reason: rest.reason,
+            })
+        });
+        blocks.max_by_key(|blocked| blocked.until)
+    }
+
+    fn admit(&mut self, candidate: Candidate, turn: Turn) -> Admission {
+        self.next_number += 1;
+        self.last_key_uses
+            .insert((candidate.provider, candidate.key), self.next_number);
+        if turn == Turn::Taken {
+            self.last_turns.insert(candidate.provider, self.next_number);
+        }
+        let mut probes = Vec::new();
+        for place in candidate.places() {
+            if let Some(rest) = self.rests.get_mut(&place) {
+                rest.is_being_probed = true;
+                probes.push(place);
+            }
+        }
+        Admission { candidate, probes }
+    }
+
+    fn release(&mut self, probes: &[Place]) {
+        for probe in probes {
+            if let Some(rest) = self.rests.get_mut(probe) {
+                rest.is_being_probed = false;
+            }
+        }
+    }
+
+    /// Puts `place` to rest. Of two rests the later end counts. Only a failed probe makes rests grow: many calls
+    /// that began before the first rest may fail after it.
+    fn rest(&mut self, place: Place, reason: Reason, wait: Option<Wait>, was_probe: bool, now: Timestamp) {
+        let earlier = self.rests.get(&place).copied();
+        let failed_probes = earlier.map_or(0, |rest| rest.failed_probes.saturating_add(u32::from(was_probe)));
+        let until = rest_end(reason, wait, failed_probes, now);
+        let rest = match earlier {
+            Some(rest) if rest.until > until => rest,
+            Some(rest) => Rest {
+                until,
+                reason,
+                failed_probes,
+                is_being_probed: rest.is_being_probed,
+            },
+            None => Rest {
+                until,
+                reason,
+                failed_probes,
+                is_being_probed: false,
+            },
+        };
+        self.rests.insert(place, rest);
+    }
+}
+
+/// When a rest that begins `now` ends.
+fn rest_end(reason: Reason, wait: Option<Wait>, failed_probes: u32, now: Timestamp) -> Timestamp {
+    let stated_or = |default| wait.unwrap_or(Wait::For(default)).deadline(now);
+    match reason {
+        Reason::RateLimited => stated_or(UNSTATED_RATE_LIMIT),
+        Reason::QuotaExhausted => stated_or(UNSTATED_DAY_LIMIT),
+        Reason::BadKey | Reason::NoCredit => stated_or(REFUSED_KEY_REST),
+        Reason::ModelGone => Timestamp::MAX,
+        Reason::Overloaded
+        | Reason::Timeout
+        | Reason::ConnectFailed
+        | Reason::BrokenStream
+        | Reason::EmptyAnswer
+        | Reason::UpstreamError
+        | Reason::TooLarge
+        | Reason::ContextTooLong
+        | Reason::BadRequest => {
+            let grown = FIRST_FAILURE_REST.saturating_mul(2_u32.saturating_pow(failed_probes));
+            let own = Wait::For(grown.min(LONGEST_FAILURE_REST)).deadline(now);
+            let longest = Wait::For(LONGEST_STATED_FAILURE_REST).deadline(now);
+            wait.map_or(own, |wait| wait.deadline(now).clamp(own, longest))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const GROQ: Offer = Offer {
+        provider: Provider::Groq,
+        keys: 1,
+        models: 1,
+    };
+    const CEREBRAS: Offer = Offer {
+        provider: Provider::Cerebras,
+        keys: 1,
+        models: 1,
+    };
+    const GEMINI: Offer = Offer {
+        provider: Provider::Gemini,
+        keys: 1,
+        models: 1,
+    };
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + seconds).unwrap()
+    }
+
+    fn failure(reason: Reason, scope: Scope, wait: Option<u64>) -> Failure {
+        let wait = wait.map(|seconds| Wait::For(Duration::from_secs(seconds)));
+        Failure {
+            wait,
+            ..Failure::without_answer(reason, scope)
+        }
+    }
+
+    fn pick(limits: &Limits, now: i64) -> Option<Admission> {
+        limits.pick(|_| true, Turn::Taken, at(now)).admission
+    }
+
+    /// Picks once and lets it fail.
+    fn fail(limits: &Limits, now: i64, failure: &Failure) -> Candidate {
+        let admission = pick(limits, now).expect("somebody can serve");
+        limits.failed(&admission, failure, at(now));
+        admission.candidate
+    }
+
+    fn providers(limits: &Limits, now: i64, times: usize) -> Vec<Provider> {
+        (0..times)
+            .map(|_| pick(limits, now).expect("somebody can serve").candidate.provider)
+            .collect()
+    }
+
+    #[test]
+    fn the_rotation_goes_round_in_order() {
+        use Provider::{Cerebras, Gemini, Groq};
+        let limits = Limits::new(vec![GROQ, CEREBRAS, GEMINI]);
+        assert_eq!(
+            providers(&limits, 0, 7),
+            [Groq, Cerebras, Gemini, Groq, Cerebras, Gemini, Groq]
+        );
+    }
+
+    #[test]
+    fn a_pinned_request_leaves_the_line_as_it_is() {
+        let limits = Limits::new(vec![GROQ, CEREBRAS, GEMINI]);
+        let is_groq = |candidate: Candidate| candidate.provider == Provider::Groq;
+        for _ in 0..5 {
+            let admission = limits.pick(is_groq, Turn::Untouched, at(0)).admission.unwrap();
+            assert_eq!(admission.candidate.provider, Provider::Groq);
+        }
+        assert_eq!(providers(&limits, 0, 2), [Provider::Groq, Provider::Cerebras]);
+    }
+
+    #[test]
+    fn a_resting_provider_is_passed_over_and_the_others_stay_even() {
+        let limits = Limits::new(vec![GROQ, CEREBRAS, GEMINI]);
+        fail(&limits, 0, &failure(Reason::Overloaded, Scope::Provider, None));
+        let served = providers(&limits, 1, 10);
+        for provider in [Provider::Cerebras, Provider::Gemini] {
+            assert_eq!(served.iter().filter(|it| **it == provider).count(), 5);
+        }
+        let pick = limits.pick(|_| true, Turn::Taken, at(1));
+        assert_eq!(
+            pick.passed_over,
+            [PassedOver {
+                provider: Provider::Groq,
+                reason: Reason::Overloaded
+            }]
+        );
+    }
+
+    /// For each reason: how long the place rests, when nothing is stated and when 90 s are.
+    #[test]
+    fn rests_last_as_long_as_their_reason_says() {
+        let cases = [
+            (Reason::RateLimited, Scope::KeyModel, 60, 90),
+            (Reason::QuotaExhausted, Scope::KeyModel, 3_600, 90),
+            (Reason::BadKey, Scope::Key, 600, 90),
+            (Reason::NoCredit, Scope::Key, 600, 90),
+            (Reason::Overloaded, Scope::Provider, 5, 90),
+            (Reason::Timeout, Scope::Provider, 5, 90),
+            (Reason::ConnectFailed, Scope::Provider, 5, 90),
+            (Reason::BrokenStream, Scope::Provider, 5, 90),
+            (Reason::EmptyAnswer, Scope::Provider, 5, 90),
+            (Reason::UpstreamError, Scope::Provider, 5, 90),
+        ];
+        for (reason, scope, unstated, stated) in cases {
+            for (wait, rest) in [(None, unstated), (Some(90), stated)] {
+                let limits = Limits::new(vec![GROQ]);
+                fail(&limits, 0, &failure(reason, scope, wait));
+                assert_eq!(pick(&limits, rest - 1), None, "{reason:?} rests until the end");
+                assert_eq!(
+                    limits.soonest(|_| true, at(1)),
+                    Some(at(rest)),
+                    "{reason:?} says when it is over"
+                );
+                assert!(pick(&limits, rest).is_some(), "{reason:?} is over");
+            }
+        }
+    }
+
+    #[test]
+    fn a_dead_model_never_comes_back_and_its_siblings_serve() {
+        let limits = Limits::new(vec![Offer { models: 2, ..GROQ }]);
+        assert_eq!(
+            fail(&limits, 0, &failure(Reason::ModelGone, Scope::Model, Some(1))).model,
+            0
+        );
+        assert_eq!(pick(&limits, 1_000_000).unwrap().candidate.model, 1);
+        fail(
+            &limits,
+            1_000_000,
+            &failure(Reason::ModelGone, Scope::Model, None),
+        );
+        assert_eq!(pick(&limits, 100_000_000), None);
+        assert_eq!(limits.soonest(|_| true, at(0)), None);
+    }
+
+    #[test]
+    fn a_request_at_fault_puts_nobody_to_rest() {
+        let limits = Limits::new(vec![GROQ]);
+        fail(&limits, 0, &failure(Reason::BadRequest, Scope::Request, Some(90)));
+        assert!(pick(&limits, 0).is_some());
+    }
+
+    #[test]
+    fn each_scope_reaches_exactly_its_own() {
+        let offer = Offer {
+            keys: 2,
+            models: 2,
+            ..GROQ
+        };
+        let cases = [
+            (Scope::Request, 4),
+            (Scope::KeyModel, 3),
+            (Scope::Key, 2),
+            (Scope::Model, 2),
+            (Scope::Provider, 0),
+        ];
+        for (scope, expected) in cases {
+            let limits = Limits::new(vec![offer]);
+            fail(&limits, 0, &failure(Reason::RateLimited, scope, None));
+            let all = (0..2).flat_map(|key| (0..2).map(move |model| (key, model)));
+            let left = all.filter(|&(key, model)| {
+                let this = |it: Candidate| it.key == key && it.model == model;
+                limits.pick(this, Turn::Untouched, at(1)).admission.is_some()
+            });
+            assert_eq!(left.count(), expected, "{scope:?}");
+        }
+    }
+
+    #[test]
+    fn keys_take_turns_and_the_best_model_comes_first() {
+        let limits = Limits::new(vec![Offer {
+            keys: 2,
+            models: 2,
+            ..GROQ
+        }]);
+        let picked: Vec<_> = (0..4)
+            .map(|_| pick(&limits, 0).unwrap().candidate)
+            .map(|it| (it.key, it.model))
+            .collect();
+        assert_eq!(picked, [(0, 0), (1, 0), (0, 0), (1, 0)]);
+    }
+
+    #[test]
+    fn one_probe_at_a_time_decides_whether_a_rest_is_over() {
+        let limits = Limits::new(vec![GROQ]);
+        let down = failure(Reason::Overloaded, Scope::Provider, None);
+        fail(&limits, 0, &down);
+
+        let probe = pick(&limits, 5).unwrap();
+        assert_eq!(pick(&limits, 6), None, "a second request does not probe");
+        assert_eq!(
+            limits.soonest(|_| true, at(6)),
+            Some(at(7)),
+            "it may come back in a second"
+        );
+        limits.abandoned(&probe);
+        let mut probe = pick(&limits, 7).expect("an abandoned probe makes room for another");
+        limits.succeeded(&mut probe);
+        assert!(
+            pick(&limits, 7).is_some() && pick(&limits, 7).is_some(),
+            "all is well again"
+        );
+    }
+
+    #[test]
+    fn rests_grow_with_every_failed_probe_and_begin_anew_after_a_success() {
+        let limits = Limits::new(vec![GROQ]);
+        let down = failure(Reason::UpstreamError, Scope::Provider, None);
+        let mut now = 0;
+        for rest in [5, 10, 20, 30, 30] {
+            fail(&limits, now, &down);
+            assert_eq!(pick(&limits, now + rest - 1), None, "after {now} s");
+            now += rest;
+        }
+        let mut probe = pick(&limits, now).unwrap();
+        limits.succeeded(&mut probe);
+        fail(&limits, now, &down);
+        assert_eq!(limits.soonest(|_| true, at(now)), Some(at(now + 5)));
+    }
+
+    #[test]
+    fn calls_that_were_under_way_make_no_rest_grow() {
+        let limits = Limits::new(vec![GROQ]);
+        let down = failure(Reason::Timeout, Scope::Provider, None);
+        let calls: Vec<_> = (0..4).map(|_| pick(&limits, 0).unwrap()).collect();
+        for (call, now) in calls.iter().zip([20, 21, 22, 27]) {
+            limits.failed(call, &down, at(now));
+        }
+        assert_eq!(limits.soonest(|_| true, at(27)), Some(at(32)));
+    }
+
+    #[test]
+    fn of_two_rests_the_later_end_counts() {
+        let limits = Limits::new(vec![GROQ]);
+        let first = pick(&limits, 0).unwrap();
+        let second = pick(&limits, 0).unwrap();
+        limits.failed(
+            &first,
+            &failure(Reason::QuotaExhausted, Scope::KeyModel, Some(1_000)),
+            at(0),
+        );
+        limits.failed(
+            &second,
+            &failure(Reason::RateLimited, Scope::KeyModel, Some(10)),
+            at(0),
+        );
+        let pick = limits.pick(|_| true, Turn::Taken, at(500));
+        assert_eq!(
+            pick.passed_over,
+            [PassedOver {
+                provider: Provider::Groq,
+                reason: Reason::QuotaExhausted
+            }]
+        );
+        assert_eq!(limits.soonest(|_| true, at(500)), Some(at(1_000)));
+    }
+
+    #[test]
+    fn the_soonest_is_the_first_of_all_and_the_last_of_one() {
+        let limits = Limits::new(vec![GROQ, CEREBRAS]);
+        fail(
+            &limits,
+            0,
+            &failure(Reason::RateLimited, Scope::KeyModel, Some(40)),
+        );
+        fail(
+            &limits,
+            0,
+            &failure(Reason::RateLimited, Scope::KeyModel, Some(12)),
+        );
+        assert_eq!(limits.soonest(|_| true, at(0)), Some(at(12)));
+        let probe = pick(&limits, 12).unwrap();
+        limits.failed(
+            &probe,
+            &failure(Reason::Overloaded, Scope::Provider, None),
+            at(12),
+        );
+        assert_eq!(
+            limits.soonest(|it| it.provider == Provider::Cerebras, at(13)),
+            Some(at(17))
+        );
+    }
+
+    #[test]
+    fn an_allowance_reported_as_used_up_rests_without_a_failure() {
+        let limits = Limits::new(vec![Offer { models: 2, ..GROQ }]);
+        let candidate = pick(&limits, 0).unwrap().candidate;
+        limits.exhausted(
+            candidate,
+            Reason::RateLimited,
+            Some(Wait::For(Duration::from_secs(7))),
+            at(0),
+        );
+        assert_eq!(pick(&limits, 6).unwrap().candidate.model, 1);
+        assert_eq!(pick(&limits, 7).unwrap().candidate.model, 0);
+    }
+
+    proptest! {
+        /// Whatever fails and whenever, the providers that never rest are called evenly, and a provider that
+        /// rests is not called at all.
+        #[test]
+        fn the_healthy_stay_even(steps in prop::collection::vec((0i64..8, any::<bool>()), 1..200)) {
+            let limits = Limits::new(vec![GROQ, CEREBRAS, GEMINI]);
+            let mut now = 0;
+            let mut resting_until = 0;
+            let mut calls: HashMap<Provider, i64> = HashMap::new();
+            for (seconds, fails) in steps {
+                now += seconds;
+                let mut admission = pick(&limits, now).expect("two of three always serve");
+                let provider = admission.candidate.provider;
+                *calls.entry(provider).or_default() += 1;
+                if provider != Provider::Groq {
+                    limits.succeeded(&mut admission);
+                } else {
+                    prop_assert!(now >= resting_until, "called during its rest");
+                    if fails {
+                        limits.failed(&admission, &failure(Reason::RateLimited, Scope::KeyModel, Some(9)), at(now));
+                        resting_until = now + 9;
+                    } else {
+                        limits.succeeded(&mut admission);
+                    }
+                }
+                let count = |provider| calls.get(&provider).copied().unwrap_or_default();
+                prop_assert!((count(Provider::Cerebras) - count(Provider::Gemini)).abs() <= 1);
+            }
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! The providers: a closed enum, a row of data each, and pure functions between the wire and the middle.
+//!
+//! Nothing here knows sockets, reqwest or axum. A provider is a [`Profile`] (names, variables, models) plus a
+//! dialect: [`openai_compat`] for those that speak OpenAI's, [`gemini`] for Google's own. To add one, write its
+//! file, add its variant and follow the compiler; ARCHITECTURE.md lists the steps.
+
+pub mod cerebras;
+mod error_body;
+mod failures;
+pub mod gemini;
+pub mod groq;
+pub mod openai_compat;
+mod waits;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use secrecy::{ExposeSecret, SecretString};
+
+use self::error_body::ErrorBody;
+use crate::chat::{ChatRequest, Event};
+use crate::failure::Diagnosis;
+use crate::json;
+
+/// A service that answers. The order of [`ALL`](Self::ALL) is the order of the rotation and of `/health`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Provider {
+    /// Groq, <https://console.groq.com>.
+    Groq,
+    /// Cerebras, <https://cloud.cerebras.ai>.
+    Cerebras,
+    /// Google Gemini through its native API, <https://aistudio.google.com>.
+    Gemini,
+}
+
+/// What is known of a provider before it is called.
+#[derive(Debug)]
+pub struct Profile {
+    /// The name users see and pin: `Groq`.
+    pub name: &'static str,
+    /// The variables that may hold its keys; the first one that is set counts.
+    pub key_variables: &'static [&'static str],
+    /// The variable that replaces [`models`](Self::models).
+    pub models_variable: &'static str,
+    /// The variable that replaces [`base_url`](Self::base_url); the official SDK's name and meaning.
+    pub base_url_variable: &'static str,
+    /// Scheme and host of the real service.
+    pub base_url: &'static str,
+    /// What is added to the base URL before every path: users who include it by mistake are told.
+    pub path_prefix: &'static str,
+    /// Models to use, best first: today's, each with its source in the provider's file.
+    pub models: &'static [&'static str],
+    /// The header that carries the key, and what stands before the key in it.
+    key_header: (HeaderName, &'static str),
+    dialect: Dialect,
+}
+
+/// How a provider's wire format is read and written.
+#[derive(Debug)]
+enum Dialect {
+    OpenAiCompat(openai_compat::Quirks),
+    Gemini,
+}
+
+/// A completion request in a provider's dialect, ready to be sent as `POST` with JSON.
+#[derive(Debug, PartialEq, Eq)]
+pub struct WireRequest {
+    /// What follows the base URL: path and query.
+    pub path: String,
+    /// The JSON body.
+    pub body: Vec<u8>,
+}
+
+/// What one event of a provider's stream was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decoded {
+    /// It was understood; whatever it said has been handed out.
+    Understood,
+    /// The dialect's own end mark: nothing follows.
+    Done,
+    /// It was not JSON of the expected form.
+    Unreadable,
+}
+
+impl Provider {
+    /// All of them, in rotation order.
+    pub const ALL: [Self; 3] = [Self::Groq, Self::Cerebras, Self::Gemini];
+
+    /// Its row of data.
+    pub const fn profile(self) -> &'static Profile {
+        match self {
+            Self::Groq => &groq::PROFILE,
+            Self::Cerebras => &cerebras::PROFILE,
+            Self::Gemini => &gemini::PROFILE,
+        }
+    }
+
+    /// The name users see: `Groq`.
+    pub const fn name(self) -> &'static str {
+        self.profile().name
+    }
+
+    /// The provider of that name in any case; `None` for any other.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|provider| provider.name().eq_ignore_ascii_case(name))
+    }
+
+    /// The header that shows `key` to the provider, marked sensitive.
+    ///
+    /// # Errors
+    /// The key has characters that no header may hold.
+    pub fn key_header(self, key: &SecretString) -> Result<(HeaderName, HeaderValue), http::Error> {
+        let (name, prefix) = &self.profile().key_header;
+        let mut value = HeaderValue::try_from(format!("{prefix}{}", key.expose_secret()))?;
+        value.set_sensitive(true);
+        Ok((name.clone(), value))
+    }
+
+    /// `request` in this provider's dialect, asking for a stream.
+    pub fn encode(self, request: &ChatRequest, model: &str) -> WireRequest {
+        match &self.profile().dialect {
+            Dialect::OpenAiCompat(quirks) => openai_compat::encode(quirks, request, model),
+            Dialect::Gemini => gemini::encode(request, model),
+        }
+    }
+
+    /// Reads one event of a stream, or a whole answer that is not streamed, and adds what it says to `events`.
+    ///
+    /// `name` is the SSE event name, empty if there is none.
+    ///
+    /// # Errors
+    /// The event reports a failure: the diagnosis.
+    pub fn decode(self, name: &str, data: &[u8], events: &mut Vec<Event>) -> Result<Decoded, Diagnosis> {
+        match &self.profile().dialect {
+            Dialect::OpenAiCompat(quirks) => openai_compat::decode(quirks, name, data, events),
+            Dialect::Gemini => gemini::decode(data, events),
+        }
+    }
+
+    /// What an answer with an error status means.
+    pub fn diagnose(self, status: u16, headers: &HeaderMap, body: &[u8]) -> Diagnosis {
+        let error = ErrorBody::parse(body);
+        match &self.profile().dialect {
+            Dialect::OpenAiCompat(quirks) => openai_compat::diagnose(quirks, status, headers, &error),
+            Dialect::Gemini => gemini::diagnose(status, headers, &error),
+        }
+    }
+
+    /// What an answer's headers say about an allowance that is used up now, although this answer succeeded.
+    pub fn exhausted_allowance(self, headers: &HeaderMap) -> Option<Diagnosis> {
+        match &self.profile().dialect {
+            Dialect::OpenAiCompat(quirks) => openai_compat::exhausted_allowance(quirks, headers),
+            Dialect::Gemini => None,
+        }
+    }
+}
+
+/// `data` with broken UTF-8 replaced and, of keys that stand twice, the last: for JSON that was refused as it is.
+/// Empty if that does not make it JSON.
+fn repair(data: &[u8]) -> Vec<u8> {
+    let text = String::from_utf8_lossy(data);
+    serde_json::from_str::<serde_json::Value>(&text)
+        .map(|value| json::to_vec(&value))
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_found_in_any_case() {
+        assert_eq!(Provider::from_name("groq"), Some(Provider::Groq));
+        assert_eq!(Provider::from_name("CEREBRAS"), Some(Provider::Cerebras));
+        assert_eq!(Provider::from_name("Gemini"), Some(Provider::Gemini));
+        assert_eq!(Provider::from_name("Groq "), None);
+    }
+
+    #[test]
+    fn keys_travel_in_a_sensitive_header() {
+        let key = SecretString::from("k-1");
+        let (name, value) = Provider::Groq.key_header(&key).unwrap();
+        assert_eq!(
+            (name.as_str(), value.to_str().unwrap(), value.is_sensitive()),
+            ("authorization", "Bearer k-1", true)
+        );
+        let (name, value) = Provider::Gemini.key_header(&key).unwrap();
+        assert_eq!(
+            (name.as_str(), value.to_str().unwrap(), value.is_sensitive()),
+            ("x-goog-api-key", "k-1", true)
+        );
+        assert!(Provider::Groq.key_header(&SecretString::from("a\nb")).is_err());
+    }
+
+    /// The names in the seed this project grew from; every one of them is dead.
+    #[test]
+    fn default_models_are_alive() {
+        let dead = ["mixtral", "llama3", "llama-3", "gemini-1.", "gemini-2."];
+        for provider in Provider::ALL {
+            let models = provider.profile().models;
+            assert!(models.len() > 1, "{provider:?} needs a ranked list");
+            assert!(
+                models
+                    .iter()
+                    .all(|model| !dead.iter().any(|dead| model.contains(dead))),
+                "{models:?}"
+            );
+        }
+    }
+}

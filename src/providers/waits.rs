@@ -1,0 +1,177 @@
+//! How long a provider wants to be left alone: every form in which one of them says it.
+//!
+//! Sources, checked 2026-11: RFC 9110 §10.2.3 (`Retry-After`: seconds or a date); Groq's
+//! `Please try again in 2m59.56s` (Go durations) and reset headers of the same form; Cerebras's reset headers in
+//! float seconds; Google's `retryDelay` (`34.4s`); `retry-after-ms` as the OpenAI SDKs read it.
+
+use std::time::{Duration, SystemTime};
+
+use http::HeaderMap;
+use http::header::RETRY_AFTER;
+use jiff::Timestamp;
+
+use crate::failure::Wait;
+
+/// A longer wait is a mistake or an attack: nothing that is free resets later than a month.
+const LONGEST: Duration = Duration::from_secs(31 * 86_400);
+
+/// What `Retry-After` or `retry-after-ms` says.
+pub(super) fn from_retry_headers(headers: &HeaderMap) -> Option<Wait> {
+    let ms = text(headers, "retry-after-ms").and_then(|text| seconds(text).map(|ms| ms / 1000));
+    if let Some(ms) = ms {
+        return Some(Wait::For(ms));
+    }
+    let value = text(headers, RETRY_AFTER.as_str())?;
+    duration(value)
+        .map(Wait::For)
+        .or_else(|| date(value).map(Wait::Until))
+}
+
+/// What a header such as `x-ratelimit-reset-tokens` says.
+pub(super) fn from_reset_header(headers: &HeaderMap, name: &str) -> Option<Wait> {
+    text(headers, name).and_then(duration).map(Wait::For)
+}
+
+/// The time in a sentence such as `Please try again in 9m38.016s.`
+pub(super) fn from_sentence(sentence: &str) -> Option<Wait> {
+    const LEADS: [&str; 2] = ["try again in ", "retry in "];
+    let lower = sentence.to_ascii_lowercase();
+    let rest = LEADS
+        .iter()
+        .find_map(|lead| lower.split_once(lead).map(|(_, rest)| rest))?;
+    let word = rest.split_whitespace().next()?;
+    let word = word.trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
+    // «12 seconds» leaves the bare number, which means the same.
+    duration(word).map(Wait::For)
+}
+
+/// A span of time: `12`, `12.5`, `34.4s`, `420ms`, `2m59.56s`, `1h2m3s`, `2d`. A bare number is seconds.
+pub(super) fn duration(text: &str) -> Option<Duration> {
+    let mut rest = text.trim();
+    if let Some(bare) = seconds(rest) {
+        return Some(bare);
+    }
+    let mut total = Duration::ZERO;
+    while !rest.is_empty() {
+        let number_end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let (number, tail) = rest.split_at(number_end);
+        let unit_end = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
+        let (unit, tail) = tail.split_at(unit_end);
+        let unit_seconds = match unit {
+            "ns" => 1e-9,
+            "us" | "µs" => 1e-6,
+            "ms" => 1e-3,
+            "s" => 1.0,
+            "m" => 60.0,
+            "h" => 3_600.0,
+            "d" => 86_400.0,
+            _ => return None,
+        };
+        total += capped(number.parse::<f64>().ok()? * unit_seconds)?;
+        rest = tail;
+    }
+    (!text.trim().is_empty()).then_some(total.min(LONGEST))
+}
+
+fn seconds(text: &str) -> Option<Duration> {
+    let is_number = text.chars().all(|c| c.is_ascii_digit() || c == '.');
+    is_number
+        .then(|| text.parse::<f64>().ok().and_then(capped))
+        .flatten()
+}
+
+/// Seconds as a span of at most [`LONGEST`]; `None` for what is no time.
+fn capped(seconds: f64) -> Option<Duration> {
+    Duration::try_from_secs_f64(seconds.min(LONGEST.as_secs_f64())).ok()
+}
+
+fn date(text: &str) -> Option<Timestamp> {
+    let since_epoch = httpdate::parse_http_date(text)
+        .ok()?
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .ok()?;
+    Timestamp::from_second(i64::try_from(since_epoch.as_secs()).ok()?).ok()
+}
+
+fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers.get(name)?.to_str().ok().map(str::trim)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(name: &'static str, value: &str) -> HeaderMap {
+        HeaderMap::from_iter([(http::HeaderName::from_static(name), value.parse().unwrap())])
+    }
+
+    fn ms(ms: u64) -> Option<Wait> {
+        Some(Wait::For(Duration::from_millis(ms)))
+    }
+
+    #[test]
+    fn every_form_of_retry_header_is_understood() {
+        let cases = [
+            ("retry-after", "2", ms(2_000)),
+            ("retry-after", " 2.5 ", ms(2_500)),
+            ("retry-after", "0", ms(0)),
+            ("retry-after", "7.66s", ms(7_660)),
+            ("retry-after", "1h2m3s", ms(3_723_000)),
+            ("retry-after", "99999999999999999999", Some(Wait::For(LONGEST))),
+            (
+                "retry-after",
+                "Mon, 23 Nov 2026 08:00:00 GMT",
+                Some(Wait::Until("2026-11-23T08:00:00Z".parse().unwrap())),
+            ),
+            ("retry-after-ms", "1500", ms(1_500)),
+            ("retry-after", "-1", None),
+            ("retry-after", "soon", None),
+            ("retry-after", "", None),
+            ("retry-after", "nan", None),
+            ("retry-after", "inf", None),
+            ("retry-after", "1e999", None),
+            ("retry-after", "...", None),
+            ("retry-after", "5x", None),
+        ];
+        for (name, value, expected) in cases {
+            assert_eq!(
+                from_retry_headers(&headers(name, value)),
+                expected,
+                "{name}: {value}"
+            );
+        }
+        assert_eq!(from_retry_headers(&HeaderMap::new()), None);
+    }
+
+    #[test]
+    fn sentences_name_the_time() {
+        let cases = [
+            ("Please try again in 9m38.016s. Need more tokens?", ms(578_016)),
+            ("Please try again in 420ms.", ms(420)),
+            ("Please retry in 34.4s.", ms(34_400)),
+            ("try again in 12 seconds", ms(12_000)),
+            ("Please try again in a moment", None),
+            ("Please try again later.", None),
+            ("", None),
+        ];
+        for (sentence, expected) in cases {
+            assert_eq!(from_sentence(sentence), expected, "{sentence:?}");
+        }
+    }
+
+    #[test]
+    fn reset_headers_come_with_and_without_units() {
+        let reset = |value| {
+            from_reset_header(
+                &headers("x-ratelimit-reset-tokens", value),
+                "x-ratelimit-reset-tokens",
+            )
+        };
+        assert_eq!(reset("2m59.56s"), ms(179_560));
+        assert_eq!(
+            reset("33011.382867"),
+            Some(Wait::For(Duration::from_secs_f64(33_011.382_867)))
+        );
+        assert_eq!(reset("never"), None);
+    }
+}

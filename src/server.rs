@@ -1,0 +1,197 @@
+//! Meeting clients: the accept loop, the clocks of a connection, and an end in good order.
+//!
+//! `axum::serve` evicts no slow client and its graceful shutdown waits for ever on an open stream, so this is our
+//! own loop around hyper's HTTP/1 connections.
+
+use std::io;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use socket2::SockRef;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
+use tracing::{debug, info, warn};
+
+use std::sync::Arc;
+
+/// After an error of `accept`, such as no descriptors left, how long to leave it alone.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long streams that were told to end may take to say so to their clients.
+const LAST_WORDS: Duration = Duration::from_millis(800);
+
+/// Connections beyond the concurrent requests: for `/health`, for idle ones, and for those that are refused.
+const SPARE_CONNECTIONS: usize = 1_024;
+
+/// How long clients may take, and how many there may be.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectionLimits {
+    /// For a whole request head, and between requests.
+    pub header_read_timeout: Duration,
+    /// For a client that reads nothing.
+    pub client_stall_timeout: Duration,
+    /// The most requests at once.
+    pub max_concurrent_requests: usize,
+    /// For open streams to finish once the end has begun.
+    pub shutdown_grace: Duration,
+}
+
+/// How far the end of the process has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    Serving,
+    /// Nobody new is let in; open streams may finish.
+    Draining,
+    /// Open streams must end.
+    Ending,
+}
+
+/// Tells everybody when the process is to end. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Shutdown(Arc<watch::Sender<Phase>>);
+
+impl Default for Shutdown {
+    fn default() -> Self {
+        Self(Arc::new(watch::Sender::new(Phase::Serving)))
+    }
+}
+
+impl Shutdown {
+    /// Begins the end: no new connections, and a grace period for the streams that are open.
+    pub fn begin(&self) {
+        self.advance(Phase::Draining);
+    }
+
+    /// Comes true when the end has begun.
+    pub fn begun(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.reached(Phase::Draining)
+    }
+
+    /// Comes true when the grace period is over and open streams must end.
+    pub fn ending(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.reached(Phase::Ending)
+    }
+
+    fn advance(&self, phase: Phase) {
+        self.0.send_if_modified(|now| {
+            let is_later = phase > *now;
+            *now = phase.max(*now);
+            is_later
+        });
+    }
+
+    fn reached(&self, phase: Phase) -> impl Future<Output = ()> + Send + use<> {
+        let mut phases = self.0.subscribe();
+        async move {
+            if phases.wait_for(|now| *now >= phase).await.is_err() {
+                // The sender is gone with everything that could end: nothing to wait for any more.
+                std::future::pending().await
+            }
+        }
+    }
+}
+
+/// Serves `app` on `listener` until the end that `shutdown` begins is complete.
+///
+/// From the beginning of the end new connections are refused, idle ones are closed, and open streams have
+/// `limits.shutdown_grace` to finish; those that do not are told to end, which they have most of a second for.
+pub async fn serve(listener: TcpListener, app: Router, limits: ConnectionLimits, shutdown: Shutdown) {
+    let most = limits
+        .max_concurrent_requests
+        .saturating_add(SPARE_CONNECTIONS)
+        .min(Semaphore::MAX_PERMITS);
+    let most = u32::try_from(most).unwrap_or(u32::MAX);
+    let places = Arc::new(Semaphore::new(most as usize));
+    tokio::select! {
+        () = accept(&listener, &app, limits, &shutdown, &places) => {}
+        () = shutdown.begun() => {}
+    }
+    drop(listener);
+    let open = most as usize - places.available_permits();
+    info!(open, "Shutting down: no new connections, open streams may finish");
+    let all_closed = places.acquire_many(most);
+    tokio::pin!(all_closed);
+    if tokio::time::timeout(limits.shutdown_grace, &mut all_closed)
+        .await
+        .is_err()
+    {
+        let open = most as usize - places.available_permits();
+        warn!(open, "The grace period is over: ending open streams");
+        shutdown.advance(Phase::Ending);
+        // Whoever does not take the last words in time is cut off by the end of the process.
+        let _ = tokio::time::timeout(LAST_WORDS, all_closed).await;
+    }
+}
+
+async fn accept(
+    listener: &TcpListener,
+    app: &Router,
+    limits: ConnectionLimits,
+    shutdown: &Shutdown,
+    places: &Arc<Semaphore>,
+) {
+    let mut last_warning: Option<Instant> = None;
+    // Ends only if the semaphore is closed, which nobody does.
+    while let Ok(place) = places.clone().acquire_owned().await {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let connection = connection(stream, app.clone(), limits, shutdown.clone());
+                #[expect(
+                    clippy::disallowed_methods,
+                    reason = "a connection is its own task; dropping its socket ends it"
+                )]
+                tokio::spawn(async move {
+                    connection.await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                if last_warning.is_none_or(|last| last.elapsed() > Duration::from_secs(1)) {
+                    last_warning = Some(Instant::now());
+                    warn!(%error, "Cannot accept a connection; is the descriptor limit too low?");
+                }
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn connection(stream: TcpStream, app: Router, limits: ConnectionLimits, shutdown: Shutdown) {
+    if let Err(error) = set_socket_options(&stream, limits.client_stall_timeout) {
+        debug!(%error, "Cannot set the options of a socket");
+    }
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_read_timeout)
+        // Above what is allowed, so that whoever is only somewhat over is told so in JSON.
+        .max_headers(4 * crate::error::MAX_HEADERS)
+        .max_header_size(4 * crate::error::MAX_HEAD_BYTES)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(app));
+    tokio::pin!(connection);
+    let begun = shutdown.begun();
+    let ended = tokio::select! {
+        ended = &mut connection => ended,
+        () = begun => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        debug!(%error, "A connection ended early");
+    }
+}
+
+/// `TCP_NODELAY`, because tokens are small and urgent; `TCP_USER_TIMEOUT`, because hyper asks for no more of a body
+/// while its write buffer is full, so that only the kernel can notice a client that never reads.
+fn set_socket_options(stream: &TcpStream, stall: Duration) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
+    SockRef::from(stream).set_tcp_user_timeout(Some(stall))?;
+    #[cfg(not(any(target_os = "android", target_os = "fuchsia", target_os = "linux")))]
+    let _ = stall;
+    Ok(())
+}
