@@ -224,7 +224,12 @@ mod tests {
     /// The cases of the web platform tests `eventsource/format-*`, in our own words.
     #[test]
     fn reads_the_forms_the_standard_allows() {
-        let cases: &[(&str, &str, &[(&str, &str)])] = &[
+        type Case = (
+            &'static str,
+            &'static str,
+            &'static [(&'static str, &'static str)],
+        );
+        let cases: &[Case] = &[
             ("lf", "data: a\n\ndata: b\n\n", &[("", "a"), ("", "b")]),
             ("crlf", "data: a\r\n\r\ndata: b\r\n\r\n", &[("", "a"), ("", "b")]),
             ("cr", "data: a\r\rdata: b\r\r", &[("", "a"), ("", "b")]),

@@ -1,0 +1,241 @@
+//! How a simulated provider answers one completion: what it says, and what goes wrong with it.
+
+use std::time::Duration;
+
+use super::wire::Framing;
+
+/// What a simulated provider does with one completion.
+#[derive(Clone, Debug)]
+pub struct Behaviour {
+    /// What it says.
+    pub reply: Reply,
+    /// What goes wrong, if anything.
+    pub fault: Option<Fault>,
+    /// How the body is delimited.
+    pub framing: Framing,
+    /// The bytes are written in pieces of this size, each by itself; 0 for one write an event.
+    pub piece_bytes: usize,
+    /// The response is written in two pieces, cut after so many bytes.
+    pub cut_in_two: Option<usize>,
+    /// The time before the first event.
+    pub first_delay: Duration,
+    /// The time between events; the settings' pace if there is none.
+    pub pace: Option<Duration>,
+}
+
+/// What a simulated provider says.
+#[derive(Clone, Debug)]
+pub enum Reply {
+    /// A friendly answer that repeats the question.
+    Echo,
+    /// An answer.
+    Answer {
+        /// What the model thinks first, piece by piece.
+        thoughts: Vec<String>,
+        /// What it says, piece by piece.
+        text: Vec<String>,
+        /// Why it ends, in the words of OpenAI's dialect; translated for Gemini.
+        finish: &'static str,
+    },
+    /// The prompt is blocked.
+    Blocked,
+    /// An error with the provider's true status, headers and body.
+    Trouble(Trouble),
+    /// A web page with this status, as firewalls send them.
+    Html(u16),
+    /// A head and a body as they are; the head gets its framing headers.
+    Raw {
+        /// The HTTP status.
+        status: u16,
+        /// Headers, without those of the framing.
+        headers: Vec<(String, String)>,
+        /// The body's events or pieces.
+        body: Vec<Vec<u8>>,
+    },
+}
+
+/// What a provider can refuse a request for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Trouble {
+    /// A limit that is over in this many seconds.
+    RateLimited(f64),
+    /// A limit of a day; the seconds are what the provider states, whether they are true or not.
+    QuotaExhausted(f64),
+    /// The key is wrong.
+    BadKey,
+    /// There is no credit.
+    NoCredit,
+    /// There is no such model.
+    ModelGone,
+    /// The request is larger than the account allows.
+    TooLarge,
+    /// The conversation is longer than the model's window.
+    ContextTooLong,
+    /// The request is malformed.
+    BadRequest,
+    /// Too much to do.
+    Overloaded,
+    /// A bug at their end.
+    ServerError,
+}
+
+/// How far a stream comes before its fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum After {
+    /// Not even the head is sent.
+    Nothing,
+    /// The head is sent and whatever comes before the text.
+    Head,
+    /// So many pieces of text are sent.
+    Text(usize),
+}
+
+/// What goes wrong.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fault {
+    /// Nothing more is sent, and the connection stays open.
+    Stall(After),
+    /// The connection is reset.
+    Reset(After),
+    /// The connection is closed in the middle of the body.
+    Cut(After),
+    /// The body ends in good order without the answer being complete.
+    EndEarly(After),
+    /// The stream reports an error in the provider's own form and ends.
+    ErrorEvent(After, Trouble),
+    /// The stream reports an error as bare JSON without SSE framing and ends.
+    BareError(After, Trouble),
+    /// These bytes stand between two events.
+    Inject(After, Vec<u8>),
+    /// The answer is complete, and the body does not end.
+    NeverEnds,
+    /// There is a finish reason but no end mark, in the dialects that have one.
+    NoEndMark,
+    /// There is an end mark but no finish reason, in the dialects that have both.
+    NoFinish,
+}
+
+impl Behaviour {
+    /// Says `reply`, as well as it can.
+    pub fn new(reply: Reply) -> Self {
+        Self {
+            reply,
+            fault: None,
+            framing: Framing::Chunked,
+            piece_bytes: 0,
+            cut_in_two: None,
+            first_delay: Duration::ZERO,
+            pace: None,
+        }
+    }
+
+    /// A friendly answer that repeats the question.
+    pub fn echo() -> Self {
+        Self::new(Reply::Echo)
+    }
+
+    /// An answer of these pieces of text.
+    pub fn answer<S: Into<String>>(text: impl IntoIterator<Item = S>) -> Self {
+        let text = text.into_iter().map(Into::into).collect();
+        Self::new(Reply::Answer {
+            thoughts: Vec::new(),
+            text,
+            finish: "stop",
+        })
+    }
+
+    /// An error of the provider.
+    pub fn trouble(trouble: Trouble) -> Self {
+        Self::new(Reply::Trouble(trouble))
+    }
+
+    /// Thinks these thoughts before it answers.
+    #[must_use]
+    pub fn thinking<S: Into<String>>(mut self, pieces: impl IntoIterator<Item = S>) -> Self {
+        if let Reply::Answer { thoughts, .. } = &mut self.reply {
+            thoughts.extend(pieces.into_iter().map(Into::into));
+        }
+        self
+    }
+
+    /// Ends for this reason: `stop`, `length` or `content_filter`.
+    #[must_use]
+    pub fn finishing(mut self, reason: &'static str) -> Self {
+        if let Reply::Answer { finish, .. } = &mut self.reply {
+            *finish = reason;
+        }
+        self
+    }
+
+    /// Goes wrong like this.
+    #[must_use]
+    pub fn with(mut self, fault: Fault) -> Self {
+        self.fault = Some(fault);
+        self
+    }
+
+    /// Delimits the body like this.
+    #[must_use]
+    pub fn framed(mut self, framing: Framing) -> Self {
+        self.framing = framing;
+        self
+    }
+
+    /// Writes `bytes` bytes at a time.
+    #[must_use]
+    pub fn in_pieces_of(mut self, bytes: usize) -> Self {
+        self.piece_bytes = bytes;
+        self
+    }
+
+    /// Writes everything in two pieces, the first of `bytes` bytes.
+    #[must_use]
+    pub fn cut_in_two_after(mut self, bytes: usize) -> Self {
+        self.cut_in_two = Some(bytes);
+        self
+    }
+
+    /// Waits so long between events.
+    #[must_use]
+    pub fn paced(mut self, pace: Duration) -> Self {
+        self.pace = Some(pace);
+        self
+    }
+
+    /// Waits so long before the first event.
+    #[must_use]
+    pub fn thinking_for(mut self, delay: Duration) -> Self {
+        self.first_delay = delay;
+        self
+    }
+
+    /// The behaviour that goes by a name, so that any client can ask for it in an `x-simulate` header.
+    pub fn named(name: &str) -> Option<Self> {
+        let text = || Self::answer(["One, ", "two, ", "three."]);
+        Some(match name {
+            "rate_limited" => Self::trouble(Trouble::RateLimited(2.0)),
+            "quota_exhausted" => Self::trouble(Trouble::QuotaExhausted(34.4)),
+            "bad_key" => Self::trouble(Trouble::BadKey),
+            "no_credit" => Self::trouble(Trouble::NoCredit),
+            "model_gone" => Self::trouble(Trouble::ModelGone),
+            "too_large" => Self::trouble(Trouble::TooLarge),
+            "context_too_long" => Self::trouble(Trouble::ContextTooLong),
+            "bad_request" => Self::trouble(Trouble::BadRequest),
+            "overloaded" => Self::trouble(Trouble::Overloaded),
+            "server_error" => Self::trouble(Trouble::ServerError),
+            "html" => Self::new(Reply::Html(503)),
+            "html_200" => Self::new(Reply::Html(200)),
+            "empty" => Self::answer::<&str>([]),
+            "blocked" => Self::new(Reply::Blocked),
+            "thinking" => text().thinking(["Let me ", "think."]),
+            "length" => text().finishing("length"),
+            "error_event" => text().with(Fault::ErrorEvent(After::Head, Trouble::Overloaded)),
+            "late_error_event" => text().with(Fault::ErrorEvent(After::Text(2), Trouble::Overloaded)),
+            "truncated" => text().with(Fault::EndEarly(After::Text(2))),
+            "reset" => text().with(Fault::Reset(After::Text(2))),
+            "stall" => text().with(Fault::Stall(After::Text(2))),
+            "silence" => text().with(Fault::Stall(After::Nothing)),
+            _ => return None,
+        })
+    }
+}
