@@ -15,10 +15,8 @@ use ai_proxy_free::simulator::{Settings, Simulator};
 async fn main() -> std::io::Result<()> {
     let simulator =
         Simulator::start(|provider| Settings::new(provider, Arc::new(jiff::Timestamp::now))).await?;
-    let urls: BTreeMap<_, _> = simulator
-        .providers()
-        .map(|it| (it.provider().name(), it.base_url()))
-        .collect();
+    let urls: BTreeMap<_, _> =
+        simulator.providers().map(|it| (it.provider().name(), it.base_url())).collect();
     println!("{}", serde_json::to_string(&urls)?);
     tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new())).await??;
     Ok(())

@@ -41,11 +41,7 @@ struct Content {
 impl AnswerDecoder {
     /// A decoder for an answer in `provider`'s dialect: a stream of events, or one JSON document if `is_json`.
     pub fn new(provider: Provider, is_json: bool) -> Self {
-        let framing = if is_json {
-            Framing::Json(Vec::new())
-        } else {
-            Framing::Sse(sse::Decoder::default())
-        };
+        let framing = if is_json { Framing::Json(Vec::new()) } else { Framing::Sse(sse::Decoder::default()) };
         let content = Content {
             provider,
             finish: None,
@@ -161,20 +157,12 @@ impl Content {
     }
 
     fn take_if_any(&mut self, data: &[u8], events: &mut Vec<Event>) -> Result<(), Diagnosis> {
-        if data.is_empty() {
-            Ok(())
-        } else {
-            self.take("", data, events)
-        }
+        if data.is_empty() { Ok(()) } else { self.take("", data, events) }
     }
 
     fn end(&self, events: &mut Vec<Event>) -> Result<(), Diagnosis> {
         let Some(finish) = self.finish.or(self.is_done.then_some(FinishReason::Stop)) else {
-            let reason = if self.has_begun {
-                Reason::BrokenStream
-            } else {
-                Reason::EmptyAnswer
-            };
+            let reason = if self.has_begun { Reason::BrokenStream } else { Reason::EmptyAnswer };
             return Err(Diagnosis::provider(reason));
         };
         events.extend(self.usage.map(Event::Usage));
@@ -184,8 +172,5 @@ impl Content {
 }
 
 fn too_large(error: sse::EventTooLarge) -> Diagnosis {
-    Diagnosis {
-        message: Some(error.to_string()),
-        ..Diagnosis::provider(Reason::UpstreamError)
-    }
+    Diagnosis { message: Some(error.to_string()), ..Diagnosis::provider(Reason::UpstreamError) }
 }

@@ -91,18 +91,14 @@ enum Arrival {
 pub async fn open(context: Context<'_>, provider: Provider, call: Call) -> Result<Answer, Failure> {
     let deadline = Instant::now() + context.timeouts.first_token;
     let too_late = |_| Failure::without_answer(Reason::Timeout, Scope::Provider);
-    let head = timeout_at(deadline, context.upstream.send(call))
-        .await
-        .map_err(too_late)?;
+    let head = timeout_at(deadline, context.upstream.send(call)).await.map_err(too_late)?;
     let response = head.map_err(|reason| Failure::without_answer(reason, Scope::Provider))?;
     let status = response.status();
     let failure = |diagnosis| failure(diagnosis, status, context.redactor);
     if !(200..300).contains(&status) {
         let headers = response.headers().clone();
         // Status and headers say enough if the body does not come.
-        let body = timeout_at(deadline, response.error_body())
-            .await
-            .unwrap_or_default();
+        let body = timeout_at(deadline, response.error_body()).await.unwrap_or_default();
         return Err(failure(provider.diagnose(status, &headers, &body)));
     }
     let is_json = match media_type(response.headers()).as_str() {
@@ -126,19 +122,8 @@ pub async fn open(context: Context<'_>, provider: Provider, call: Call) -> Resul
 }
 
 fn failure(diagnosis: Diagnosis, status: u16, redactor: &Redactor) -> Failure {
-    let Diagnosis {
-        reason,
-        scope,
-        wait,
-        message,
-    } = diagnosis;
-    Failure {
-        reason,
-        scope,
-        wait,
-        status: Some(status),
-        message: message.map(|it| redactor.clean(&it)),
-    }
+    let Diagnosis { reason, scope, wait, message } = diagnosis;
+    Failure { reason, scope, wait, status: Some(status), message: message.map(|it| redactor.clean(&it)) }
 }
 
 impl Answer {
@@ -149,16 +134,8 @@ impl Answer {
 
     /// A failure after the first content, which nobody can be asked to make up for.
     pub fn late_failure(&self, diagnosis: Diagnosis) -> Failure {
-        let Diagnosis {
-            reason, scope, wait, ..
-        } = diagnosis;
-        Failure {
-            reason,
-            scope,
-            wait,
-            status: Some(self.status()),
-            message: None,
-        }
+        let Diagnosis { reason, scope, wait, .. } = diagnosis;
+        Failure { reason, scope, wait, status: Some(self.status()), message: None }
     }
 
     /// The HTTP status of the answer.
@@ -228,11 +205,7 @@ impl Answer {
             let outcome = self.read(&mut whole).await;
             text_bytes += whole.iter().skip(known).map(text_len).sum::<usize>();
             if text_bytes > MAX_WHOLE_BYTES {
-                return Err(failure(
-                    Diagnosis::provider(Reason::UpstreamError),
-                    self.status(),
-                    redactor,
-                ));
+                return Err(failure(Diagnosis::provider(Reason::UpstreamError), self.status(), redactor));
             }
             outcome.map_err(|diagnosis| failure(diagnosis, self.status(), redactor))?;
         }
@@ -322,14 +295,6 @@ fn text_len(event: &Event) -> usize {
 
 /// The media type of the answer in lower case, without parameters; empty if it has none.
 fn media_type(headers: &HeaderMap) -> String {
-    let value = headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
-    value
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase()
+    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }

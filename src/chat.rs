@@ -55,11 +55,7 @@ pub struct ChatRequest {
 impl ChatRequest {
     /// A request with the providers' defaults; `None` if there is no message.
     pub fn new(messages: Vec<Message>) -> Option<Self> {
-        (!messages.is_empty()).then_some(Self {
-            messages,
-            temperature: None,
-            max_tokens: None,
-        })
+        (!messages.is_empty()).then_some(Self { messages, temperature: None, max_tokens: None })
     }
 
     /// The conversation, oldest message first; never empty.

@@ -50,75 +50,35 @@ pub struct NumberVariable {
 const MOST_MS: u64 = 86_400_000;
 
 /// TCP and TLS to a provider, in milliseconds.
-pub const CONNECT_TIMEOUT_MS: NumberVariable = NumberVariable {
-    name: "CONNECT_TIMEOUT_MS",
-    default: 5_000,
-    least: 1,
-    most: MOST_MS,
-};
+pub const CONNECT_TIMEOUT_MS: NumberVariable =
+    NumberVariable { name: "CONNECT_TIMEOUT_MS", default: 5_000, least: 1, most: MOST_MS };
 /// From sending a request to a provider to its first meaningful event, in milliseconds.
-pub const FIRST_TOKEN_TIMEOUT_MS: NumberVariable = NumberVariable {
-    name: "FIRST_TOKEN_TIMEOUT_MS",
-    default: 20_000,
-    least: 1,
-    most: MOST_MS,
-};
+pub const FIRST_TOKEN_TIMEOUT_MS: NumberVariable =
+    NumberVariable { name: "FIRST_TOKEN_TIMEOUT_MS", default: 20_000, least: 1, most: MOST_MS };
 /// Between two meaningful events of a stream, in milliseconds.
-pub const IDLE_TIMEOUT_MS: NumberVariable = NumberVariable {
-    name: "IDLE_TIMEOUT_MS",
-    default: 30_000,
-    least: 1,
-    most: MOST_MS,
-};
+pub const IDLE_TIMEOUT_MS: NumberVariable =
+    NumberVariable { name: "IDLE_TIMEOUT_MS", default: 30_000, least: 1, most: MOST_MS };
 /// All attempts for one request together, up to the first content, in milliseconds.
-pub const REQUEST_TIMEOUT_MS: NumberVariable = NumberVariable {
-    name: "REQUEST_TIMEOUT_MS",
-    default: 120_000,
-    least: 1,
-    most: MOST_MS,
-};
+pub const REQUEST_TIMEOUT_MS: NumberVariable =
+    NumberVariable { name: "REQUEST_TIMEOUT_MS", default: 120_000, least: 1, most: MOST_MS };
 /// The largest request body, in bytes.
-pub const MAX_BODY_BYTES: NumberVariable = NumberVariable {
-    name: "MAX_BODY_BYTES",
-    default: 20 * 1024 * 1024,
-    least: 1,
-    most: 1 << 30,
-};
+pub const MAX_BODY_BYTES: NumberVariable =
+    NumberVariable { name: "MAX_BODY_BYTES", default: 20 * 1024 * 1024, least: 1, most: 1 << 30 };
 /// The most requests at once.
-pub const MAX_CONCURRENT_REQUESTS: NumberVariable = NumberVariable {
-    name: "MAX_CONCURRENT_REQUESTS",
-    default: 20_000,
-    least: 1,
-    most: 1_000_000,
-};
+pub const MAX_CONCURRENT_REQUESTS: NumberVariable =
+    NumberVariable { name: "MAX_CONCURRENT_REQUESTS", default: 20_000, least: 1, most: 1_000_000 };
 /// For a client to send its whole request head, and for the next request on a connection, in milliseconds.
-pub const HEADER_READ_TIMEOUT_MS: NumberVariable = NumberVariable {
-    name: "HEADER_READ_TIMEOUT_MS",
-    default: 10_000,
-    least: 1,
-    most: MOST_MS,
-};
+pub const HEADER_READ_TIMEOUT_MS: NumberVariable =
+    NumberVariable { name: "HEADER_READ_TIMEOUT_MS", default: 10_000, least: 1, most: MOST_MS };
 /// For a client to send its whole request body, in milliseconds.
-pub const BODY_READ_TIMEOUT_MS: NumberVariable = NumberVariable {
-    name: "BODY_READ_TIMEOUT_MS",
-    default: 30_000,
-    least: 1,
-    most: MOST_MS,
-};
+pub const BODY_READ_TIMEOUT_MS: NumberVariable =
+    NumberVariable { name: "BODY_READ_TIMEOUT_MS", default: 30_000, least: 1, most: MOST_MS };
 /// For a client that reads nothing, in milliseconds.
-pub const CLIENT_STALL_TIMEOUT_MS: NumberVariable = NumberVariable {
-    name: "CLIENT_STALL_TIMEOUT_MS",
-    default: 30_000,
-    least: 1,
-    most: MOST_MS,
-};
+pub const CLIENT_STALL_TIMEOUT_MS: NumberVariable =
+    NumberVariable { name: "CLIENT_STALL_TIMEOUT_MS", default: 30_000, least: 1, most: MOST_MS };
 /// For open streams to finish after the first signal, in seconds.
-pub const SHUTDOWN_GRACE_SECONDS: NumberVariable = NumberVariable {
-    name: "SHUTDOWN_GRACE_SECONDS",
-    default: 30,
-    least: 0,
-    most: 86_400,
-};
+pub const SHUTDOWN_GRACE_SECONDS: NumberVariable =
+    NumberVariable { name: "SHUTDOWN_GRACE_SECONDS", default: 30, least: 0, most: 86_400 };
 
 /// Everything the program was told.
 #[derive(Debug)]
@@ -236,11 +196,7 @@ impl Config {
     /// # Errors
     /// Every bad value, all together, each with its name, its value (never a key's) and what is accepted.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let mut reader = Reader {
-            lookup: &lookup,
-            mistakes: Vec::new(),
-            warnings: Vec::new(),
-        };
+        let mut reader = Reader { lookup: &lookup, mistakes: Vec::new(), warnings: Vec::new() };
         let server = reader.server();
         let providers = Provider::ALL.map(|provider| reader.provider(provider)).into();
         let timeouts = Timeouts {
@@ -251,13 +207,7 @@ impl Config {
         };
         let log = reader.log();
         if reader.mistakes.is_empty() {
-            Ok(Self {
-                server,
-                providers,
-                timeouts,
-                log,
-                warnings: reader.warnings,
-            })
+            Ok(Self { server, providers, timeouts, log, warnings: reader.warnings })
         } else {
             Err(ConfigError(reader.mistakes))
         }
@@ -300,12 +250,7 @@ impl Reader<'_> {
         let set = profile.key_variables.iter().find(|name| self.get(name).is_some());
         let keys = set.map(|name| self.keys(name)).unwrap_or_default();
         let base_url = self.base_url(provider);
-        let config = ProviderConfig {
-            provider,
-            keys,
-            models: self.models(provider),
-            base_url,
-        };
+        let config = ProviderConfig { provider, keys, models: self.models(provider), base_url };
         if config.base_url.scheme() == "http" && !config.is_loopback() {
             self.warnings.push(format!(
                 "{}={} is not https: your {} key and every prompt travel in the clear",
@@ -324,9 +269,7 @@ impl Reader<'_> {
                 LogFormat::Text
             }
         };
-        let directives = self
-            .get(ENV_RUST_LOG)
-            .unwrap_or_else(|| DEFAULT_RUST_LOG.to_owned());
+        let directives = self.get(ENV_RUST_LOG).unwrap_or_else(|| DEFAULT_RUST_LOG.to_owned());
         let filter = Targets::from_str(&directives).unwrap_or_else(|_| {
             self.mistake(
                 ENV_RUST_LOG,
@@ -339,9 +282,14 @@ impl Reader<'_> {
     }
 
     fn get(&self, name: &str) -> Option<String> {
-        (self.lookup)(name)
-            .map(|value| value.trim().to_owned())
-            .filter(|value| !value.is_empty())
+        (self.lookup)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+    }
+
+    /// A mistake in one item of a list.
+    fn mistaken_item(&mut self, name: &str, item: &str, accepted: &str) {
+        let value = self.get(name).unwrap_or_default();
+        let hint = if value == item { String::new() } else { format!("'{item}' is wrong, ") };
+        self.mistakes.push(format!("{name}={value}: {hint}expected {accepted}"));
     }
 
     fn mistake(&mut self, name: &str, value: &str, accepted: &str) {
@@ -360,12 +308,7 @@ impl Reader<'_> {
     }
 
     fn number(&mut self, variable: NumberVariable) -> u64 {
-        let NumberVariable {
-            name,
-            default,
-            least,
-            most,
-        } = variable;
+        let NumberVariable { name, default, least, most } = variable;
         let Some(text) = self.get(name) else {
             return default;
         };
@@ -407,10 +350,8 @@ impl Reader<'_> {
     }
 
     fn keys(&mut self, name: &str) -> Vec<SecretString> {
-        let (good, bad): (Vec<_>, Vec<_>) = self
-            .list(name)
-            .into_iter()
-            .partition(|key| key.bytes().all(|byte| byte.is_ascii_graphic()));
+        let (good, bad): (Vec<_>, Vec<_>) =
+            self.list(name).into_iter().partition(|key| key.bytes().all(|byte| byte.is_ascii_graphic()));
         if !bad.is_empty() {
             self.mistakes.push(format!(
                 "{name}: {} of its keys has characters that no key has (value not shown): \
@@ -426,11 +367,9 @@ impl Reader<'_> {
         let name = profile.models_variable;
         let models = self.list(name);
         for model in &models {
-            let is_id = model
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"._-:/@".contains(&byte));
+            let is_id = model.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-:/@".contains(&byte));
             if !is_id {
-                self.mistake(
+                self.mistaken_item(
                     name,
                     model,
                     "model ids of letters, digits and . _ - : / @, comma-separated",
@@ -440,10 +379,7 @@ impl Reader<'_> {
         if models.is_empty() {
             return profile.models.iter().map(|&model| model.to_owned()).collect();
         }
-        models
-            .iter()
-            .map(|model| model.strip_prefix("models/").unwrap_or(model).to_owned())
-            .collect()
+        models.iter().map(|model| model.strip_prefix("models/").unwrap_or(model).to_owned()).collect()
     }
 
     fn base_url(&mut self, provider: Provider) -> Url {
@@ -454,11 +390,7 @@ impl Reader<'_> {
             Ok(url) => url,
             Err(accepted) => {
                 let may_hold_password = text.contains('@');
-                self.mistake(
-                    name,
-                    if may_hold_password { "(not shown)" } else { &text },
-                    &accepted,
-                );
+                self.mistake(name, if may_hold_password { "(not shown)" } else { &text }, &accepted);
                 fallback_url()
             }
         }
@@ -475,7 +407,7 @@ impl Reader<'_> {
                 Some(origin) => {
                     origins.insert(origin);
                 }
-                None => self.mistake(
+                None => self.mistaken_item(
                     ENV_CORS_ORIGINS,
                     &item,
                     "* or a comma-separated list of origins such as https://example.org or http://localhost:5173",
@@ -499,8 +431,7 @@ pub fn normal_origin(text: &str) -> Option<String> {
 
 fn authority(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
-    url.port()
-        .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
 fn parse_base_url(text: &str, path_prefix: &str) -> Result<Url, String> {
@@ -516,9 +447,7 @@ fn parse_base_url(text: &str, path_prefix: &str) -> Result<Url, String> {
         return Err(ACCEPTED.to_owned());
     }
     if url.path().trim_end_matches('/').ends_with(path_prefix) {
-        return Err(format!(
-            "scheme and host only, because the proxy adds {path_prefix} itself"
-        ));
+        return Err(format!("scheme and host only, because the proxy adds {path_prefix} itself"));
     }
     Ok(url)
 }

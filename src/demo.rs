@@ -30,30 +30,14 @@ impl Demo {
     pub async fn start(clock: Clock) -> io::Result<Self> {
         let simulator = Simulator::start(|provider| {
             let quota = match provider {
-                Provider::Groq => Quota {
-                    requests_per_minute: GROQ_REQUESTS_PER_MINUTE,
-                    ..Quota::ENDLESS
-                },
+                Provider::Groq => Quota { requests_per_minute: GROQ_REQUESTS_PER_MINUTE, ..Quota::ENDLESS },
                 Provider::Cerebras | Provider::Gemini => Quota::ENDLESS,
             };
             // One model each: a demo of fallback should not have to use up four models first.
-            let models = provider
-                .profile()
-                .models
-                .iter()
-                .take(1)
-                .map(|&model| model.to_owned())
-                .collect();
-            Settings {
-                pace: PACE,
-                quota: Some(quota),
-                models,
-                ..Settings::new(provider, clock.clone())
-            }
+            let models = provider.profile().models.iter().take(1).map(|&model| model.to_owned()).collect();
+            Settings { pace: PACE, quota: Some(quota), models, ..Settings::new(provider, clock.clone()) }
         });
-        Ok(Self {
-            simulator: simulator.await?,
-        })
+        Ok(Self { simulator: simulator.await? })
     }
 
     /// What a variable is in the demo: `Some` for those that lead to the simulator, whatever the real environment
@@ -76,11 +60,7 @@ impl Demo {
 
 /// What a newcomer can paste, for a proxy that listens on `address`.
 pub fn invitation(address: SocketAddr, needs_client_key: bool) -> String {
-    let key = if needs_client_key {
-        " -H \"Authorization: Bearer $PROXY_API_KEY\""
-    } else {
-        ""
-    };
+    let key = if needs_client_key { " -H \"Authorization: Bearer $PROXY_API_KEY\"" } else { "" };
     format!(
         "This is a demo: no real provider is called. Try, a few times in a row:\n\n  \
          curl -iN http://{address}/chat{key} -H 'Content-Type: application/json' \

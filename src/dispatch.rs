@@ -104,23 +104,14 @@ impl Dispatcher {
         clock: Clock,
     ) -> Result<Self, SetupError> {
         let upstream = Upstream::new(providers, timeouts.connect)?;
-        let services = providers
-            .iter()
-            .map(Service::new)
-            .collect::<Result<Vec<_>, _>>()?;
+        let services = providers.iter().map(Service::new).collect::<Result<Vec<_>, _>>()?;
         let offers = services.iter().map(|service| Offer {
             provider: service.provider,
             keys: service.key_headers.len(),
             models: service.models.len(),
         });
         let ledger = Arc::new(Ledger::new(Limits::new(offers.collect()), clock));
-        Ok(Self {
-            services,
-            upstream,
-            timeouts,
-            redactor,
-            ledger,
-        })
+        Ok(Self { services, upstream, timeouts, redactor, ledger })
     }
 
     /// The books.
@@ -134,30 +125,17 @@ impl Dispatcher {
     /// [`UnknownTarget`], with a list of what there is.
     pub fn target(&self, provider: Option<&str>, model: Option<&str>) -> Result<Target, UnknownTarget> {
         let unknown = |name| UnknownTarget::Provider { name: shorten(name) };
-        let provider = provider
-            .map(|name| Provider::from_name(name).ok_or_else(|| unknown(name)))
-            .transpose()?;
+        let provider =
+            provider.map(|name| Provider::from_name(name).ok_or_else(|| unknown(name))).transpose()?;
         let Some(model) = model else {
-            return Ok(Target {
-                provider,
-                model: None,
-            });
+            return Ok(Target { provider, model: None });
         };
-        let offered = self
-            .services
-            .iter()
-            .filter(|it| provider.is_none_or(|pinned| pinned == it.provider));
+        let offered = self.services.iter().filter(|it| provider.is_none_or(|pinned| pinned == it.provider));
         let known: Vec<&String> = offered.flat_map(|service| &service.models).collect();
         if known.iter().any(|known| *known == model) {
-            return Ok(Target {
-                provider,
-                model: Some(model.to_owned()),
-            });
+            return Ok(Target { provider, model: Some(model.to_owned()) });
         }
-        Err(UnknownTarget::Model {
-            name: shorten(model),
-            known: known.into_iter().cloned().collect(),
-        })
+        Err(UnknownTarget::Model { name: shorten(model), known: known.into_iter().cloned().collect() })
     }
 
     /// Finds an answer to `request`: tries candidates in turn, each at most once, until one comes as far as
@@ -184,12 +162,7 @@ impl Dispatcher {
             };
             let number = search.attempts() + 1;
             let name = service.provider.name();
-            info!(
-                request_id,
-                model,
-                "Attempt {number}/{}: Using service {name}",
-                usable.max(number)
-            );
+            info!(request_id, model, "Attempt {number}/{}: Using service {name}", usable.max(number));
             let entry = Entry::open(self.ledger.clone(), admission);
             let wire = service.provider.encode(request, model);
             let call = Call {
@@ -201,13 +174,7 @@ impl Dispatcher {
             match self.attempt(service.provider, call, extent, deadline).await {
                 Ok(answer) => {
                     let (provider, model) = (service.provider, model.to_owned());
-                    let answered = Answered {
-                        answer,
-                        entry,
-                        provider,
-                        model,
-                        trail: Trail::default(),
-                    };
+                    let answered = Answered { answer, entry, provider, model, trail: Trail::default() };
                     if let Some(answered) = search.accept(candidate, answered) {
                         return Ok(answered);
                     }
@@ -234,49 +201,27 @@ impl Dispatcher {
 
     /// How many providers may answer for `target` and have a key.
     fn usable(&self, target: &Target) -> Result<usize, Unanswered> {
-        let wanted = self
-            .services
-            .iter()
-            .filter(|it| target.provider.is_none_or(|pinned| pinned == it.provider));
-        let offers_model = |it: &&Service| {
-            target
-                .model
-                .as_ref()
-                .is_none_or(|model| it.models.contains(model))
-        };
+        let wanted =
+            self.services.iter().filter(|it| target.provider.is_none_or(|pinned| pinned == it.provider));
+        let offers_model =
+            |it: &&Service| target.model.as_ref().is_none_or(|model| it.models.contains(model));
         let wanted: Vec<_> = wanted.filter(offers_model).collect();
-        match wanted
-            .iter()
-            .filter(|service| !service.key_headers.is_empty())
-            .count()
-        {
-            0 => Err(Unanswered::NoKeys(
-                wanted.iter().map(|service| service.provider).collect(),
-            )),
+        match wanted.iter().filter(|service| !service.key_headers.is_empty()).count() {
+            0 => Err(Unanswered::NoKeys(wanted.iter().map(|service| service.provider).collect())),
             usable => Ok(usable),
         }
     }
 
     fn allows(&self, target: &Target, candidate: Candidate) -> bool {
         let is_provider = target.provider.is_none_or(|pinned| pinned == candidate.provider);
-        let is_model = |pinned: &String| {
-            self.look_up(candidate)
-                .is_some_and(|(_, model, _)| model == pinned)
-        };
+        let is_model = |pinned: &String| self.look_up(candidate).is_some_and(|(_, model, _)| model == pinned);
         is_provider && target.model.as_ref().is_none_or(is_model)
     }
 
     /// The service, model and key that a candidate's numbers stand for.
     fn look_up(&self, candidate: Candidate) -> Option<(&Service, &str, &(HeaderName, HeaderValue))> {
-        let service = self
-            .services
-            .iter()
-            .find(|service| service.provider == candidate.provider)?;
-        Some((
-            service,
-            service.models.get(candidate.model)?,
-            service.key_headers.get(candidate.key)?,
-        ))
+        let service = self.services.iter().find(|service| service.provider == candidate.provider)?;
+        Some((service, service.models.get(candidate.model)?, service.key_headers.get(candidate.key)?))
     }
 
     async fn attempt(
@@ -286,16 +231,11 @@ impl Dispatcher {
         extent: Extent,
         deadline: Instant,
     ) -> Result<Answer, Failure> {
-        let context = Context {
-            upstream: &self.upstream,
-            timeouts: self.timeouts,
-            redactor: &self.redactor,
-        };
+        let context = Context { upstream: &self.upstream, timeouts: self.timeouts, redactor: &self.redactor };
         // What is left of the time may be too little for anybody: no reason to let the provider rest.
         let too_late = |_| Failure::without_answer(Reason::Timeout, Scope::Request);
-        let mut answer = timeout_at(deadline, attempt::open(context, provider, call))
-            .await
-            .map_err(too_late)??;
+        let mut answer =
+            timeout_at(deadline, attempt::open(context, provider, call)).await.map_err(too_late)??;
         if extent == Extent::Whole {
             answer.read_whole(&self.redactor).await?;
         }
@@ -312,9 +252,7 @@ impl Service {
             models: config.models.clone(),
             base_url: config.base_url.as_str().trim_end_matches('/').to_owned(),
             network: Network::of(config),
-            key_headers: key_headers
-                .collect::<Result<_, _>>()
-                .map_err(|_| SetupError::Key(provider))?,
+            key_headers: key_headers.collect::<Result<_, _>>().map_err(|_| SetupError::Key(provider))?,
         })
     }
 }

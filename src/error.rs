@@ -131,16 +131,11 @@ impl ApiError {
 }
 
 fn no_keys_message(providers: &[Provider]) -> String {
-    let variables = providers
-        .iter()
-        .map(|provider| provider.profile().key_variables.join(" or "));
+    let variables = providers.iter().map(|provider| provider.profile().key_variables.join(" or "));
     let names: Vec<String> = variables.collect();
     match names.as_slice() {
         [only] => format!("This provider has no API key. Set {only}"),
-        all => format!(
-            "No provider has an API key. Set at least one of {}",
-            all.join(", ")
-        ),
+        all => format!("No provider has an API key. Set at least one of {}", all.join(", ")),
     }
 }
 
@@ -149,11 +144,9 @@ fn all_failed_message(failed: &AllFailed) -> String {
         .attempts
         .iter()
         .map(|attempt| match &attempt.message {
-            Some(message) => format!(
-                "{} {}: {message}",
-                attempt.provider.name(),
-                attempt.reason.explanation()
-            ),
+            Some(message) => {
+                format!("{} {}: {message}", attempt.provider.name(), attempt.reason.explanation())
+            }
             None => format!("{} {}", attempt.provider.name(), attempt.reason.explanation()),
         })
         .collect();

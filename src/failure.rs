@@ -134,10 +134,7 @@ impl Wait {
 
 /// The end of the day that `now` falls in; a day later than `now` should the calendar have no such time.
 fn next_midnight(now: Timestamp, zone: TimeZone) -> Timestamp {
-    let next = now
-        .to_zoned(zone)
-        .tomorrow()
-        .and_then(|tomorrow| tomorrow.start_of_day());
+    let next = now.to_zoned(zone).tomorrow().and_then(|tomorrow| tomorrow.start_of_day());
     next.map_or_else(
         |_| Wait::For(Duration::from_secs(86_400)).deadline(now),
         |midnight| midnight.timestamp(),
@@ -160,12 +157,7 @@ pub struct Diagnosis {
 impl Diagnosis {
     /// A diagnosis that nothing more is known about.
     pub const fn new(reason: Reason, scope: Scope) -> Self {
-        Self {
-            reason,
-            scope,
-            wait: None,
-            message: None,
-        }
+        Self { reason, scope, wait: None, message: None }
     }
 
     /// A failure of the provider as a whole.
@@ -192,13 +184,7 @@ pub struct Failure {
 impl Failure {
     /// A failure that the provider had no say in.
     pub const fn without_answer(reason: Reason, scope: Scope) -> Self {
-        Self {
-            reason,
-            scope,
-            wait: None,
-            status: None,
-            message: None,
-        }
+        Self { reason, scope, wait: None, status: None, message: None }
     }
 }
 
@@ -210,22 +196,10 @@ mod tests {
     fn the_pacific_day_ends_at_midnight_in_every_season() {
         let cases = [
             ("winter", "2026-11-23T07:59:59Z", "2026-11-23T08:00:00Z"),
-            (
-                "the first second of a day",
-                "2026-11-23T08:00:00Z",
-                "2026-11-24T08:00:00Z",
-            ),
+            ("the first second of a day", "2026-11-23T08:00:00Z", "2026-11-24T08:00:00Z"),
             ("summer", "2026-07-01T00:00:00Z", "2026-07-01T07:00:00Z"),
-            (
-                "a day of 23 hours",
-                "2026-03-08T08:30:00Z",
-                "2026-03-09T07:00:00Z",
-            ),
-            (
-                "a day of 25 hours",
-                "2026-11-01T07:30:00Z",
-                "2026-11-02T08:00:00Z",
-            ),
+            ("a day of 23 hours", "2026-03-08T08:30:00Z", "2026-03-09T07:00:00Z"),
+            ("a day of 25 hours", "2026-11-01T07:30:00Z", "2026-11-02T08:00:00Z"),
         ];
         for (case, now, expected) in cases {
             let deadline = Wait::PacificMidnight.deadline(now.parse().unwrap());

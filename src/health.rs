@@ -33,14 +33,7 @@ impl<'a> Health<'a> {
     /// The state of things at `now`.
     pub(crate) fn new(stats: &'a Stats, now: Timestamp, uptime: Duration) -> Self {
         let uptime = format!("{}s", uptime.as_secs());
-        Self {
-            status: "ok",
-            timestamp: format!("{now:.3}"),
-            stats: HealthStats {
-                uptime,
-                services: stats,
-            },
-        }
+        Self { status: "ok", timestamp: format!("{now:.3}"), stats: HealthStats { uptime, services: stats } }
     }
 }
 
@@ -48,13 +41,7 @@ impl<'a> Health<'a> {
 fn services<S: Serializer>(stats: &&Stats, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map(Provider::ALL.map(|provider| {
         let counts = stats.counts(provider);
-        (
-            provider.name(),
-            Service {
-                count: counts.attempts,
-                failures: counts.failures,
-            },
-        )
+        (provider.name(), Service { count: counts.attempts, failures: counts.failures })
     }))
 }
 

@@ -22,16 +22,9 @@ pub fn run(host: &str, port: u16) -> io::Result<()> {
     let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
     stream.set_read_timeout(Some(TIMEOUT))?;
     stream.set_write_timeout(Some(TIMEOUT))?;
-    write!(
-        stream,
-        "GET /health HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
-    )?;
+    write!(stream, "GET /health HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
     let status = read_status(&mut stream)?;
-    if status == 200 {
-        Ok(())
-    } else {
-        Err(io::Error::other(format!("/health answered {status}")))
-    }
+    if status == 200 { Ok(()) } else { Err(io::Error::other(format!("/health answered {status}"))) }
 }
 
 fn read_status(stream: &mut impl Read) -> io::Result<u16> {

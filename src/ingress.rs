@@ -33,9 +33,11 @@ const DRAIN_TIME: Duration = Duration::from_secs(2);
 /// handlers, and in the response's for the client.
 pub(crate) async fn admit(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
     let id = request_id(request.headers());
-    request.headers_mut().insert(X_REQUEST_ID, id.clone());
     let mut response = match check(&state, &request) {
-        Ok(()) => next.run(request).await,
+        Ok(()) => {
+            request.headers_mut().insert(X_REQUEST_ID, id.clone());
+            next.run(request).await
+        }
         Err(error) => refuse(request, &error).await,
     };
     response.headers_mut().insert(X_REQUEST_ID, id);
@@ -44,24 +46,16 @@ pub(crate) async fn admit(State(state): State<AppState>, mut request: Request, n
 
 fn check(state: &AppState, request: &Request) -> Result<(), ApiError> {
     let headers = request.headers();
-    let bytes = headers
-        .iter()
-        .map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len())
-        .sum::<usize>();
-    let line = request
-        .uri()
-        .path_and_query()
-        .map_or(0, |path| path.as_str().len());
+    let bytes =
+        headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len()).sum::<usize>();
+    let line = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
     if headers.len() > MAX_HEADERS || bytes + line > MAX_HEAD_BYTES {
         return Err(ApiError::HeadTooLarge);
     }
     match (&state.server.cors_origins, headers.get(ORIGIN)) {
         (CorsOrigins::These(origins), Some(origin)) if request.uri().path() != "/health" => {
             let origin = origin.to_str().ok().and_then(normal_origin);
-            origin
-                .filter(|origin| origins.contains(origin))
-                .map(drop)
-                .ok_or(ApiError::OriginRefused)
+            origin.filter(|origin| origins.contains(origin)).map(drop).ok_or(ApiError::OriginRefused)
         }
         _ => Ok(()),
     }
@@ -72,16 +66,12 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
     const MAX_LEN: usize = 128;
     let is_sane = |value: &&HeaderValue| {
         let bytes = value.as_bytes();
-        let is_plain = bytes
-            .iter()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(byte));
+        let is_plain = bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(byte));
         !bytes.is_empty() && bytes.len() <= MAX_LEN && is_plain
     };
     let new = || HeaderValue::try_from(format!("{:032x}", fastrand::u128(..)));
     let given = headers.get(X_REQUEST_ID).filter(is_sane).cloned();
-    given
-        .or_else(|| new().ok())
-        .unwrap_or_else(|| HeaderValue::from_static("none"))
+    given.or_else(|| new().ok()).unwrap_or_else(|| HeaderValue::from_static("none"))
 }
 
 /// Refuses requests without a client key, if clients need one. `/health` never does.
@@ -96,37 +86,27 @@ pub(crate) async fn authenticate(State(state): State<AppState>, request: Request
 }
 
 fn shown_keys(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
-    let bearer = headers
-        .get(AUTHORIZATION)
-        .map(HeaderValue::as_bytes)
-        .and_then(|value| {
-            let (scheme, key) = value.split_at_checked("Bearer ".len())?;
-            scheme.eq_ignore_ascii_case(b"Bearer ").then(|| key.trim_ascii())
-        });
-    bearer.into_iter().chain(
-        KEY_HEADERS
-            .iter()
-            .filter_map(|name| headers.get(*name))
-            .map(HeaderValue::as_bytes),
-    )
+    let bearer = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes).and_then(|value| {
+        let (scheme, key) = value.split_at_checked("Bearer ".len())?;
+        scheme.eq_ignore_ascii_case(b"Bearer ").then(|| key.trim_ascii())
+    });
+    bearer
+        .into_iter()
+        .chain(KEY_HEADERS.iter().filter_map(|name| headers.get(*name)).map(HeaderValue::as_bytes))
 }
 
 /// Compares with every key, each in constant time, so that timing tells nothing about any.
 fn is_known(shown: &[u8], keys: &[SecretString]) -> bool {
-    keys.iter().fold(false, |known, key| {
-        known | bool::from(key.expose_secret().as_bytes().ct_eq(shown))
-    })
+    keys.iter().fold(false, |known, key| known | bool::from(key.expose_secret().as_bytes().ct_eq(shown)))
 }
 
 /// The CORS headers. Origins that may not call have been refused before.
 pub(crate) fn cors(origins: &CorsOrigins) -> CorsLayer {
     let allow_origin = match origins {
         CorsOrigins::Any => AllowOrigin::any(),
-        CorsOrigins::These(origins) => AllowOrigin::list(
-            origins
-                .iter()
-                .filter_map(|origin| HeaderValue::try_from(origin).ok()),
-        ),
+        CorsOrigins::These(origins) => {
+            AllowOrigin::list(origins.iter().filter_map(|origin| HeaderValue::try_from(origin).ok()))
+        }
     };
     CorsLayer::new()
         .allow_origin(allow_origin)
@@ -143,27 +123,20 @@ pub(crate) fn cors(origins: &CorsOrigins) -> CorsLayer {
 /// [`ApiError::UnsupportedMediaType`].
 pub(crate) fn expect_json(headers: &HeaderMap) -> Result<(), ApiError> {
     let refuse = |what: &str| {
-        Err(ApiError::UnsupportedMediaType(format!(
-            "{what}. Send 'Content-Type: application/json'"
-        )))
+        Err(ApiError::UnsupportedMediaType(format!("{what}. Send 'Content-Type: application/json'")))
     };
     let Some(value) = headers.get(CONTENT_TYPE) else {
         return refuse("Content-Type is missing");
     };
     let mut parts = value.to_str().unwrap_or_default().split(';').map(str::trim);
-    if !parts
-        .next()
-        .is_some_and(|media_type| media_type.eq_ignore_ascii_case("application/json"))
-    {
+    if !parts.next().is_some_and(|media_type| media_type.eq_ignore_ascii_case("application/json")) {
         return refuse("Content-Type is not application/json");
     }
     let charset = parts
         .filter_map(|part| part.split_once('='))
         .find(|(name, _)| name.trim().eq_ignore_ascii_case("charset"));
     let is_utf8 = |charset: &str| {
-        ["utf-8", "utf8"]
-            .iter()
-            .any(|it| charset.trim().trim_matches('"').eq_ignore_ascii_case(it))
+        ["utf-8", "utf8"].iter().any(|it| charset.trim().trim_matches('"').eq_ignore_ascii_case(it))
     };
     if charset.is_some_and(|(_, charset)| !is_utf8(charset)) {
         return refuse("Only the charset UTF-8 is read");
@@ -198,9 +171,7 @@ pub(crate) async fn read_body(request: Request, max_bytes: usize, time: Duration
         }
         Ok(bytes.freeze())
     };
-    let outcome = tokio::time::timeout(time, read)
-        .await
-        .unwrap_or(Err(ApiError::BodyTimeout));
+    let outcome = tokio::time::timeout(time, read).await.unwrap_or(Err(ApiError::BodyTimeout));
     if matches!(outcome, Err(ApiError::BodyTooLarge(_))) {
         discard(&head.headers, body).await;
     }

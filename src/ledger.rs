@@ -33,11 +33,7 @@ impl fmt::Debug for Ledger {
 impl Ledger {
     /// Empty books.
     pub fn new(limits: Limits, clock: Clock) -> Self {
-        Self {
-            limits,
-            stats: Stats::default(),
-            clock,
-        }
+        Self { limits, stats: Stats::default(), clock }
     }
 
     /// What time it is.
@@ -59,10 +55,7 @@ impl Entry {
     /// A call is about to be sent.
     pub fn open(ledger: Arc<Ledger>, admission: Admission) -> Self {
         ledger.stats.attempted(admission.candidate.provider);
-        Self {
-            ledger,
-            admission: Some(admission),
-        }
+        Self { ledger, admission: Some(admission) }
     }
 
     /// The call has produced content: what rested is well again. How the answer ends is written later.
@@ -72,9 +65,7 @@ impl Entry {
         };
         self.ledger.limits.succeeded(admission);
         if let Some(told) = exhausted {
-            self.ledger
-                .limits
-                .exhausted(admission.candidate, told.reason, told.wait, self.ledger.now());
+            self.ledger.limits.exhausted(admission.candidate, told.reason, told.wait, self.ledger.now());
         }
     }
 

@@ -92,13 +92,7 @@ impl AppState {
         let dispatcher = Dispatcher::new(&config.providers, config.timeouts, redactor, clock)?;
         let admission = Arc::new(Semaphore::new(config.server.max_concurrent_requests));
         let server = config.server;
-        Ok(Self(Arc::new(App {
-            dispatcher,
-            server,
-            admission,
-            shutdown,
-            started: Instant::now(),
-        })))
+        Ok(Self(Arc::new(App { dispatcher, server, admission, shutdown, started: Instant::now() })))
     }
 
     /// The clocks and numbers of connections.

@@ -167,10 +167,7 @@ struct Blocked {
 impl Limits {
     /// A book in which everybody can serve. The order of `offers` decides between those who never served.
     pub fn new(offers: Vec<Offer>) -> Self {
-        Self {
-            offers,
-            state: Mutex::default(),
-        }
+        Self { offers, state: Mutex::default() }
     }
 
     /// Picks, among the candidates that are `eligible` and can serve now, the best of the provider whose last
@@ -187,10 +184,7 @@ impl Limits {
                 match state.blocked(candidate, now) {
                     None => {
                         let admission = Some(state.admit(candidate, turn));
-                        return Pick {
-                            admission,
-                            passed_over,
-                        };
+                        return Pick { admission, passed_over };
                     }
                     Some(blocked) if soonest.is_none_or(|it| blocked.until < it.until) => {
                         soonest = Some(blocked)
@@ -198,24 +192,15 @@ impl Limits {
                     Some(_) => {}
                 }
             }
-            passed_over.extend(soonest.map(|it| PassedOver {
-                provider: offer.provider,
-                reason: it.reason,
-            }));
+            passed_over.extend(soonest.map(|it| PassedOver { provider: offer.provider, reason: it.reason }));
         }
-        Pick {
-            admission: None,
-            passed_over,
-        }
+        Pick { admission: None, passed_over }
     }
 
     /// When the first of the `eligible` candidates can serve: `now` if one can already, none if none ever will.
     pub fn soonest(&self, eligible: impl Fn(Candidate) -> bool, now: Timestamp) -> Option<Timestamp> {
         let state = self.lock();
-        let candidates = self
-            .offers
-            .iter()
-            .flat_map(|&offer| state.in_order_of_preference(offer, &eligible));
+        let candidates = self.offers.iter().flat_map(|&offer| state.in_order_of_preference(offer, &eligible));
         let starts = candidates.map(|candidate| state.blocked(candidate, now).map_or(now, |it| it.until));
         starts.min().filter(|&start| start < Timestamp::MAX)
     }
@@ -258,11 +243,7 @@ impl Limits {
 
 impl State {
     fn in_order_of_preference(&self, offer: Offer, eligible: impl Fn(Candidate) -> bool) -> Vec<Candidate> {
-        let Offer {
-            provider,
-            keys,
-            models,
-        } = offer;
+        let Offer { provider, keys, models } = offer;
         let mut keys: Vec<usize> = (0..keys).collect();
         keys.sort_by_key(|&key| self.last_key_uses.get(&(provider, key)).copied());
         let all =
@@ -271,30 +252,20 @@ impl State {
     }
 
     fn blocked(&self, candidate: Candidate, now: Timestamp) -> Option<Blocked> {
-        let rests = candidate
-            .places()
-            .into_iter()
-            .filter_map(|place| self.rests.get(&place));
+        let rests = candidate.places().into_iter().filter_map(|place| self.rests.get(&place));
         let blocks = rests.filter_map(|rest| {
             if now < rest.until {
-                return Some(Blocked {
-                    until: rest.until,
-                    reason: rest.reason,
-                });
+                return Some(Blocked { until: rest.until, reason: rest.reason });
             }
             let verdict = Wait::For(PROBE_WAIT).deadline(now);
-            rest.is_being_probed.then_some(Blocked {
-                until: verdict,
-                reason: rest.reason,
-            })
+            rest.is_being_probed.then_some(Blocked { until: verdict, reason: rest.reason })
         });
         blocks.max_by_key(|blocked| blocked.until)
     }
 
     fn admit(&mut self, candidate: Candidate, turn: Turn) -> Admission {
         self.next_number += 1;
-        self.last_key_uses
-            .insert((candidate.provider, candidate.key), self.next_number);
+        self.last_key_uses.insert((candidate.provider, candidate.key), self.next_number);
         if turn == Turn::Taken {
             self.last_turns.insert(candidate.provider, self.next_number);
         }
@@ -324,18 +295,8 @@ impl State {
         let until = rest_end(reason, wait, failed_probes, now);
         let rest = match earlier {
             Some(rest) if rest.until > until => rest,
-            Some(rest) => Rest {
-                until,
-                reason,
-                failed_probes,
-                is_being_probed: rest.is_being_probed,
-            },
-            None => Rest {
-                until,
-                reason,
-                failed_probes,
-                is_being_probed: false,
-            },
+            Some(rest) => Rest { until, reason, failed_probes, is_being_probed: rest.is_being_probed },
+            None => Rest { until, reason, failed_probes, is_being_probed: false },
         };
         self.rests.insert(place, rest);
     }
@@ -371,21 +332,9 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const GROQ: Offer = Offer {
-        provider: Provider::Groq,
-        keys: 1,
-        models: 1,
-    };
-    const CEREBRAS: Offer = Offer {
-        provider: Provider::Cerebras,
-        keys: 1,
-        models: 1,
-    };
-    const GEMINI: Offer = Offer {
-        provider: Provider::Gemini,
-        keys: 1,
-        models: 1,
-    };
+    const GROQ: Offer = Offer { provider: Provider::Groq, keys: 1, models: 1 };
+    const CEREBRAS: Offer = Offer { provider: Provider::Cerebras, keys: 1, models: 1 };
+    const GEMINI: Offer = Offer { provider: Provider::Gemini, keys: 1, models: 1 };
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + seconds).unwrap()
@@ -393,10 +342,7 @@ mod tests {
 
     fn failure(reason: Reason, scope: Scope, wait: Option<u64>) -> Failure {
         let wait = wait.map(|seconds| Wait::For(Duration::from_secs(seconds)));
-        Failure {
-            wait,
-            ..Failure::without_answer(reason, scope)
-        }
+        Failure { wait, ..Failure::without_answer(reason, scope) }
     }
 
     fn pick(limits: &Limits, now: i64) -> Option<Admission> {
@@ -411,19 +357,14 @@ mod tests {
     }
 
     fn providers(limits: &Limits, now: i64, times: usize) -> Vec<Provider> {
-        (0..times)
-            .map(|_| pick(limits, now).expect("somebody can serve").candidate.provider)
-            .collect()
+        (0..times).map(|_| pick(limits, now).expect("somebody can serve").candidate.provider).collect()
     }
 
     #[test]
     fn the_rotation_goes_round_in_order() {
         use Provider::{Cerebras, Gemini, Groq};
         let limits = Limits::new(vec![GROQ, CEREBRAS, GEMINI]);
-        assert_eq!(
-            providers(&limits, 0, 7),
-            [Groq, Cerebras, Gemini, Groq, Cerebras, Gemini, Groq]
-        );
+        assert_eq!(providers(&limits, 0, 7), [Groq, Cerebras, Gemini, Groq, Cerebras, Gemini, Groq]);
     }
 
     #[test]
@@ -446,13 +387,7 @@ mod tests {
             assert_eq!(served.iter().filter(|it| **it == provider).count(), 5);
         }
         let pick = limits.pick(|_| true, Turn::Taken, at(1));
-        assert_eq!(
-            pick.passed_over,
-            [PassedOver {
-                provider: Provider::Groq,
-                reason: Reason::Overloaded
-            }]
-        );
+        assert_eq!(pick.passed_over, [PassedOver { provider: Provider::Groq, reason: Reason::Overloaded }]);
     }
 
     /// For each reason: how long the place rests, when nothing is stated and when 90 s are.
@@ -488,16 +423,9 @@ mod tests {
     #[test]
     fn a_dead_model_never_comes_back_and_its_siblings_serve() {
         let limits = Limits::new(vec![Offer { models: 2, ..GROQ }]);
-        assert_eq!(
-            fail(&limits, 0, &failure(Reason::ModelGone, Scope::Model, Some(1))).model,
-            0
-        );
+        assert_eq!(fail(&limits, 0, &failure(Reason::ModelGone, Scope::Model, Some(1))).model, 0);
         assert_eq!(pick(&limits, 1_000_000).unwrap().candidate.model, 1);
-        fail(
-            &limits,
-            1_000_000,
-            &failure(Reason::ModelGone, Scope::Model, None),
-        );
+        fail(&limits, 1_000_000, &failure(Reason::ModelGone, Scope::Model, None));
         assert_eq!(pick(&limits, 100_000_000), None);
         assert_eq!(limits.soonest(|_| true, at(0)), None);
     }
@@ -511,11 +439,7 @@ mod tests {
 
     #[test]
     fn each_scope_reaches_exactly_its_own() {
-        let offer = Offer {
-            keys: 2,
-            models: 2,
-            ..GROQ
-        };
+        let offer = Offer { keys: 2, models: 2, ..GROQ };
         let cases = [
             (Scope::Request, 4),
             (Scope::KeyModel, 3),
@@ -537,15 +461,9 @@ mod tests {
 
     #[test]
     fn keys_take_turns_and_the_best_model_comes_first() {
-        let limits = Limits::new(vec![Offer {
-            keys: 2,
-            models: 2,
-            ..GROQ
-        }]);
-        let picked: Vec<_> = (0..4)
-            .map(|_| pick(&limits, 0).unwrap().candidate)
-            .map(|it| (it.key, it.model))
-            .collect();
+        let limits = Limits::new(vec![Offer { keys: 2, models: 2, ..GROQ }]);
+        let picked: Vec<_> =
+            (0..4).map(|_| pick(&limits, 0).unwrap().candidate).map(|it| (it.key, it.model)).collect();
         assert_eq!(picked, [(0, 0), (1, 0), (0, 0), (1, 0)]);
     }
 
@@ -557,18 +475,11 @@ mod tests {
 
         let probe = pick(&limits, 5).unwrap();
         assert_eq!(pick(&limits, 6), None, "a second request does not probe");
-        assert_eq!(
-            limits.soonest(|_| true, at(6)),
-            Some(at(7)),
-            "it may come back in a second"
-        );
+        assert_eq!(limits.soonest(|_| true, at(6)), Some(at(7)), "it may come back in a second");
         limits.abandoned(&probe);
         let mut probe = pick(&limits, 7).expect("an abandoned probe makes room for another");
         limits.succeeded(&mut probe);
-        assert!(
-            pick(&limits, 7).is_some() && pick(&limits, 7).is_some(),
-            "all is well again"
-        );
+        assert!(pick(&limits, 7).is_some() && pick(&limits, 7).is_some(), "all is well again");
     }
 
     #[test]
@@ -603,23 +514,12 @@ mod tests {
         let limits = Limits::new(vec![GROQ]);
         let first = pick(&limits, 0).unwrap();
         let second = pick(&limits, 0).unwrap();
-        limits.failed(
-            &first,
-            &failure(Reason::QuotaExhausted, Scope::KeyModel, Some(1_000)),
-            at(0),
-        );
-        limits.failed(
-            &second,
-            &failure(Reason::RateLimited, Scope::KeyModel, Some(10)),
-            at(0),
-        );
+        limits.failed(&first, &failure(Reason::QuotaExhausted, Scope::KeyModel, Some(1_000)), at(0));
+        limits.failed(&second, &failure(Reason::RateLimited, Scope::KeyModel, Some(10)), at(0));
         let pick = limits.pick(|_| true, Turn::Taken, at(500));
         assert_eq!(
             pick.passed_over,
-            [PassedOver {
-                provider: Provider::Groq,
-                reason: Reason::QuotaExhausted
-            }]
+            [PassedOver { provider: Provider::Groq, reason: Reason::QuotaExhausted }]
         );
         assert_eq!(limits.soonest(|_| true, at(500)), Some(at(1_000)));
     }
@@ -627,39 +527,19 @@ mod tests {
     #[test]
     fn the_soonest_is_the_first_of_all_and_the_last_of_one() {
         let limits = Limits::new(vec![GROQ, CEREBRAS]);
-        fail(
-            &limits,
-            0,
-            &failure(Reason::RateLimited, Scope::KeyModel, Some(40)),
-        );
-        fail(
-            &limits,
-            0,
-            &failure(Reason::RateLimited, Scope::KeyModel, Some(12)),
-        );
+        fail(&limits, 0, &failure(Reason::RateLimited, Scope::KeyModel, Some(40)));
+        fail(&limits, 0, &failure(Reason::RateLimited, Scope::KeyModel, Some(12)));
         assert_eq!(limits.soonest(|_| true, at(0)), Some(at(12)));
         let probe = pick(&limits, 12).unwrap();
-        limits.failed(
-            &probe,
-            &failure(Reason::Overloaded, Scope::Provider, None),
-            at(12),
-        );
-        assert_eq!(
-            limits.soonest(|it| it.provider == Provider::Cerebras, at(13)),
-            Some(at(17))
-        );
+        limits.failed(&probe, &failure(Reason::Overloaded, Scope::Provider, None), at(12));
+        assert_eq!(limits.soonest(|it| it.provider == Provider::Cerebras, at(13)), Some(at(17)));
     }
 
     #[test]
     fn an_allowance_reported_as_used_up_rests_without_a_failure() {
         let limits = Limits::new(vec![Offer { models: 2, ..GROQ }]);
         let candidate = pick(&limits, 0).unwrap().candidate;
-        limits.exhausted(
-            candidate,
-            Reason::RateLimited,
-            Some(Wait::For(Duration::from_secs(7))),
-            at(0),
-        );
+        limits.exhausted(candidate, Reason::RateLimited, Some(Wait::For(Duration::from_secs(7))), at(0));
         assert_eq!(pick(&limits, 6).unwrap().candidate.model, 1);
         assert_eq!(pick(&limits, 7).unwrap().candidate.model, 0);
     }

@@ -27,19 +27,15 @@ const MAX_WAITING_LINES: usize = 16_384;
 
 /// Sends the log to standard output from now on. Dropping the guard writes what is waiting.
 pub fn start(config: &LogConfig, clock: Clock) -> WorkerGuard {
-    let (writer, guard) = NonBlockingBuilder::default()
-        .buffered_lines_limit(MAX_WAITING_LINES)
-        .finish(std::io::stdout());
+    let (writer, guard) =
+        NonBlockingBuilder::default().buffered_lines_limit(MAX_WAITING_LINES).finish(std::io::stdout());
     let filter: Targets = config.filter.clone().with_target(STARTUP, Level::INFO);
     let lines = layers::layer().with_writer(writer).with_ansi(false);
     let lines = match config.format {
         LogFormat::Text => lines.event_format(TextFormat(clock)).boxed(),
-        LogFormat::Json => lines
-            .json()
-            .flatten_event(true)
-            .with_target(false)
-            .with_timer(Timer(clock))
-            .boxed(),
+        LogFormat::Json => {
+            lines.json().flatten_event(true).with_target(false).with_timer(Timer(clock)).boxed()
+        }
     };
     Registry::default().with(lines.with_filter(filter)).init();
     guard

@@ -67,10 +67,7 @@ fn run(command: Command) -> Result<ExitCode, Fatal> {
     #[cfg(unix)]
     // A stream takes two descriptors; where the limit cannot be raised, the one there is must do.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(Fatal::machine)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Fatal::machine)?;
     let outcome = runtime.block_on(start(command, &environment));
     // Not waiting for look-ups of names that nobody needs any more.
     runtime.shutdown_background();
@@ -98,9 +95,7 @@ async fn start(command: Command, environment: &Environment) -> Result<ExitCode, 
     let state = AppState::new(config, clock, shutdown.clone()).map_err(Fatal::settings)?;
     let mut signals = Signals::new().map_err(Fatal::machine)?;
     let cannot_listen = |error| Fatal::machine(format!("cannot listen on {host}:{port}: {error}"));
-    let listener = TcpListener::bind((host.as_str(), port))
-        .await
-        .map_err(cannot_listen)?;
+    let listener = TcpListener::bind((host.as_str(), port)).await.map_err(cannot_listen)?;
     let address = listener.local_addr().map_err(cannot_listen)?;
     info!(target: logging::STARTUP, "ai-proxy-free {} listening on http://{address}", env!("CARGO_PKG_VERSION"));
     if demo.is_some() {
@@ -125,19 +120,10 @@ fn report(config: &Config) {
     for warning in &config.warnings {
         warn!("{warning}");
     }
-    for ProviderConfig {
-        provider,
-        keys,
-        models,
-        ..
-    } in &config.providers
-    {
+    for ProviderConfig { provider, keys, models, .. } in &config.providers {
         let name = provider.name();
         match keys.len() {
-            0 => warn!(
-                "{name} is off: {} is not set",
-                provider.profile().key_variables.join(" or ")
-            ),
+            0 => warn!("{name} is off: {} is not set", provider.profile().key_variables.join(" or ")),
             keys => info!(keys, models = models.join(","), "{name} is ready"),
         }
     }
@@ -155,9 +141,7 @@ impl Environment {
             Ok(entries) => entries,
             Err(error) if error.not_found() => return Ok(Self(HashMap::new())),
             Err(_) => {
-                return Err(Fatal::settings(
-                    ".env cannot be read: is it a file, and may you read it?",
-                ));
+                return Err(Fatal::settings(".env cannot be read: is it a file, and may you read it?"));
             }
         };
         let mut variables = HashMap::new();
@@ -174,8 +158,7 @@ impl Environment {
     /// The value of a variable; one that is set but empty in the process does not hide the one in `.env`.
     fn get(&self, name: &str) -> Option<String> {
         let own = std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
-        own.filter(|value| !value.trim().is_empty())
-            .or_else(|| self.0.get(name).cloned())
+        own.filter(|value| !value.trim().is_empty()).or_else(|| self.0.get(name).cloned())
     }
 }
 
@@ -191,10 +174,7 @@ impl Signals {
     #[cfg(unix)]
     fn new() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-        })
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 
     /// Waits for the next one and gives its number.

@@ -100,9 +100,7 @@ impl Provider {
 
     /// The provider of that name in any case; `None` for any other.
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|provider| provider.name().eq_ignore_ascii_case(name))
+        Self::ALL.into_iter().find(|provider| provider.name().eq_ignore_ascii_case(name))
     }
 
     /// The header that shows `key` to the provider, marked sensitive.
@@ -159,9 +157,7 @@ impl Provider {
 /// Empty if that does not make it JSON.
 fn repair(data: &[u8]) -> Vec<u8> {
     let text = String::from_utf8_lossy(data);
-    serde_json::from_str::<serde_json::Value>(&text)
-        .map(|value| json::to_vec(&value))
-        .unwrap_or_default()
+    serde_json::from_str::<serde_json::Value>(&text).map(|value| json::to_vec(&value)).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -199,12 +195,7 @@ mod tests {
         for provider in Provider::ALL {
             let models = provider.profile().models;
             assert!(models.len() > 1, "{provider:?} needs a ranked list");
-            assert!(
-                models
-                    .iter()
-                    .all(|model| !dead.iter().any(|dead| model.contains(dead))),
-                "{models:?}"
-            );
+            assert!(models.iter().all(|model| !dead.iter().any(|dead| model.contains(dead))), "{models:?}");
         }
     }
 }

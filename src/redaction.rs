@@ -32,12 +32,7 @@ pub struct Redactor {
 impl Redactor {
     /// Hides `secrets` wherever they stand. Empty ones are ignored.
     pub fn new(secrets: impl IntoIterator<Item = SecretString>) -> Self {
-        Self {
-            secrets: secrets
-                .into_iter()
-                .filter(|secret| !secret.expose_secret().is_empty())
-                .collect(),
-        }
+        Self { secrets: secrets.into_iter().filter(|secret| !secret.expose_secret().is_empty()).collect() }
     }
 
     /// Makes `text` fit to be shown.
@@ -47,9 +42,7 @@ impl Redactor {
             text = text.replace(secret.expose_secret(), "[key]");
         }
         let mut clean = String::new();
-        for word in text
-            .split(|c: char| c.is_whitespace() || c.is_control())
-            .filter(|word| !word.is_empty())
+        for word in text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty())
         {
             if !clean.is_empty() {
                 clean.push(' ');
@@ -70,10 +63,7 @@ fn push_word(clean: &mut String, word: &str) {
         let scheme = word.get(..at).unwrap_or_default();
         scheme.trim_end_matches(|c: char| c.is_ascii_alphanumeric()).len()
     });
-    let key = KEY_PREFIXES
-        .iter()
-        .filter_map(|prefix| find_at_boundary(word, prefix))
-        .min();
+    let key = KEY_PREFIXES.iter().filter_map(|prefix| find_at_boundary(word, prefix)).min();
     let (cut, mark) = match (url, key) {
         (Some(url), key) if key.is_none_or(|key| url < key) => (url, "[url]"),
         (_, Some(key)) => (key, "[key]"),
@@ -85,12 +75,9 @@ fn push_word(clean: &mut String, word: &str) {
 
 /// Where `prefix` begins in `word` without a letter or digit right before it.
 fn find_at_boundary(word: &str, prefix: &str) -> Option<usize> {
-    word.match_indices(prefix).map(|(at, _)| at).find(|&at| {
-        !word
-            .get(..at)
-            .unwrap_or_default()
-            .ends_with(|c: char| c.is_ascii_alphanumeric())
-    })
+    word.match_indices(prefix)
+        .map(|(at, _)| at)
+        .find(|&at| !word.get(..at).unwrap_or_default().ends_with(|c: char| c.is_ascii_alphanumeric()))
 }
 
 #[cfg(test)]

@@ -66,10 +66,7 @@ pub enum Interrupted {
 impl fmt::Display for Interrupted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Provider {
-                name,
-                reason: Reason::Timeout,
-            } => {
+            Self::Provider { name, reason: Reason::Timeout } => {
                 write!(f, "{name} stopped sending in the middle of its answer")
             }
             Self::Provider { name, reason } => write!(f, "{name} {}", reason.explanation()),
@@ -212,10 +209,8 @@ impl<E: Encode> Relay<E> {
             }
         } else if let Err(diagnosis) = outcome {
             let failure = self.answer.late_failure(diagnosis);
-            let interrupted = Interrupted::Provider {
-                name: self.answer.provider().name(),
-                reason: failure.reason,
-            };
+            let interrupted =
+                Interrupted::Provider { name: self.answer.provider().name(), reason: failure.reason };
             frame.append(&mut self.interrupt(interrupted, Some(&failure)));
         }
         frame

@@ -23,12 +23,7 @@ impl RequestLog {
     /// Logs that a request has begun.
     pub fn begin(request_id: &str, messages: usize, stream: bool) -> Self {
         info!(request_id, stream, "Request with {messages} messages");
-        Self {
-            request_id: request_id.to_owned(),
-            begun: Instant::now(),
-            answerer: None,
-            is_closed: false,
-        }
+        Self { request_id: request_id.to_owned(), begun: Instant::now(), answerer: None, is_closed: false }
     }
 
     /// Remembers who answers.
@@ -67,19 +62,11 @@ impl RequestLog {
         self.is_closed = true;
         let status = error.status().as_u16();
         let (request_id, elapsed_ms) = (self.request_id.as_str(), self.elapsed_ms());
-        error!(
-            request_id,
-            status,
-            elapsed_ms,
-            "Request failed: {}",
-            error.log_text()
-        );
+        error!(request_id, status, elapsed_ms, "Request failed: {}", error.log_text());
     }
 
     fn answerer(&self) -> (&'static str, &str) {
-        self.answerer
-            .as_ref()
-            .map_or(("nobody", ""), |(provider, model)| (provider, model))
+        self.answerer.as_ref().map_or(("nobody", ""), |(provider, model)| (provider, model))
     }
 
     fn elapsed_ms(&self) -> u64 {
@@ -91,10 +78,7 @@ impl Drop for RequestLog {
     fn drop(&mut self) {
         if !self.is_closed {
             let elapsed_ms = self.elapsed_ms();
-            info!(
-                request_id = self.request_id,
-                elapsed_ms, "Client left before the end"
-            );
+            info!(request_id = self.request_id, elapsed_ms, "Client left before the end");
         }
     }
 }

@@ -30,13 +30,8 @@ pub(crate) fn router(state: AppState) -> Router {
         .route("/health", get(health))
         .fallback(refuse(|| ApiError::NotFound))
         .method_not_allowed_fallback(refuse(|| ApiError::MethodNotAllowed))
-        .layer(CatchPanicLayer::custom(|_| {
-            chat::error_response(&ApiError::Internal)
-        }))
-        .layer(middleware::from_fn_with_state(
-            state.clone(),
-            ingress::authenticate,
-        ))
+        .layer(CatchPanicLayer::custom(|_| chat::error_response(&ApiError::Internal)))
+        .layer(middleware::from_fn_with_state(state.clone(), ingress::authenticate))
         .layer(ingress::cors(&state.server.cors_origins))
         .layer(middleware::from_fn_with_state(state.clone(), ingress::admit))
         .with_state(state)
@@ -49,17 +44,11 @@ async fn health(State(state): State<AppState>) -> Response {
 }
 
 async fn chat(State(state): State<AppState>, request: Request) -> Response {
-    try_chat(&state, request)
-        .await
-        .unwrap_or_else(|error| chat::error_response(&error))
+    try_chat(&state, request).await.unwrap_or_else(|error| chat::error_response(&error))
 }
 
 async fn try_chat(state: &AppState, request: Request) -> Result<Response, ApiError> {
-    let permit = state
-        .admission
-        .clone()
-        .try_acquire_owned()
-        .map_err(|_| ApiError::TooManyRequests)?;
+    let permit = state.admission.clone().try_acquire_owned().map_err(|_| ApiError::TooManyRequests)?;
     let format = Format::from_accept(request.headers());
     let request_id = request_id(request.headers());
     let call = read_call(state, request).await?;
@@ -75,15 +64,8 @@ async fn try_chat(state: &AppState, request: Request) -> Result<Response, ApiErr
     log.answers(answered.provider.name(), &answered.model);
 
     let headers = answer_headers(&answered);
-    let signature = Signature {
-        provider: answered.provider.name(),
-        model: answered.model,
-    };
-    let held = Held {
-        entry: answered.entry,
-        log,
-        permit,
-    };
+    let signature = Signature { provider: answered.provider.name(), model: answered.model };
+    let held = Held { entry: answered.entry, log, permit };
     let (content_type, body) = match (call.stream, format) {
         (true, Format::Json) => stream(state, answered.answer, SseEncoder::new(signature), held),
         (true, Format::Text) => stream(state, answered.answer, TextEncoder, held),
@@ -107,14 +89,8 @@ async fn read_call(state: &AppState, request: Request) -> Result<ChatCall, ApiEr
 }
 
 async fn find_answer(state: &AppState, call: &ChatCall, request_id: &str) -> Result<Answered, ApiError> {
-    let target = state
-        .dispatcher
-        .target(call.provider.as_deref(), call.model.as_deref())?;
-    let extent = if call.stream {
-        Extent::FirstContent
-    } else {
-        Extent::Whole
-    };
+    let target = state.dispatcher.target(call.provider.as_deref(), call.model.as_deref())?;
+    let extent = if call.stream { Extent::FirstContent } else { Extent::Whole };
     tokio::select! {
         answered = state.dispatcher.answer(&call.request, &target, extent, request_id) => Ok(answered?),
         () = state.shutdown.ending() => Err(ApiError::ShuttingDown),
@@ -127,10 +103,7 @@ fn stream<E: Encode>(
     encoder: E,
     held: Held,
 ) -> (&'static str, Body) {
-    (
-        E::CONTENT_TYPE,
-        relay::body(answer, encoder, held, state.shutdown.ending()),
-    )
+    (E::CONTENT_TYPE, relay::body(answer, encoder, held, state.shutdown.ending()))
 }
 
 /// The headers of every answer. What the provider sent is not among them.
@@ -144,19 +117,12 @@ fn answer_headers(answered: &Answered) -> HeaderMap {
         (CACHE_CONTROL.as_str(), "no-cache"),
     ];
     let headers = values.into_iter().filter_map(|(name, value)| {
-        Some((
-            HeaderName::try_from(name).ok()?,
-            HeaderValue::try_from(value).ok()?,
-        ))
+        Some((HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?))
     });
     headers.collect()
 }
 
 /// The id that [`ingress::admit`] gave the request.
 fn request_id(headers: &HeaderMap) -> String {
-    headers
-        .get(X_REQUEST_ID)
-        .and_then(|id| id.to_str().ok())
-        .unwrap_or_default()
-        .to_owned()
+    headers.get(X_REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned()
 }

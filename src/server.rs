@@ -100,10 +100,7 @@ impl Shutdown {
 /// From the beginning of the end new connections are refused, idle ones are closed, and open streams have
 /// `limits.shutdown_grace` to finish; those that do not are told to end, which they have most of a second for.
 pub async fn serve(listener: TcpListener, app: Router, limits: ConnectionLimits, shutdown: Shutdown) {
-    let most = limits
-        .max_concurrent_requests
-        .saturating_add(SPARE_CONNECTIONS)
-        .min(Semaphore::MAX_PERMITS);
+    let most = limits.max_concurrent_requests.saturating_add(SPARE_CONNECTIONS).min(Semaphore::MAX_PERMITS);
     let most = u32::try_from(most).unwrap_or(u32::MAX);
     let places = Arc::new(Semaphore::new(most as usize));
     tokio::select! {
@@ -115,10 +112,7 @@ pub async fn serve(listener: TcpListener, app: Router, limits: ConnectionLimits,
     info!(open, "Shutting down: no new connections, open streams may finish");
     let all_closed = places.acquire_many(most);
     tokio::pin!(all_closed);
-    if tokio::time::timeout(limits.shutdown_grace, &mut all_closed)
-        .await
-        .is_err()
-    {
+    if tokio::time::timeout(limits.shutdown_grace, &mut all_closed).await.is_err() {
         let open = most as usize - places.available_permits();
         warn!(open, "The grace period is over: ending open streams");
         shutdown.advance(Phase::Ending);

@@ -58,18 +58,8 @@ pub struct Settings {
 impl Settings {
     /// The provider's models of today, as fast as possible, without limits.
     pub fn new(provider: Provider, clock: Clock) -> Self {
-        let models = provider
-            .profile()
-            .models
-            .iter()
-            .map(|&model| model.to_owned())
-            .collect();
-        Self {
-            clock,
-            pace: Duration::ZERO,
-            quota: None,
-            models,
-        }
+        let models = provider.profile().models.iter().map(|&model| model.to_owned()).collect();
+        Self { clock, pace: Duration::ZERO, quota: None, models }
     }
 }
 
@@ -116,10 +106,7 @@ pub enum Outcome {
 impl ReceivedRequest {
     /// The value of a header; `name` in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
     /// The body as JSON; null if it is none.
@@ -167,16 +154,9 @@ impl SimulatedProvider {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared::new(provider, settings));
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "it is aborted when the handle is dropped"
-        )]
+        #[expect(clippy::disallowed_methods, reason = "it is aborted when the handle is dropped")]
         let server = tokio::spawn(connection::accept(listener, shared.clone()));
-        Ok(Self {
-            shared,
-            address,
-            server,
-        })
+        Ok(Self { shared, address, server })
     }
 
     /// Whom it simulates.
@@ -206,10 +186,7 @@ impl SimulatedProvider {
 
     /// The completions among them.
     pub fn chats(&self) -> Vec<ReceivedRequest> {
-        self.requests()
-            .into_iter()
-            .filter(ReceivedRequest::is_chat)
-            .collect()
+        self.requests().into_iter().filter(ReceivedRequest::is_chat).collect()
     }
 
     /// How many requests there have been, forgotten ones included.
@@ -291,9 +268,7 @@ impl Shared {
         }
         let named = request.header("x-simulate").and_then(Behaviour::named);
         let mut state = self.state();
-        named
-            .or_else(|| state.next.pop_front())
-            .unwrap_or_else(|| state.usual.clone())
+        named.or_else(|| state.next.pop_front()).unwrap_or_else(|| state.usual.clone())
     }
 
     fn has_changed(&self) {
@@ -316,12 +291,7 @@ impl Shared {
     }
 
     fn conclude(&self, number: u64, outcome: Outcome) {
-        if let Some(request) = self
-            .state()
-            .requests
-            .iter_mut()
-            .rev()
-            .find(|request| request.number == number)
+        if let Some(request) = self.state().requests.iter_mut().rev().find(|request| request.number == number)
         {
             request.outcome = outcome;
         }
@@ -348,20 +318,10 @@ struct Said {
 
 fn said(shared: &Shared, behaviour: &Behaviour, question: &str) -> Said {
     match &behaviour.reply {
-        Reply::Answer {
-            thoughts,
-            text,
-            finish,
-        } => Said {
-            thoughts: thoughts.clone(),
-            text: text.clone(),
-            finish,
-        },
-        Reply::Blocked => Said {
-            thoughts: Vec::new(),
-            text: Vec::new(),
-            finish: "content_filter",
-        },
+        Reply::Answer { thoughts, text, finish } => {
+            Said { thoughts: thoughts.clone(), text: text.clone(), finish }
+        }
+        Reply::Blocked => Said { thoughts: Vec::new(), text: Vec::new(), finish: "content_filter" },
         Reply::Echo | Reply::Trouble(_) | Reply::Html(_) | Reply::Raw { .. } => {
             let name = shared.provider.name();
             let text = format!(

@@ -53,10 +53,7 @@ pub struct Feed<'d, 'b> {
 impl Decoder {
     /// The events that `bytes` complete. Whatever is not asked for with [`Feed::next`] is lost, so ask until `None`.
     pub fn feed<'d, 'b>(&'d mut self, bytes: &'b [u8]) -> Feed<'d, 'b> {
-        Feed {
-            decoder: self,
-            rest: bytes,
-        }
+        Feed { decoder: self, rest: bytes }
     }
 
     /// The last event, if the stream ended without its blank line.
@@ -70,10 +67,7 @@ impl Decoder {
             self.take_line(&line)?;
         }
         self.is_spent = true;
-        Ok(self.has_data.then_some(Event {
-            name: &self.name,
-            data: &self.data,
-        }))
+        Ok(self.has_data.then_some(Event { name: &self.name, data: &self.data }))
     }
 
     /// The lines so far that were no SSE field, each with a line end; at most 64 KiB of them.
@@ -182,10 +176,7 @@ impl Feed<'_, '_> {
             }
             self.decoder.forget_spent();
         }
-        Ok(Some(Event {
-            name: &self.decoder.name,
-            data: &self.decoder.data,
-        }))
+        Ok(Some(Event { name: &self.decoder.name, data: &self.decoder.data }))
     }
 }
 
@@ -203,12 +194,8 @@ mod tests {
 
     /// Decodes `pieces` one after the other, the end of the stream included, into (name, data) pairs.
     fn decode<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<(String, String)> {
-        let own = |event: Event<'_>| {
-            (
-                event.name.to_owned(),
-                String::from_utf8_lossy(event.data).into_owned(),
-            )
-        };
+        let own =
+            |event: Event<'_>| (event.name.to_owned(), String::from_utf8_lossy(event.data).into_owned());
         let mut decoder = Decoder::default();
         let mut events = Vec::new();
         for piece in pieces {
@@ -224,11 +211,7 @@ mod tests {
     /// The cases of the web platform tests `eventsource/format-*`, in our own words.
     #[test]
     fn reads_the_forms_the_standard_allows() {
-        type Case = (
-            &'static str,
-            &'static str,
-            &'static [(&'static str, &'static str)],
-        );
+        type Case = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
         let cases: &[Case] = &[
             ("lf", "data: a\n\ndata: b\n\n", &[("", "a"), ("", "b")]),
             ("crlf", "data: a\r\n\r\ndata: b\r\n\r\n", &[("", "a"), ("", "b")]),
@@ -239,11 +222,7 @@ mod tests {
                 &[("", "a"), ("", "b"), ("", "c")],
             ),
             ("byte order mark", "\u{FEFF}data: a\n\n", &[("", "a")]),
-            (
-                "a second byte order mark is part of a field name",
-                "\u{FEFF}\u{FEFF}data: a\n\n",
-                &[],
-            ),
+            ("a second byte order mark is part of a field name", "\u{FEFF}\u{FEFF}data: a\n\n", &[]),
             ("comment", ": hi\n\ndata: a\n:\n\n", &[("", "a")]),
             ("no space", "data:a\n\n", &[("", "a")]),
             ("only one space goes", "data:  a\n\n", &[("", " a")]),
@@ -253,44 +232,21 @@ mod tests {
             ("two data lines", "data: a\ndata: b\n\n", &[("", "a\nb")]),
             ("two empty data lines", "data\ndata\n\n", &[("", "\n")]),
             ("name", "event: error\ndata: a\n\n", &[("error", "a")]),
-            (
-                "name without data is no event",
-                "event: x\n\ndata: a\n\n",
-                &[("", "a")],
-            ),
-            (
-                "the last name counts",
-                "event: x\nevent: y\ndata: a\n\n",
-                &[("y", "a")],
-            ),
+            ("name without data is no event", "event: x\n\ndata: a\n\n", &[("", "a")]),
+            ("the last name counts", "event: x\nevent: y\ndata: a\n\n", &[("y", "a")]),
             (
                 "id and retry mean nothing to us",
                 "id: 1\nid: \0\nretry: 5\nretry: x\ndata: a\n\n",
                 &[("", "a")],
             ),
-            (
-                "unknown fields",
-                "Data: x\n data: x\nfoo\ndata: a\n\n",
-                &[("", "a")],
-            ),
+            ("unknown fields", "Data: x\n data: x\nfoo\ndata: a\n\n", &[("", "a")]),
             ("null characters", "data: \0\n\n", &[("", "\0")]),
-            (
-                "last event without its blank line",
-                "data: a\n\ndata: b\n",
-                &[("", "a"), ("", "b")],
-            ),
-            (
-                "last event without any line end",
-                "data: a\n\ndata: b",
-                &[("", "a"), ("", "b")],
-            ),
+            ("last event without its blank line", "data: a\n\ndata: b\n", &[("", "a"), ("", "b")]),
+            ("last event without any line end", "data: a\n\ndata: b", &[("", "a"), ("", "b")]),
             ("nothing", "", &[]),
         ];
         for (case, stream, expected) in cases {
-            let expected: Vec<_> = expected
-                .iter()
-                .map(|(n, d)| (n.to_string(), d.to_string()))
-                .collect();
+            let expected: Vec<_> = expected.iter().map(|(n, d)| (n.to_string(), d.to_string())).collect();
             assert_eq!(decode([stream.as_bytes()]), expected, "{case}");
         }
     }

@@ -42,16 +42,10 @@ impl Stats {
         let stats = self.of(provider);
         // Failures first: a call counts as an attempt before it can fail, so there are never more of them.
         let failures = stats.failures.load(Ordering::Acquire);
-        Counts {
-            attempts: stats.attempts.load(Ordering::Relaxed),
-            failures,
-        }
+        Counts { attempts: stats.attempts.load(Ordering::Relaxed), failures }
     }
 
-    #[expect(
-        clippy::indexing_slicing,
-        reason = "the array has an element for every variant"
-    )]
+    #[expect(clippy::indexing_slicing, reason = "the array has an element for every variant")]
     fn of(&self, provider: Provider) -> &ProviderStats {
         &self.providers[provider as usize]
     }

@@ -48,11 +48,7 @@ pub enum Network {
 impl Network {
     /// Where `provider` is configured to be.
     pub fn of(provider: &ProviderConfig) -> Self {
-        if provider.is_loopback() {
-            Self::Loopback
-        } else {
-            Self::Remote
-        }
+        if provider.is_loopback() { Self::Loopback } else { Self::Remote }
     }
 }
 
@@ -86,11 +82,8 @@ impl Upstream {
         // Whoever came first has chosen the same: there is only one provider of cryptography in the binary.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = |network: Network| {
-            let mut urls = providers
-                .iter()
-                .filter(|it| Network::of(it) == network)
-                .map(|it| &it.base_url)
-                .peekable();
+            let mut urls =
+                providers.iter().filter(|it| Network::of(it) == network).map(|it| &it.base_url).peekable();
             let is_wanted = urls.peek().is_some();
             let builder = reqwest::Client::builder()
                 .http1_only()
@@ -105,23 +98,11 @@ impl Upstream {
                 Network::Remote => builder,
             };
             // Without HTTPS no CA certificates are needed, and a machine without any can run the demo.
-            let builder = if urls.any(|url| url.scheme() == "https") {
-                builder
-            } else {
-                builder.tls_certs_only([])
-            };
-            is_wanted
-                .then(|| {
-                    builder
-                        .build()
-                        .map_err(|error| TlsUnavailable(root_cause(&error)))
-                })
-                .transpose()
+            let builder =
+                if urls.any(|url| url.scheme() == "https") { builder } else { builder.tls_certs_only([]) };
+            is_wanted.then(|| builder.build().map_err(|error| TlsUnavailable(root_cause(&error)))).transpose()
         };
-        Ok(Self {
-            loopback: client(Network::Loopback)?,
-            remote: client(Network::Remote)?,
-        })
+        Ok(Self { loopback: client(Network::Loopback)?, remote: client(Network::Remote)? })
     }
 
     /// Sends `call` and waits for the head of the answer, whatever its status.
@@ -146,15 +127,11 @@ impl Upstream {
             .header(ACCEPT_ENCODING, "identity")
             .header(key_name, key_value)
             .body(call.body);
-        request
-            .send()
-            .await
-            .map(Response)
-            .map_err(|error| match (error.is_connect(), error.is_timeout()) {
-                (true, true) => Reason::Timeout,
-                (true, false) => Reason::ConnectFailed,
-                (false, _) => Reason::UpstreamError,
-            })
+        request.send().await.map(Response).map_err(|error| match (error.is_connect(), error.is_timeout()) {
+            (true, true) => Reason::Timeout,
+            (true, false) => Reason::ConnectFailed,
+            (false, _) => Reason::UpstreamError,
+        })
     }
 }
 

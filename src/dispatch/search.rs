@@ -31,26 +31,13 @@ impl<'d> Search<'d> {
 
     /// Whom to try next; none if nobody is left that can serve now.
     pub(super) fn next(&mut self) -> Option<Admission> {
-        let turn = if self.target.is_pinned() {
-            Turn::Untouched
-        } else {
-            Turn::Taken
-        };
+        let turn = if self.target.is_pinned() { Turn::Untouched } else { Turn::Taken };
         let ledger = &self.dispatcher.ledger;
-        let pick = ledger
-            .limits
-            .pick(|candidate| self.may_try(candidate), turn, ledger.now());
+        let pick = ledger.limits.pick(|candidate| self.may_try(candidate), turn, ledger.now());
         for passed_over in pick.passed_over {
             // Of a provider that was tried, more is known than that the rest of it rests.
-            if !self
-                .trail
-                .0
-                .iter()
-                .any(|(known, _)| *known == passed_over.provider)
-            {
-                self.trail
-                    .0
-                    .push((passed_over.provider, Step::PassedOver(passed_over.reason)));
+            if !self.trail.0.iter().any(|(known, _)| *known == passed_over.provider) {
+                self.trail.0.push((passed_over.provider, Step::PassedOver(passed_over.reason)));
             }
         }
         pick.admission
@@ -77,11 +64,7 @@ impl<'d> Search<'d> {
     /// Remembers a failure and what it rules out.
     pub(super) fn fail(&mut self, candidate: Candidate, failure: Failure) {
         let provider = candidate.provider;
-        self.ruled_out.push(
-            candidate
-                .place(failure.scope)
-                .unwrap_or(Place::Provider(provider)),
-        );
+        self.ruled_out.push(candidate.place(failure.scope).unwrap_or(Place::Provider(provider)));
         self.trail.0.push((provider, Step::Failed(failure.reason)));
         self.failures.push((provider, failure));
     }
@@ -104,10 +87,7 @@ impl<'d> Search<'d> {
     }
 
     fn may_try(&self, candidate: Candidate) -> bool {
-        let is_ruled_out = candidate
-            .places()
-            .iter()
-            .any(|place| self.ruled_out.contains(place));
+        let is_ruled_out = candidate.places().iter().any(|place| self.ruled_out.contains(place));
         !is_ruled_out && self.dispatcher.allows(self.target, candidate)
     }
 
@@ -131,12 +111,8 @@ impl<'d> Search<'d> {
             if attempts.iter().any(|known| known.provider == *provider) {
                 continue;
             }
-            let failure = self
-                .failures
-                .iter()
-                .rev()
-                .find(|(failed, _)| failed == provider)
-                .map(|(_, failure)| failure);
+            let failure =
+                self.failures.iter().rev().find(|(failed, _)| failed == provider).map(|(_, failure)| failure);
             let reason = match (failure, step) {
                 (Some(failure), _) => failure.reason,
                 (None, Step::PassedOver(reason) | Step::Failed(reason)) => *reason,
@@ -146,40 +122,33 @@ impl<'d> Search<'d> {
                 provider: *provider,
                 reason,
                 status: failure.and_then(|failure| failure.status),
-                retry_after_seconds: self.seconds_until(|it| it.provider == *provider && may_serve_later(it)),
+                retry_after_seconds: self
+                    .seconds_until(|it| it.provider == *provider && may_serve_later(it))
+                    .filter(|seconds| *seconds > 0),
                 message: failure
                     .filter(|_| reason.blames_request())
                     .and_then(|failure| failure.message.clone()),
             });
         }
-        AllFailed {
-            attempts,
-            retry_after_seconds: self.seconds_until(may_serve_later),
-            trail: self.trail,
-        }
+        // Never 0: «at once» is what the client has just tried.
+        let retry_after_seconds = self.seconds_until(may_serve_later).map(|seconds| seconds.max(1));
+        AllFailed { attempts, retry_after_seconds, trail: self.trail }
     }
 
     /// Whole seconds until one of the `eligible` candidates can serve, rounded up.
     fn seconds_until(&self, eligible: impl Fn(Candidate) -> bool) -> Option<u64> {
         let ledger = &self.dispatcher.ledger;
         let now = ledger.now();
-        let wait_ms = ledger
-            .limits
-            .soonest(eligible, now)?
-            .as_millisecond()
-            .saturating_sub(now.as_millisecond());
-        // Never 0: «at once» is what the client has just tried.
-        u64::try_from(wait_ms).ok().map(|ms| ms.div_ceil(1_000).max(1))
+        let wait_ms =
+            ledger.limits.soonest(eligible, now)?.as_millisecond().saturating_sub(now.as_millisecond());
+        u64::try_from(wait_ms).ok().map(|ms| ms.div_ceil(1_000))
     }
 }
 
 /// What an answer without text counts as when it is not passed on.
 fn cut_before_text(answered: &Answered) -> Failure {
     let status = Some(answered.answer.status());
-    Failure {
-        status,
-        ..Failure::without_answer(Reason::EmptyAnswer, Scope::Request)
-    }
+    Failure { status, ..Failure::without_answer(Reason::EmptyAnswer, Scope::Request) }
 }
 
 /// Whether `failure` is one of [`cut_before_text`]: a provider's own emptiness is its own fault.

@@ -28,14 +28,9 @@ impl ErrorBody {
     /// Reads a whole error body.
     pub(super) fn parse(body: &[u8]) -> Self {
         if body.trim_ascii_start().starts_with(b"<") {
-            return Self {
-                is_html: true,
-                ..Self::default()
-            };
+            return Self { is_html: true, ..Self::default() };
         }
-        serde_json::from_slice(body)
-            .map(Self::from_value)
-            .unwrap_or_default()
+        serde_json::from_slice(body).map(Self::from_value).unwrap_or_default()
     }
 
     /// Reads an error that stands in `value`, whatever it is wrapped in.
@@ -55,14 +50,8 @@ impl ErrorBody {
             kind: string(&inner, "type"),
             status: string(&inner, "status"),
             message: string(&inner, "message"),
-            http_status: number(&inner, "status_code")
-                .or(outer_status)
-                .or_else(|| number(&inner, "code")),
-            details: inner
-                .get("details")
-                .and_then(Value::as_array)
-                .cloned()
-                .unwrap_or_default(),
+            http_status: number(&inner, "status_code").or(outer_status).or_else(|| number(&inner, "code")),
+            details: inner.get("details").and_then(Value::as_array).cloned().unwrap_or_default(),
             is_html: false,
         }
     }
@@ -82,19 +71,12 @@ impl ErrorBody {
             (_, "overloaded_error") => Some(503),
             _ => None,
         };
-        self.http_status
-            .filter(|status| (400..600).contains(status))
-            .or_else(by_word)
-            .unwrap_or(500)
+        self.http_status.filter(|status| (400..600).contains(status)).or_else(by_word).unwrap_or(500)
     }
 }
 
 fn string(object: &Value, key: &str) -> String {
-    object
-        .get(key)
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-        .to_owned()
+    object.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
 fn number(object: &Value, key: &str) -> Option<u16> {
@@ -122,26 +104,10 @@ mod tests {
                 "{case}"
             );
         }
-        assert_eq!(
-            ErrorBody::parse(br#"{"error":"just words"}"#).message,
-            "just words"
-        );
+        assert_eq!(ErrorBody::parse(br#"{"error":"just words"}"#).message, "just words");
         assert!(ErrorBody::parse(b"\n <!DOCTYPE html><html>").is_html);
-        for nothing in [
-            "",
-            "{",
-            "null",
-            "[]",
-            "7",
-            r#"{"error":null}"#,
-            r#"{"error":[]}"#,
-            "\u{0}",
-        ] {
-            assert_eq!(
-                ErrorBody::parse(nothing.as_bytes()),
-                ErrorBody::default(),
-                "{nothing:?}"
-            );
+        for nothing in ["", "{", "null", "[]", "7", r#"{"error":null}"#, r#"{"error":[]}"#, "\u{0}"] {
+            assert_eq!(ErrorBody::parse(nothing.as_bytes()), ErrorBody::default(), "{nothing:?}");
         }
     }
 
@@ -150,10 +116,7 @@ mod tests {
         let cases = [
             (r#"{"error":{"code":503,"status":"UNAVAILABLE"}}"#, 503),
             (r#"{"error":{"status":"RESOURCE_EXHAUSTED"}}"#, 429),
-            (
-                r#"{"error":{"message":"x","code":"tool_use_failed","status_code":400}}"#,
-                400,
-            ),
+            (r#"{"error":{"message":"x","code":"tool_use_failed","status_code":400}}"#, 400),
             (r#"{"error":{"code":"queue_exceeded"},"status_code":429}"#, 429),
             (r#"{"error":{"code":"529"}}"#, 529),
             (r#"{"error":{"type":"invalid_request_error"}}"#, 400),
@@ -162,11 +125,7 @@ mod tests {
             (r#"{"error":"x"}"#, 500),
         ];
         for (body, expected) in cases {
-            assert_eq!(
-                ErrorBody::parse(body.as_bytes()).status_in_stream(),
-                expected,
-                "{body}"
-            );
+            assert_eq!(ErrorBody::parse(body.as_bytes()).status_in_stream(), expected, "{body}");
         }
     }
 }

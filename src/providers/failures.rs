@@ -12,12 +12,7 @@ use crate::failure::{Diagnosis, Reason, Scope, Wait};
 pub(super) fn diagnose(status: u16, headers: &HeaderMap, error: &ErrorBody, is_daily: bool) -> Diagnosis {
     let (reason, scope) = classify(status, error, is_daily);
     let message = (!error.message.is_empty()).then(|| error.message.clone());
-    Diagnosis {
-        reason,
-        scope,
-        wait: stated_wait(headers, error),
-        message,
-    }
+    Diagnosis { reason, scope, wait: stated_wait(headers, error), message }
 }
 
 /// The time the provider asks for, wherever it says so.
@@ -36,11 +31,7 @@ fn classify(status: u16, error: &ErrorBody, is_daily: bool) -> (Reason, Scope) {
         "tool_use_failed" | "json_validate_failed" => return (Reason::UpstreamError, Scope::Request),
         _ => {}
     }
-    let is_too_long = [
-        "reduce the length of the messages",
-        "maximum context length",
-        "input token count",
-    ];
+    let is_too_long = ["reduce the length of the messages", "maximum context length", "input token count"];
     match status {
         400 | 413 | 422 if is_too_long.iter().any(|sign| text.contains(sign)) => {
             (Reason::ContextTooLong, Scope::Request)

@@ -27,12 +27,7 @@ pub static PROFILE: Profile = Profile {
     base_url: "https://generativelanguage.googleapis.com",
     path_prefix: "/v1beta",
     // Free requests a day, read July to September 2026: flash-lite 500, flash 20, gemma 14,400.
-    models: &[
-        "gemini-3.5-flash-lite",
-        "gemini-3.1-flash-lite",
-        "gemini-3.8-flash",
-        "gemma-4-31b-it",
-    ],
+    models: &["gemini-3.5-flash-lite", "gemini-3.1-flash-lite", "gemini-3.8-flash", "gemma-4-31b-it"],
     key_header: (HeaderName::from_static("x-goog-api-key"), ""),
     dialect: Dialect::Gemini,
 };
@@ -134,9 +129,7 @@ pub(super) fn encode(request: &ChatRequest, model: &str) -> WireRequest {
     let mut system = Vec::new();
     let mut contents: Vec<Content<'_>> = Vec::new();
     for message in request.messages() {
-        let part = TextPart {
-            text: &message.content,
-        };
+        let part = TextPart { text: &message.content };
         let role = match message.role {
             Role::System => {
                 system.push(part);
@@ -147,20 +140,14 @@ pub(super) fn encode(request: &ChatRequest, model: &str) -> WireRequest {
         };
         match contents.last_mut() {
             Some(last) if last.role == Some(role) => last.parts.push(part),
-            _ => contents.push(Content {
-                role: Some(role),
-                parts: vec![part],
-            }),
+            _ => contents.push(Content { role: Some(role), parts: vec![part] }),
         }
     }
     if !system.is_empty() && (contents.is_empty() || model.starts_with("gemma")) {
         fold_into_first_user_turn(&mut contents, std::mem::take(&mut system));
     }
     let body = Request {
-        system_instruction: (!system.is_empty()).then_some(Content {
-            role: None,
-            parts: system,
-        }),
+        system_instruction: (!system.is_empty()).then_some(Content { role: None, parts: system }),
         contents,
         generation_config: GenerationConfig {
             max_output_tokens: request.max_tokens,
@@ -179,13 +166,7 @@ fn fold_into_first_user_turn<'a>(contents: &mut Vec<Content<'a>>, mut parts: Vec
             parts.append(&mut first.parts);
             first.parts = parts;
         }
-        _ => contents.insert(
-            0,
-            Content {
-                role: Some("user"),
-                parts,
-            },
-        ),
+        _ => contents.insert(0, Content { role: Some("user"), parts }),
     }
 }
 
@@ -208,31 +189,20 @@ pub(super) fn decode(data: &[u8], events: &mut Vec<Event>) -> Result<Decoded, Di
         }
     };
     if response.error.is_some_and(|error| error.get() != "null") {
-        let error = serde_json::from_slice::<Value>(data)
-            .map(ErrorBody::from_value)
-            .unwrap_or_default();
+        let error = serde_json::from_slice::<Value>(data).map(ErrorBody::from_value).unwrap_or_default();
         return Err(diagnose(error.status_in_stream(), &HeaderMap::new(), &error));
     }
     // Only one candidate is ever asked for.
     let candidate = response.candidates.unwrap_or_default().into_iter().next();
-    let is_blocked = candidate.is_none()
-        && response
-            .prompt_feedback
-            .is_some_and(|it| it.block_reason.is_some());
+    let is_blocked =
+        candidate.is_none() && response.prompt_feedback.is_some_and(|it| it.block_reason.is_some());
     if let Some(candidate) = candidate {
-        let parts = candidate
-            .content
-            .and_then(|content| content.parts)
-            .unwrap_or_default();
+        let parts = candidate.content.and_then(|content| content.parts).unwrap_or_default();
         for part in parts {
             let Some(text) = part.text.filter(|text| !text.is_empty()) else {
                 continue;
             };
-            events.push(if part.thought {
-                Event::Reasoning(text)
-            } else {
-                Event::Text(text)
-            });
+            events.push(if part.thought { Event::Reasoning(text) } else { Event::Text(text) });
         }
         if let Some(reason) = candidate.finish_reason {
             events.extend(finish_reason(&reason)?.map(Event::Finish));
@@ -285,20 +255,11 @@ fn finish_reason(word: &str) -> Result<Option<FinishReason>, Diagnosis> {
 /// The usage, if it is of the known form; an odd one is not worth losing an answer for.
 fn usage(raw: &RawValue) -> Option<Usage> {
     let usage: UsageMetadata = serde_json::from_str(raw.get()).ok()?;
-    let prompt_tokens = usage
-        .prompt_token_count
-        .saturating_add(usage.tool_use_prompt_token_count);
-    let completion_tokens = usage
-        .candidates_token_count
-        .saturating_add(usage.thoughts_token_count);
-    let total_tokens = usage
-        .total_token_count
-        .unwrap_or_else(|| prompt_tokens.saturating_add(completion_tokens));
-    Some(Usage {
-        prompt_tokens,
-        completion_tokens,
-        total_tokens,
-    })
+    let prompt_tokens = usage.prompt_token_count.saturating_add(usage.tool_use_prompt_token_count);
+    let completion_tokens = usage.candidates_token_count.saturating_add(usage.thoughts_token_count);
+    let total_tokens =
+        usage.total_token_count.unwrap_or_else(|| prompt_tokens.saturating_add(completion_tokens));
+    Some(Usage { prompt_tokens, completion_tokens, total_tokens })
 }
 
 /// What an error answer means; see [`Provider::diagnose`](super::Provider::diagnose).
@@ -331,10 +292,8 @@ pub(super) fn diagnose(status: u16, headers: &HeaderMap, error: &ErrorBody) -> D
 }
 
 fn says_key_is_bad(error: &ErrorBody) -> bool {
-    let has_reason = error
-        .details
-        .iter()
-        .any(|detail| detail.get("reason").is_some_and(|it| it == "API_KEY_INVALID"));
+    let has_reason =
+        error.details.iter().any(|detail| detail.get("reason").is_some_and(|it| it == "API_KEY_INVALID"));
     has_reason
         || error.message.starts_with("API key not valid")
         || error.message.starts_with("API key expired")
@@ -344,31 +303,19 @@ fn says_key_is_bad(error: &ErrorBody) -> bool {
 fn says_limit_is_zero(message: &str) -> bool {
     let mut limits = message.split("limit: ").skip(1);
     limits.any(|rest| {
-        rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.')
-            .len()
-            + 1
-            == rest.len()
+        rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.').len() + 1 == rest.len()
             && rest.starts_with('0')
     })
 }
 
 /// The ids of the quotas that a 429 says are used up, such as `GenerateRequestsPerDayPerProjectPerModel-FreeTier`.
 fn quota_violations(error: &ErrorBody) -> Vec<&str> {
-    let violations = error
-        .details
-        .iter()
-        .filter_map(|detail| detail.get("violations")?.as_array())
-        .flatten();
-    violations
-        .filter_map(|violation| violation.get("quotaId")?.as_str())
-        .collect()
+    let violations = error.details.iter().filter_map(|detail| detail.get("violations")?.as_array()).flatten();
+    violations.filter_map(|violation| violation.get("quotaId")?.as_str()).collect()
 }
 
 /// `RetryInfo.retryDelay`: seconds with an `s`.
 fn retry_delay(error: &ErrorBody) -> Option<Wait> {
-    let delay = error
-        .details
-        .iter()
-        .find_map(|detail| detail.get("retryDelay")?.as_str())?;
+    let delay = error.details.iter().find_map(|detail| detail.get("retryDelay")?.as_str())?;
     waits::duration(delay).map(Wait::For)
 }

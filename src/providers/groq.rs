@@ -20,12 +20,7 @@ pub static PROFILE: Profile = Profile {
     path_prefix: "/openai/v1",
     // Free plan, read August to November 2026: 30 requests a minute and 1,000 a day, 8,000 tokens a minute and
     // 200,000 a day, each model for itself. The smallest is the fastest; the qwen models are previews.
-    models: &[
-        "openai/gpt-oss-20b",
-        "openai/gpt-oss-120b",
-        "qwen/qwen3.8-27b",
-        "qwen/qwen3.6-27b",
-    ],
+    models: &["openai/gpt-oss-20b", "openai/gpt-oss-120b", "qwen/qwen3.8-27b", "qwen/qwen3.6-27b"],
     key_header: (AUTHORIZATION, "Bearer "),
     dialect: Dialect::OpenAiCompat(Quirks {
         chat_path: "/openai/v1/chat/completions",

@@ -102,19 +102,13 @@ pub(super) fn encode(quirks: &Quirks, request: &ChatRequest, model: &str) -> Wir
         messages: request
             .messages()
             .iter()
-            .map(|message| Message {
-                role: message.role.as_str(),
-                content: &message.content,
-            })
+            .map(|message| Message { role: message.role.as_str(), content: &message.content })
             .collect(),
         stream: true,
         max_completion_tokens: request.max_tokens,
         temperature: request.temperature,
     };
-    WireRequest {
-        path: quirks.chat_path.to_owned(),
-        body: json::to_vec(&body),
-    }
+    WireRequest { path: quirks.chat_path.to_owned(), body: json::to_vec(&body) }
 }
 
 /// Reads one event; see [`Provider::decode`](super::Provider::decode).
@@ -144,20 +138,12 @@ pub(super) fn decode(
         return Err(diagnose_in_stream(quirks, data));
     }
     if let Some(message) = chunk.x_groq.and_then(|x_groq| x_groq.error) {
-        return Err(Diagnosis {
-            message: Some(message),
-            ..Diagnosis::provider(Reason::UpstreamError)
-        });
+        return Err(Diagnosis { message: Some(message), ..Diagnosis::provider(Reason::UpstreamError) });
     }
     // Only one choice is ever asked for.
     if let Some(choice) = chunk.choices.unwrap_or_default().into_iter().next() {
         if let Some(delta) = choice.delta.or(choice.message) {
-            events.extend(
-                delta
-                    .reasoning
-                    .filter(|text| !text.is_empty())
-                    .map(Event::Reasoning),
-            );
+            events.extend(delta.reasoning.filter(|text| !text.is_empty()).map(Event::Reasoning));
             events.extend(delta.content.filter(|text| !text.is_empty()).map(Event::Text));
         }
         if let Some(reason) = choice.finish_reason {
@@ -179,37 +165,22 @@ fn finish_reason(word: &str) -> Result<FinishReason, Diagnosis> {
 
 /// The usage, if it is of the known form; an odd one is not worth losing an answer for.
 fn usage(raw: &RawValue) -> Option<Usage> {
-    let WireUsage {
-        prompt_tokens,
-        completion_tokens,
-        total_tokens,
-    } = serde_json::from_str(raw.get()).ok()?;
+    let WireUsage { prompt_tokens, completion_tokens, total_tokens } =
+        serde_json::from_str(raw.get()).ok()?;
     let total_tokens = total_tokens.unwrap_or_else(|| prompt_tokens.saturating_add(completion_tokens));
-    Some(Usage {
-        prompt_tokens,
-        completion_tokens,
-        total_tokens,
-    })
+    Some(Usage { prompt_tokens, completion_tokens, total_tokens })
 }
 
 fn diagnose_in_stream(quirks: &Quirks, data: &[u8]) -> Diagnosis {
-    let error = serde_json::from_slice::<Value>(data)
-        .map(ErrorBody::from_value)
-        .unwrap_or_default();
+    let error = serde_json::from_slice::<Value>(data).map(ErrorBody::from_value).unwrap_or_default();
     diagnose(quirks, error.status_in_stream(), &HeaderMap::new(), &error)
 }
 
 /// What an error answer means; see [`Provider::diagnose`](super::Provider::diagnose).
 pub(super) fn diagnose(quirks: &Quirks, status: u16, headers: &HeaderMap, error: &ErrorBody) -> Diagnosis {
     let spent = exhausted_allowance(quirks, headers);
-    let says_day = quirks
-        .day_markers
-        .iter()
-        .any(|marker| error.message.contains(marker));
-    let is_daily = says_day
-        || spent
-            .as_ref()
-            .is_some_and(|spent| spent.reason == Reason::QuotaExhausted);
+    let says_day = quirks.day_markers.iter().any(|marker| error.message.contains(marker));
+    let is_daily = says_day || spent.as_ref().is_some_and(|spent| spent.reason == Reason::QuotaExhausted);
     let mut diagnosis = failures::diagnose(status, headers, error, is_daily);
     if diagnosis.reason.is_limit() && diagnosis.wait.is_none() {
         diagnosis.wait = spent.and_then(|spent| spent.wait);
@@ -220,17 +191,10 @@ pub(super) fn diagnose(quirks: &Quirks, status: u16, headers: &HeaderMap, error:
 /// The allowance with nothing left of which the headers tell; the one of the longest window if there are several.
 pub(super) fn exhausted_allowance(quirks: &Quirks, headers: &HeaderMap) -> Option<Diagnosis> {
     let is_spent = |allowance: &&Allowance| {
-        let remaining = headers
-            .get(allowance.remaining)
-            .and_then(|value| value.to_str().ok());
-        remaining
-            .and_then(|text| text.trim().parse::<f64>().ok())
-            .is_some_and(|left| left <= 0.0)
+        let remaining = headers.get(allowance.remaining).and_then(|value| value.to_str().ok());
+        remaining.and_then(|text| text.trim().parse::<f64>().ok()).is_some_and(|left| left <= 0.0)
     };
     let allowance = quirks.allowances.iter().find(is_spent)?;
     let wait = waits::from_reset_header(headers, allowance.reset)?;
-    Some(Diagnosis {
-        wait: Some(wait),
-        ..Diagnosis::new(allowance.reason, Scope::KeyModel)
-    })
+    Some(Diagnosis { wait: Some(wait), ..Diagnosis::new(allowance.reason, Scope::KeyModel) })
 }

@@ -22,9 +22,7 @@ pub(super) fn from_retry_headers(headers: &HeaderMap) -> Option<Wait> {
         return Some(Wait::For(ms));
     }
     let value = text(headers, RETRY_AFTER.as_str())?;
-    duration(value)
-        .map(Wait::For)
-        .or_else(|| date(value).map(Wait::Until))
+    duration(value).map(Wait::For).or_else(|| date(value).map(Wait::Until))
 }
 
 /// What a header such as `x-ratelimit-reset-tokens` says.
@@ -36,9 +34,7 @@ pub(super) fn from_reset_header(headers: &HeaderMap, name: &str) -> Option<Wait>
 pub(super) fn from_sentence(sentence: &str) -> Option<Wait> {
     const LEADS: [&str; 2] = ["try again in ", "retry in "];
     let lower = sentence.to_ascii_lowercase();
-    let rest = LEADS
-        .iter()
-        .find_map(|lead| lower.split_once(lead).map(|(_, rest)| rest))?;
+    let rest = LEADS.iter().find_map(|lead| lower.split_once(lead).map(|(_, rest)| rest))?;
     let word = rest.split_whitespace().next()?;
     let word = word.trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
     // «12 seconds» leaves the bare number, which means the same.
@@ -75,9 +71,7 @@ pub(super) fn duration(text: &str) -> Option<Duration> {
 
 fn seconds(text: &str) -> Option<Duration> {
     let is_number = text.chars().all(|c| c.is_ascii_digit() || c == '.');
-    is_number
-        .then(|| text.parse::<f64>().ok().and_then(capped))
-        .flatten()
+    is_number.then(|| text.parse::<f64>().ok().and_then(capped)).flatten()
 }
 
 /// Seconds as a span of at most [`LONGEST`]; `None` for what is no time.
@@ -86,10 +80,7 @@ fn capped(seconds: f64) -> Option<Duration> {
 }
 
 fn date(text: &str) -> Option<Timestamp> {
-    let since_epoch = httpdate::parse_http_date(text)
-        .ok()?
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .ok()?;
+    let since_epoch = httpdate::parse_http_date(text).ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
     Timestamp::from_second(i64::try_from(since_epoch.as_secs()).ok()?).ok()
 }
 
@@ -134,11 +125,7 @@ mod tests {
             ("retry-after", "5x", None),
         ];
         for (name, value, expected) in cases {
-            assert_eq!(
-                from_retry_headers(&headers(name, value)),
-                expected,
-                "{name}: {value}"
-            );
+            assert_eq!(from_retry_headers(&headers(name, value)), expected, "{name}: {value}");
         }
         assert_eq!(from_retry_headers(&HeaderMap::new()), None);
     }
@@ -162,16 +149,10 @@ mod tests {
     #[test]
     fn reset_headers_come_with_and_without_units() {
         let reset = |value| {
-            from_reset_header(
-                &headers("x-ratelimit-reset-tokens", value),
-                "x-ratelimit-reset-tokens",
-            )
+            from_reset_header(&headers("x-ratelimit-reset-tokens", value), "x-ratelimit-reset-tokens")
         };
         assert_eq!(reset("2m59.56s"), ms(179_560));
-        assert_eq!(
-            reset("33011.382867"),
-            Some(Wait::For(Duration::from_secs_f64(33_011.382_867)))
-        );
+        assert_eq!(reset("33011.382867"), Some(Wait::For(Duration::from_secs_f64(33_011.382_867))));
         assert_eq!(reset("never"), None);
     }
 }

@@ -137,11 +137,7 @@ impl Behaviour {
     /// An answer of these pieces of text.
     pub fn answer<S: Into<String>>(text: impl IntoIterator<Item = S>) -> Self {
         let text = text.into_iter().map(Into::into).collect();
-        Self::new(Reply::Answer {
-            thoughts: Vec::new(),
-            text,
-            finish: "stop",
-        })
+        Self::new(Reply::Answer { thoughts: Vec::new(), text, finish: "stop" })
     }
 
     /// An error of the provider.

@@ -38,9 +38,7 @@ async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
     let mut inbox = Vec::new();
     // However a connection ends, the next request comes on another.
     while let Ok(Some(request)) = receive(&mut stream, &mut inbox, connection).await {
-        let is_last = request
-            .header("connection")
-            .is_some_and(|value| value.eq_ignore_ascii_case("close"));
+        let is_last = request.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
         let steps = respond(&shared, &request);
         let number = shared.keep(request);
         let (outcome, is_open) = perform(&mut stream, &mut inbox, steps).await;
@@ -87,11 +85,7 @@ async fn receive(
             return Err(io::ErrorKind::InvalidData.into());
         }
         if stream.read_buf(inbox).await? == 0 {
-            return if inbox.is_empty() {
-                Ok(None)
-            } else {
-                Err(io::ErrorKind::UnexpectedEof.into())
-            };
+            return if inbox.is_empty() { Ok(None) } else { Err(io::ErrorKind::UnexpectedEof.into()) };
         }
     }
 }
@@ -105,10 +99,7 @@ fn parse_head(inbox: &[u8]) -> io::Result<Option<(ReceivedRequest, usize, usize)
         return Ok(None);
     };
     let header = |header: &httparse::Header<'_>| {
-        (
-            header.name.to_ascii_lowercase(),
-            String::from_utf8_lossy(header.value).into_owned(),
-        )
+        (header.name.to_ascii_lowercase(), String::from_utf8_lossy(header.value).into_owned())
     };
     let request = ReceivedRequest {
         number: 0,
@@ -120,10 +111,7 @@ fn parse_head(inbox: &[u8]) -> io::Result<Option<(ReceivedRequest, usize, usize)
         received: Instant::now(),
         outcome: Outcome::Open,
     };
-    let body_bytes = request
-        .header("content-length")
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(0);
+    let body_bytes = request.header("content-length").and_then(|text| text.parse().ok()).unwrap_or(0);
     if body_bytes > MAX_REQUEST_BYTES || request.header("transfer-encoding").is_some() {
         return Err(io::ErrorKind::InvalidData.into());
     }

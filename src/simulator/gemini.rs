@@ -4,10 +4,7 @@
 //! bodies from field reports quoted in ARCHITECTURE.md. Events end in CRLF, there is no end mark, 429s have no
 //! headers and name the quota in their body, a wrong key is a 400.
 
-#![expect(
-    clippy::indexing_slicing,
-    reason = "indexing a JSON value by a missing key gives null"
-)]
+#![expect(clippy::indexing_slicing, reason = "indexing a JSON value by a missing key gives null")]
 
 use std::time::Duration;
 
@@ -76,12 +73,7 @@ struct Refused {
 
 impl Refused {
     fn new(code: u16, status: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            status,
-            message: message.into(),
-            details: Vec::new(),
-        }
+        Self { code, status, message: message.into(), details: Vec::new() }
     }
 
     fn invalid(message: impl Into<String>) -> Self {
@@ -124,24 +116,16 @@ pub(super) fn respond(shared: &Shared, request: &ReceivedRequest) -> Vec<Step> {
 
 fn parse_path(request: &ReceivedRequest) -> Option<Asked<'_>> {
     let (path, query) = request.path.split_once('?').unwrap_or((&request.path, ""));
-    let rest = path
-        .strip_prefix("/v1beta")
-        .or_else(|| path.strip_prefix("/v1"))?
-        .strip_prefix("/models")?;
+    let rest = path.strip_prefix("/v1beta").or_else(|| path.strip_prefix("/v1"))?.strip_prefix("/models")?;
     if request.method == "GET" {
-        return Some(if rest.is_empty() {
-            Asked::Models
-        } else {
-            Asked::Model(rest.strip_prefix('/')?)
-        });
+        return Some(if rest.is_empty() { Asked::Models } else { Asked::Model(rest.strip_prefix('/')?) });
     }
     let (model, method) = rest.strip_prefix('/')?.rsplit_once(':')?;
     match method {
         "generateContent" => Some(Asked::Whole(model)),
-        "streamGenerateContent" => Some(Asked::Stream {
-            model,
-            is_sse: query.split('&').any(|pair| pair == "alt=sse"),
-        }),
+        "streamGenerateContent" => {
+            Some(Asked::Stream { model, is_sse: query.split('&').any(|pair| pair == "alt=sse") })
+        }
         _ => None,
     }
 }
@@ -167,11 +151,7 @@ fn answer(
     match &behaviour.reply {
         Reply::Trouble(trouble) => return Err(refused_for(*trouble, model)),
         Reply::Html(status) => return Ok(super::wire::html(*status)),
-        Reply::Raw {
-            status,
-            headers,
-            body,
-        } => {
+        Reply::Raw { status, headers, body } => {
             return Ok(Response {
                 status: *status,
                 headers: headers.clone(),
@@ -187,18 +167,11 @@ fn answer(
         return Err(refused_for(Trouble::ModelGone, model));
     }
     let prompt_tokens = (body["contents"].to_string().len() as u64).div_ceil(4);
-    let charged = shared
-        .state()
-        .quotas
-        .charge(&key, model, prompt_tokens, (shared.settings.clock)());
+    let charged = shared.state().quotas.charge(&key, model, prompt_tokens, (shared.settings.clock)());
     charged.map_err(|refusal| refused_for_quota(refusal, model))?;
     let said = super::said(shared, behaviour, &last_text(&body));
     let id = format!("sim{}", shared.state().request_count);
-    let events = Events {
-        model,
-        id,
-        prompt_tokens,
-    };
+    let events = Events { model, id, prompt_tokens };
     Ok(match (is_stream, is_sse) {
         (true, true) => events.stream(&said, behaviour),
         (true, false) => Response::json(200, Vec::new(), &json!([events.whole(&said, behaviour)])),
@@ -207,17 +180,8 @@ fn answer(
 }
 
 fn authenticate(request: &ReceivedRequest) -> Result<String, Refused> {
-    let in_query = || {
-        request
-            .path
-            .split(['?', '&'])
-            .find_map(|pair| pair.strip_prefix("key="))
-    };
-    let Some(key) = request
-        .header("x-goog-api-key")
-        .or_else(in_query)
-        .filter(|key| !key.is_empty())
-    else {
+    let in_query = || request.path.split(['?', '&']).find_map(|pair| pair.strip_prefix("key="));
+    let Some(key) = request.header("x-goog-api-key").or_else(in_query).filter(|key| !key.is_empty()) else {
         let message = "Method doesn't allow unregistered callers (callers without established identity). Please use \
                        API Key or other form of API consumer identity to call this API.";
         return Err(Refused::new(403, "PERMISSION_DENIED", message));
@@ -230,15 +194,10 @@ fn authenticate(request: &ReceivedRequest) -> Result<String, Refused> {
 
 fn check_fields(body: &Value) -> Result<(), Refused> {
     let Some(object) = body.as_object() else {
-        return Err(Refused::invalid(
-            "Invalid JSON payload received. Root element must be a message.",
-        ));
+        return Err(Refused::invalid("Invalid JSON payload received. Root element must be a message."));
     };
     let unknown = |object: &serde_json::Map<String, Value>, known: &[&str]| {
-        object
-            .keys()
-            .find(|field| !known.iter().any(|known| is_spelling(field, known)))
-            .cloned()
+        object.keys().find(|field| !known.iter().any(|known| is_spelling(field, known))).cloned()
     };
     let refuse = |name: &str, at: &str| {
         Refused::invalid(format!(
@@ -248,27 +207,17 @@ fn check_fields(body: &Value) -> Result<(), Refused> {
     if let Some(name) = unknown(object, &FIELDS) {
         return Err(refuse(&name, ""));
     }
-    let config = object
-        .get("generationConfig")
-        .or_else(|| object.get("generation_config"))
-        .and_then(Value::as_object);
+    let config =
+        object.get("generationConfig").or_else(|| object.get("generation_config")).and_then(Value::as_object);
     if let Some(name) = config.and_then(|config| unknown(config, &GENERATION_FIELDS)) {
         return Err(refuse(&name, " at 'generation_config'"));
     }
-    let contents = object
-        .get("contents")
-        .and_then(Value::as_array)
-        .filter(|contents| !contents.is_empty());
+    let contents = object.get("contents").and_then(Value::as_array).filter(|contents| !contents.is_empty());
     let Some(contents) = contents else {
-        return Err(Refused::invalid(
-            "* GenerateContentRequest.contents: contents is not specified",
-        ));
+        return Err(Refused::invalid("* GenerateContentRequest.contents: contents is not specified"));
     };
     for (index, content) in contents.iter().enumerate() {
-        if !matches!(
-            content["role"].as_str(),
-            None | Some("user" | "model" | "function")
-        ) {
+        if !matches!(content["role"].as_str(), None | Some("user" | "model" | "function")) {
             return Err(Refused::invalid("Please use a valid role: user, model."));
         }
         let Some(parts) = content["parts"].as_array().filter(|parts| !parts.is_empty()) else {
@@ -278,9 +227,8 @@ fn check_fields(body: &Value) -> Result<(), Refused> {
         };
         for (position, part) in parts.iter().enumerate() {
             let has_data = PART_DATA.iter().any(|name| {
-                let field = part
-                    .as_object()
-                    .and_then(|part| part.iter().find(|(field, _)| is_spelling(field, name)));
+                let field =
+                    part.as_object().and_then(|part| part.iter().find(|(field, _)| is_spelling(field, name)));
                 field.is_some_and(|(_, value)| value != "")
             });
             if !has_data {
@@ -319,12 +267,7 @@ impl Events<'_> {
         let thought_tokens = said.thoughts.len() as u64;
         let thoughts = said.thoughts.iter().enumerate();
         let prelude = thoughts.map(|(index, piece)| {
-            sse(&self.event(
-                &json!({"text": piece, "thought": true}),
-                None,
-                0,
-                index as u64 + 1,
-            ))
+            sse(&self.event(&json!({"text": piece, "thought": true}), None, 0, index as u64 + 1))
         });
         let pieces = said.text.iter().enumerate();
         let text = pieces.map(|(index, piece)| {
@@ -332,24 +275,9 @@ impl Events<'_> {
         });
         let last = json!({"text": "", "thoughtSignature": "c2ltdWxhdGVk"});
         let finish = finish_reason(said.finish);
-        let ending = vec![sse(&self.event(
-            &last,
-            Some(finish),
-            said.text.len() as u64,
-            thought_tokens,
-        ))];
-        let ending = if behaviour.fault == Some(Fault::NoFinish) {
-            Vec::new()
-        } else {
-            ending
-        };
-        Response {
-            status: 200,
-            headers,
-            prelude: prelude.collect(),
-            text: text.collect(),
-            ending,
-        }
+        let ending = vec![sse(&self.event(&last, Some(finish), said.text.len() as u64, thought_tokens))];
+        let ending = if behaviour.fault == Some(Fault::NoFinish) { Vec::new() } else { ending };
+        Response { status: 200, headers, prelude: prelude.collect(), text: text.collect(), ending }
     }
 
     fn whole(&self, said: &super::Said, behaviour: &Behaviour) -> Value {
@@ -358,12 +286,7 @@ impl Events<'_> {
         }
         let finish = Some(finish_reason(said.finish));
         let (text_tokens, thought_tokens) = (said.text.len() as u64, said.thoughts.len() as u64);
-        let mut event = self.event(
-            &json!({"text": said.text.concat()}),
-            finish,
-            text_tokens,
-            thought_tokens,
-        );
+        let mut event = self.event(&json!({"text": said.text.concat()}), finish, text_tokens, thought_tokens);
         if !said.thoughts.is_empty() {
             let parts =
                 json!([{"text": said.thoughts.concat(), "thought": true}, {"text": said.text.concat()}]);
@@ -383,10 +306,7 @@ impl Events<'_> {
             "totalTokenCount": self.prompt_tokens + text_tokens + thought_tokens,
             "promptTokensDetails": [{"modality": "TEXT", "tokenCount": self.prompt_tokens}],
         });
-        for (name, count) in [
-            ("candidatesTokenCount", text_tokens),
-            ("thoughtsTokenCount", thought_tokens),
-        ] {
+        for (name, count) in [("candidatesTokenCount", text_tokens), ("thoughtsTokenCount", thought_tokens)] {
             if count > 0 {
                 usage[name] = json!(count);
             }
@@ -432,25 +352,15 @@ fn model_entry(id: &str) -> Value {
 /// Google's own words for `trouble`.
 fn refused_for(trouble: Trouble, model: &str) -> Refused {
     match trouble {
-        Trouble::RateLimited(seconds) => refused_for_quota(
-            Refusal::PerMinute {
-                limit: 15,
-                wait: Duration::from_secs_f64(seconds),
-            },
-            model,
-        ),
-        Trouble::QuotaExhausted(seconds) => refused_for_quota(
-            Refusal::PerDay {
-                limit: 20,
-                wait: Duration::from_secs_f64(seconds),
-            },
-            model,
-        ),
+        Trouble::RateLimited(seconds) => {
+            refused_for_quota(Refusal::PerMinute { limit: 15, wait: Duration::from_secs_f64(seconds) }, model)
+        }
+        Trouble::QuotaExhausted(seconds) => {
+            refused_for_quota(Refusal::PerDay { limit: 20, wait: Duration::from_secs_f64(seconds) }, model)
+        }
         Trouble::BadKey => {
             let mut refused = Refused::invalid("API key not valid. Please pass a valid API key.");
-            refused
-                .details
-                .push(json!({"@type": "type.googleapis.com/google.rpc.ErrorInfo",
+            refused.details.push(json!({"@type": "type.googleapis.com/google.rpc.ErrorInfo",
                 "reason": "API_KEY_INVALID", "domain": "googleapis.com",
                 "metadata": {"service": "generativelanguage.googleapis.com"}}));
             refused
@@ -472,11 +382,9 @@ fn refused_for(trouble: Trouble, model: &str) -> Refused {
         Trouble::BadRequest => {
             Refused::invalid("Invalid JSON payload received. Unknown name \"verbosity\": Cannot find field.")
         }
-        Trouble::Overloaded => Refused::new(
-            503,
-            "UNAVAILABLE",
-            "The model is overloaded. Please try again later.",
-        ),
+        Trouble::Overloaded => {
+            Refused::new(503, "UNAVAILABLE", "The model is overloaded. Please try again later.")
+        }
         Trouble::ServerError => Refused::new(
             500,
             "INTERNAL",
@@ -489,12 +397,9 @@ fn refused_for_quota(refusal: Refusal, model: &str) -> Refused {
     const REQUESTS: &str = "generativelanguage.googleapis.com/generate_content_free_tier_requests";
     const TOKENS: &str = "generativelanguage.googleapis.com/generate_content_free_tier_input_token_count";
     let (metric, quota_id, limit, wait) = match refusal {
-        Refusal::PerMinute { limit, wait } => (
-            REQUESTS,
-            "GenerateRequestsPerMinutePerProjectPerModel-FreeTier",
-            limit,
-            wait,
-        ),
+        Refusal::PerMinute { limit, wait } => {
+            (REQUESTS, "GenerateRequestsPerMinutePerProjectPerModel-FreeTier", limit, wait)
+        }
         // The stated delay is short although the day is over: so it is at the real one.
         Refusal::PerDay { limit, wait } => (
             REQUESTS,
@@ -502,18 +407,12 @@ fn refused_for_quota(refusal: Refusal, model: &str) -> Refused {
             limit,
             wait.min(Duration::from_millis(34_400)),
         ),
-        Refusal::Tokens { limit, wait, .. } => (
-            TOKENS,
-            "GenerateContentInputTokensPerModelPerMinute-FreeTier",
-            limit,
-            wait,
-        ),
-        Refusal::TooLarge { limit, .. } => (
-            TOKENS,
-            "GenerateContentInputTokensPerModelPerMinute-FreeTier",
-            limit,
-            Duration::from_secs(60),
-        ),
+        Refusal::Tokens { limit, wait, .. } => {
+            (TOKENS, "GenerateContentInputTokensPerModelPerMinute-FreeTier", limit, wait)
+        }
+        Refusal::TooLarge { limit, .. } => {
+            (TOKENS, "GenerateContentInputTokensPerModelPerMinute-FreeTier", limit, Duration::from_secs(60))
+        }
     };
     let seconds = wait.as_secs_f64();
     let message = format!(

@@ -4,10 +4,7 @@
 //! recorded streams in vercel/ai's fixtures (Groq February 2026, Cerebras May 2026); error bodies from
 //! <https://console.groq.com/docs/errors> and field reports quoted in ARCHITECTURE.md.
 
-#![expect(
-    clippy::indexing_slicing,
-    reason = "indexing a JSON value by a missing key gives null"
-)]
+#![expect(clippy::indexing_slicing, reason = "indexing a JSON value by a missing key gives null")]
 
 use std::time::Duration;
 
@@ -117,15 +114,8 @@ pub(super) static CEREBRAS: Dialect = Dialect {
 };
 
 /// The fields of a message; both refuse any other.
-const MESSAGE_FIELDS: [&str; 7] = [
-    "role",
-    "content",
-    "name",
-    "tool_calls",
-    "tool_call_id",
-    "reasoning",
-    "refusal",
-];
+const MESSAGE_FIELDS: [&str; 7] =
+    ["role", "content", "name", "tool_calls", "tool_call_id", "reasoning", "refusal"];
 
 /// An error answer.
 struct Refused {
@@ -138,13 +128,7 @@ struct Refused {
 
 impl Refused {
     fn new(status: u16, kind: &'static str, code: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            status,
-            headers: Vec::new(),
-            message: message.into(),
-            kind,
-            code,
-        }
+        Self { status, headers: Vec::new(), message: message.into(), kind, code }
     }
 
     fn with_header(mut self, name: &str, value: impl ToString) -> Self {
@@ -154,9 +138,7 @@ impl Refused {
 
     /// Groq wraps its errors, Cerebras does not.
     fn body(&self, style: Style) -> Value {
-        let Self {
-            message, kind, code, ..
-        } = self;
+        let Self { message, kind, code, .. } = self;
         match style {
             Style::Groq if code.is_empty() => json!({"error": {"message": message, "type": kind}}),
             Style::Groq => json!({"error": {"message": message, "type": kind, "code": code}}),
@@ -206,20 +188,14 @@ fn answer(
         return models(shared, style, id.trim_start_matches('/'));
     }
     if request.method != "POST" || path != dialect.chat_path {
-        let message = format!(
-            "Unknown request URL: {} {path}. Please check the URL for typos.",
-            request.method
-        );
+        let message =
+            format!("Unknown request URL: {} {path}. Please check the URL for typos.", request.method);
         return Err(Refused::new(404, "invalid_request_error", "unknown_url", message));
     }
     match &behaviour.reply {
         Reply::Trouble(trouble) => return Err(refused_for(style, *trouble, &model_of(&request.json()))),
         Reply::Html(status) => return Ok(super::wire::html(*status)),
-        Reply::Raw {
-            status,
-            headers,
-            body,
-        } => {
+        Reply::Raw { status, headers, body } => {
             return Ok(Response {
                 status: *status,
                 headers: headers.clone(),
@@ -236,14 +212,8 @@ fn answer(
         return Err(refused_for(style, Trouble::ModelGone, &model));
     }
     let prompt_tokens = (body["messages"].to_string().len() as u64).div_ceil(4);
-    let most = body["max_completion_tokens"]
-        .as_u64()
-        .or(body["max_tokens"].as_u64())
-        .unwrap_or(0);
-    let charged = shared
-        .state()
-        .quotas
-        .charge(&key, &model, prompt_tokens + most, (shared.settings.clock)());
+    let most = body["max_completion_tokens"].as_u64().or(body["max_tokens"].as_u64()).unwrap_or(0);
+    let charged = shared.state().quotas.charge(&key, &model, prompt_tokens + most, (shared.settings.clock)());
     let allowance = charged.map_err(|refusal| refused_for_quota(style, refusal, &model))?;
     let said = super::said(shared, behaviour, &last_text(&body));
     let completion = Completion {
@@ -263,10 +233,8 @@ fn answer(
 }
 
 fn authenticate(style: Style, request: &ReceivedRequest) -> Result<String, Refused> {
-    let key = request
-        .header("authorization")
-        .and_then(|value| value.strip_prefix("Bearer "))
-        .unwrap_or_default();
+    let key =
+        request.header("authorization").and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
     if key.is_empty() || key.contains("invalid") {
         return Err(refused_for(style, Trouble::BadKey, ""));
     }
@@ -275,12 +243,9 @@ fn authenticate(style: Style, request: &ReceivedRequest) -> Result<String, Refus
 
 fn check_fields(dialect: &Dialect, body: &Value) -> Result<(), Refused> {
     let unsupported = |field: &str| match dialect.style {
-        Style::Groq => Refused::new(
-            400,
-            "invalid_request_error",
-            "",
-            format!("property '{field}' is unsupported"),
-        ),
+        Style::Groq => {
+            Refused::new(400, "invalid_request_error", "", format!("property '{field}' is unsupported"))
+        }
         Style::Cerebras => Refused::new(
             400,
             "invalid_request_error",
@@ -296,16 +261,10 @@ fn check_fields(dialect: &Dialect, body: &Value) -> Result<(), Refused> {
             "request body is not a JSON object",
         ));
     };
-    if let Some(field) = object
-        .keys()
-        .find(|field| !dialect.fields.contains(&field.as_str()))
-    {
+    if let Some(field) = object.keys().find(|field| !dialect.fields.contains(&field.as_str())) {
         return Err(unsupported(field));
     }
-    let messages = object
-        .get("messages")
-        .and_then(Value::as_array)
-        .filter(|messages| !messages.is_empty());
+    let messages = object.get("messages").and_then(Value::as_array).filter(|messages| !messages.is_empty());
     let Some(messages) = messages else {
         return Err(Refused::new(
             400,
@@ -346,11 +305,7 @@ fn models(shared: &Shared, style: Style, id: &str) -> Result<Response, Refused> 
     let models = &shared.settings.models;
     if id.is_empty() {
         let data: Vec<Value> = models.iter().map(entry).collect();
-        return Ok(Response::json(
-            200,
-            Vec::new(),
-            &json!({"object": "list", "data": data}),
-        ));
+        return Ok(Response::json(200, Vec::new(), &json!({"object": "list", "data": data})));
     }
     let id = id.replace("%2F", "/");
     match models.iter().find(|model| **model == id) {
@@ -371,25 +326,16 @@ struct Completion {
 
 impl Completion {
     fn stream(&self, said: &super::Said, fault: Option<&Fault>, headers: Headers) -> Response {
-        let mut all = vec![(
-            "content-type".to_owned(),
-            "text/event-stream; charset=utf-8".to_owned(),
-        )];
+        let mut all = vec![("content-type".to_owned(), "text/event-stream; charset=utf-8".to_owned())];
         all.extend(headers);
         let first = match self.style {
             Style::Groq => json!({"role": "assistant", "content": ""}),
             Style::Cerebras => json!({"role": "assistant"}),
         };
         let mut prelude = vec![self.chunk(&first, None, true)];
-        prelude.extend(
-            said.thoughts
-                .iter()
-                .map(|piece| self.chunk(&json!({"reasoning": piece}), None, false)),
-        );
-        let text = said
-            .text
-            .iter()
-            .map(|piece| self.chunk(&json!({"content": piece}), None, false));
+        prelude
+            .extend(said.thoughts.iter().map(|piece| self.chunk(&json!({"reasoning": piece}), None, false)));
+        let text = said.text.iter().map(|piece| self.chunk(&json!({"content": piece}), None, false));
         let mut ending = Vec::new();
         if fault != Some(&Fault::NoFinish) {
             ending.push(self.chunk(&json!({}), Some(said.finish), false));
@@ -397,19 +343,11 @@ impl Completion {
         if fault != Some(&Fault::NoEndMark) {
             ending.push(b"data: [DONE]\n\n".to_vec());
         }
-        Response {
-            status: 200,
-            headers: all,
-            prelude,
-            text: text.collect(),
-            ending,
-        }
+        Response { status: 200, headers: all, prelude, text: text.collect(), ending }
     }
 
     fn chunk(&self, delta: &Value, finish: Option<&str>, is_first: bool) -> Vec<u8> {
-        let Self {
-            id, created, model, ..
-        } = self;
+        let Self { id, created, model, .. } = self;
         let chunk = match self.style {
             Style::Groq => {
                 let usage = finish.map(|_| self.usage());
@@ -426,9 +364,8 @@ impl Completion {
                 )
             }
             Style::Cerebras => {
-                let finish_reason = finish
-                    .map(|it| format!(r#""finish_reason":"{it}","#))
-                    .unwrap_or_default();
+                let finish_reason =
+                    finish.map(|it| format!(r#""finish_reason":"{it}","#)).unwrap_or_default();
                 let usage = match finish {
                     Some(_) => format!(r#","usage":{},"time_info":{}"#, self.usage(), self.time_info()),
                     None => String::new(),
@@ -464,11 +401,7 @@ impl Completion {
     }
 
     fn usage(&self) -> Value {
-        let Self {
-            prompt_tokens,
-            completion_tokens,
-            ..
-        } = self;
+        let Self { prompt_tokens, completion_tokens, .. } = self;
         let total_tokens = prompt_tokens + completion_tokens;
         match self.style {
             Style::Groq => json!({
@@ -506,12 +439,9 @@ fn refused_for(style: Style, trouble: Trouble, model: &str) -> Refused {
             Refused::new(401, "invalid_request_error", "invalid_api_key", "Invalid API Key")
         }
         Trouble::BadKey => Refused::new(401, "invalid_request_error", "wrong_api_key", "Wrong API Key"),
-        Trouble::NoCredit => Refused::new(
-            402,
-            "payment_required",
-            "",
-            "Payment required to access this resource.",
-        ),
+        Trouble::NoCredit => {
+            Refused::new(402, "payment_required", "", "Payment required to access this resource.")
+        }
         Trouble::ModelGone if groq => {
             let message = format!("The model `{model}` does not exist or you do not have access to it.");
             Refused::new(404, "invalid_request_error", "model_not_found", message)
@@ -520,14 +450,9 @@ fn refused_for(style: Style, trouble: Trouble, model: &str) -> Refused {
             let message = format!("Model {model} does not exist or you do not have access to it.");
             Refused::new(404, "not_found_error", "model_not_found", message)
         }
-        Trouble::TooLarge if groq => refused_for_quota(
-            style,
-            Refusal::TooLarge {
-                limit: 8_000,
-                requested: 32_979,
-            },
-            model,
-        ),
+        Trouble::TooLarge if groq => {
+            refused_for_quota(style, Refusal::TooLarge { limit: 8_000, requested: 32_979 }, model)
+        }
         Trouble::TooLarge => Refused::new(413, "invalid_request_error", "", "Request entity too large"),
         Trouble::ContextTooLong => {
             let mut message = "Please reduce the length of the messages or completion.".to_owned();
@@ -536,12 +461,9 @@ fn refused_for(style: Style, trouble: Trouble, model: &str) -> Refused {
             }
             Refused::new(400, "invalid_request_error", "context_length_exceeded", message)
         }
-        Trouble::BadRequest if groq => Refused::new(
-            400,
-            "invalid_request_error",
-            "",
-            "property 'verbosity' is unsupported",
-        ),
+        Trouble::BadRequest if groq => {
+            Refused::new(400, "invalid_request_error", "", "property 'verbosity' is unsupported")
+        }
         Trouble::BadRequest => {
             let message = "verbosity: property 'verbosity' is unsupported";
             Refused::new(400, "invalid_request_error", "wrong_api_format", message)
@@ -569,12 +491,9 @@ fn groq_refusal(refusal: Refusal, model: &str) -> Refused {
             ("requests", "requests per minute (RPM)", limit, limit, 1, wait)
         }
         Refusal::PerDay { limit, wait } => ("requests", "requests per day (RPD)", limit, limit, 1, wait),
-        Refusal::Tokens {
-            limit,
-            used,
-            requested,
-            wait,
-        } => ("tokens", "tokens per minute (TPM)", limit, used, requested, wait),
+        Refusal::Tokens { limit, used, requested, wait } => {
+            ("tokens", "tokens per minute (TPM)", limit, used, requested, wait)
+        }
         Refusal::TooLarge { limit, requested } => {
             let message = format!(
                 "Request too large for model `{model}` in organization `org_sim` service tier `on_demand` on tokens \
@@ -597,23 +516,20 @@ fn groq_refusal(refusal: Refusal, model: &str) -> Refused {
 fn cerebras_refusal(refusal: Refusal) -> Refused {
     let too_many = |code, message: &str| Refused::new(429, "too_many_requests_error", code, message);
     match refusal {
-        Refusal::PerMinute { wait, .. } => too_many(
-            "request_quota_exceeded",
-            "Requests per minute limit exceeded - too many requests sent.",
-        )
-        .with_header("retry-after", wait.as_secs_f64().ceil()),
-        Refusal::PerDay { wait, .. } => too_many(
-            "request_quota_exceeded",
-            "Requests per day limit exceeded - too many requests sent.",
-        )
-        .with_header("x-ratelimit-remaining-requests-day", 0)
-        .with_header("x-ratelimit-reset-requests-day", wait.as_secs_f64()),
-        Refusal::Tokens { wait, .. } => too_many(
-            "token_quota_exceeded",
-            "Tokens per minute limit exceeded - too many tokens processed.",
-        )
-        .with_header("x-ratelimit-remaining-tokens-minute", 0)
-        .with_header("x-ratelimit-reset-tokens-minute", wait.as_secs_f64()),
+        Refusal::PerMinute { wait, .. } => {
+            too_many("request_quota_exceeded", "Requests per minute limit exceeded - too many requests sent.")
+                .with_header("retry-after", wait.as_secs_f64().ceil())
+        }
+        Refusal::PerDay { wait, .. } => {
+            too_many("request_quota_exceeded", "Requests per day limit exceeded - too many requests sent.")
+                .with_header("x-ratelimit-remaining-requests-day", 0)
+                .with_header("x-ratelimit-reset-requests-day", wait.as_secs_f64())
+        }
+        Refusal::Tokens { wait, .. } => {
+            too_many("token_quota_exceeded", "Tokens per minute limit exceeded - too many tokens processed.")
+                .with_header("x-ratelimit-remaining-tokens-minute", 0)
+                .with_header("x-ratelimit-reset-tokens-minute", wait.as_secs_f64())
+        }
         Refusal::TooLarge { .. } => {
             Refused::new(413, "invalid_request_error", "", "Request entity too large")
         }
@@ -623,47 +539,20 @@ fn cerebras_refusal(refusal: Refusal) -> Refused {
 fn allowance_headers(style: Style, allowance: &Allowance) -> Headers {
     let names: [(&str, String); 6] = match style {
         Style::Groq => [
-            (
-                "x-ratelimit-limit-requests",
-                allowance.requests_per_day.to_string(),
-            ),
-            (
-                "x-ratelimit-remaining-requests",
-                allowance.requests_left_today.to_string(),
-            ),
+            ("x-ratelimit-limit-requests", allowance.requests_per_day.to_string()),
+            ("x-ratelimit-remaining-requests", allowance.requests_left_today.to_string()),
             ("x-ratelimit-reset-requests", go_duration(allowance.day_resets_in)),
-            (
-                "x-ratelimit-limit-tokens",
-                allowance.tokens_per_minute.to_string(),
-            ),
+            ("x-ratelimit-limit-tokens", allowance.tokens_per_minute.to_string()),
             ("x-ratelimit-remaining-tokens", allowance.tokens_left.to_string()),
             ("x-ratelimit-reset-tokens", go_duration(allowance.tokens_reset_in)),
         ],
         Style::Cerebras => [
-            (
-                "x-ratelimit-limit-requests-day",
-                allowance.requests_per_day.to_string(),
-            ),
-            (
-                "x-ratelimit-remaining-requests-day",
-                allowance.requests_left_today.to_string(),
-            ),
-            (
-                "x-ratelimit-reset-requests-day",
-                allowance.day_resets_in.as_secs_f64().to_string(),
-            ),
-            (
-                "x-ratelimit-limit-tokens-minute",
-                allowance.tokens_per_minute.to_string(),
-            ),
-            (
-                "x-ratelimit-remaining-tokens-minute",
-                allowance.tokens_left.to_string(),
-            ),
-            (
-                "x-ratelimit-reset-tokens-minute",
-                allowance.tokens_reset_in.as_secs_f64().to_string(),
-            ),
+            ("x-ratelimit-limit-requests-day", allowance.requests_per_day.to_string()),
+            ("x-ratelimit-remaining-requests-day", allowance.requests_left_today.to_string()),
+            ("x-ratelimit-reset-requests-day", allowance.day_resets_in.as_secs_f64().to_string()),
+            ("x-ratelimit-limit-tokens-minute", allowance.tokens_per_minute.to_string()),
+            ("x-ratelimit-remaining-tokens-minute", allowance.tokens_left.to_string()),
+            ("x-ratelimit-reset-tokens-minute", allowance.tokens_reset_in.as_secs_f64().to_string()),
         ],
     };
     names.map(|(name, value)| (name.to_owned(), value)).into()
@@ -675,17 +564,17 @@ fn error_event(style: Style, fault: &Fault) -> Vec<u8> {
         return Vec::new();
     };
     let refused = refused_for(style, *trouble, "simulated");
-    let mut error = json!({"message": refused.message, "type": refused.kind, "code": refused.code});
+    let mut event =
+        json!({"error": {"message": refused.message, "type": refused.kind, "code": refused.code}});
+    let status = json!(refused.status);
+    match style {
+        Style::Groq => event["error"]["status_code"] = status,
+        Style::Cerebras => event["status_code"] = status,
+    }
     match (fault, style) {
-        (Fault::BareError(..), _) => format!("{:#}\n", json!({"error": error})).into_bytes(),
-        (_, Style::Groq) => {
-            error["status_code"] = json!(refused.status);
-            format!("event: error\ndata: {}\n\n", json!({"error": error})).into_bytes()
-        }
-        (_, Style::Cerebras) => {
-            let event = json!({"error": error, "status_code": refused.status});
-            format!("data: {event}\n\n").into_bytes()
-        }
+        (Fault::BareError(..), _) => format!("{event:#}\n").into_bytes(),
+        (_, Style::Groq) => format!("event: error\ndata: {event}\n\n").into_bytes(),
+        (_, Style::Cerebras) => format!("data: {event}\n\n").into_bytes(),
     }
 }
 
@@ -695,10 +584,8 @@ fn model_of(body: &Value) -> String {
 
 /// The text of the last message; of a list of parts the text parts.
 fn last_text(body: &Value) -> String {
-    let content = &body["messages"]
-        .as_array()
-        .and_then(|messages| messages.last())
-        .unwrap_or(&Value::Null)["content"];
+    let content =
+        &body["messages"].as_array().and_then(|messages| messages.last()).unwrap_or(&Value::Null)["content"];
     match content {
         Value::String(text) => text.clone(),
         Value::Array(parts) => parts.iter().filter_map(|part| part["text"].as_str()).collect(),

@@ -67,16 +67,14 @@ const DAY: Duration = Duration::from_secs(86_400);
 #[derive(Debug)]
 pub(super) struct QuotaBook {
     quota: Quota,
+    is_endless: bool,
     /// Calls of the last day, by key and model: when, and for how many tokens.
     calls: HashMap<(String, String), VecDeque<(Timestamp, u64)>>,
 }
 
 impl QuotaBook {
     pub(super) fn new(quota: Option<Quota>) -> Self {
-        Self {
-            quota: quota.unwrap_or(Quota::ENDLESS),
-            calls: HashMap::new(),
-        }
+        Self { quota: quota.unwrap_or(Quota::ENDLESS), is_endless: quota.is_none(), calls: HashMap::new() }
     }
 
     /// Charges a call of `tokens`, if there is room for it.
@@ -99,35 +97,21 @@ impl QuotaBook {
         let used_tokens: u64 = recent().map(|(_, tokens)| tokens).sum();
         let minute_wait = wait(MINUTE, recent().next());
         if calls.len() as u64 >= quota.requests_per_day {
-            return Err(Refusal::PerDay {
-                limit: quota.requests_per_day,
-                wait: wait(DAY, calls.front()),
-            });
+            return Err(Refusal::PerDay { limit: quota.requests_per_day, wait: wait(DAY, calls.front()) });
         }
         if recent().count() as u64 >= quota.requests_per_minute {
-            return Err(Refusal::PerMinute {
-                limit: quota.requests_per_minute,
-                wait: minute_wait,
-            });
+            return Err(Refusal::PerMinute { limit: quota.requests_per_minute, wait: minute_wait });
         }
         let limit = quota.tokens_per_minute;
         if tokens > limit {
-            return Err(Refusal::TooLarge {
-                limit,
-                requested: tokens,
-            });
+            return Err(Refusal::TooLarge { limit, requested: tokens });
         }
         if used_tokens + tokens > limit {
-            return Err(Refusal::Tokens {
-                limit,
-                used: used_tokens,
-                requested: tokens,
-                wait: minute_wait,
-            });
+            return Err(Refusal::Tokens { limit, used: used_tokens, requested: tokens, wait: minute_wait });
         }
         calls.push_back((now, tokens));
-        // Without limits there is nothing to remember.
-        if quota.requests_per_day == Quota::ENDLESS.requests_per_day {
+        if self.is_endless {
+            // Without limits there is nothing to remember.
             calls.clear();
         }
         Ok(Allowance {

@@ -48,18 +48,12 @@ impl Response {
     pub(super) fn json(status: u16, headers: Vec<(String, String)>, body: &serde_json::Value) -> Self {
         let mut all = vec![("content-type".to_owned(), "application/json".to_owned())];
         all.extend(headers);
-        Self {
-            status,
-            headers: all,
-            prelude: vec![body.to_string().into_bytes()],
-            ..Self::default()
-        }
+        Self { status, headers: all, prelude: vec![body.to_string().into_bytes()], ..Self::default() }
     }
 
     fn head(&self, framing: Framing, body_bytes: usize) -> Vec<u8> {
-        let reason = http::StatusCode::from_u16(self.status)
-            .ok()
-            .and_then(|status| status.canonical_reason());
+        let reason =
+            http::StatusCode::from_u16(self.status).ok().and_then(|status| status.canonical_reason());
         let mut head = format!("HTTP/1.1 {} {}\r\n", self.status, reason.unwrap_or("Unknown"));
         for (name, value) in &self.headers {
             head.push_str(&format!("{name}: {value}\r\n"));
@@ -105,6 +99,7 @@ impl Response {
             Some(Fault::Inject(after, _)) => (self.split(*after), Last::End),
         };
         let (mut events, rest) = events;
+        let missing_bytes = rest.iter().map(Vec::len).sum::<usize>();
         match fault {
             None | Some(Fault::NeverEnds | Fault::NoEndMark | Fault::NoFinish) => events.extend(rest),
             Some(Fault::Inject(_, bytes)) => {
@@ -120,9 +115,10 @@ impl Response {
         );
         let mut steps = Vec::new();
         if !is_headless {
-            steps.push(Step::Send(
-                self.head(behaviour.framing, events.iter().map(Vec::len).sum()),
-            ));
+            let is_cut = matches!(fault, Some(Fault::Stall(_) | Fault::Reset(_) | Fault::Cut(_)));
+            let missing = if is_cut { missing_bytes } else { 0 };
+            let announced = events.iter().map(Vec::len).sum::<usize>() + missing;
+            steps.push(Step::Send(self.head(behaviour.framing, announced)));
         }
         for (index, event) in events.into_iter().enumerate() {
             let delay = if index == 0 { behaviour.first_delay } else { pace };
@@ -151,12 +147,7 @@ pub(super) fn html(status: u16) -> Response {
     let page =
         "<!DOCTYPE html>\n<html><head><title>Attention Required!</title></head><body>Sorry.</body></html>\n";
     let headers = vec![("content-type".to_owned(), "text/html; charset=UTF-8".to_owned())];
-    Response {
-        status,
-        headers,
-        prelude: vec![page.as_bytes().to_vec()],
-        ..Response::default()
-    }
+    Response { status, headers, prelude: vec![page.as_bytes().to_vec()], ..Response::default() }
 }
 
 enum Last {
@@ -201,10 +192,6 @@ fn in_two(steps: Vec<Step>, first: usize) -> Vec<Step> {
     }
     let second = bytes.split_off(first.min(bytes.len()));
     // Long enough for the reader to wake up for the first piece alone, most of the time.
-    let sends = [
-        Step::Send(bytes),
-        Step::Pause(Duration::from_micros(200)),
-        Step::Send(second),
-    ];
+    let sends = [Step::Send(bytes), Step::Pause(Duration::from_micros(200)), Step::Send(second)];
     sends.into_iter().chain(others).collect()
 }

@@ -45,27 +45,16 @@ pub fn parse(body: &[u8]) -> Result<ChatCall, ApiError> {
     let Some(Value::Array(items)) = object.remove("messages") else {
         return Err(bad("Request must include 'messages' array"));
     };
-    let messages = items
-        .into_iter()
-        .enumerate()
-        .map(|(index, item)| parse_message(index, item));
+    let messages = items.into_iter().enumerate().map(|(index, item)| parse_message(index, item));
     let messages = messages.collect::<Result<_, _>>()?;
     let mut request = ChatRequest::new(messages)
         .ok_or_else(|| bad("'messages' is empty: send at least one {\"role\",\"content\"}"))?;
     request.temperature = field(&mut object, "temperature", "a number from 0 to 2", |value| {
         value.as_f64().filter(|number| (0.0..=2.0).contains(number))
     })?;
-    request.max_tokens = field(
-        &mut object,
-        "max_tokens",
-        "a whole number of at least 1",
-        |value| {
-            value
-                .as_u64()
-                .filter(|number| *number > 0)
-                .map(|number| u32::try_from(number).unwrap_or(u32::MAX))
-        },
-    )?;
+    request.max_tokens = field(&mut object, "max_tokens", "a whole number of at least 1", |value| {
+        value.as_u64().filter(|number| *number > 0).map(|number| u32::try_from(number).unwrap_or(u32::MAX))
+    })?;
     let stream = field(&mut object, "stream", "true or false", Value::as_bool)?;
     let text = |value: &Value| value.as_str().map(str::to_owned);
     Ok(ChatCall {
@@ -81,10 +70,7 @@ fn parse_object(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
         .map_err(|error| bad(format!("Request body is not valid JSON: {error}")))?;
     match value {
         Value::Object(object) => Ok(object),
-        other => Err(bad(format!(
-            "Request body must be a JSON object, not {}",
-            kind(&other)
-        ))),
+        other => Err(bad(format!("Request body must be a JSON object, not {}", kind(&other)))),
     }
 }
 
@@ -99,25 +85,21 @@ fn parse_message(index: usize, item: Value) -> Result<Message, ApiError> {
     let role = match item.get("role") {
         Some(Value::String(name)) => Role::from_name(name),
         _ => {
-            return Err(bad(format!(
-                "messages[{index}] needs a 'role': one of {}",
-                roles()
-            )));
+            return Err(bad(format!("messages[{index}] needs a 'role': one of {}", roles())));
         }
     };
     let role = role.ok_or_else(|| bad(format!("messages[{index}].role is not one of {}", roles())))?;
     match item.remove("content") {
         Some(Value::String(content)) if !content.is_empty() => Ok(Message { role, content }),
-        Some(Value::String(_)) => Err(bad(format!(
-            "messages[{index}].content is empty: send a non-empty string"
-        ))),
-        None | Some(Value::Null) => Err(bad(format!(
-            "messages[{index}] needs a 'content': a non-empty string"
-        ))),
-        Some(other) => Err(bad(format!(
-            "messages[{index}].content must be a non-empty string, not {}",
-            kind(&other)
-        ))),
+        Some(Value::String(_)) => {
+            Err(bad(format!("messages[{index}].content is empty: send a non-empty string")))
+        }
+        None | Some(Value::Null) => {
+            Err(bad(format!("messages[{index}] needs a 'content': a non-empty string")))
+        }
+        Some(other) => {
+            Err(bad(format!("messages[{index}].content must be a non-empty string, not {}", kind(&other))))
+        }
     }
 }
 
@@ -130,9 +112,7 @@ fn field<T>(
 ) -> Result<Option<T>, ApiError> {
     match object.remove(name) {
         None | Some(Value::Null) => Ok(None),
-        Some(value) => read(&value)
-            .map(Some)
-            .ok_or_else(|| bad(format!("'{name}' must be {accepted}"))),
+        Some(value) => read(&value).map(Some).ok_or_else(|| bad(format!("'{name}' must be {accepted}"))),
     }
 }
 
@@ -163,10 +143,7 @@ pub enum Format {
 impl Format {
     /// Reads `Accept`: bare text only if `text/plain` is the client's first choice.
     pub fn from_accept(headers: &HeaderMap) -> Self {
-        let values = headers
-            .get_all(http::header::ACCEPT)
-            .iter()
-            .filter_map(|value| value.to_str().ok());
+        let values = headers.get_all(http::header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
         let ranges = values.flat_map(|value| value.split(','));
         let mut first: Option<(&str, f32)> = None;
         for range in ranges {
@@ -226,10 +203,7 @@ pub struct SseEncoder {
 impl SseEncoder {
     /// An encoder for an answer of `signature`.
     pub fn new(signature: Signature) -> Self {
-        Self {
-            signature,
-            usage: None,
-        }
+        Self { signature, usage: None }
     }
 }
 
@@ -251,13 +225,7 @@ impl Encode for SseEncoder {
 
     fn interrupted(&mut self, interrupted: &Interrupted, out: &mut Vec<u8>) -> AfterFailure {
         let error = interrupted.to_string();
-        write_sse(
-            out,
-            &LateError {
-                error: &error,
-                provider: self.signature.provider,
-            },
-        );
+        write_sse(out, &LateError { error: &error, provider: self.signature.provider });
         AfterFailure::EndNormally
     }
 }
@@ -356,13 +324,7 @@ pub fn error_response(error: &ApiError) -> Response {
         _ => None,
     };
     let mut body = Vec::new();
-    json::write(
-        &mut body,
-        &ErrorBody {
-            error: error.message(),
-            attempts: attempts.map(Iterator::collect),
-        },
-    );
+    json::write(&mut body, &ErrorBody { error: error.message(), attempts: attempts.map(Iterator::collect) });
     let mut response = (error.status(), Body::from(body)).into_response();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -1,0 +1,88 @@
+//! A client that leaves takes its upstream call with it, whatever phase it is in.
+
+use std::time::{Duration, Instant};
+
+use ai_proxy_free::providers::Provider;
+use ai_proxy_free::simulator::{After, Behaviour, Fault, Outcome, SimulatedProvider};
+use serde_json::json;
+
+use crate::support::{RawClient, TestProxy, chat, question, within_patience};
+
+fn is_abandoned(provider: &SimulatedProvider) -> bool {
+    matches!(provider.chats().last().map(|request| request.outcome), Some(Outcome::Abandoned(_)))
+}
+
+/// The promise is 100 ms. A busy machine may oversleep once, so the best of five counts.
+#[tokio::test(flavor = "multi_thread")]
+async fn leaving_closes_the_call_within_a_tenth_of_a_second() -> anyhow::Result<()> {
+    let phases = [
+        ("before the head", Fault::Stall(After::Nothing), None, true),
+        ("before the first token", Fault::Stall(After::Head), None, true),
+        ("mid-stream", Fault::Stall(After::Text(1)), Some("One, "), true),
+        ("while a whole answer is collected", Fault::Stall(After::Text(1)), None, false),
+    ];
+    for (phase, fault, seen, stream) in phases {
+        for provider in Provider::ALL {
+            let mut best = Duration::MAX;
+            for _ in 0..5 {
+                let proxy = TestProxy::start().await?;
+                let simulated = proxy.provider(provider);
+                simulated.always(Behaviour::answer(["One, ", "two."]).thinking(["hm"]).with(fault.clone()));
+                let body = json!({"messages": [{"role": "user", "content": "x"}], "provider": provider.name(), "stream": stream});
+                let mut client = RawClient::post(proxy.address, &body).await?;
+                within_patience("the call", simulated.until(|it| !it.chats().is_empty())).await;
+                if let Some(text) = seen {
+                    client.read_until(text).await?;
+                }
+                let left = Instant::now();
+                drop(client);
+                within_patience("the call's end", simulated.until(is_abandoned)).await;
+                within_patience("its connection's end", simulated.until(|it| it.open_connections() == 0))
+                    .await;
+                best = best.min(left.elapsed());
+                assert_eq!(proxy.counts(provider).await?, (1, 0), "counted, and no failure");
+            }
+            assert!(best < Duration::from_millis(100), "{provider:?} {phase}: {best:?}");
+        }
+    }
+    Ok(())
+}
+
+/// Whoever waits for the second provider and leaves must not set a third one to work.
+#[tokio::test]
+async fn leaving_during_a_fallback_ends_the_search() -> anyhow::Result<()> {
+    let proxy = TestProxy::start().await?;
+    proxy.provider(Provider::Groq).always(Behaviour::named("server_error").expect("known"));
+    let second = proxy.provider(Provider::Cerebras);
+    second.always(Behaviour::echo().with(Fault::Stall(After::Nothing)));
+    let client = RawClient::post(proxy.address, &question()).await?;
+    within_patience("the second call", second.until(|it| !it.chats().is_empty())).await;
+    drop(client);
+    within_patience("its end", second.until(is_abandoned)).await;
+    assert_eq!(proxy.provider(Provider::Gemini).chats().len(), 0);
+    let reply = chat(&proxy, &question()).await?;
+    assert_eq!(reply.header("x-attempts"), Some("Gemini:ok"), "it was not anybody's fault");
+    Ok(())
+}
+
+/// A probe that nobody waits for any more must not leave the provider in quarantine.
+#[tokio::test]
+async fn leaving_a_probe_lets_the_next_request_probe() -> anyhow::Result<()> {
+    let proxy = TestProxy::start().await?;
+    let groq = proxy.provider(Provider::Groq);
+    let mut pinned = question();
+    pinned["provider"] = json!("Groq");
+    groq.then(Behaviour::named("overloaded").expect("known"));
+    assert_eq!(chat(&proxy, &pinned).await?.status, 502);
+    proxy.clock.advance(Duration::from_secs(6));
+
+    groq.then(Behaviour::echo().with(Fault::Stall(After::Nothing)));
+    let probe = RawClient::post(proxy.address, &pinned).await?;
+    within_patience("the probe", groq.until(|it| it.chats().len() == 2)).await;
+    let meanwhile = chat(&proxy, &pinned).await?;
+    assert_eq!((meanwhile.status, meanwhile.header("retry-after")), (502, Some("1")), "one probe at a time");
+    drop(probe);
+    within_patience("its end", groq.until(is_abandoned)).await;
+    assert_eq!(chat(&proxy, &pinned).await?.status, 200);
+    Ok(())
+}

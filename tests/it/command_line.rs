@@ -1,0 +1,268 @@
+//! The program as it is started: commands, settings, mistakes, exit codes.
+
+use std::collections::HashMap;
+
+use ai_proxy_free::config;
+use tokio::net::TcpListener;
+
+use crate::support::{Binary, http_client, question};
+
+#[tokio::test]
+async fn help_and_version_are_as_usual() -> anyhow::Result<()> {
+    let (code, out, _) = Binary::run(&["--help"], &[], None).await?;
+    assert_eq!(code, Some(0));
+    for word in ["serve", "demo", "healthcheck", "simulated providers", "--version"] {
+        assert!(out.contains(word), "{out}");
+    }
+    let (code, out, _) = Binary::run(&["--version"], &[], None).await?;
+    assert_eq!((code, out.as_str()), (Some(0), concat!("ai-proxy-free ", env!("CARGO_PKG_VERSION"), "\n")));
+    let (code, _, err) = Binary::run(&["nonsense"], &[], None).await?;
+    assert!(code == Some(2) && err.contains("nonsense"), "{err}");
+    Ok(())
+}
+
+/// One bad value for every variable that can have one.
+#[tokio::test]
+async fn all_mistakes_are_reported_together() -> anyhow::Result<()> {
+    let mistakes = [
+        ("HOST", "nowhere:80"),
+        ("PORT", "70000"),
+        ("PROXY_API_KEY", "good,SECRET bad"),
+        ("CORS_ORIGINS", "https://x.example,example.org"),
+        ("GROQ_API_KEY", "SECRET\u{e9}"),
+        ("CEREBRAS_MODEL", "two words"),
+        ("GROQ_BASE_URL", "api.groq.com"),
+        ("CEREBRAS_BASE_URL", "https://api.cerebras.ai/v1/"),
+        ("GOOGLE_GEMINI_BASE_URL", "https://user:SECRET@x.example"),
+        ("CONNECT_TIMEOUT_MS", "0"),
+        ("FIRST_TOKEN_TIMEOUT_MS", "-1"),
+        ("IDLE_TIMEOUT_MS", "30s"),
+        ("REQUEST_TIMEOUT_MS", "1e3"),
+        ("MAX_BODY_BYTES", "20MB"),
+        ("MAX_CONCURRENT_REQUESTS", "many"),
+        ("HEADER_READ_TIMEOUT_MS", "99999999999"),
+        ("BODY_READ_TIMEOUT_MS", "1.5"),
+        ("CLIENT_STALL_TIMEOUT_MS", "x"),
+        ("SHUTDOWN_GRACE_SECONDS", "-5"),
+        ("LOG_FORMAT", "xml"),
+        ("RUST_LOG", "loud=very"),
+    ];
+    for command in [&[][..], &["serve"], &["demo"], &["healthcheck"]] {
+        let (code, out, err) = Binary::run(command, &mistakes, None).await?;
+        assert_eq!(code, Some(2), "{command:?}: {out}{err}");
+        for (name, value) in mistakes {
+            if command == ["demo"]
+                && (name.starts_with("GROQ") || name.starts_with("CEREBRAS") || name.starts_with("GOOGLE"))
+            {
+                continue;
+            }
+            let line = err
+                .lines()
+                .find(|line| line.contains(name))
+                .unwrap_or_else(|| panic!("{name} is not in:\n{err}"));
+            assert!(line.contains("expected"), "{line}");
+            assert!(value.contains("SECRET") || line.contains(value), "{line}");
+        }
+        assert!(!err.contains("SECRET") && !out.contains("SECRET"), "{err}");
+        assert!(!err.contains("panicked"), "{err}");
+    }
+    Ok(())
+}
+
+#[test]
+fn empty_means_unset_and_unknown_is_ignored() {
+    let empty = config::Config::from_lookup(|_| Some("  ".to_owned())).expect("defaults");
+    assert_eq!(empty.server.port, config::DEFAULT_PORT);
+    assert_eq!(empty.server.host, config::DEFAULT_HOST);
+    assert!(empty.providers.iter().all(|provider| provider.keys.is_empty() && provider.models.len() > 1));
+}
+
+#[test]
+fn lists_are_split_trimmed_and_freed_of_duplicates() {
+    use secrecy::ExposeSecret as _;
+    let config = config::Config::from_lookup(|name| match name {
+        "GROQ_API_KEY" => Some(" a, b ,,a".to_owned()),
+        "GEMINI_MODEL" => Some("models/x, y".to_owned()),
+        "GEMINI_API_KEY" => Some("second".to_owned()),
+        "GOOGLE_API_KEY" => Some("first".to_owned()),
+        _ => None,
+    })
+    .expect("good settings");
+    let keys =
+        |index: usize| config.providers[index].keys.iter().map(|key| key.expose_secret()).collect::<Vec<_>>();
+    assert_eq!((keys(0), keys(1), keys(2)), (vec!["a", "b"], vec![], vec!["first"]));
+    assert_eq!(config.providers[2].models, ["x", "y"]);
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_one_line_and_exit_code_1() -> anyhow::Result<()> {
+    let taken = TcpListener::bind(("127.0.0.1", 0)).await?;
+    let port = taken.local_addr()?.port().to_string();
+    for variables in
+        [[("PORT", port.as_str()), ("HOST", "127.0.0.1")], [("PORT", "0"), ("HOST", "192.0.2.1")]]
+    {
+        let (code, _, err) = Binary::run(&[], &variables, None).await?;
+        assert_eq!(code, Some(1), "{err}");
+        assert!(
+            err.lines().count() == 1 && err.contains("cannot listen on") && err.contains(variables[1].1),
+            "{err}"
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_start_says_who_is_ready_and_who_lacks_which_variable() -> anyhow::Result<()> {
+    let variables = HashMap::from([("GROQ_API_KEY".to_owned(), "a,b".to_owned())]);
+    let (binary, address) = Binary::start(&[], variables).await?;
+    assert_ne!(address.port(), 0);
+    let log = binary.output.clone();
+    assert!(log.contains("Groq is ready keys=2"), "{log}");
+    assert!(log.contains("Cerebras is off: CEREBRAS_API_KEY is not set"), "{log}");
+    assert!(log.contains("Gemini is off: GOOGLE_API_KEY or GEMINI_API_KEY is not set"), "{log}");
+    assert!(log.contains(&format!(
+        "INFO: ai-proxy-free {} listening on http://{address}",
+        env!("CARGO_PKG_VERSION")
+    )));
+    for line in log.lines() {
+        let (time, rest) = line.split_at(26);
+        assert!(time.starts_with("[2") && time.ends_with("Z]") && rest.starts_with(' '), "{line}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn without_any_key_it_starts_and_says_so() -> anyhow::Result<()> {
+    let (binary, address) = Binary::start(&["serve"], HashMap::new()).await?;
+    assert!(binary.output.contains("No provider has a key"), "{}", binary.output);
+    let response = http_client()?.post(format!("http://{address}/chat")).json(&question()).send().await?;
+    assert_eq!(response.status(), 503);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_open_door_is_warned_about() -> anyhow::Result<()> {
+    let open = HashMap::from([("HOST".to_owned(), "0.0.0.0".to_owned())]);
+    let (binary, _) = Binary::start(&[], open.clone()).await?;
+    assert!(binary.output.contains("PROXY_API_KEY is not set"), "{}", binary.output);
+    let mut locked = open;
+    locked.insert("PROXY_API_KEY".to_owned(), "k".to_owned());
+    let (binary, _) = Binary::start(&[], locked).await?;
+    assert!(!binary.output.contains("PROXY_API_KEY"), "{}", binary.output);
+    Ok(())
+}
+
+#[tokio::test]
+async fn dot_env_is_read_and_the_real_environment_wins() -> anyhow::Result<()> {
+    let mistakes =
+        "PORT=from-dot-env\nIDLE_TIMEOUT_MS=\"from dot env\" # a comment\nexport LOG_FORMAT=from-dot-env\n";
+    let variables = [("PORT", "from-environment"), ("LOG_FORMAT", "")];
+    let (code, _, err) = Binary::run(&[], &variables, Some(mistakes)).await?;
+    assert_eq!(code, Some(2));
+    for line in ["PORT=from-environment", "IDLE_TIMEOUT_MS=from dot env", "LOG_FORMAT=from-dot-env"] {
+        assert!(err.contains(line), "{err}");
+    }
+    let (code, _, err) = Binary::run(&[], &[], Some("GROQ_API_KEY=ok\nCEREBRAS_API_KEY='SECRET\n")).await?;
+    assert_eq!(code, Some(2));
+    assert!(err.contains(".env: entry 2") && !err.contains("SECRET"), "{err}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn json_logs_are_json_from_the_first_line() -> anyhow::Result<()> {
+    let variables = HashMap::from([("LOG_FORMAT".to_owned(), "json".to_owned())]);
+    let (binary, _) = Binary::start(&[], variables).await?;
+    for line in binary.output.lines() {
+        let value: serde_json::Value = serde_json::from_str(line)?;
+        assert!(
+            value["message"].is_string() && value["level"].is_string() && value["timestamp"].is_string(),
+            "{line}"
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn silence_can_be_had_but_for_the_start_line() -> anyhow::Result<()> {
+    let variables = HashMap::from([("RUST_LOG".to_owned(), "off".to_owned())]);
+    let (binary, address) = Binary::start(&[], variables).await?;
+    http_client()?.post(format!("http://{address}/chat")).json(&question()).send().await?;
+    binary.signal("TERM").await?;
+    let (code, output) = binary.end().await?;
+    assert_eq!((code, output.lines().count()), (Some(0), 1), "{output}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn healthcheck_asks_the_running_server() -> anyhow::Result<()> {
+    let (mut binary, address) = Binary::start(
+        &[],
+        HashMap::from([
+            ("HOST".to_owned(), "0.0.0.0".to_owned()),
+            ("PROXY_API_KEY".to_owned(), "k".to_owned()),
+        ]),
+    )
+    .await?;
+    let port = address.port().to_string();
+    let healthy = Binary::run(&["healthcheck"], &[("HOST", "0.0.0.0"), ("PORT", &port)], None).await?;
+    assert_eq!((healthy.0, healthy.1.as_str()), (Some(0), ""), "{}", healthy.2);
+    binary.child.kill().await?;
+    let dead = Binary::run(&["healthcheck"], &[("PORT", &port)], None).await?;
+    assert!(dead.0 == Some(1) && dead.2.lines().count() == 1, "{dead:?}");
+    Ok(())
+}
+
+/// What the Docker image does: no HOME, nothing to write to, nobody's user id.
+#[tokio::test]
+async fn it_runs_with_nothing_around_it() -> anyhow::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let directory = tempfile::tempdir()?;
+    std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o555))?;
+    let mut command = Binary::command(directory.path());
+    command.args(["demo"]).env("PORT", "0");
+    if rustix_is_root() {
+        command.uid(65_534).gid(65_534);
+    }
+    let mut child = command.spawn()?;
+    let mut lines =
+        tokio::io::AsyncBufReadExt::lines(tokio::io::BufReader::new(child.stdout.take().expect("piped")));
+    let address = loop {
+        let line = crate::support::within_patience("the start line", lines.next_line())
+            .await?
+            .expect("a start line");
+        if let Some((_, address)) = line.split_once("listening on ") {
+            break address.to_owned();
+        }
+    };
+    let response = http_client()?.post(format!("{address}/chat")).json(&question()).send().await?;
+    assert_eq!(response.status(), 200);
+    assert!(response.text().await?.ends_with("data: [DONE]\n\n"));
+    Ok(())
+}
+
+fn rustix_is_root() -> bool {
+    std::fs::metadata("/proc/self").is_ok_and(|it| std::os::unix::fs::MetadataExt::uid(&it) == 0)
+}
+
+#[tokio::test]
+async fn the_demo_rotates_and_falls_back_and_needs_nothing() -> anyhow::Result<()> {
+    let variables = HashMap::from([
+        ("GROQ_API_KEY".to_owned(), "a-real-key".to_owned()),
+        ("GROQ_BASE_URL".to_owned(), "http://192.0.2.1".to_owned()),
+        ("RUST_LOG".to_owned(), "warn".to_owned()),
+    ]);
+    let (mut binary, address) = Binary::start(&["demo"], variables).await?;
+    let curl = binary.line_with("curl -iN").await?;
+    assert!(curl.contains(&format!("http://{address}/chat")) && curl.contains("\"messages\""), "{curl}");
+    let client = http_client()?;
+    let mut served = Vec::new();
+    for _ in 0..12 {
+        let response = client.post(format!("http://{address}/chat")).json(&question()).send().await?;
+        assert_eq!(response.status(), 200);
+        served.push(response.headers()["x-attempts"].to_str()?.to_owned());
+    }
+    assert_eq!(served[..3], ["Groq:ok", "Cerebras:ok", "Gemini:ok"]);
+    assert!(served.contains(&"Groq:rate_limited, Cerebras:ok".to_owned()), "{served:?}");
+    assert!(served.iter().any(|attempts| attempts.starts_with("Groq:cooling_down, ")), "{served:?}");
+    Ok(())
+}

@@ -1,0 +1,63 @@
+//! Many at once.
+
+use std::time::{Duration, Instant};
+
+use ai_proxy_free::simulator::Behaviour;
+
+use crate::support::{RawClient, TestProxy, http_client, parse_sse, question, within_patience};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn five_hundred_streams_at_once_are_whole_and_health_answers_meanwhile() -> anyhow::Result<()> {
+    rlimit::increase_nofile_limit(u64::MAX)?;
+    let proxy = TestProxy::start().await?;
+    let words: Vec<String> = (0..40).map(|number| format!("{number} ")).collect();
+    let expected = words.concat();
+    proxy.all(&Behaviour::answer(words).paced(Duration::from_millis(50)));
+
+    let mut streams = tokio::task::JoinSet::new();
+    for _ in 0..500 {
+        let mut client = RawClient::post(proxy.address, &question()).await?;
+        let expected = expected.clone();
+        streams.spawn(async move {
+            client.read_until("[DONE]\n\n").await?;
+            let received = String::from_utf8(client.received)?;
+            let (head, body) = received.split_once("\r\n\r\n").expect("a head");
+            anyhow::ensure!(head.starts_with("HTTP/1.1 200 "), "{head}");
+            let text = parse_sse(&unchunked(body)).text;
+            anyhow::ensure!(text == expected, "{text}");
+            Ok(())
+        });
+    }
+    // While all of them are open: the promise is 50 ms, and a busy machine may miss it now and then.
+    let client = http_client()?;
+    let mut times = Vec::new();
+    for _ in 0..20 {
+        let asked = Instant::now();
+        assert_eq!(client.get(proxy.url("/health")).send().await?.status(), 200);
+        times.push(asked.elapsed());
+    }
+    let open: usize = proxy.simulator.providers().map(|it| it.open_connections()).sum();
+    assert!(open >= 450, "the streams are open at once: {open}");
+    times.sort_unstable();
+    assert!(times[times.len() / 2] < Duration::from_millis(50), "/health took {times:?}");
+
+    let all = async {
+        while let Some(stream) = streams.join_next().await {
+            stream??;
+        }
+        anyhow::Ok(())
+    };
+    within_patience("500 streams", all).await
+}
+
+/// The data of a chunked body.
+fn unchunked(body: &str) -> String {
+    let mut data = String::new();
+    let mut rest = body;
+    while let Some((size, tail)) = rest.split_once("\r\n") {
+        let size = usize::from_str_radix(size, 16).expect("a chunk size");
+        data.push_str(&tail[..size]);
+        rest = tail[size..].trim_start_matches("\r\n");
+    }
+    data
+}

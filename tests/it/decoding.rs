@@ -1,0 +1,300 @@
+//! What providers send, decoded: every fixture, cut in every way, against its golden file.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+use ai_proxy_free::answer::AnswerDecoder;
+use ai_proxy_free::chat::Event;
+use ai_proxy_free::failure::{Reason, Scope, Wait};
+use ai_proxy_free::providers::Provider;
+use http::{HeaderMap, HeaderName};
+use proptest::prelude::*;
+
+fn fixture(provider: Provider, name: &str) -> Vec<u8> {
+    let folder = provider.name().to_ascii_lowercase();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(folder).join(name);
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The events of an answer that comes in `pieces`, and how it ends: the text of a golden file.
+fn decode<'a>(provider: Provider, is_json: bool, pieces: impl IntoIterator<Item = &'a [u8]>) -> String {
+    let mut decoder = AnswerDecoder::new(provider, is_json);
+    let mut events = Vec::new();
+    let mut outcome = Ok(());
+    for piece in pieces {
+        outcome = decoder.push(piece, &mut events);
+        if outcome.is_err() {
+            break;
+        }
+    }
+    let outcome = outcome.and_then(|()| decoder.end(&mut events));
+    let mut golden = String::new();
+    for event in events {
+        let line = match event {
+            Event::Text(text) => format!("text       {text:?}"),
+            Event::Reasoning(text) => format!("reasoning  {text:?}"),
+            Event::Usage(usage) => format!(
+                "usage      prompt {} completion {} total {}",
+                usage.prompt_tokens, usage.completion_tokens, usage.total_tokens
+            ),
+            Event::Finish(reason) => format!("finish     {}", reason.as_str()),
+        };
+        golden += &(line + "\n");
+    }
+    if let Err(diagnosis) = outcome {
+        writeln!(golden, "failure    {} {:?}", diagnosis.reason.as_str(), diagnosis.scope).expect("memory");
+    }
+    golden
+}
+
+const ANSWERS: [(Provider, &str); 12] = [
+    (Provider::Groq, "stream.sse"),
+    (Provider::Groq, "stream_error.sse"),
+    (Provider::Groq, "whole.json"),
+    (Provider::Cerebras, "stream.sse"),
+    (Provider::Cerebras, "stream_error.sse"),
+    (Provider::Cerebras, "whole.json"),
+    (Provider::Gemini, "stream.sse"),
+    (Provider::Gemini, "stream_bare_error.sse"),
+    (Provider::Gemini, "blocked.sse"),
+    (Provider::Gemini, "whole.json"),
+    (Provider::Gemini, "array.json"),
+    (Provider::Gemini, "error_array.json"),
+];
+
+#[test]
+fn answers_are_decoded_as_their_golden_files_say() {
+    for (provider, name) in ANSWERS {
+        let bytes = fixture(provider, name);
+        let golden = decode(provider, name.ends_with(".json"), [bytes.as_slice()]);
+        insta::assert_snapshot!(format!("{}_{name}", provider.name()), golden);
+    }
+}
+
+#[test]
+fn a_cut_at_any_byte_decodes_the_same() {
+    for (provider, name) in ANSWERS {
+        let bytes = fixture(provider, name);
+        let is_json = name.ends_with(".json");
+        let whole = decode(provider, is_json, [bytes.as_slice()]);
+        for cut in 0..=bytes.len() {
+            let (first, second) = bytes.split_at(cut);
+            assert_eq!(decode(provider, is_json, [first, second]), whole, "{provider:?} {name} cut at {cut}");
+        }
+        assert_eq!(decode(provider, is_json, bytes.chunks(1)), whole, "{provider:?} {name} byte by byte");
+    }
+}
+
+/// Without its last bytes a stream is not complete, whatever text it has.
+#[test]
+fn a_stream_that_is_cut_short_is_never_complete() {
+    for provider in Provider::ALL {
+        let bytes = fixture(provider, "stream.sse");
+        let finish = String::from_utf8_lossy(&bytes).rfind("inish").expect("a finish reason");
+        for end in 0..finish {
+            let golden = decode(provider, false, [&bytes[..end]]);
+            assert!(golden.contains("failure "), "{provider:?} cut short at {end}:\n{golden}");
+        }
+    }
+}
+
+proptest! {
+    /// Foreign bytes in the middle of a stream never panic and never invent a finish.
+    #[test]
+    fn foreign_bytes_are_survived(
+        provider in prop::sample::select(&Provider::ALL[..]),
+        is_json: bool,
+        noise in prop::collection::vec(any::<u8>(), 0..200),
+        keep in 0usize..600,
+    ) {
+        let bytes = fixture(provider, "stream.sse");
+        decode(provider, is_json, [&bytes[..keep.min(bytes.len())], &noise, &bytes]);
+        decode(provider, is_json, [noise.as_slice()]);
+    }
+
+    /// Any JSON at all in an event: no panic, and no text that is not there.
+    #[test]
+    fn odd_values_are_survived(
+        provider in prop::sample::select(&Provider::ALL[..]),
+        field in prop::sample::select(&["choices", "candidates", "error", "usage", "usageMetadata", "x_groq", "message", "promptFeedback"][..]),
+        value in prop::sample::select(&["null", "7", "-1", "1e400", "\"x\"", "[]", "[[]]", "{}", "[null]", "[{}]", "[{\"delta\":7}]",
+            "[{\"content\":{\"parts\":{}}}]", "[{\"delta\":{\"content\":[\"x\"]}}]", "\"\\ud800\"", "99999999999999999999999", "{\"code\":{}}"][..]),
+    ) {
+        let event = format!("data: {{\"{field}\":{value}}}\n\n");
+        let golden = decode(provider, false, [event.as_bytes()]);
+        prop_assert!(!golden.contains("text "), "{golden}");
+    }
+}
+
+#[test]
+fn broken_utf_8_loses_no_event() {
+    for provider in Provider::ALL {
+        let bytes = fixture(provider, "stream.sse");
+        let at = bytes
+            .windows(5)
+            .position(|window| window == "¡Ho".as_bytes() || window.starts_with("¡Hol".as_bytes()))
+            .expect("the greeting");
+        let mut broken = bytes.clone();
+        broken[at] = 0xff;
+        let golden = decode(provider, false, [broken.as_slice()]);
+        assert!(
+            golden.contains("\u{fffd}\u{fffd}Hola") && golden.contains("finish     stop"),
+            "{provider:?}:\n{golden}"
+        );
+    }
+}
+
+#[test]
+fn of_duplicate_keys_the_last_counts() {
+    let cases = [
+        (Provider::Groq, r#"{"choices":[{"delta":{"content":"a","content":"b"}}]}"#),
+        (Provider::Gemini, r#"{"candidates":[{"content":{"parts":[{"text":"a","text":"b"}]}}]}"#),
+    ];
+    for (provider, event) in cases {
+        let golden = decode(provider, false, [format!("data: {event}\n\n").as_bytes()]);
+        assert!(golden.starts_with("text       \"b\"\n"), "{golden}");
+    }
+}
+
+#[test]
+fn nothing_after_the_end_counts() {
+    for (provider, more) in [
+        (
+            Provider::Groq,
+            "data: {\"choices\":[{\"delta\":{\"content\":\"more\"}}]}\n\ndata: {\"error\":{}}\n\ndata: [DONE]\n\n",
+        ),
+        (Provider::Cerebras, "data: [DONE]\n\ndata: {oops\n\n"),
+        (
+            Provider::Gemini,
+            "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"more\"}]}}]}\r\n\r\n{\"error\":{}}",
+        ),
+    ] {
+        let bytes = fixture(provider, "stream.sse");
+        let whole = decode(provider, false, [bytes.as_slice()]);
+        assert_eq!(decode(provider, false, [&bytes, more.as_bytes()]), whole, "{provider:?}");
+    }
+}
+
+/// Every documented error: file, status, headers, and what it means.
+#[test]
+fn errors_mean_what_their_documentation_says() {
+    use Provider::{Cerebras, Gemini, Groq};
+    let seconds = |seconds: f64| Some(Wait::For(Duration::from_secs_f64(seconds)));
+    type Headers = &'static [(&'static str, &'static str)];
+    type Case = (Provider, &'static str, u16, Headers, Reason, Scope, Option<Wait>);
+    let none: Headers = &[];
+    let cases: Vec<Case> = vec![
+        (Groq, "error_unsupported_field.json", 400, none, Reason::BadRequest, Scope::Request, None),
+        // lenra-io/amurex-backend#51
+        (Groq, "error_context.json", 400, none, Reason::ContextTooLong, Scope::Request, None),
+        (Groq, "error_decommissioned.json", 400, none, Reason::ModelGone, Scope::Model, None),
+        (Groq, "error_key.json", 401, none, Reason::BadKey, Scope::Key, None),
+        (Groq, "error_model.json", 404, none, Reason::ModelGone, Scope::Model, None),
+        // koassistant#106, September 2026
+        (Groq, "error_too_large.json", 413, none, Reason::TooLarge, Scope::Request, None),
+        (
+            Groq,
+            "error_rpm.json",
+            429,
+            &[("retry-after", "2")],
+            Reason::RateLimited,
+            Scope::KeyModel,
+            seconds(2.0),
+        ),
+        (Groq, "error_tpm.json", 429, none, Reason::RateLimited, Scope::KeyModel, seconds(7.66)),
+        (Groq, "error_rpd.json", 429, none, Reason::QuotaExhausted, Scope::KeyModel, seconds(86.4)),
+        (
+            Groq,
+            "error_tpd.json",
+            429,
+            &[("retry-after", "579")],
+            Reason::QuotaExhausted,
+            Scope::KeyModel,
+            seconds(579.0),
+        ),
+        (Groq, "error_firewall.html", 403, none, Reason::UpstreamError, Scope::Provider, None),
+        (Groq, "error_firewall.html", 404, none, Reason::UpstreamError, Scope::Provider, None),
+        (Groq, "error_firewall.html", 498, none, Reason::Overloaded, Scope::Provider, None),
+        (Groq, "error_firewall.html", 520, none, Reason::UpstreamError, Scope::Provider, None),
+        (Groq, "error_firewall.html", 529, none, Reason::Overloaded, Scope::Provider, None),
+        // Kilo-Org/kilocode#10375
+        (Cerebras, "error_unsupported_field.json", 400, none, Reason::BadRequest, Scope::Request, None),
+        (Cerebras, "error_unsupported_field.json", 422, none, Reason::BadRequest, Scope::Request, None),
+        // ellipticmarketing/modelrelay#73, August 2026
+        (Cerebras, "error_context.json", 400, none, Reason::ContextTooLong, Scope::Request, None),
+        (Cerebras, "error_key.json", 401, none, Reason::BadKey, Scope::Key, None),
+        (Cerebras, "error_model.json", 404, none, Reason::ModelGone, Scope::Model, None),
+        // mrrlin-dev/external-agents, July 2026
+        (Cerebras, "error_credit.json", 402, none, Reason::NoCredit, Scope::Key, None),
+        // nminaya/grammar-nazi-bot#958, August 2026
+        (Cerebras, "error_rpm.json", 429, none, Reason::RateLimited, Scope::KeyModel, None),
+        (
+            Cerebras,
+            "error_tpm.json",
+            429,
+            &[("x-ratelimit-remaining-tokens-minute", "0"), ("x-ratelimit-reset-tokens-minute", "11.382867")],
+            Reason::RateLimited,
+            Scope::KeyModel,
+            seconds(11.382867),
+        ),
+        (
+            Cerebras,
+            "error_rpd.json",
+            429,
+            &[
+                ("x-ratelimit-remaining-requests-day", "0"),
+                ("x-ratelimit-reset-requests-day", "33011.382867"),
+            ],
+            Reason::QuotaExhausted,
+            Scope::KeyModel,
+            seconds(33_011.382867),
+        ),
+        (Cerebras, "error_queue.json", 429, none, Reason::Overloaded, Scope::Provider, None),
+        (Gemini, "error_key.json", 400, none, Reason::BadKey, Scope::Key, None),
+        (Gemini, "error_expired.json", 400, none, Reason::BadKey, Scope::Key, None),
+        // googleapis/python-genai#1764
+        (Gemini, "error_leaked.json", 403, none, Reason::BadKey, Scope::Key, None),
+        (Gemini, "error_unknown_field.json", 400, none, Reason::BadRequest, Scope::Request, None),
+        (Gemini, "error_context.json", 400, none, Reason::ContextTooLong, Scope::Request, None),
+        (Gemini, "error_location.json", 400, none, Reason::UpstreamError, Scope::Provider, seconds(600.0)),
+        (Gemini, "error_credit.json", 402, none, Reason::NoCredit, Scope::Key, None),
+        (Gemini, "error_model.json", 404, none, Reason::ModelGone, Scope::Model, None),
+        (Gemini, "error_overloaded.json", 503, none, Reason::Overloaded, Scope::Provider, None),
+        (Gemini, "error_internal.json", 500, none, Reason::UpstreamError, Scope::Provider, None),
+        (Gemini, "error_exhausted_plain.json", 429, none, Reason::RateLimited, Scope::KeyModel, None),
+        (Gemini, "error_per_minute.json", 429, none, Reason::RateLimited, Scope::KeyModel, seconds(34.4)),
+        (Gemini, "error_array.json", 429, none, Reason::RateLimited, Scope::KeyModel, seconds(12.0)),
+        (
+            Gemini,
+            "error_per_day.json",
+            429,
+            none,
+            Reason::QuotaExhausted,
+            Scope::KeyModel,
+            Some(Wait::PacificMidnight),
+        ),
+        // continuedev/continue#11799, March 2026
+        (Gemini, "error_limit_zero.json", 429, none, Reason::NoCredit, Scope::KeyModel, seconds(86_400.0)),
+    ];
+    let mut unread: Vec<String> = Vec::new();
+    for provider in Provider::ALL {
+        let folder =
+            format!("{}/tests/fixtures/{}", env!("CARGO_MANIFEST_DIR"), provider.name().to_ascii_lowercase());
+        let files =
+            std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").file_name());
+        let names =
+            files.map(|name| name.to_string_lossy().into_owned()).filter(|name| name.starts_with("error_"));
+        unread.extend(names.filter(|name| !cases.iter().any(|case| case.0 == provider && case.1 == name)));
+    }
+    assert!(unread.is_empty(), "fixtures that no row reads: {unread:?}");
+    for (provider, name, status, headers, reason, scope, wait) in cases {
+        let headers: HeaderMap = headers
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), value.parse().expect("a value")))
+            .collect();
+        let diagnosis = provider.diagnose(status, &headers, &fixture(provider, name));
+        assert_eq!((diagnosis.reason, diagnosis.scope), (reason, scope), "{provider:?} {name} {status}");
+        assert_eq!(diagnosis.wait, wait, "{provider:?} {name} {status}");
+    }
+}

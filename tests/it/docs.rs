@@ -1,0 +1,68 @@
+//! The documents say what the program does.
+
+use std::path::Path;
+
+use ai_proxy_free::config;
+use ai_proxy_free::providers::Provider;
+
+fn read(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+#[test]
+fn every_variable_is_in_both_readmes_and_in_the_example() {
+    for name in ["README.md", "README.es.md", ".env.example"] {
+        let text = read(name);
+        for variable in config::variables() {
+            assert!(text.contains(variable), "{name} lacks {variable}");
+        }
+    }
+}
+
+#[test]
+fn every_number_is_in_both_readmes() {
+    let numbers = [
+        config::CONNECT_TIMEOUT_MS,
+        config::FIRST_TOKEN_TIMEOUT_MS,
+        config::IDLE_TIMEOUT_MS,
+        config::REQUEST_TIMEOUT_MS,
+        config::MAX_BODY_BYTES,
+        config::MAX_CONCURRENT_REQUESTS,
+        config::HEADER_READ_TIMEOUT_MS,
+        config::BODY_READ_TIMEOUT_MS,
+        config::CLIENT_STALL_TIMEOUT_MS,
+        config::SHUTDOWN_GRACE_SECONDS,
+    ];
+    for name in ["README.md", "README.es.md"] {
+        let text = read(name);
+        for number in numbers {
+            let row = format!("| `{}` | `{}` |", number.name, number.default);
+            assert!(text.contains(&row), "{name} lacks {row}");
+        }
+    }
+    let example = read(".env.example");
+    for number in numbers {
+        assert!(example.contains(&format!("{}={}", number.name, number.default)), "{}", number.name);
+    }
+}
+
+#[test]
+fn every_default_model_is_in_both_readmes() {
+    for name in ["README.md", "README.es.md"] {
+        let text = read(name);
+        for provider in Provider::ALL {
+            for model in provider.profile().models {
+                assert!(text.contains(&format!("`{model}`")), "{name} lacks {model}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_example_settings_are_good_settings() {
+    let example = read(".env.example");
+    let entries: std::collections::HashMap<String, String> =
+        dotenvy::from_read_iter(example.as_bytes()).map(|entry| entry.expect("a good line")).collect();
+    config::Config::from_lookup(|name| entries.get(name).cloned()).expect("good settings");
+}

@@ -1,0 +1,526 @@
+//! The error table of `/chat`: every way to be refused, its status and its words; and no provider is called.
+
+use std::time::Duration;
+
+use ai_proxy_free::providers::Provider;
+use ai_proxy_free::simulator::{After, Behaviour, Fault, Trouble};
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
+
+use crate::support::{RawClient, Reply, TestProxy, ask, chat, http_client, question};
+
+async fn post_raw(
+    proxy: &TestProxy,
+    content_type: Option<&str>,
+    body: impl Into<Vec<u8>>,
+) -> anyhow::Result<Reply> {
+    let mut request = http_client()?.post(proxy.url("/chat")).body(body.into());
+    if let Some(content_type) = content_type {
+        request = request.header("content-type", content_type);
+    }
+    let response = request.send().await?;
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    Ok(Reply { status, headers, body: response.bytes().await?.into(), is_broken: false })
+}
+
+const ROLES: &str = "'system', 'user', 'assistant'";
+
+fn assert_is_json_error(reply: &Reply, status: u16, case: &str) {
+    assert_eq!(reply.status, status, "{case}: {}", reply.text());
+    assert_eq!(reply.header("content-type"), Some("application/json"), "{case}");
+    assert!(reply.header("x-request-id").is_some(), "{case}");
+    assert!(!reply.error().is_empty(), "{case}");
+}
+
+/// What a request body can do wrong, and the words that say so.
+#[tokio::test]
+async fn bad_bodies_are_told_what_is_wrong_and_where() -> anyhow::Result<()> {
+    let proxy = TestProxy::start().await?;
+    let with = |field: &str, value: Value| {
+        let mut body = question();
+        body[field] = value;
+        body.to_string()
+    };
+    let messages = |messages: Value| json!({ "messages": messages }).to_string();
+    let nested = format!("{{\"messages\":{}1{}}}", "[".repeat(200), "]".repeat(200));
+    let cases: Vec<(String, &[&str])> = vec![
+        (String::new(), &["not valid JSON", "line 1"]),
+        ("{".into(), &["not valid JSON", "line 1 column 1"]),
+        ("{\"messages\":[}".into(), &["not valid JSON", "line 1 column 14"]),
+        ("\u{FEFF}{}".into(), &["not valid JSON"]),
+        ("{} {}".into(), &["not valid JSON", "trailing"]),
+        ("{\"a\":\"\u{1}\"}".into(), &["not valid JSON"]),
+        ("{\"a\":NaN}".into(), &["not valid JSON"]),
+        ("{\"a\":1e400}".into(), &["not valid JSON"]),
+        (nested, &["not valid JSON", "recursion"]),
+        ("[]".into(), &["must be a JSON object, not an array"]),
+        ("null".into(), &["must be a JSON object, not null"]),
+        ("\"x\"".into(), &["must be a JSON object, not a string"]),
+        ("{}".into(), &["Request must include 'messages' array"]),
+        (messages(json!(null)), &["Request must include 'messages' array"]),
+        (messages(json!("hi")), &["Request must include 'messages' array"]),
+        (messages(json!({})), &["Request must include 'messages' array"]),
+        (messages(json!([])), &["'messages' is empty"]),
+        (messages(json!(["hi"])), &["messages[0]", "'role' and 'content'", "not a string"]),
+        (
+            messages(json!([{"role": "user", "content": "x"}, {"content": "hi"}])),
+            &["messages[1]", "'role'", ROLES],
+        ),
+        (messages(json!([{"role": 7, "content": "hi"}])), &["messages[0]", "'role'", ROLES]),
+        (messages(json!([{"role": "tool", "content": "hi"}])), &["messages[0].role", ROLES]),
+        (messages(json!([{"role": "User", "content": "hi"}])), &["messages[0].role", ROLES]),
+        (messages(json!([{"role": "user"}])), &["messages[0]", "'content'"]),
+        (messages(json!([{"role": "user", "content": null}])), &["messages[0]", "'content'"]),
+        (messages(json!([{"role": "user", "content": ""}])), &["messages[0].content", "empty"]),
+        (messages(json!([{"role": "user", "content": 5}])), &["messages[0].content", "string, not a number"]),
+        (
+            messages(json!([{"role": "user", "content": [{"text": "x"}]}])),
+            &["messages[0].content", "not an array"],
+        ),
+        (with("stream", json!("yes")), &["'stream'", "true or false"]),
+        (with("temperature", json!("hot")), &["'temperature'", "0 to 2"]),
+        (with("temperature", json!(2.1)), &["'temperature'", "0 to 2"]),
+        (with("temperature", json!(-1)), &["'temperature'", "0 to 2"]),
+        (with("max_tokens", json!(0)), &["'max_tokens'", "at least 1"]),
+        (with("max_tokens", json!(1.5)), &["'max_tokens'", "at least 1"]),
+        (with("max_tokens", json!(-5)), &["'max_tokens'", "at least 1"]),
+        (with("provider", json!(3)), &["'provider'", "a string"]),
+        (with("provider", json!("OpenAI")), &["Unknown provider 'OpenAI'", "Groq, Cerebras, Gemini"]),
+        (with("model", json!(["x"])), &["'model'", "a string"]),
+        (with("model", json!("gpt-4")), &["Unknown model 'gpt-4'", "openai/gpt-oss-20b", "gemini-3.8-flash"]),
+    ];
+    for (body, words) in cases {
+        let reply = post_raw(&proxy, Some("application/json"), body.clone()).await?;
+        assert_is_json_error(&reply, 400, &body);
+        for word in words {
+            assert!(reply.error().contains(word), "{body}\n{}\nlacks {word:?}", reply.error());
+        }
+    }
+    let exact = post_raw(&proxy, Some("application/json"), "{}").await?;
+    assert_eq!(exact.text(), r#"{"error":"Request must include 'messages' array"}"#);
+    let reply = post_raw(&proxy, Some("application/json"), b"{\"messages\":\"\xff\"}".to_vec()).await?;
+    assert_is_json_error(&reply, 400, "broken UTF-8");
+    assert_eq!(proxy.upstream_calls(), 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_model_is_looked_for_at_the_pinned_provider_and_its_name_is_cut() -> anyhow::Result<()> {
+    let proxy = TestProxy::start().await?;
+    let mut body = question();
+    body["provider"] = json!("Cerebras");
+    body["model"] = json!("openai/gpt-oss-20b");
+    let reply = chat(&proxy, &body).await?;
+    assert_is_json_error(&reply, 400, "another provider's model");
+    assert!(reply.error().ends_with("There are: gpt-oss-120b, qwen-3.8-27b"), "{}", reply.error());
+
+    let mut body = question();
+    body["model"] = json!("x".repeat(1_000_000));
+    let reply = chat(&proxy, &body).await?;
+    assert_is_json_error(&reply, 400, "a name of a megabyte");
+    assert!(reply.body.len() < 1_000, "{} bytes", reply.body.len());
+    Ok(())
+}
+
+#[tokio::test]
+async fn bodies_that_are_no_json_in_utf_8_are_told_what_to_send() -> anyhow::Result<()> {
+    let proxy = TestProxy::start().await?;
+    let body = question().to_string();
+    let refused = [
+        None,
+        Some("text/plain"),
+        Some("application/x-www-form-urlencoded"),
+        Some("multipart/form-data; boundary=x"),
+        Some("application/json; charset=latin1"),
+        Some("application/json; Charset=\"utf-16\""),
+        Some("application/jsonx"),
+    ];
+    for content_type in refused {
+        let reply = post_raw(&proxy, content_type, body.clone()).await?;
+        assert_is_json_error(&reply, 415, &format!("{content_type:?}"));
+        assert!(reply.error().contains("Content-Type: application/json"), "{}", reply.error());
+    }
+    let compressed = ask(&proxy, &question(), &[("content-encoding", "gzip")]).await?;
+    assert_is_json_error(&compressed, 415, "compressed");
+    assert_eq!(proxy.upstream_calls(), 0);
+    for content_type in [
+        "application/json",
+        "Application/JSON",
+        "application/json; charset=UTF-8",
+        "application/json;charset=\"utf-8\"",
+    ] {
+        assert_eq!(post_raw(&proxy, Some(content_type), body.clone()).await?.status, 200, "{content_type}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn too_large_bodies_are_refused_with_the_limit_named() -> anyhow::Result<()> {
+    let proxy = TestProxy::builder().with("MAX_BODY_BYTES", 1_000).start().await?;
+    let announced = post_raw(&proxy, Some("application/json"), vec![b'x'; 5_000_000]).await?;
+    assert_is_json_error(&announced, 413, "announced");
+    assert!(announced.error().contains("1000 bytes"), "{}", announced.error());
+
+    let mut client = RawClient::connect(proxy.address).await?;
+    let head = "POST /chat HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
+    let body = format!("{head}7d0\r\n{}\r\n0\r\n\r\n", "x".repeat(2_000));
+    client.stream.write_all(body.as_bytes()).await?;
+    client.read_until("HTTP/1.1 413 ").await?;
+
+    // Who asks first is told first, and sends nothing.
+    let mut client = RawClient::connect(proxy.address).await?;
+    let head = "POST /chat HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 5000\r\n\
+                expect: 100-continue\r\n\r\n";
+    client.stream.write_all(head.as_bytes()).await?;
+    client.read_until("HTTP/1.1 413 ").await?;
+
+    let fits = json!({"messages": [{"role": "user", "content": "x".repeat(900)}]});
+    assert_eq!(chat(&proxy, &fits).await?.status, 200);
+    assert_eq!(proxy.upstream_calls(), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_slow_body_is_given_up() -> anyhow::Result<()> {
+    let proxy = TestProxy::builder().with("BODY_READ_TIMEOUT_MS", 100).start().await?;
+    let mut client = RawClient::connect(proxy.address).await?;
+    let head =
+        "POST /chat HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{";
+    client.stream.write_all(head.as_bytes()).await?;
+    let response = client.read_to_end().await;
+    assert!(response.starts_with("HTTP/1.1 408 "), "{response}");
+    assert!(response.contains("{\"error\":\"Request body did not arrive in time"), "{response}");
+    assert_eq!(proxy.upstream_calls(), 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn too_many_or_too_long_headers_are_refused() -> anyhow::Result<()> {
+    let proxy = TestProxy::start().await?;
+    let send = async |headers: String| {
+        let mut client = RawClient::connect(proxy.address).await?;
+        let request = format!("GET /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}\r\n");
+        client.stream.write_all(request.as_bytes()).await?;
+        anyhow::Ok(client.read_to_end().await)
+    };
+    let many = |count: usize| (0..count).map(|index| format!("x-{index}: y\r\n")).collect::<String>();
+    let long = |bytes: usize| format!("x-long: {}\r\n", "y".repeat(bytes));
+    for (case, headers) in [
+        ("101 headers", many(99)),
+        ("over 32 KiB", long(33_000)),
+        ("far too many", many(2_000)),
+        ("far too long", long(300_000)),
+    ] {
+        let response = send(headers).await?;
+        assert!(response.starts_with("HTTP/1.1 431 "), "{case}: {response}");
+    }
+    assert!(send(many(99)).await?.contains("{\"error\":\"Request headers exceed 100 headers"));
+    for (case, headers) in [("100 headers", many(98)), ("nearly 32 KiB", long(32_000))] {
+        let response = send(headers).await?;
+        assert!(response.starts_with("HTTP/1.1 200 "), "{case}: {response}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn unknown_paths_and_wrong_methods_are_told_apart() -> anyhow::Result<()> {
+    let proxy = TestProxy::start().await?;
+    let client = http_client()?;
+    for path in ["/", "/chat/", "/Chat", "/health/x", "/v2/chat", "/chat/../x"] {
+        let response = client.post(proxy.url(path)).body("{}").send().await?;
+        assert_eq!(response.status(), 404, "{path}");
+        assert_eq!(response.text().await?, r#"{"error":"Not Found"}"#, "{path}");
+    }
+    for (method, path, allow) in [
+        ("GET", "/chat", "POST"),
+        ("HEAD", "/chat", "POST"),
+        ("PUT", "/chat", "POST"),
+        ("DELETE", "/chat", "POST"),
+        ("POST", "/health", "GET,HEAD"),
+    ] {
+        let response = client.request(method.parse()?, proxy.url(path)).send().await?;
+        assert_eq!(response.status(), 405, "{method} {path}");
+        assert_eq!(response.headers()["allow"], allow, "{method} {path}");
+        let expected = if method == "HEAD" { "" } else { r#"{"error":"Method Not Allowed"}"# };
+        assert_eq!(response.text().await?, expected, "{method} {path}");
+    }
+    assert_eq!(proxy.upstream_calls(), 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn more_requests_than_allowed_are_refused_at_once_and_health_still_answers() -> anyhow::Result<()> {
+    let proxy = TestProxy::builder().with("MAX_CONCURRENT_REQUESTS", 2).start().await?;
+    proxy.all(&Behaviour::answer(["One, ", "two."]).with(Fault::Stall(After::Text(1))));
+    let mut open = Vec::new();
+    for _ in 0..2 {
+        let mut client = RawClient::post(proxy.address, &question()).await?;
+        client.read_until("One, ").await?;
+        open.push(client);
+    }
+    let refused = chat(&proxy, &question()).await?;
+    assert_is_json_error(&refused, 503, "the third");
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    assert_eq!(http_client()?.get(proxy.url("/health")).send().await?.status(), 200);
+    assert_eq!(proxy.upstream_calls(), 2);
+
+    open.pop();
+    proxy.all(&Behaviour::echo());
+    let freed = async {
+        while chat(&proxy, &question()).await?.status != 200 {
+            tokio::task::yield_now().await;
+        }
+        anyhow::Ok(())
+    };
+    crate::support::within_patience("a place to be free", freed).await
+}
+
+#[tokio::test]
+async fn without_keys_the_answer_says_which_variables_to_set() -> anyhow::Result<()> {
+    let none =
+        TestProxy::builder().with("GROQ_API_KEY", "").with("CEREBRAS_API_KEY", "").with("GOOGLE_API_KEY", "");
+    let proxy = none.start().await?;
+    let reply = chat(&proxy, &question()).await?;
+    assert_is_json_error(&reply, 503, "no key");
+    for variable in ["GROQ_API_KEY", "CEREBRAS_API_KEY", "GOOGLE_API_KEY or GEMINI_API_KEY"] {
+        assert!(reply.error().contains(variable), "{}", reply.error());
+    }
+
+    let proxy = TestProxy::builder().with("CEREBRAS_API_KEY", "").start().await?;
+    let mut pinned = question();
+    pinned["provider"] = json!("Cerebras");
+    let reply = chat(&proxy, &pinned).await?;
+    assert_is_json_error(&reply, 503, "pinned to one without a key");
+    assert!(
+        reply.error().contains("CEREBRAS_API_KEY") && !reply.error().contains("GROQ"),
+        "{}",
+        reply.error()
+    );
+    let served: Vec<_> = [chat(&proxy, &question()).await?, chat(&proxy, &question()).await?]
+        .map(|reply| {
+            (reply.header("x-provider").map(str::to_owned), reply.header("x-attempts").map(str::to_owned))
+        })
+        .into();
+    let ok = |name: &str| (Some(name.to_owned()), Some(format!("{name}:ok")));
+    assert_eq!(served, [ok("Groq"), ok("Gemini")], "one without a key is passed over without a word");
+    Ok(())
+}
+
+/// What the client is told when everybody fails alike.
+#[tokio::test]
+async fn when_all_fail_the_status_says_how() -> anyhow::Result<()> {
+    let trouble = Behaviour::trouble;
+    let cases = [
+        (
+            trouble(Trouble::RateLimited(12.0)),
+            429,
+            "rate_limited",
+            Some(429),
+            Some("12"),
+            "Every provider is at its limit",
+        ),
+        (trouble(Trouble::BadKey), 502, "bad_key", Some(401), Some("600"), "All services failed"),
+        (trouble(Trouble::NoCredit), 502, "no_credit", Some(402), Some("600"), "All services failed"),
+        (trouble(Trouble::ModelGone), 502, "model_gone", Some(404), None, "All services failed"),
+        (trouble(Trouble::Overloaded), 502, "overloaded", Some(503), Some("5"), "All services failed"),
+        (trouble(Trouble::ServerError), 502, "upstream_error", Some(500), Some("5"), "All services failed"),
+        (
+            trouble(Trouble::BadRequest),
+            400,
+            "bad_request",
+            Some(400),
+            None,
+            "Every provider refuses this request",
+        ),
+        (
+            trouble(Trouble::ContextTooLong),
+            400,
+            "context_too_long",
+            Some(400),
+            None,
+            "Every provider refuses this request",
+        ),
+        (
+            trouble(Trouble::TooLarge),
+            400,
+            "too_large",
+            Some(413),
+            None,
+            "Every provider refuses this request",
+        ),
+        (
+            Behaviour::named("html").expect("known"),
+            502,
+            "overloaded",
+            Some(503),
+            Some("5"),
+            "All services failed",
+        ),
+        (
+            Behaviour::named("html_200").expect("known"),
+            502,
+            "upstream_error",
+            Some(200),
+            Some("5"),
+            "All services failed",
+        ),
+        (
+            Behaviour::named("empty").expect("known"),
+            502,
+            "empty_answer",
+            Some(200),
+            Some("5"),
+            "All services failed",
+        ),
+        (
+            Behaviour::answer(["x"]).thinking(["hm"]).with(Fault::EndEarly(After::Head)),
+            502,
+            "broken_stream",
+            Some(200),
+            Some("5"),
+            "All services failed",
+        ),
+        (
+            Behaviour::answer(["x"]).with(Fault::Cut(After::Nothing)),
+            502,
+            "upstream_error",
+            None,
+            Some("5"),
+            "All services failed",
+        ),
+        (
+            Behaviour::answer(["x"]).with(Fault::Stall(After::Nothing)),
+            504,
+            "timeout",
+            None,
+            Some("5"),
+            "No provider answered in time",
+        ),
+        (
+            Behaviour::answer(["x"]).with(Fault::Stall(After::Head)),
+            504,
+            "timeout",
+            Some(200),
+            Some("5"),
+            "No provider answered in time",
+        ),
+    ];
+    for (behaviour, status, reason, upstream_status, retry_after, words) in cases {
+        for stream in [true, false] {
+            let proxy = TestProxy::builder().with("FIRST_TOKEN_TIMEOUT_MS", 150).start().await?;
+            proxy.all(&behaviour);
+            let mut body = question();
+            body["stream"] = json!(stream);
+            let reply = chat(&proxy, &body).await?;
+            assert_is_json_error(&reply, status, reason);
+            assert!(reply.error().starts_with(words), "{reason}: {}", reply.error());
+            assert_eq!(reply.header("retry-after"), retry_after, "{reason}");
+            let attempts = reply.json()["attempts"].clone();
+            let attempt = |provider: &str| {
+                let mut attempt = json!({"provider": provider, "reason": reason});
+                if let Some(upstream_status) = upstream_status {
+                    // Google says it in its own way.
+                    let is_googles_key = (provider, reason) == ("Gemini", "bad_key");
+                    attempt["status"] = json!(if is_googles_key { 400 } else { upstream_status });
+                }
+                if let Some(seconds) = retry_after {
+                    attempt["retry_after_seconds"] = json!(seconds.parse::<u64>().expect("a number"));
+                }
+                attempt
+            };
+            assert_eq!(
+                attempts,
+                json!([attempt("Groq"), attempt("Cerebras"), attempt("Gemini")]),
+                "{reason}"
+            );
+        }
+    }
+    Ok(())
+}
+
+/// The status says what all have in common; if they have nothing in common it is 502.
+#[tokio::test]
+async fn mixed_failures_are_a_502_with_all_reasons() -> anyhow::Result<()> {
+    let proxy = TestProxy::start().await?;
+    proxy.provider(Provider::Groq).always(Behaviour::trouble(Trouble::RateLimited(7.0)));
+    proxy.provider(Provider::Cerebras).always(Behaviour::trouble(Trouble::BadKey));
+    proxy.provider(Provider::Gemini).always(Behaviour::trouble(Trouble::BadRequest));
+    let reply = chat(&proxy, &question()).await?;
+    assert_is_json_error(&reply, 502, "mixed");
+    assert!(reply.error().starts_with("All services failed: Groq is rate limited; Cerebras refuses the API key; Gemini refuses the request"), "{}", reply.error());
+    assert_eq!(reply.header("retry-after"), Some("7"), "the soonest");
+    assert_eq!(
+        reply.json()["attempts"],
+        json!([
+            {"provider": "Groq", "reason": "rate_limited", "status": 429, "retry_after_seconds": 7},
+            {"provider": "Cerebras", "reason": "bad_key", "status": 401, "retry_after_seconds": 600},
+            {"provider": "Gemini", "reason": "bad_request", "status": 400},
+        ])
+    );
+    Ok(())
+}
+
+/// A limit of a day ends when the provider says; at Google when its day does, whatever delay it states.
+#[tokio::test]
+async fn daily_limits_are_no_blips() -> anyhow::Result<()> {
+    let proxy = TestProxy::start().await?;
+    proxy.all(&Behaviour::trouble(Trouble::QuotaExhausted(578.016)));
+    let reply = chat(&proxy, &question()).await?;
+    assert_is_json_error(&reply, 429, "all of a day");
+    assert_eq!(reply.header("retry-after"), Some("579"));
+    let attempts = reply.json()["attempts"].clone();
+    for attempt in attempts.as_array().expect("attempts") {
+        assert_eq!(attempt["reason"], "quota_exhausted", "{attempt}");
+    }
+    let gemini = attempts[2]["retry_after_seconds"].as_u64().expect("seconds");
+    assert!(gemini > 600 || gemini <= 90_000, "{gemini}");
+    assert_ne!(gemini, 35, "the delay it states");
+    Ok(())
+}
+
+/// Who asks for an answer of one token gets what there is: nothing, honestly marked.
+#[tokio::test]
+async fn an_answer_cut_before_its_text_is_passed_on_only_if_all_are() -> anyhow::Result<()> {
+    let cut = || Behaviour::answer::<&str>([]).thinking(["hm"]).finishing("length");
+    for stream in [true, false] {
+        let mut body = question();
+        body["stream"] = json!(stream);
+        let proxy = TestProxy::start().await?;
+        proxy.provider(Provider::Groq).always(cut());
+        let reply = chat(&proxy, &body).await?;
+        assert_eq!(reply.header("x-attempts"), Some("Groq:empty_answer, Cerebras:ok"));
+
+        let proxy = TestProxy::start().await?;
+        proxy.all(&cut());
+        let reply = chat(&proxy, &body).await?;
+        assert_eq!(reply.status, 200);
+        assert_eq!(reply.header("x-attempts"), Some("Groq:empty_answer, Cerebras:empty_answer, Gemini:ok"));
+        let finish = if stream { reply.answer().finish.expect("a finish") } else { reply.json() };
+        assert_eq!((&finish["content"], &finish["finish_reason"]), (&json!(""), &json!("length")));
+        assert_eq!(proxy.counts(Provider::Cerebras).await?, (1, 1));
+        assert_eq!(proxy.counts(Provider::Gemini).await?, (1, 0));
+        assert_eq!(chat(&proxy, &body).await?.status, 200, "nobody rests for it");
+
+        let proxy = TestProxy::start().await?;
+        proxy.all(&cut());
+        proxy.provider(Provider::Gemini).always(Behaviour::trouble(Trouble::Overloaded));
+        let reply = chat(&proxy, &body).await?;
+        assert_is_json_error(&reply, 502, "somebody failed otherwise");
+        assert_eq!(proxy.counts(Provider::Cerebras).await?, (1, 1));
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn all_attempts_together_have_a_limit() -> anyhow::Result<()> {
+    let proxy = TestProxy::builder().with("REQUEST_TIMEOUT_MS", 300).start().await?;
+    // Thoughts are progress for the other clocks, but not for this one.
+    let thinking = Behaviour::answer(["x"]).thinking(vec!["hm"; 1_000]).paced(Duration::from_millis(20));
+    proxy.all(&thinking);
+    let reply = chat(&proxy, &question()).await?;
+    assert_is_json_error(&reply, 504, "thinks too long");
+    assert_eq!(reply.json()["attempts"], json!([{"provider": "Groq", "reason": "timeout"}]));
+    assert_eq!(reply.header("retry-after"), Some("1"), "it is nobody's fault, and everybody could");
+    assert_eq!(proxy.upstream_calls(), 1, "no time is left for anybody else");
+    Ok(())
+}

@@ -1,0 +1,65 @@
+//! The rotation over all connections together.
+
+use std::collections::HashMap;
+
+use ai_proxy_free::providers::Provider;
+use ai_proxy_free::simulator::{Behaviour, Trouble};
+
+use crate::support::{TestProxy, http_client, question};
+
+/// Sends `requests` over `connections` that each send one after the other; gives what `x-provider` said.
+async fn load(
+    proxy: &TestProxy,
+    requests: usize,
+    connections: usize,
+) -> anyhow::Result<HashMap<String, usize>> {
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..connections {
+        let (client, url) = (http_client()?, proxy.url("/chat"));
+        tasks.spawn(async move {
+            let mut served = Vec::new();
+            for _ in 0..requests / connections {
+                let response = client.post(&url).json(&question()).send().await?;
+                anyhow::ensure!(response.status() == 200, "{}", response.status());
+                served.push(response.headers()["x-provider"].to_str()?.to_owned());
+                anyhow::ensure!(response.text().await?.ends_with("data: [DONE]\n\n"), "not whole");
+            }
+            Ok(served)
+        });
+    }
+    let mut counts = HashMap::new();
+    while let Some(served) = tasks.join_next().await {
+        for provider in served?? {
+            *counts.entry(provider).or_default() += 1;
+        }
+    }
+    Ok(counts)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_thousand_requests_are_spread_evenly() -> anyhow::Result<()> {
+    let proxy = TestProxy::start().await?;
+    let served = load(&proxy, 3_000, 50).await?;
+    for provider in Provider::ALL {
+        assert_eq!(served[provider.name()], 1_000, "{served:?}");
+        assert_eq!(proxy.counts(provider).await?, (1_000, 0));
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_one_provider_failing_the_other_two_stay_even() -> anyhow::Result<()> {
+    let troubles = [Trouble::ServerError, Trouble::RateLimited(0.0), Trouble::BadRequest, Trouble::BadKey];
+    for (failing, trouble) in Provider::ALL.into_iter().cycle().zip(troubles) {
+        let proxy = TestProxy::start().await?;
+        proxy.provider(failing).always(Behaviour::trouble(trouble));
+        let served = load(&proxy, 600, 50).await?;
+        assert_eq!(served.get(failing.name()), None);
+        let others: Vec<usize> = served.values().copied().collect();
+        assert!(
+            others.len() == 2 && others[0].abs_diff(others[1]) <= 1,
+            "{failing:?} {trouble:?}: {served:?}"
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,242 @@
+//! Whatever goes wrong before the first content, with whomever: the next one answers and the client sees one
+//! clean answer.
+
+use ai_proxy_free::providers::Provider;
+use ai_proxy_free::simulator::{After, Behaviour, Fault, Trouble};
+use serde_json::json;
+use tokio::net::TcpListener;
+
+use crate::support::{TestProxy, chat, question};
+
+/// Each class of failure, as a provider shows it, and what it is called.
+fn failures() -> Vec<(&'static str, Behaviour, &'static str)> {
+    let answer = || Behaviour::answer(["wrong ", "answer"]).thinking(["hm"]);
+    vec![
+        ("429", Behaviour::trouble(Trouble::RateLimited(2.0)), "rate_limited"),
+        ("429 of a day", Behaviour::trouble(Trouble::QuotaExhausted(34.4)), "quota_exhausted"),
+        ("a wrong key", Behaviour::trouble(Trouble::BadKey), "bad_key"),
+        ("no credit", Behaviour::trouble(Trouble::NoCredit), "no_credit"),
+        ("404 for the model", Behaviour::trouble(Trouble::ModelGone), "model_gone"),
+        ("a request too large for the account", Behaviour::trouble(Trouble::TooLarge), "too_large"),
+        ("a conversation too long", Behaviour::trouble(Trouble::ContextTooLong), "context_too_long"),
+        ("400", Behaviour::trouble(Trouble::BadRequest), "bad_request"),
+        ("500", Behaviour::trouble(Trouble::ServerError), "upstream_error"),
+        ("503", Behaviour::trouble(Trouble::Overloaded), "overloaded"),
+        ("silence before the head", answer().with(Fault::Stall(After::Nothing)), "timeout"),
+        ("silence after the head", answer().with(Fault::Stall(After::Head)), "timeout"),
+        ("a web page", Behaviour::named("html_200").expect("known"), "upstream_error"),
+        ("a web page as an error", Behaviour::named("html").expect("known"), "overloaded"),
+        (
+            "an error event first",
+            answer().with(Fault::ErrorEvent(After::Head, Trouble::Overloaded)),
+            "overloaded",
+        ),
+        (
+            "a bare error first",
+            answer().with(Fault::BareError(After::Head, Trouble::Overloaded)),
+            "overloaded",
+        ),
+        (
+            "a limit in the stream",
+            answer().with(Fault::ErrorEvent(After::Head, Trouble::RateLimited(3.0))),
+            "rate_limited",
+        ),
+        ("an empty answer", Behaviour::named("empty").expect("known"), "empty_answer"),
+        ("thoughts without an answer", Behaviour::answer::<&str>([]).thinking(["hm"]), "empty_answer"),
+        ("closed without a byte", answer().with(Fault::Cut(After::Nothing)), "upstream_error"),
+        ("reset without a byte", answer().with(Fault::Reset(After::Nothing)), "upstream_error"),
+        ("cut before the content", answer().with(Fault::Cut(After::Head)), "broken_stream"),
+        ("reset before the content", answer().with(Fault::Reset(After::Head)), "broken_stream"),
+        ("truncated before the content", answer().with(Fault::EndEarly(After::Head)), "broken_stream"),
+    ]
+}
+
+#[tokio::test]
+async fn every_failure_before_the_content_is_made_up_for_by_the_next() -> anyhow::Result<()> {
+    for (case, behaviour, reason) in failures() {
+        for failing in Provider::ALL {
+            for stream in [true, false] {
+                let proxy = TestProxy::builder()
+                    .with("FIRST_TOKEN_TIMEOUT_MS", 200)
+                    .with("IDLE_TIMEOUT_MS", 200)
+                    .start()
+                    .await?;
+                proxy.make_next(failing).await?;
+                proxy.all(&Behaviour::answer(["right ", "answer"]));
+                proxy.provider(failing).always(behaviour.clone());
+                let (_, before) = proxy.counts(failing).await?;
+
+                let mut body = question();
+                body["stream"] = json!(stream);
+                let reply = chat(&proxy, &body).await?;
+
+                let next = Provider::ALL[(failing as usize + 1) % 3].name();
+                let attempts = format!("{}:{reason}, {next}:ok", failing.name());
+                assert_eq!(reply.header("x-attempts"), Some(attempts.as_str()), "{case}");
+                assert_eq!(reply.header("x-provider"), Some(next), "{case}");
+                let text = if stream {
+                    let answer = reply.answer();
+                    assert!(answer.is_done && answer.error.is_none(), "{case}: {}", reply.text());
+                    answer.text
+                } else {
+                    reply.json()["content"].as_str().expect("content").to_owned()
+                };
+                assert_eq!(text, "right answer", "{case}");
+                assert_eq!(proxy.counts(failing).await?, (1, before + 1), "{case}: one call, one failure");
+                assert_eq!(proxy.provider(failing).chats().len(), 1, "{case}: called once");
+            }
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_provider_that_cannot_be_reached_is_made_up_for() -> anyhow::Result<()> {
+    let closed = TcpListener::bind(("127.0.0.1", 0)).await?.local_addr()?;
+    for failing in Provider::ALL {
+        for base_url in [format!("http://{closed}"), "http://nowhere.invalid".to_owned()] {
+            let variable = failing.profile().base_url_variable;
+            let proxy = TestProxy::builder().with(variable, &base_url).start().await?;
+            proxy.make_next(failing).await?;
+            let reply = chat(&proxy, &question()).await?;
+            let next = Provider::ALL[(failing as usize + 1) % 3].name();
+            let attempts = format!("{}:connect_failed, {next}:ok", failing.name());
+            assert_eq!(reply.header("x-attempts"), Some(attempts.as_str()), "{base_url}");
+            assert!(reply.answer().is_done);
+        }
+    }
+    Ok(())
+}
+
+/// A connection attempt that nobody answers: the backlog of a listener that never accepts is full.
+#[tokio::test]
+async fn a_connection_that_never_comes_about_is_given_up() -> anyhow::Result<()> {
+    let full = tokio::net::TcpSocket::new_v4()?;
+    full.bind("127.0.0.1:0".parse()?)?;
+    let full = full.listen(1)?;
+    let address = full.local_addr()?;
+    let mut waiting = Vec::new();
+    while let Ok(stream) =
+        tokio::time::timeout(std::time::Duration::from_millis(200), tokio::net::TcpStream::connect(address))
+            .await
+    {
+        waiting.push(stream?);
+    }
+    let proxy = TestProxy::builder()
+        .with("GROQ_BASE_URL", format!("http://{address}"))
+        .with("CONNECT_TIMEOUT_MS", 200)
+        .start()
+        .await?;
+    let reply = chat(&proxy, &question()).await?;
+    assert_eq!(reply.header("x-attempts"), Some("Groq:timeout, Cerebras:ok"));
+    Ok(())
+}
+
+/// Keys and prompts go to the configured hosts and nowhere else.
+#[tokio::test]
+async fn redirects_are_failures_and_never_followed() -> anyhow::Result<()> {
+    let elsewhere = TcpListener::bind(("127.0.0.1", 0)).await?;
+    let location = format!("http://{}/", elsewhere.local_addr()?);
+    for status in [301, 302, 303, 307, 308] {
+        let proxy = TestProxy::start().await?;
+        proxy.provider(Provider::Groq).always(Behaviour::new(ai_proxy_free::simulator::Reply::Raw {
+            status,
+            headers: vec![("location".into(), location.clone())],
+            body: Vec::new(),
+        }));
+        let reply = chat(&proxy, &question()).await?;
+        assert_eq!(reply.header("x-attempts"), Some("Groq:upstream_error, Cerebras:ok"), "{status}");
+    }
+    let nobody = tokio::time::timeout(std::time::Duration::from_millis(100), elsewhere.accept()).await;
+    assert!(nobody.is_err(), "a redirect was followed");
+    Ok(())
+}
+
+#[tokio::test]
+async fn two_failures_leave_the_third() -> anyhow::Result<()> {
+    let proxy = TestProxy::builder().with("GROQ_MODEL", "openai/gpt-oss-20b").start().await?;
+    proxy.provider(Provider::Groq).always(Behaviour::trouble(Trouble::RateLimited(60.0)));
+    proxy.provider(Provider::Cerebras).always(Behaviour::trouble(Trouble::ServerError));
+    let reply = chat(&proxy, &question()).await?;
+    assert_eq!(reply.header("x-attempts"), Some("Groq:rate_limited, Cerebras:upstream_error, Gemini:ok"));
+    let reply = chat(&proxy, &question()).await?;
+    assert_eq!(reply.header("x-attempts"), Some("Groq:cooling_down, Cerebras:cooling_down, Gemini:ok"));
+    assert_eq!(proxy.counts(Provider::Groq).await?, (1, 1), "passing over costs nothing");
+    Ok(())
+}
+
+/// Another model of the same provider cures a dead model and a limit, a second key cures a bad one; nothing of
+/// the provider's own cures its own failure.
+#[tokio::test]
+async fn another_model_or_key_is_tried_where_that_cures_the_failure() -> anyhow::Result<()> {
+    let cases = [
+        (
+            Trouble::ModelGone,
+            "GROQ_MODEL",
+            "openai/gpt-oss-20b,openai/gpt-oss-120b",
+            Some("Groq:model_gone, Groq:ok"),
+        ),
+        (
+            Trouble::RateLimited(9.0),
+            "GROQ_MODEL",
+            "openai/gpt-oss-20b,openai/gpt-oss-120b",
+            Some("Groq:rate_limited, Groq:ok"),
+        ),
+        (Trouble::BadKey, "GROQ_API_KEY", "first,second", Some("Groq:bad_key, Groq:ok")),
+        (Trouble::RateLimited(9.0), "GROQ_API_KEY", "first,second", Some("Groq:rate_limited, Groq:ok")),
+        (Trouble::Overloaded, "GROQ_API_KEY", "first,second", None),
+        (Trouble::BadRequest, "GROQ_API_KEY", "first,second", None),
+        (Trouble::BadKey, "GROQ_MODEL", "openai/gpt-oss-20b,openai/gpt-oss-120b", None),
+    ];
+    for (trouble, variable, value, expected) in cases {
+        let proxy = TestProxy::builder()
+            .with("GROQ_MODEL", "openai/gpt-oss-20b")
+            .with(variable, value)
+            .start()
+            .await?;
+        proxy.provider(Provider::Groq).then(Behaviour::trouble(trouble));
+        let mut pinned = question();
+        pinned["provider"] = json!("Groq");
+        let reply = chat(&proxy, &pinned).await?;
+        assert_eq!(reply.header("x-attempts"), expected, "{trouble:?} with {variable}={value}");
+        let chats = proxy.provider(Provider::Groq).chats();
+        assert_eq!(chats.len(), if expected.is_some() { 2 } else { 1 });
+        if expected.is_some() {
+            let tried = |index: usize| {
+                let request = &chats[index];
+                (request.header("authorization").map(str::to_owned), request.json()["model"].clone())
+            };
+            assert_ne!(tried(0), tried(1));
+        }
+    }
+    Ok(())
+}
+
+/// The others come first, as in every fallback; only then the provider's other models.
+#[tokio::test]
+async fn with_others_left_they_come_before_the_same_providers_other_models() -> anyhow::Result<()> {
+    let proxy = TestProxy::start().await?;
+    proxy.provider(Provider::Groq).then(Behaviour::trouble(Trouble::RateLimited(9.0)));
+    proxy.provider(Provider::Cerebras).always(Behaviour::trouble(Trouble::ServerError));
+    proxy.provider(Provider::Gemini).always(Behaviour::trouble(Trouble::ServerError));
+    let reply = chat(&proxy, &question()).await?;
+    let expected = "Groq:rate_limited, Cerebras:upstream_error, Gemini:upstream_error, Groq:ok";
+    assert_eq!(reply.header("x-attempts"), Some(expected));
+    assert_eq!(reply.header("x-model"), Some("openai/gpt-oss-120b"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_pinned_request_falls_back_to_nobody_else() -> anyhow::Result<()> {
+    let proxy = TestProxy::start().await?;
+    proxy.provider(Provider::Cerebras).always(Behaviour::trouble(Trouble::ServerError));
+    let mut pinned = question();
+    pinned["provider"] = json!("cerebras");
+    let reply = chat(&proxy, &pinned).await?;
+    assert_eq!(reply.status, 502);
+    assert_eq!(
+        reply.json()["attempts"],
+        json!([{"provider": "Cerebras", "reason": "upstream_error", "status": 500, "retry_after_seconds": 5}])
+    );
+    Ok(())
+}

@@ -1,0 +1,26 @@
+//! The proxy as its users meet it: over real sockets, against the simulator.
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test may panic, spawn what it aborts, and have the real time"
+)]
+
+mod cancel;
+mod chat;
+mod command_line;
+mod concurrency;
+mod decoding;
+mod docs;
+mod errors;
+mod fairness;
+mod fallback;
+mod golden;
+mod interruption;
+mod origins_and_keys;
+mod rests;
+mod secrets;
+mod shutdown;
+mod support;
+mod unicode;

@@ -1,0 +1,20 @@
+//! What all tests use: a proxy over simulated providers, and clients that see every byte.
+
+mod clients;
+mod proxy;
+
+pub(crate) use clients::{RawClient, Reply, ask, chat, http_client, parse_sse, question};
+pub(crate) use proxy::{Binary, TestProxy};
+
+use std::time::Duration;
+
+/// How long anything may take before a test gives up: far beyond what a busy machine needs.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits for `future`, but not for ever.
+///
+/// # Panics
+/// It took too long; `what` says what was waited for.
+pub(crate) async fn within_patience<T>(what: &str, future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("waited too long for {what}"))
+}

@@ -1,0 +1,233 @@
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use ai_proxy_free::AppState;
+use ai_proxy_free::config::Config;
+use ai_proxy_free::ledger::Clock;
+use ai_proxy_free::providers::Provider;
+use ai_proxy_free::server::{self, Shutdown};
+use ai_proxy_free::simulator::{Behaviour, Settings, SimulatedProvider, Simulator};
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+use tokio::net::TcpListener;
+use tokio::process::{Child, Command};
+use tokio::task::JoinHandle;
+
+/// A clock that runs as the real one does and can be put forward.
+#[derive(Clone, Default)]
+pub(crate) struct TestClock(Arc<AtomicI64>);
+
+impl TestClock {
+    pub(crate) fn advance(&self, by: Duration) {
+        self.0.fetch_add(i64::try_from(by.as_millis()).expect("a sensible span"), Ordering::SeqCst);
+    }
+
+    fn clock(&self) -> Clock {
+        let ahead_ms = self.0.clone();
+        Arc::new(move || Timestamp::now() + Duration::from_millis(ahead_ms.load(Ordering::SeqCst) as u64))
+    }
+}
+
+/// A proxy in this process over simulated providers. Dropping it ends everything.
+pub(crate) struct TestProxy {
+    pub(crate) address: SocketAddr,
+    pub(crate) simulator: Simulator,
+    pub(crate) clock: TestClock,
+    pub(crate) shutdown: Shutdown,
+    pub(crate) server: JoinHandle<()>,
+}
+
+/// What to start; see [`TestProxy::builder`].
+#[derive(Default)]
+pub(crate) struct ProxyBuilder {
+    variables: HashMap<String, String>,
+}
+
+impl ProxyBuilder {
+    /// Sets a variable; an empty value unsets it.
+    pub(crate) fn with(mut self, name: &str, value: impl ToString) -> Self {
+        self.variables.insert(name.to_owned(), value.to_string());
+        self
+    }
+
+    pub(crate) async fn start(self) -> anyhow::Result<TestProxy> {
+        let clock = TestClock::default();
+        let simulator = Simulator::start(|provider| Settings::new(provider, clock.clock())).await?;
+        let variables = simulated_variables(&simulator, self.variables);
+        let config = Config::from_lookup(|name| variables.get(name).cloned())?;
+        let shutdown = Shutdown::default();
+        let state = AppState::new(config, clock.clock(), shutdown.clone())?;
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let address = listener.local_addr()?;
+        let limits = state.connection_limits();
+        let serving = server::serve(listener, ai_proxy_free::app(state), limits, shutdown.clone());
+        let server = tokio::spawn(serving);
+        Ok(TestProxy { address, simulator, clock, shutdown, server })
+    }
+}
+
+impl TestProxy {
+    pub(crate) fn builder() -> ProxyBuilder {
+        ProxyBuilder::default()
+    }
+
+    pub(crate) async fn start() -> anyhow::Result<Self> {
+        Self::builder().start().await
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    pub(crate) fn provider(&self, provider: Provider) -> &SimulatedProvider {
+        self.simulator.provider(provider)
+    }
+
+    /// From now on all providers go like this.
+    pub(crate) fn all(&self, behaviour: &Behaviour) {
+        for provider in self.simulator.providers() {
+            provider.always(behaviour.clone());
+        }
+    }
+
+    /// How many calls the providers have received together.
+    pub(crate) fn upstream_calls(&self) -> u64 {
+        self.simulator.providers().map(SimulatedProvider::request_count).sum()
+    }
+
+    /// `count` and `failures` of a provider as `/health` tells them.
+    pub(crate) async fn counts(&self, provider: Provider) -> anyhow::Result<(u64, u64)> {
+        let health: Value = super::http_client()?.get(self.url("/health")).send().await?.json().await?;
+        let counts = &health["stats"]["services"][provider.name()];
+        Ok((counts["count"].as_u64().expect("a count"), counts["failures"].as_u64().expect("failures")))
+    }
+}
+
+impl Drop for TestProxy {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+/// The variables that lead to the simulator, and `own` above them.
+fn simulated_variables(simulator: &Simulator, own: HashMap<String, String>) -> HashMap<String, String> {
+    let mut variables = HashMap::new();
+    for provider in Provider::ALL {
+        let profile = provider.profile();
+        variables.insert(profile.key_variables[0].to_owned(), format!("key-of-{}", provider.name()));
+        variables.insert(profile.base_url_variable.to_owned(), simulator.provider(provider).base_url());
+    }
+    variables.extend(own);
+    variables
+}
+
+/// The program itself in a process of its own, in an empty directory, with no environment but what it is given.
+pub(crate) struct Binary {
+    pub(crate) child: Child,
+    _directory: tempfile::TempDir,
+    /// Everything written so far, both streams.
+    pub(crate) output: String,
+    lines: BufReader<tokio::process::ChildStdout>,
+}
+
+impl Binary {
+    pub(crate) fn command(directory: &std::path::Path) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ai-proxy-free"));
+        command.env_clear().current_dir(directory).kill_on_drop(true);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// Runs the program to its end: exit code, standard output, standard error.
+    pub(crate) async fn run(
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+        dot_env: Option<&str>,
+    ) -> anyhow::Result<(Option<i32>, String, String)> {
+        let directory = tempfile::tempdir()?;
+        if let Some(text) = dot_env {
+            std::fs::write(directory.path().join(".env"), text)?;
+        }
+        let mut command = Self::command(directory.path());
+        command.args(arguments).envs(variables.iter().copied());
+        let output = super::within_patience("the program to end", command.output()).await?;
+        let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+        Ok((output.status.code(), text(&output.stdout), text(&output.stderr)))
+    }
+
+    /// Starts the program and waits until it says where it listens.
+    pub(crate) async fn start(
+        arguments: &[&str],
+        variables: HashMap<String, String>,
+    ) -> anyhow::Result<(Self, SocketAddr)> {
+        let directory = tempfile::tempdir()?;
+        let mut command = Self::command(directory.path());
+        command.args(arguments).env("PORT", "0").envs(variables);
+        let mut child = command.spawn()?;
+        let stdout = child.stdout.take().expect("standard output is piped");
+        let mut binary =
+            Self { child, _directory: directory, output: String::new(), lines: BufReader::new(stdout) };
+        let line = binary.line_with("listening on http://").await?;
+        let address = line.rsplit("http://").next().expect("an address");
+        let address = address.trim_end_matches(|c: char| !c.is_ascii_digit()).parse()?;
+        Ok((binary, address))
+    }
+
+    /// Starts the program over `simulator`.
+    pub(crate) async fn over(
+        simulator: &Simulator,
+        own: &[(&str, &str)],
+    ) -> anyhow::Result<(Self, SocketAddr)> {
+        let own = own.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+        Self::start(&[], simulated_variables(simulator, own)).await
+    }
+
+    /// Reads until a line holds `text`, and gives that line.
+    pub(crate) async fn line_with(&mut self, text: &str) -> anyhow::Result<String> {
+        let search = async {
+            loop {
+                let mut line = String::new();
+                if self.lines.read_line(&mut line).await? == 0 {
+                    let mut errors = String::new();
+                    if let Some(mut stderr) = self.child.stderr.take() {
+                        stderr.read_to_string(&mut errors).await?;
+                    }
+                    anyhow::bail!("no line with {text:?} in:\n{}{errors}", self.output);
+                }
+                self.output.push_str(&line);
+                if line.contains(text) {
+                    return Ok(line);
+                }
+            }
+        };
+        super::within_patience(text, search).await
+    }
+
+    /// Sends a signal such as `TERM`.
+    pub(crate) async fn signal(&self, name: &str) -> anyhow::Result<()> {
+        let id = self.child.id().expect("it runs").to_string();
+        anyhow::ensure!(
+            Command::new("kill").args(["-s", name, &id]).status().await?.success(),
+            "kill failed"
+        );
+        Ok(())
+    }
+
+    /// Waits for the end: exit code, and everything that was written.
+    pub(crate) async fn end(mut self) -> anyhow::Result<(Option<i32>, String)> {
+        let mut stderr = self.child.stderr.take().expect("standard error is piped");
+        let rest = async {
+            let mut output = String::new();
+            let mut errors = String::new();
+            tokio::try_join!(self.lines.read_to_string(&mut output), stderr.read_to_string(&mut errors))?;
+            anyhow::Ok((self.child.wait().await?.code(), output + &errors))
+        };
+        let (code, rest) = super::within_patience("the program to end", rest).await?;
+        Ok((code, self.output + &rest))
+    }
+}

@@ -1,0 +1,136 @@
+//! Every character arrives as it was sent, however the network cuts the bytes.
+
+use ai_proxy_free::providers::Provider;
+use ai_proxy_free::simulator::{Behaviour, Framing};
+use proptest::prelude::*;
+use serde_json::json;
+
+use crate::support::{TestProxy, ask, chat};
+
+/// Emoji with joiners and skin tones, combining marks, right to left, null, all that JSON escapes, line ends of
+/// every alphabet, and what looks like our own framing.
+const PIECES: [&str; 12] = [
+    "Hola, ¿qué tal? ",
+    "👩🏽‍🚀🏳️‍🌈🇪🇸",
+    "e\u{301}n\u{303} Z\u{351}\u{36b}a\u{300}l\u{36c}go ",
+    "שלום עולם مرحبا \u{202e}abc\u{202c} ",
+    "\u{0}\u{1}\u{7f}\u{85}",
+    "\"\\/\u{8}\u{c}\n\r\n\t",
+    "\u{2028}\u{2029}",
+    "\u{feff}\u{fffd}\u{10ffff}",
+    "data: [DONE]\n\n",
+    "\n\ndata: {\"content\":\"x\"}\n\n: c\n",
+    "中文，日本語、한국어",
+    " </script>&amp;<b>",
+];
+
+fn pinned(provider: Provider) -> serde_json::Value {
+    json!({"messages": [{"role": "user", "content": "Hola"}], "provider": provider.name()})
+}
+
+#[tokio::test]
+async fn unicode_arrives_exactly_through_all_dialects_and_forms() -> anyhow::Result<()> {
+    let proxy = TestProxy::start().await?;
+    let expected = PIECES.concat();
+    for piece_bytes in [0, 1, 2, 3, 7] {
+        for framing in [Framing::Chunked, Framing::Length, Framing::Close] {
+            proxy.all(&Behaviour::answer(PIECES).in_pieces_of(piece_bytes).framed(framing));
+            for provider in Provider::ALL {
+                let case = format!("{provider:?} {framing:?} in pieces of {piece_bytes}");
+                let mut body = pinned(provider);
+                assert_eq!(chat(&proxy, &body).await?.answer().text, expected, "{case}");
+                let text = ask(&proxy, &body, &[("accept", "text/plain")]).await?;
+                assert_eq!(text.text(), expected, "{case}");
+                body["stream"] = json!(false);
+                assert_eq!(chat(&proxy, &body).await?.json()["content"], expected, "{case}");
+            }
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_asked_arrives_exactly_too() -> anyhow::Result<()> {
+    let proxy = TestProxy::start().await?;
+    let question = PIECES.concat();
+    for provider in Provider::ALL {
+        let mut body = pinned(provider);
+        body["messages"][0]["content"] = json!(question);
+        chat(&proxy, &body).await?;
+        let sent = proxy.provider(provider).chats()[0].json();
+        let arrived = match provider {
+            Provider::Groq | Provider::Cerebras => &sent["messages"][0]["content"],
+            Provider::Gemini => &sent["contents"][0]["parts"][0]["text"],
+        };
+        assert_eq!(arrived, &json!(question), "{provider:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_answer_of_a_megabyte_arrives_exactly() -> anyhow::Result<()> {
+    let proxy = TestProxy::start().await?;
+    let unit = PIECES.concat();
+    let pieces: Vec<String> =
+        (0..64).map(|index| format!("{index} {}", unit.repeat(16_384 / unit.len()))).collect();
+    let expected = pieces.concat();
+    assert!(expected.len() > 1_000_000);
+    proxy.all(&Behaviour::answer(pieces));
+    for provider in Provider::ALL {
+        let mut body = pinned(provider);
+        assert!(chat(&proxy, &body).await?.answer().text == expected, "{provider:?} streamed");
+        body["stream"] = json!(false);
+        assert!(chat(&proxy, &body).await?.json()["content"] == expected, "{provider:?} whole");
+    }
+    // One event of a megabyte.
+    proxy.all(&Behaviour::answer([expected.clone()]));
+    for provider in Provider::ALL {
+        assert!(
+            chat(&proxy, &pinned(provider)).await?.answer().text == expected,
+            "{provider:?} in one event"
+        );
+    }
+    Ok(())
+}
+
+/// The same answer, cut in two at every single byte of the response, its head included.
+#[tokio::test]
+async fn a_cut_at_any_byte_changes_nothing() -> anyhow::Result<()> {
+    let proxy = TestProxy::start().await?;
+    let pieces = ["é👩🏽‍🚀", "\u{0}\"שלום\n"];
+    let expected = pieces.concat();
+    for provider in Provider::ALL {
+        let client = crate::support::http_client()?;
+        // Longer than any of the three responses.
+        for cut in 0..1_600 {
+            proxy.provider(provider).always(Behaviour::answer(pieces).cut_in_two_after(cut));
+            let response = client.post(proxy.url("/chat")).json(&pinned(provider)).send().await?;
+            let answer = crate::support::parse_sse(&response.text().await?);
+            assert!(answer.text == expected && answer.is_done, "{provider:?} cut after {cut}: {answer:?}");
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Any text in any pieces, cut any way.
+    #[test]
+    fn any_text_arrives_exactly(
+        pieces in prop::collection::vec("\\PC{1,12}|[\u{0}-\u{20}\"\\\\]{1,4}|.{1,8}", 1..12),
+        piece_bytes in 0usize..40,
+    ) {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let outcome: anyhow::Result<()> = runtime.block_on(async {
+            let proxy = TestProxy::start().await?;
+            proxy.all(&Behaviour::answer(pieces.clone()).in_pieces_of(piece_bytes));
+            for provider in Provider::ALL {
+                let answer = chat(&proxy, &pinned(provider)).await?.answer();
+                anyhow::ensure!(answer.text == pieces.concat(), "{provider:?}: {:?}", answer.text);
+            }
+            Ok(())
+        });
+        prop_assert!(outcome.is_ok(), "{:?}", outcome);
+    }
+}
