@@ -85,6 +85,7 @@ test('a page that leaves in the middle is no failure of the provider', async (t)
   assert.equal(error, 'AbortError');
   assert.equal(shown.length, 2);
   assert.ok(shown[1].text && shown[1].text !== echo('Groq', QUESTION));
+  assert.match(headers['x-request-id'], /^\S+$/);
   // The line with the time is the last of a request.
   const end = await proxy.logged(new RegExp(`${headers['x-request-id']}.* elapsed_ms=`));
   assert.match(end, /Client left/);

@@ -1,0 +1,163 @@
+//! Providers are met over TLS, and their certificates are looked at.
+
+use std::sync::Arc;
+
+use ai_proxy_free::providers::Provider;
+use ai_proxy_free::simulator::{Settings, SimulatedProvider};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use serde_json::Value;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+
+use crate::support::{Binary, http_client, question};
+
+/// A certificate authority in a file, and the address of a simulated Groq behind TLS.
+struct Secured {
+    directory: tempfile::TempDir,
+    address: String,
+    _groq: SimulatedProvider,
+    relay: JoinHandle<()>,
+}
+
+impl Drop for Secured {
+    fn drop(&mut self) {
+        self.relay.abort();
+    }
+}
+
+/// Groq behind a certificate for `name`, signed by an authority of our own.
+async fn secured(name: &str) -> anyhow::Result<Secured> {
+    let mut params = CertificateParams::new(Vec::new())?;
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority_key = KeyPair::generate()?;
+    let authority = params.self_signed(&authority_key)?;
+    let key = KeyPair::generate()?;
+    let issuer = Issuer::new(params, authority_key);
+    let certificate = CertificateParams::new(vec![name.to_owned()])?.signed_by(&key, &issuer)?;
+    let directory = tempfile::tempdir()?;
+    std::fs::write(directory.path().join("ca.pem"), authority.pem())?;
+
+    let private = PrivateKeyDer::try_from(key.serialize_der()).map_err(anyhow::Error::msg)?;
+    let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], private)?;
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let groq = SimulatedProvider::start(
+        Provider::Groq,
+        Settings::new(Provider::Groq, Arc::new(jiff::Timestamp::now)),
+    )
+    .await?;
+    let behind = groq.base_url().trim_start_matches("http://").to_owned();
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+    let address = format!("https://localhost:{}", listener.local_addr()?.port());
+    let relay = tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let (acceptor, behind) = (acceptor.clone(), behind.clone());
+            tokio::spawn(async move {
+                let mut outer = acceptor.accept(stream).await?;
+                let mut inner = TcpStream::connect(behind).await?;
+                tokio::io::copy_bidirectional(&mut outer, &mut inner).await
+            });
+        }
+    });
+    Ok(Secured { directory, address, _groq: groq, relay })
+}
+
+/// Asks a proxy that knows only this Groq and trusts the authorities in `ca_file`.
+async fn ask(secured: &Secured, ca_file: &str) -> anyhow::Result<(u16, Value)> {
+    let ca_file = secured.directory.path().join(ca_file).display().to_string();
+    let variables = [
+        ("GROQ_API_KEY", "key"),
+        ("GROQ_BASE_URL", &secured.address),
+        ("SSL_CERT_FILE", &ca_file),
+        ("HTTPS_PROXY", "http://127.0.0.1:9"),
+    ];
+    let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let (_binary, address) = Binary::start(&[], variables).await?;
+    let mut body = question();
+    body["stream"] = false.into();
+    let response = http_client()?.post(format!("http://{address}/chat")).json(&body).send().await?;
+    Ok((response.status().as_u16(), response.json().await?))
+}
+
+#[tokio::test]
+async fn a_provider_is_called_over_tls_and_never_through_a_proxy_when_it_is_on_this_machine()
+-> anyhow::Result<()> {
+    let secured = secured("localhost").await?;
+    let (status, answer) = ask(&secured, "ca.pem").await?;
+    assert_eq!((status, &answer["provider"]), (200, &"Groq".into()), "{answer}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_certificate_that_cannot_be_trusted_is_no_connection() -> anyhow::Result<()> {
+    let wrong_name = secured("example.org").await?;
+    let unknown_authority = secured("localhost").await?;
+    std::fs::copy(
+        wrong_name.directory.path().join("ca.pem"),
+        unknown_authority.directory.path().join("other.pem"),
+    )?;
+    for (case, secured, ca_file) in
+        [("wrong name", wrong_name, "ca.pem"), ("unknown authority", unknown_authority, "other.pem")]
+    {
+        let (status, answer) = ask(&secured, ca_file).await?;
+        assert_eq!(
+            (status, &answer["attempts"][0]["reason"]),
+            (502, &"connect_failed".into()),
+            "{case}: {answer}"
+        );
+        let text = answer.to_string();
+        assert!(!text.contains("localhost") && !text.contains("http"), "{case}: no address in {text}");
+    }
+    Ok(())
+}
+
+/// A TLS handshake that never ends is a connection that never comes about.
+#[tokio::test]
+async fn a_stalled_handshake_is_given_up() -> anyhow::Result<()> {
+    let silent = TcpListener::bind(("127.0.0.1", 0)).await?;
+    let secured = secured("localhost").await?;
+    let ca_file = secured.directory.path().join("ca.pem").display().to_string();
+    let base_url = format!("https://localhost:{}", silent.local_addr()?.port());
+    let variables = [
+        ("GROQ_API_KEY", "key"),
+        ("GROQ_BASE_URL", base_url.as_str()),
+        ("SSL_CERT_FILE", ca_file.as_str()),
+        ("CONNECT_TIMEOUT_MS", "200"),
+    ];
+    let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let (_binary, address) = Binary::start(&[], variables).await?;
+    let response = http_client()?.post(format!("http://{address}/chat")).json(&question()).send().await?;
+    assert_eq!(response.status(), 504);
+    Ok(())
+}
+
+#[tokio::test]
+async fn without_any_ca_certificate_the_start_says_what_to_install() -> anyhow::Result<()> {
+    let variables = [
+        ("GROQ_API_KEY", "key"),
+        ("SSL_CERT_FILE", "/nonexistent"),
+        ("SSL_CERT_DIR", "/nonexistent"),
+        ("PORT", "0"),
+    ];
+    let (code, _, err) = Binary::run(&[], &variables, None).await?;
+    assert_eq!(code, Some(2), "{err}");
+    assert!(
+        err.lines().count() == 1 && err.contains("ca-certificates") && !err.contains("panicked"),
+        "{err}"
+    );
+    let (_binary, address) = Binary::start(
+        &["demo"],
+        [("SSL_CERT_FILE", "/nonexistent"), ("SSL_CERT_DIR", "/nonexistent")]
+            .map(|(a, b)| (a.to_owned(), b.to_owned()))
+            .into(),
+    )
+    .await?;
+    assert_ne!(address.port(), 0, "the demo needs none");
+    Ok(())
+}

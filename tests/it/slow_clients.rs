@@ -1,0 +1,128 @@
+//! Clients that take their time: kept while they move, gone when they do not.
+
+use std::time::{Duration, Instant};
+
+use ai_proxy_free::providers::Provider;
+use ai_proxy_free::simulator::{After, Behaviour, Fault};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpSocket;
+
+use crate::support::{RawClient, TestProxy, http_client, parse_sse, question, within_patience};
+
+/// Whoever has not sent a whole head in time is disconnected, and so is whoever stays without asking again.
+#[tokio::test]
+async fn a_head_that_does_not_come_ends_the_connection() -> anyhow::Result<()> {
+    let proxy = TestProxy::builder().with("HEADER_READ_TIMEOUT_MS", 300).start().await?;
+    let cases = [
+        ("silence", &b""[..]),
+        ("one byte", b"P"),
+        ("half a head", b"POST /chat HTTP/1.1\r\nhost: x\r\ncontent-"),
+        ("idle after an answer", b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n"),
+    ];
+    for (case, bytes) in cases {
+        let mut client = RawClient::connect(proxy.address).await?;
+        let begun = Instant::now();
+        client.stream.write_all(bytes).await?;
+        client.read_to_end().await;
+        assert!(begun.elapsed() >= Duration::from_millis(250), "{case}: it had its time");
+    }
+    assert_eq!(http_client()?.get(proxy.url("/health")).send().await?.status(), 200);
+    Ok(())
+}
+
+/// hyper asks for no more of an answer while its buffer is full: only the kernel can tell that nobody reads.
+#[tokio::test]
+async fn a_client_that_never_reads_is_disconnected_and_its_call_dropped() -> anyhow::Result<()> {
+    let proxy = TestProxy::builder().with("CLIENT_STALL_TIMEOUT_MS", 1_000).start().await?;
+    let flood: Vec<String> = (0..2_000).map(|_| "x".repeat(16 * 1024)).collect();
+    proxy.all(&Behaviour::answer(flood));
+    let socket = TcpSocket::new_v4()?;
+    socket.set_recv_buffer_size(4_096)?;
+    let mut stream = socket.connect(proxy.address).await?;
+    let body = question().to_string();
+    let head = format!(
+        "POST /chat HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all((head + &body).as_bytes()).await?;
+    let groq = proxy.provider(Provider::Groq);
+    within_patience("the call", groq.until(|it| !it.chats().is_empty())).await;
+    within_patience("its end", groq.until(|it| it.open_connections() == 0)).await;
+    assert_eq!(proxy.counts(Provider::Groq).await?, (1, 0), "it is not the provider's fault");
+    drop(stream);
+    Ok(())
+}
+
+/// A client that reads slowly slows the provider down, and loses nothing.
+#[tokio::test]
+async fn a_client_that_reads_slowly_gets_everything() -> anyhow::Result<()> {
+    let proxy = TestProxy::builder()
+        .with("CLIENT_STALL_TIMEOUT_MS", 2_000)
+        .with("IDLE_TIMEOUT_MS", 300)
+        .start()
+        .await?;
+    let pieces: Vec<String> = (0..600).map(|number| format!("{number} {}", "x".repeat(16 * 1024))).collect();
+    let expected = pieces.concat();
+    proxy.all(&Behaviour::answer(pieces));
+    let mut response = http_client()?.post(proxy.url("/chat")).json(&question()).send().await?;
+    let mut body = Vec::new();
+    let mut pauses = 0;
+    while let Some(chunk) = within_patience("more", response.chunk()).await? {
+        body.extend_from_slice(&chunk);
+        // Longer than the idle clock, which is about the provider and not about us.
+        if pauses < 4 && body.len() > pauses * 2_000_000 {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            pauses += 1;
+        }
+    }
+    let answer = parse_sse(std::str::from_utf8(&body)?);
+    assert!(answer.text == expected && answer.is_done, "{} of {} bytes", answer.text.len(), expected.len());
+    Ok(())
+}
+
+/// After 15 s of silence a comment goes out, of one line end and between events.
+#[tokio::test]
+async fn silence_is_filled_with_comments() -> anyhow::Result<()> {
+    let proxy = TestProxy::start().await?;
+    let slow = Behaviour::answer(["One, ", "two."]).with(Fault::Stall(After::Text(1)));
+    proxy.all(&slow);
+    let mut client = RawClient::post(proxy.address, &question()).await?;
+    client.read_until("One, ").await?;
+    let begun = Instant::now();
+    client.read_until(": keep-alive\n").await?;
+    assert!(begun.elapsed() > Duration::from_secs(14), "{:?}", begun.elapsed());
+    let received = String::from_utf8_lossy(&client.received).into_owned();
+    assert!(received.contains("{\"content\":\"One, \"}\n\n\r\n"), "{received}");
+    assert!(received.contains("\r\nD\r\n: keep-alive\n"), "a chunk of 13 bytes by itself: {received}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn old_clients_are_served_too() -> anyhow::Result<()> {
+    let proxy = TestProxy::start().await?;
+    proxy.all(&Behaviour::answer(["Hola"]));
+    let mut client = RawClient::connect(proxy.address).await?;
+    let body = question().to_string();
+    let head = format!(
+        "POST /chat HTTP/1.0\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    client.stream.write_all((head + &body).as_bytes()).await?;
+    let response = client.read_to_end().await;
+    assert!(response.starts_with("HTTP/1.0 200 OK\r\n"), "{response}");
+    let (_, body) = response.split_once("\r\n\r\n").expect("a head");
+    assert_eq!(parse_sse(body).text, "Hola");
+    Ok(())
+}
+
+#[tokio::test]
+async fn pipelined_requests_are_answered_in_order() -> anyhow::Result<()> {
+    let proxy = TestProxy::start().await?;
+    let mut client = RawClient::connect(proxy.address).await?;
+    let both = b"GET /health HTTP/1.1\r\nhost: x\r\n\r\nGET /nowhere HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    client.stream.write_all(both).await?;
+    let response = client.read_to_end().await;
+    let (first, second) = (response.find("200 OK"), response.find("404 Not Found"));
+    assert!(first.is_some() && first < second, "{response}");
+    Ok(())
+}
