@@ -19,7 +19,7 @@ use crate::config::Timeouts;
 use crate::failure::{Diagnosis, Failure, Reason, Scope};
 use crate::providers::Provider;
 use crate::redaction::Redactor;
-use crate::upstream::{Call, Response, Upstream};
+use crate::upstream::{Body, Call, Response, Upstream};
 
 /// How long a provider may take to end an answer that is complete. Reading to the end keeps the connection
 /// usable for the next call.
@@ -47,7 +47,8 @@ pub struct Context<'a> {
 /// Dropping it closes the connection to the provider, unless the answer has been read to its end.
 #[derive(Debug)]
 pub struct Answer {
-    response: Response,
+    status: u16,
+    body: Body,
     decoder: AnswerDecoder,
     phase: Phase,
     idle: Duration,
@@ -93,22 +94,23 @@ pub async fn open(context: Context<'_>, provider: Provider, call: Call) -> Resul
     let too_late = |_| Failure::without_answer(Reason::Timeout, Scope::Provider);
     let head = timeout_at(deadline, context.upstream.send(call)).await.map_err(too_late)?;
     let response = head.map_err(|reason| Failure::without_answer(reason, Scope::Provider))?;
-    let status = response.status();
+    let Response { status, headers, body } = response;
     let failure = |diagnosis| failure(diagnosis, status, context.redactor);
     if !(200..300).contains(&status) {
-        let headers = response.headers().clone();
         // Status and headers say enough if the body does not come.
-        let body = timeout_at(deadline, response.error_body()).await.unwrap_or_default();
+        let body = timeout_at(deadline, body.beginning()).await.unwrap_or_default();
         return Err(failure(provider.diagnose(status, &headers, &body)));
     }
-    let is_json = match media_type(response.headers()).as_str() {
+    let is_json = match media_type(&headers).as_str() {
         "text/html" => return Err(failure(Diagnosis::provider(Reason::UpstreamError))),
         "application/json" => true,
         _ => false,
     };
-    let exhausted = provider.exhausted_allowance(response.headers());
+    let exhausted = provider.exhausted_allowance(&headers);
+    drop(headers);
     let mut answer = Answer {
-        response,
+        status,
+        body,
         decoder: AnswerDecoder::new(provider, is_json),
         phase: Phase::FirstToken(deadline),
         idle: context.timeouts.idle,
@@ -135,12 +137,12 @@ impl Answer {
     /// A failure after the first content, which nobody can be asked to make up for.
     pub fn late_failure(&self, diagnosis: Diagnosis) -> Failure {
         let Diagnosis { reason, scope, wait, .. } = diagnosis;
-        Failure { reason, scope, wait, status: Some(self.status()), message: None }
+        Failure { reason, scope, wait, status: Some(self.status), message: None }
     }
 
     /// The HTTP status of the answer.
     pub fn status(&self) -> u16 {
-        self.response.status()
+        self.status
     }
 
     /// An allowance of which the answer's headers say that it is used up now.
@@ -205,9 +207,9 @@ impl Answer {
             let outcome = self.read(&mut whole).await;
             text_bytes += whole.iter().skip(known).map(text_len).sum::<usize>();
             if text_bytes > MAX_WHOLE_BYTES {
-                return Err(failure(Diagnosis::provider(Reason::UpstreamError), self.status(), redactor));
+                return Err(failure(Diagnosis::provider(Reason::UpstreamError), self.status, redactor));
             }
-            outcome.map_err(|diagnosis| failure(diagnosis, self.status(), redactor))?;
+            outcome.map_err(|diagnosis| failure(diagnosis, self.status, redactor))?;
         }
         self.drain().await;
         self.pending = whole;
@@ -247,7 +249,7 @@ impl Answer {
         };
         tokio::select! {
             biased;
-            chunk = self.response.chunk() => match chunk {
+            chunk = self.body.chunk() => match chunk {
                 Ok(Some(bytes)) => Arrival::Bytes(bytes),
                 Ok(None) => Arrival::End,
                 Err(_) => Arrival::BrokenOff,

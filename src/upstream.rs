@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue};
+use http_body_util::BodyExt as _;
 use reqwest::redirect::Policy;
 
 use crate::config::ProviderConfig;
@@ -65,9 +66,20 @@ pub struct Call {
     pub body: Vec<u8>,
 }
 
-/// An answer whose head has arrived. Dropping it closes the connection unless the body has been read to its end.
+/// An answer whose head has arrived.
 #[derive(Debug)]
-pub struct Response(reqwest::Response);
+pub struct Response {
+    /// The HTTP status.
+    pub status: u16,
+    /// The headers. They keep the buffer alive in which they came: drop them before a long answer.
+    pub headers: HeaderMap,
+    /// The rest.
+    pub body: Body,
+}
+
+/// The body of an answer. Dropping it closes the connection unless it has been read to its end.
+#[derive(Debug)]
+pub struct Body(reqwest::Body);
 
 /// The body broke off.
 #[derive(Debug, PartialEq, Eq)]
@@ -127,25 +139,24 @@ impl Upstream {
             .header(ACCEPT_ENCODING, "identity")
             .header(key_name, key_value)
             .body(call.body);
-        request.send().await.map(Response).map_err(|error| match (error.is_connect(), error.is_timeout()) {
-            (true, true) => Reason::Timeout,
-            (true, false) => Reason::ConnectFailed,
-            (false, _) => Reason::UpstreamError,
+        request.send().await.map(Response::from).map_err(|error| {
+            match (error.is_connect(), error.is_timeout()) {
+                (true, true) => Reason::Timeout,
+                (true, false) => Reason::ConnectFailed,
+                (false, _) => Reason::UpstreamError,
+            }
         })
     }
 }
 
-impl Response {
-    /// The HTTP status.
-    pub fn status(&self) -> u16 {
-        self.0.status().as_u16()
+impl From<reqwest::Response> for Response {
+    fn from(response: reqwest::Response) -> Self {
+        let (head, body) = http::Response::from(response).into_parts();
+        Self { status: head.status.as_u16(), headers: head.headers, body: Body(body) }
     }
+}
 
-    /// The headers.
-    pub fn headers(&self) -> &HeaderMap {
-        self.0.headers()
-    }
-
+impl Body {
     /// The next bytes of the body as they come; `None` at its end.
     ///
     /// # Cancel safety
@@ -154,11 +165,17 @@ impl Response {
     /// # Errors
     /// [`BrokenOff`]: the connection ended before the body did.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, BrokenOff> {
-        self.0.chunk().await.map_err(|_| BrokenOff)
+        while let Some(frame) = self.0.frame().await {
+            // What is no data are trailers, which nobody needs.
+            if let Ok(data) = frame.map_err(|_| BrokenOff)?.into_data() {
+                return Ok(Some(data));
+            }
+        }
+        Ok(None)
     }
 
-    /// The beginning of the body of an error, as much as arrives: it is only for reading what went wrong.
-    pub async fn error_body(mut self) -> Vec<u8> {
+    /// The beginning of the body, as much as arrives: for reading what went wrong.
+    pub async fn beginning(mut self) -> Vec<u8> {
         let mut body = Vec::new();
         while let Ok(Some(chunk)) = self.chunk().await {
             let room = MAX_ERROR_BODY_BYTES - body.len();
