@@ -5,7 +5,7 @@
 //! headers and quotas. On request it misbehaves ([`Behaviour`]) down to single bytes, which polite HTTP libraries
 //! refuse to do, so it writes its sockets itself. It keeps the requests it has received.
 //!
-//! The official SDKs prove its fidelity (`tests/sdk/`). What it simulates is documented in each dialect's file.
+//! The official SDKs prove its fidelity (`tests/clients/`). What it simulates is documented in each dialect's file.
 
 mod behaviour;
 mod connection;

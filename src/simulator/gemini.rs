@@ -99,9 +99,11 @@ enum Asked<'p> {
 
 /// What is done about `request`.
 pub(super) fn respond(shared: &Shared, request: &ReceivedRequest) -> Vec<Step> {
-    let behaviour = shared.behaviour_for(request);
+    let mut behaviour = shared.behaviour_for(request);
     let asked = parse_path(request);
     let response = answer(shared, asked.as_ref(), request, &behaviour).unwrap_or_else(|refused| {
+        // A refusal arrives, whatever would have happened to the answer.
+        behaviour.fault = None;
         // Streaming calls get their errors in an array unless they asked for SSE.
         match asked {
             Some(Asked::Stream { is_sse: false, .. }) => {
@@ -137,11 +139,12 @@ fn answer(
     behaviour: &Behaviour,
 ) -> Result<Response, Refused> {
     let key = authenticate(request)?;
+    let version = if request.path.starts_with("/v1beta/") { "v1beta" } else { "v1" };
     let (model, is_stream, is_sse) = match asked {
         Some(Asked::Models) => return Ok(models(shared)),
         Some(Asked::Model(id)) => {
             let known = shared.settings.models.iter().find(|model| model.as_str() == *id);
-            let model = known.ok_or_else(|| refused_for(Trouble::ModelGone, id))?;
+            let model = known.ok_or_else(|| refused_for(Trouble::ModelGone, id, version))?;
             return Ok(Response::json(200, Vec::new(), &model_entry(model)));
         }
         Some(Asked::Whole(model)) => (*model, false, false),
@@ -149,7 +152,7 @@ fn answer(
         None => return Err(Refused::new(404, "NOT_FOUND", "Requested entity was not found.")),
     };
     match &behaviour.reply {
-        Reply::Trouble(trouble) => return Err(refused_for(*trouble, model)),
+        Reply::Trouble(trouble) => return Err(refused_for(*trouble, model, version)),
         Reply::Html(status) => return Ok(super::wire::html(*status)),
         Reply::Raw { status, headers, body } => {
             return Ok(Response {
@@ -164,18 +167,24 @@ fn answer(
     let body = request.json();
     check_fields(&body)?;
     if !shared.settings.models.iter().any(|known| known == model) {
-        return Err(refused_for(Trouble::ModelGone, model));
+        return Err(refused_for(Trouble::ModelGone, model, version));
     }
-    let prompt_tokens = (body["contents"].to_string().len() as u64).div_ceil(4);
+    let prompt_tokens =
+        (body["systemInstruction"].to_string().len() + body["contents"].to_string().len()).div_ceil(4) as u64;
     let charged = shared.state().quotas.charge(&key, model, prompt_tokens, (shared.settings.clock)());
     charged.map_err(|refusal| refused_for_quota(refusal, model))?;
+    if let (false, Some(Fault::ErrorEvent(_, trouble) | Fault::BareError(_, trouble))) =
+        (is_stream, &behaviour.fault)
+    {
+        return Err(refused_for(*trouble, model, version));
+    }
     let said = super::said(shared, behaviour, &last_text(&body));
     let id = format!("sim{}", shared.state().request_count);
     let events = Events { model, id, prompt_tokens };
     Ok(match (is_stream, is_sse) {
         (true, true) => events.stream(&said, behaviour),
-        (true, false) => Response::json(200, Vec::new(), &json!([events.whole(&said, behaviour)])),
-        (false, _) => Response::json(200, Vec::new(), &events.whole(&said, behaviour)),
+        (true, false) => Response::whole(Vec::new(), &json!([events.whole(&said, behaviour)])),
+        (false, _) => Response::whole(Vec::new(), &events.whole(&said, behaviour)),
     })
 }
 
@@ -187,7 +196,7 @@ fn authenticate(request: &ReceivedRequest) -> Result<String, Refused> {
         return Err(Refused::new(403, "PERMISSION_DENIED", message));
     };
     if key.contains("invalid") {
-        return Err(refused_for(Trouble::BadKey, ""));
+        return Err(refused_for(Trouble::BadKey, "", ""));
     }
     Ok(key.to_owned())
 }
@@ -199,18 +208,13 @@ fn check_fields(body: &Value) -> Result<(), Refused> {
     let unknown = |object: &serde_json::Map<String, Value>, known: &[&str]| {
         object.keys().find(|field| !known.iter().any(|known| is_spelling(field, known))).cloned()
     };
-    let refuse = |name: &str, at: &str| {
-        Refused::invalid(format!(
-            "Invalid JSON payload received. Unknown name \"{name}\"{at}: Cannot find field."
-        ))
-    };
     if let Some(name) = unknown(object, &FIELDS) {
-        return Err(refuse(&name, ""));
+        return Err(unknown_name(&name, ""));
     }
     let config =
         object.get("generationConfig").or_else(|| object.get("generation_config")).and_then(Value::as_object);
     if let Some(name) = config.and_then(|config| unknown(config, &GENERATION_FIELDS)) {
-        return Err(refuse(&name, " at 'generation_config'"));
+        return Err(unknown_name(&name, " at 'generation_config'"));
     }
     let contents = object.get("contents").and_then(Value::as_array).filter(|contents| !contents.is_empty());
     let Some(contents) = contents else {
@@ -349,8 +353,16 @@ fn model_entry(id: &str) -> Value {
     })
 }
 
+fn unknown_name(name: &str, at: &str) -> Refused {
+    let message = format!("Invalid JSON payload received. Unknown name \"{name}\"{at}: Cannot find field.");
+    let mut refused = Refused::invalid(message);
+    refused.details.push(json!({"@type": "type.googleapis.com/google.rpc.BadRequest",
+        "fieldViolations": [{"description": refused.message}]}));
+    refused
+}
+
 /// Google's own words for `trouble`.
-fn refused_for(trouble: Trouble, model: &str) -> Refused {
+fn refused_for(trouble: Trouble, model: &str, version: &str) -> Refused {
     match trouble {
         Trouble::RateLimited(seconds) => {
             refused_for_quota(Refusal::PerMinute { limit: 15, wait: Duration::from_secs_f64(seconds) }, model)
@@ -368,7 +380,7 @@ fn refused_for(trouble: Trouble, model: &str) -> Refused {
         Trouble::NoCredit => Refused::new(402, "RESOURCE_EXHAUSTED", "Your prepaid credit is used up."),
         Trouble::ModelGone => {
             let message = format!(
-                "models/{model} is not found for API version v1beta, or is not supported for generateContent. Call \
+                "models/{model} is not found for API version {version}, or is not supported for generateContent. Call \
                  ListModels to see the list of available models and their supported methods."
             );
             Refused::new(404, "NOT_FOUND", message)
@@ -379,9 +391,7 @@ fn refused_for(trouble: Trouble, model: &str) -> Refused {
                 "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).";
             Refused::invalid(message)
         }
-        Trouble::BadRequest => {
-            Refused::invalid("Invalid JSON payload received. Unknown name \"verbosity\": Cannot find field.")
-        }
+        Trouble::BadRequest => unknown_name("verbosity", ""),
         Trouble::Overloaded => {
             Refused::new(503, "UNAVAILABLE", "The model is overloaded. Please try again later.")
         }
@@ -435,9 +445,9 @@ fn refused_for_quota(refusal: Refusal, model: &str) -> Refused {
 /// An error inside a stream: as an event, or bare.
 fn error_event(fault: &Fault) -> Vec<u8> {
     match fault {
-        Fault::ErrorEvent(_, trouble) => sse(&refused_for(*trouble, "simulated").body()),
+        Fault::ErrorEvent(_, trouble) => sse(&refused_for(*trouble, "simulated", "v1beta").body()),
         Fault::BareError(_, trouble) => {
-            format!("{:#}\n", refused_for(*trouble, "simulated").body()).into_bytes()
+            format!("{:#}\n", refused_for(*trouble, "simulated", "v1beta").body()).into_bytes()
         }
         _ => Vec::new(),
     }

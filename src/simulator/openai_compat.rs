@@ -141,8 +141,13 @@ impl Refused {
         let Self { message, kind, code, .. } = self;
         match style {
             Style::Groq if code.is_empty() => json!({"error": {"message": message, "type": kind}}),
+            Style::Groq if *code == "context_length_exceeded" => {
+                json!({"error": {"message": message, "type": kind, "param": "messages", "code": code}})
+            }
             Style::Groq => json!({"error": {"message": message, "type": kind, "code": code}}),
-            Style::Cerebras => json!({"message": message, "type": kind, "param": param(code), "code": code}),
+            Style::Cerebras => {
+                json!({"message": message, "type": kind, "param": param(code), "code": code_value(code)})
+            }
         }
     }
 
@@ -150,6 +155,11 @@ impl Refused {
         let body = self.body(style);
         Response::json(self.status, self.headers, &body)
     }
+}
+
+/// A code that is not known is null.
+fn code_value(code: &str) -> Value {
+    if code.is_empty() { Value::Null } else { json!(code) }
 }
 
 fn param(code: &str) -> Value {
@@ -163,9 +173,12 @@ fn param(code: &str) -> Value {
 
 /// What is done about `request`.
 pub(super) fn respond(shared: &Shared, dialect: &Dialect, request: &ReceivedRequest) -> Vec<Step> {
-    let behaviour = shared.behaviour_for(request);
-    let response = answer(shared, dialect, request, &behaviour)
-        .unwrap_or_else(|refused| refused.response(dialect.style));
+    let mut behaviour = shared.behaviour_for(request);
+    let response = answer(shared, dialect, request, &behaviour).unwrap_or_else(|refused| {
+        // A refusal arrives, whatever would have happened to the answer.
+        behaviour.fault = None;
+        refused.response(dialect.style)
+    });
     let pace = behaviour.pace.unwrap_or(shared.settings.pace);
     response.steps(&behaviour, pace, |fault| error_event(dialect.style, fault))
 }
@@ -223,9 +236,16 @@ fn answer(
         model,
         prompt_tokens,
         completion_tokens: (said.text.len() + said.thoughts.len()) as u64,
+        reasoning_tokens: said.thoughts.len() as u64,
     };
+    let is_stream = body["stream"].as_bool() == Some(true);
+    if let (false, Some(Fault::ErrorEvent(_, trouble) | Fault::BareError(_, trouble))) =
+        (is_stream, &behaviour.fault)
+    {
+        return Err(refused_for(style, *trouble, &completion.model));
+    }
     let headers = allowance_headers(style, &allowance);
-    Ok(if body["stream"].as_bool() == Some(true) {
+    Ok(if is_stream {
         completion.stream(&said, behaviour.fault.as_ref(), headers)
     } else {
         completion.whole(&said, headers)
@@ -322,6 +342,7 @@ struct Completion {
     model: String,
     prompt_tokens: u64,
     completion_tokens: u64,
+    reasoning_tokens: u64,
 }
 
 impl Completion {
@@ -397,13 +418,13 @@ impl Completion {
             }
             Style::Cerebras => body["time_info"] = self.time_info(),
         }
-        Response::json(200, headers, &body)
+        Response::whole(headers, &body)
     }
 
     fn usage(&self) -> Value {
         let Self { prompt_tokens, completion_tokens, .. } = self;
         let total_tokens = prompt_tokens + completion_tokens;
-        match self.style {
+        let mut usage = match self.style {
             Style::Groq => json!({
                 "queue_time": 0.01, "prompt_tokens": prompt_tokens, "prompt_time": 0.001,
                 "completion_tokens": completion_tokens, "completion_time": 0.01,
@@ -414,7 +435,11 @@ impl Completion {
                 "completion_tokens_details": {"accepted_prediction_tokens": 0, "rejected_prediction_tokens": 0},
                 "prompt_tokens": prompt_tokens, "prompt_tokens_details": {"cached_tokens": 0},
             }),
+        };
+        if self.reasoning_tokens > 0 {
+            usage["completion_tokens_details"]["reasoning_tokens"] = json!(self.reasoning_tokens);
         }
+        usage
     }
 
     fn time_info(&self) -> Value {
@@ -564,8 +589,7 @@ fn error_event(style: Style, fault: &Fault) -> Vec<u8> {
         return Vec::new();
     };
     let refused = refused_for(style, *trouble, "simulated");
-    let mut event =
-        json!({"error": {"message": refused.message, "type": refused.kind, "code": refused.code}});
+    let mut event = json!({"error": {"message": refused.message, "type": refused.kind, "code": code_value(refused.code)}});
     let status = json!(refused.status);
     match style {
         Style::Groq => event["error"]["status_code"] = status,

@@ -51,6 +51,16 @@ impl Response {
         Self { status, headers: all, prelude: vec![body.to_string().into_bytes()], ..Self::default() }
     }
 
+    /// A whole answer, which is made in two parts, so that a fault can come between them.
+    pub(super) fn whole(headers: Vec<(String, String)>, body: &serde_json::Value) -> Self {
+        let mut response = Self::json(200, headers, body);
+        if let Some(first) = response.prelude.first_mut() {
+            let second = first.split_off(first.len() / 2);
+            response.ending.push(second);
+        }
+        response
+    }
+
     fn head(&self, framing: Framing, body_bytes: usize) -> Vec<u8> {
         let reason =
             http::StatusCode::from_u16(self.status).ok().and_then(|status| status.canonical_reason());

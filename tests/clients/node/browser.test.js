@@ -21,7 +21,7 @@ before(async () => {
   await once(server, 'listening');
   origin = `http://127.0.0.1:${server.address().port}`;
   browser = await chromium.launch({
-    executablePath: '/usr/bin/chromium',
+    executablePath: process.env.CHROMIUM,
     args: [
       '--no-sandbox',
       '--disable-gpu',
