@@ -151,18 +151,11 @@ fn answer(
         Some(Asked::Stream { model, is_sse }) => (*model, true, *is_sse),
         None => return Err(Refused::new(404, "NOT_FOUND", "Requested entity was not found.")),
     };
-    match &behaviour.reply {
-        Reply::Trouble(trouble) => return Err(refused_for(*trouble, model, version)),
-        Reply::Html(status) => return Ok(super::wire::html(*status)),
-        Reply::Raw { status, headers, body } => {
-            return Ok(Response {
-                status: *status,
-                headers: headers.clone(),
-                prelude: body.clone(),
-                ..Response::default()
-            });
-        }
-        Reply::Echo | Reply::Answer { .. } | Reply::Blocked => {}
+    if let Reply::Trouble(trouble) = &behaviour.reply {
+        return Err(refused_for(*trouble, model, version));
+    }
+    if let Some(response) = Response::scripted(&behaviour.reply) {
+        return Ok(response);
     }
     let body = request.json();
     check_fields(&body)?;

@@ -205,18 +205,11 @@ fn answer(
             format!("Unknown request URL: {} {path}. Please check the URL for typos.", request.method);
         return Err(Refused::new(404, "invalid_request_error", "unknown_url", message));
     }
-    match &behaviour.reply {
-        Reply::Trouble(trouble) => return Err(refused_for(style, *trouble, &model_of(&request.json()))),
-        Reply::Html(status) => return Ok(super::wire::html(*status)),
-        Reply::Raw { status, headers, body } => {
-            return Ok(Response {
-                status: *status,
-                headers: headers.clone(),
-                prelude: body.clone(),
-                ..Response::default()
-            });
-        }
-        Reply::Echo | Reply::Answer { .. } | Reply::Blocked => {}
+    if let Reply::Trouble(trouble) = &behaviour.reply {
+        return Err(refused_for(style, *trouble, &model_of(&request.json())));
+    }
+    if let Some(response) = Response::scripted(&behaviour.reply) {
+        return Ok(response);
     }
     let body = request.json();
     check_fields(dialect, &body)?;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::behaviour::{After, Behaviour, Fault};
+use super::behaviour::{After, Behaviour, Fault, Reply};
 
 /// How a body is delimited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +44,29 @@ pub(super) struct Response {
 }
 
 impl Response {
+    /// What is sent as it stands, whatever the request says; none for a reply in the provider's own dialect.
+    pub(super) fn scripted(reply: &Reply) -> Option<Self> {
+        match reply {
+            Reply::Html(status) => {
+                let page = "<!DOCTYPE html>\n<html><head><title>Attention Required!</title></head></html>\n";
+                let headers = vec![("content-type".to_owned(), "text/html; charset=UTF-8".to_owned())];
+                Some(Self {
+                    status: *status,
+                    headers,
+                    prelude: vec![page.as_bytes().to_vec()],
+                    ..Self::default()
+                })
+            }
+            Reply::Raw { status, headers, body } => Some(Self {
+                status: *status,
+                headers: headers.clone(),
+                prelude: body.clone(),
+                ..Self::default()
+            }),
+            Reply::Echo | Reply::Answer { .. } | Reply::Blocked | Reply::Trouble(_) => None,
+        }
+    }
+
     /// A response that is one JSON document.
     pub(super) fn json(status: u16, headers: Vec<(String, String)>, body: &serde_json::Value) -> Self {
         let mut all = vec![("content-type".to_owned(), "application/json".to_owned())];
@@ -150,14 +173,6 @@ impl Response {
             None => in_pieces(steps, behaviour.piece_bytes),
         }
     }
-}
-
-/// A web page, as firewalls send them.
-pub(super) fn html(status: u16) -> Response {
-    let page =
-        "<!DOCTYPE html>\n<html><head><title>Attention Required!</title></head><body>Sorry.</body></html>\n";
-    let headers = vec![("content-type".to_owned(), "text/html; charset=UTF-8".to_owned())];
-    Response { status, headers, prelude: vec![page.as_bytes().to_vec()], ..Response::default() }
 }
 
 enum Last {
