@@ -535,6 +535,21 @@ mod tests {
         assert_eq!(limits.soonest(|it| it.provider == Provider::Cerebras, at(13)), Some(at(17)));
     }
 
+    /// Of several ways to the same provider, the one that is free first says why it is passed over.
+    #[test]
+    fn the_reason_told_is_that_of_the_first_to_come_back() {
+        for seconds in [[40, 12, 90], [12, 40, 90], [90, 40, 12]] {
+            let limits = Limits::new(vec![Offer { models: 3, ..GROQ }]);
+            for wait in seconds {
+                let reason = if wait == 12 { Reason::RateLimited } else { Reason::QuotaExhausted };
+                fail(&limits, 0, &failure(reason, Scope::KeyModel, Some(wait)));
+            }
+            let pick = limits.pick(|_| true, Turn::Taken, at(1));
+            let expected = PassedOver { provider: Provider::Groq, reason: Reason::RateLimited };
+            assert_eq!(pick.passed_over, [expected], "{seconds:?}");
+        }
+    }
+
     #[test]
     fn an_allowance_reported_as_used_up_rests_without_a_failure() {
         let limits = Limits::new(vec![Offer { models: 2, ..GROQ }]);

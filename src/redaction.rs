@@ -96,6 +96,7 @@ mod tests {
             ("risk-free task-force", "risk-free task-force"),
             ("see https://x.test/a?key=1 now", "see [url] now"),
             ("(https://x.test/?key=AIzaX)", "([url]"),
+            ("gsk_x@https://y.test", "[key]"),
             ("a\u{0}b\nc\t d\u{1b}[31m", "a b c d [31m"),
             ("", ""),
         ];

@@ -230,6 +230,7 @@ mod tests {
             ("data alone", "data\n\n", &[("", "")]),
             ("empty data", "data:\n\n", &[("", "")]),
             ("two data lines", "data: a\ndata: b\n\n", &[("", "a\nb")]),
+            ("two data lines, crlf", "data: a\r\ndata: b\r\n\r\n", &[("", "a\nb")]),
             ("two empty data lines", "data\ndata\n\n", &[("", "\n")]),
             ("name", "event: error\ndata: a\n\n", &[("error", "a")]),
             ("name without data is no event", "event: x\n\ndata: a\n\n", &[("", "a")]),
@@ -254,7 +255,8 @@ mod tests {
     #[test]
     fn keeps_lines_that_are_no_event_stream() {
         let mut decoder = Decoder::default();
-        let mut feed = decoder.feed(b"data: a\n\n{\n  \"error\": {\"code\": 503}\n}\n");
+        let mut feed =
+            decoder.feed(b"id: 1\nretry: 2\nevent: x\n: c\ndata: a\n\n{\n  \"error\": {\"code\": 503}\n}\n");
         while feed.next().unwrap().is_some() {}
         assert_eq!(decoder.stray(), b"{\n  \"error\": {\"code\": 503}\n}\n");
     }
