@@ -4,7 +4,7 @@
 //! broken answer, however whole its text looks, and no finish is ever made up.
 
 use crate::chat::{Event, FinishReason, Usage};
-use crate::failure::{Diagnosis, Reason};
+use crate::failure::{Diagnosis, RawWords, Reason};
 use crate::providers::{Decoded, Provider};
 use crate::sse;
 
@@ -52,11 +52,6 @@ impl AnswerDecoder {
             decoded: Vec::new(),
         };
         Self { framing, content }
-    }
-
-    /// In whose dialect.
-    pub fn provider(&self) -> Provider {
-        self.content.provider
     }
 
     /// Takes in bytes as they come and adds the text and reasoning in them to `events`.
@@ -136,7 +131,7 @@ impl Content {
         for event in self.decoded.drain(..) {
             match event {
                 Event::Usage(counts) => self.usage = Some(counts),
-                _ if was_complete => {}
+                _ if self.finish.is_some() => {}
                 Event::Finish(reason) => self.finish = Some(reason),
                 Event::Text(_) | Event::Reasoning(_) => events.push(event),
             }
@@ -172,5 +167,5 @@ impl Content {
 }
 
 fn too_large(error: sse::EventTooLarge) -> Diagnosis {
-    Diagnosis { message: Some(error.to_string()), ..Diagnosis::provider(Reason::UpstreamError) }
+    Diagnosis { message: Some(RawWords(error.to_string())), ..Diagnosis::provider(Reason::UpstreamError) }
 }

@@ -1,10 +1,12 @@
 //! One call to one candidate: sent, timed, decoded; up to its first content, and the rest of the answer.
 //!
-//! Owns the three clocks of a call. *Connect* is reqwest's. *First token* runs from sending the request to the
-//! first meaningful event (text or thinking), error bodies included. *Idle* runs between meaningful events from
-//! then on; comments, pings and role-only chunks do not reset it, and time in which nobody asked for more does
-//! not count, because a client that reads slowly is not the provider's fault.
+//! Owns the clocks of a call, but for connecting, which is reqwest's. *First token* runs from the beginning of the
+//! call, connecting included, to the first meaningful event (text or thinking). *Idle* runs between meaningful
+//! events from then on; comments, pings and role-only chunks do not reset it, and time in which nobody asked for
+//! more does not count, because a client that reads slowly is not the provider's fault. *Ending* gives a provider
+//! a moment to end what is complete: an answer, or the body of an error.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -21,8 +23,8 @@ use crate::providers::Provider;
 use crate::redaction::Redactor;
 use crate::upstream::{Body, Call, Response, Upstream};
 
-/// How long a provider may take to end an answer that is complete. Reading to the end keeps the connection
-/// usable for the next call.
+/// How long a provider may take to end what is complete. Reading to the end keeps the connection usable for the
+/// next call.
 const ENDING_TIME: Duration = Duration::from_secs(1);
 
 /// The most that is held back of an answer whose content has not begun, in bytes: a model that thinks for ever.
@@ -39,7 +41,7 @@ pub struct Context<'a> {
     /// The clocks.
     pub timeouts: Timeouts,
     /// Cleans what the provider says.
-    pub redactor: &'a Redactor,
+    pub redactor: &'a Arc<Redactor>,
 }
 
 /// An answer whose content has begun.
@@ -47,7 +49,7 @@ pub struct Context<'a> {
 /// Dropping it closes the connection to the provider, unless the answer has been read to its end.
 #[derive(Debug)]
 pub struct Answer {
-    status: u16,
+    source: Source,
     body: Body,
     decoder: AnswerDecoder,
     phase: Phase,
@@ -55,9 +57,17 @@ pub struct Answer {
     /// Since when the provider has been waited for without a meaningful event.
     waiting_since: Option<Instant>,
     alarm: Alarm,
-    /// Decoded before the content began, not yet handed out.
+    /// Decoded and not yet handed out.
     pending: Vec<Event>,
     exhausted: Option<Diagnosis>,
+}
+
+/// Where an answer comes from: what is needed to make a failure of a diagnosis.
+#[derive(Clone, Debug)]
+struct Source {
+    provider: Provider,
+    status: u16,
+    redactor: Arc<Redactor>,
 }
 
 /// Which clock runs.
@@ -84,32 +94,33 @@ enum Arrival {
 /// Sends `call` and waits for the first content.
 ///
 /// On `Ok` the caller may commit to a 200, unless [`Answer::is_cut_before_text`]. On `Err` nothing has reached the
-/// client and another candidate may be tried. An answer that a safety filter has blocked is an answer. Waits at most `timeouts.first_token` for the
-/// first meaningful event and `timeouts.idle` between thoughts. Dropping the future closes the connection.
+/// client and another candidate may be tried. An answer that a safety filter has blocked is an answer. Waits at most
+/// `timeouts.first_token` for the first meaningful event, `timeouts.idle` between thoughts, and a second for the body
+/// of an error. Dropping the future closes the connection.
 ///
 /// # Errors
-/// Any [`Reason`] but those of the client's side; limits and faults of the request in the provider's own words.
+/// Any [`Reason`]; limits and faults of the request in the provider's own words.
 pub async fn open(context: Context<'_>, provider: Provider, call: Call) -> Result<Answer, Failure> {
     let deadline = Instant::now() + context.timeouts.first_token;
     let too_late = |_| Failure::without_answer(Reason::Timeout, Scope::Provider);
     let head = timeout_at(deadline, context.upstream.send(call)).await.map_err(too_late)?;
-    let response = head.map_err(|reason| Failure::without_answer(reason, Scope::Provider))?;
-    let Response { status, headers, body } = response;
-    let failure = |diagnosis| failure(diagnosis, status, context.redactor);
+    let head = head.map_err(|reason| Failure::without_answer(reason, Scope::Provider))?;
+    let Response { status, headers, body } = head;
+    let source = Source { provider, status, redactor: context.redactor.clone() };
     if !(200..300).contains(&status) {
-        // Status and headers say enough if the body does not come.
-        let body = timeout_at(deadline, body.beginning()).await.unwrap_or_default();
-        return Err(failure(provider.diagnose(status, &headers, &body)));
+        let body = body.beginning(Instant::now() + ENDING_TIME).await;
+        return Err(source.failure(provider.diagnose(status, &headers, &body)));
     }
     let is_json = match media_type(&headers).as_str() {
-        "text/html" => return Err(failure(Diagnosis::provider(Reason::UpstreamError))),
+        "text/html" => return Err(source.failure(Diagnosis::provider(Reason::UpstreamError))),
         "application/json" => true,
         _ => false,
     };
     let exhausted = provider.exhausted_allowance(&headers);
+    // They would keep the buffer alive in which they came, for as long as the answer takes.
     drop(headers);
     let mut answer = Answer {
-        status,
+        source,
         body,
         decoder: AnswerDecoder::new(provider, is_json),
         phase: Phase::FirstToken(deadline),
@@ -119,30 +130,27 @@ pub async fn open(context: Context<'_>, provider: Provider, call: Call) -> Resul
         pending: Vec::new(),
         exhausted,
     };
-    answer.await_content().await.map_err(failure)?;
+    answer.await_content().await?;
     Ok(answer)
 }
 
-fn failure(diagnosis: Diagnosis, status: u16, redactor: &Redactor) -> Failure {
-    let Diagnosis { reason, scope, wait, message } = diagnosis;
-    Failure { reason, scope, wait, status: Some(status), message: message.map(|it| redactor.clean(&it)) }
+impl Source {
+    fn failure(&self, diagnosis: Diagnosis) -> Failure {
+        let Diagnosis { reason, scope, wait, message } = diagnosis;
+        let message = message.map(|words| self.redactor.clean(&words.0));
+        Failure { reason, scope, wait, status: Some(self.status), message }
+    }
 }
 
 impl Answer {
     /// Who answers.
     pub fn provider(&self) -> Provider {
-        self.decoder.provider()
-    }
-
-    /// A failure after the first content, which nobody can be asked to make up for.
-    pub fn late_failure(&self, diagnosis: Diagnosis) -> Failure {
-        let Diagnosis { reason, scope, wait, .. } = diagnosis;
-        Failure { reason, scope, wait, status: Some(self.status), message: None }
+        self.source.provider
     }
 
     /// The HTTP status of the answer.
     pub fn status(&self) -> u16 {
-        self.status
+        self.source.status
     }
 
     /// An allowance of which the answer's headers say that it is used up now.
@@ -155,6 +163,13 @@ impl Answer {
         self.decoder.unreadable_events()
     }
 
+    /// Whether the token limit was reached before any text: nothing to show, and worth it only if nobody does
+    /// better.
+    pub fn is_cut_before_text(&self) -> bool {
+        let has_text = self.pending.iter().any(|event| matches!(event, Event::Text(_)));
+        !has_text && matches!(self.pending.last(), Some(Event::Finish(FinishReason::Length)))
+    }
+
     /// Waits for more of the answer and adds at least one event, the last of them ever a finish. After the finish
     /// only [`drain`](Self::drain) may follow.
     ///
@@ -164,7 +179,7 @@ impl Answer {
     /// # Errors
     /// [`Reason::Timeout`], [`Reason::BrokenStream`], or what the provider reports; events before that have been
     /// added.
-    pub async fn read(&mut self, events: &mut Vec<Event>) -> Result<(), Diagnosis> {
+    pub async fn read(&mut self, events: &mut Vec<Event>) -> Result<(), Failure> {
         if !self.pending.is_empty() {
             events.append(&mut self.pending);
             return Ok(());
@@ -172,14 +187,28 @@ impl Answer {
         let known = events.len();
         while events.len() == known {
             let arrival = self.arrival().await;
-            self.take(arrival, events)?;
+            self.take(arrival, events).map_err(|diagnosis| self.source.failure(diagnosis))?;
         }
         self.waiting_since = None;
         Ok(())
     }
 
-    /// Gives the provider the rest of its time to end the connection's part of the answer, so that the connection
-    /// can serve again.
+    /// Reads the answer to its end and keeps all of it for one [`read`](Self::read).
+    ///
+    /// # Errors
+    /// As [`read`](Self::read); or [`Reason::UpstreamError`] for an answer of more than 64 MiB.
+    pub async fn read_whole(&mut self) -> Result<(), Failure> {
+        let mut whole = Gathered::default();
+        while !matches!(whole.events.last(), Some(Event::Finish(_))) {
+            self.gather(&mut whole, MAX_WHOLE_BYTES).await?;
+        }
+        self.drain().await;
+        self.pending = whole.events;
+        Ok(())
+    }
+
+    /// Gives the provider the rest of its time to end its side of the answer, so that the connection can serve
+    /// again.
     pub async fn drain(&mut self) {
         while let Phase::Ending(_) = self.phase {
             if !matches!(self.arrival().await, Arrival::Bytes(_)) {
@@ -188,56 +217,35 @@ impl Answer {
         }
     }
 
-    /// Whether the token limit was reached before any text: nothing to show, and worth it only if nobody does
-    /// better.
-    pub fn is_cut_before_text(&self) -> bool {
-        let has_text = self.pending.iter().any(|event| matches!(event, Event::Text(_)));
-        !has_text && matches!(self.pending.last(), Some(Event::Finish(FinishReason::Length)))
-    }
-
-    /// Reads the answer to its end and keeps all of it for one [`read`](Self::read).
-    ///
-    /// # Errors
-    /// As [`read`](Self::read); or [`Reason::UpstreamError`] for an answer of more than 64 MiB.
-    pub async fn read_whole(&mut self, redactor: &Redactor) -> Result<(), Failure> {
-        let mut whole = Vec::new();
-        let mut text_bytes = 0;
-        while !matches!(whole.last(), Some(Event::Finish(_))) {
-            let known = whole.len();
-            let outcome = self.read(&mut whole).await;
-            text_bytes += whole.iter().skip(known).map(text_len).sum::<usize>();
-            if text_bytes > MAX_WHOLE_BYTES {
-                return Err(failure(Diagnosis::provider(Reason::UpstreamError), self.status, redactor));
+    async fn await_content(&mut self) -> Result<(), Failure> {
+        let mut begun = Gathered { keeps_pieces: true, ..Gathered::default() };
+        loop {
+            self.gather(&mut begun, MAX_PENDING_BYTES).await?;
+            let has_text = begun.events.iter().any(|event| matches!(event, Event::Text(_)));
+            match begun.events.last() {
+                Some(Event::Finish(FinishReason::Stop)) if !has_text => {
+                    return Err(self.source.failure(Diagnosis::provider(Reason::EmptyAnswer)));
+                }
+                Some(Event::Finish(_)) => break,
+                _ if has_text => break,
+                _ => {}
             }
-            outcome.map_err(|diagnosis| failure(diagnosis, self.status, redactor))?;
         }
-        self.drain().await;
-        self.pending = whole;
+        self.pending = begun.events;
         Ok(())
     }
 
-    async fn await_content(&mut self) -> Result<(), Diagnosis> {
-        let mut pending = Vec::new();
-        let mut pending_bytes = 0;
-        loop {
-            let known = pending.len();
-            self.read(&mut pending).await?;
-            for event in pending.iter().skip(known) {
-                match event {
-                    Event::Finish(FinishReason::Stop) => {
-                        return Err(Diagnosis::provider(Reason::EmptyAnswer));
-                    }
-                    Event::Text(_) | Event::Finish(_) => {
-                        self.pending = pending;
-                        return Ok(());
-                    }
-                    Event::Reasoning(_) | Event::Usage(_) => pending_bytes += text_len(event),
-                }
-            }
-            if pending_bytes > MAX_PENDING_BYTES {
-                return Err(Diagnosis::provider(Reason::UpstreamError));
-            }
+    /// Reads more of the answer into `gathered`, up to `most` bytes of text and thoughts.
+    async fn gather(&mut self, gathered: &mut Gathered, most: usize) -> Result<(), Failure> {
+        let mut events = Vec::new();
+        self.read(&mut events).await?;
+        for event in events {
+            gathered.add(event);
         }
+        if gathered.bytes > most {
+            return Err(self.source.failure(Diagnosis::provider(Reason::UpstreamError)));
+        }
+        Ok(())
     }
 
     /// Waits for the provider, no longer than the clock that runs.
@@ -288,10 +296,24 @@ impl Answer {
     }
 }
 
-fn text_len(event: &Event) -> usize {
-    match event {
-        Event::Text(text) | Event::Reasoning(text) => text.len(),
-        Event::Usage(_) | Event::Finish(_) => 0,
+/// Events that are kept for a while: neighbouring pieces become one, since a piece costs more than its bytes.
+#[derive(Default)]
+struct Gathered {
+    events: Vec<Event>,
+    /// Of text and thoughts.
+    bytes: usize,
+    /// Text stays in the pieces in which the client is to get it.
+    keeps_pieces: bool,
+}
+
+impl Gathered {
+    fn add(&mut self, event: Event) {
+        self.bytes += event.text().len();
+        match (self.events.last_mut(), event) {
+            (Some(Event::Reasoning(thought)), Event::Reasoning(more)) => thought.push_str(&more),
+            (Some(Event::Text(text)), Event::Text(more)) if !self.keeps_pieces => text.push_str(&more),
+            (_, event) => self.events.push(event),
+        }
     }
 }
 

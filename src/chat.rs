@@ -80,6 +80,16 @@ pub enum Event {
     Finish(FinishReason),
 }
 
+impl Event {
+    /// Its text or thought; empty if it has neither.
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Text(text) | Self::Reasoning(text) => text,
+            Self::Usage(_) | Self::Finish(_) => "",
+        }
+    }
+}
+
 /// Why a complete answer ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FinishReason {

@@ -389,8 +389,8 @@ impl Reader<'_> {
         match parse_base_url(&text, profile.path_prefix) {
             Ok(url) => url,
             Err(accepted) => {
-                let may_hold_password = text.contains('@');
-                self.mistake(name, if may_hold_password { "(not shown)" } else { &text }, &accepted);
+                let may_hold_secret = text.contains(['@', '?', '#']);
+                self.mistake(name, if may_hold_secret { "(not shown)" } else { &text }, &accepted);
                 fallback_url()
             }
         }

@@ -6,7 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::ledger::Clock;
+use crate::clock::Clock;
 use crate::providers::Provider;
 use crate::simulator::{Quota, Settings, Simulator};
 
@@ -30,12 +30,14 @@ impl Demo {
     pub async fn start(clock: Clock) -> io::Result<Self> {
         let simulator = Simulator::start(|provider| {
             let quota = match provider {
-                Provider::Groq => Quota { requests_per_minute: GROQ_REQUESTS_PER_MINUTE, ..Quota::ENDLESS },
-                Provider::Cerebras | Provider::Gemini => Quota::ENDLESS,
+                Provider::Groq => {
+                    Some(Quota { requests_per_minute: GROQ_REQUESTS_PER_MINUTE, ..Quota::ENDLESS })
+                }
+                Provider::Cerebras | Provider::Gemini => None,
             };
             // One model each: a demo of fallback should not have to use up four models first.
             let models = provider.profile().models.iter().take(1).map(|&model| model.to_owned()).collect();
-            Settings { pace: PACE, quota: Some(quota), models, ..Settings::new(provider, clock.clone()) }
+            Settings { pace: PACE, quota, models, kept_requests: 0, ..Settings::new(provider, clock.clone()) }
         });
         Ok(Self { simulator: simulator.await? })
     }

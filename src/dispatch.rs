@@ -15,9 +15,10 @@ use tracing::{info, warn};
 
 use crate::attempt::{self, Answer, Context};
 use crate::chat::ChatRequest;
+use crate::clock::Clock;
 use crate::config::{ProviderConfig, Timeouts};
 use crate::failure::{Failure, Reason, Scope};
-use crate::ledger::{Clock, Entry, Ledger};
+use crate::ledger::{Entry, Ledger};
 use crate::limits::{Candidate, Limits, Offer};
 use crate::providers::Provider;
 use crate::redaction::Redactor;
@@ -32,7 +33,7 @@ pub struct Dispatcher {
     services: Vec<Service>,
     upstream: Upstream,
     timeouts: Timeouts,
-    redactor: Redactor,
+    redactor: Arc<Redactor>,
     ledger: Arc<Ledger>,
 }
 
@@ -58,10 +59,17 @@ pub enum SetupError {
 }
 
 /// Who may answer a request: everybody, or what the client has pinned.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    provider: Option<Provider>,
-    model: Option<String>,
+    wanted: Vec<Wanted>,
+    is_pinned: bool,
+}
+
+/// A provider that may answer, with any of its models or with one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Wanted {
+    provider: Provider,
+    model: Option<usize>,
 }
 
 /// A client pinned what there is not.
@@ -111,7 +119,7 @@ impl Dispatcher {
             models: service.models.len(),
         });
         let ledger = Arc::new(Ledger::new(Limits::new(offers.collect()), clock));
-        Ok(Self { services, upstream, timeouts, redactor, ledger })
+        Ok(Self { services, upstream, timeouts, redactor: Arc::new(redactor), ledger })
     }
 
     /// The books.
@@ -124,18 +132,26 @@ impl Dispatcher {
     /// # Errors
     /// [`UnknownTarget`], with a list of what there is.
     pub fn target(&self, provider: Option<&str>, model: Option<&str>) -> Result<Target, UnknownTarget> {
+        let is_pinned = provider.is_some() || model.is_some();
         let unknown = |name| UnknownTarget::Provider { name: shorten(name) };
         let provider =
             provider.map(|name| Provider::from_name(name).ok_or_else(|| unknown(name))).transpose()?;
-        let Some(model) = model else {
-            return Ok(Target { provider, model: None });
+        let services = || {
+            self.services.iter().filter(|service| provider.is_none_or(|pinned| pinned == service.provider))
         };
-        let offered = self.services.iter().filter(|it| provider.is_none_or(|pinned| pinned == it.provider));
-        let known: Vec<&String> = offered.flat_map(|service| &service.models).collect();
-        if known.iter().any(|known| *known == model) {
-            return Ok(Target { provider, model: Some(model.to_owned()) });
+        let wanted: Vec<Wanted> = match model {
+            None => services().map(|service| Wanted { provider: service.provider, model: None }).collect(),
+            Some(pinned) => {
+                let number = |service: &Service| service.models.iter().position(|model| model == pinned);
+                let offers = services().filter_map(|service| Some((service.provider, number(service)?)));
+                offers.map(|(provider, number)| Wanted { provider, model: Some(number) }).collect()
+            }
+        };
+        if wanted.is_empty() {
+            let known = services().flat_map(|service| service.models.iter().cloned()).collect();
+            return Err(UnknownTarget::Model { name: shorten(model.unwrap_or_default()), known });
         }
-        Err(UnknownTarget::Model { name: shorten(model), known: known.into_iter().cloned().collect() })
+        Ok(Target { wanted, is_pinned })
     }
 
     /// Finds an answer to `request`: tries candidates in turn, each at most once, until one comes as far as
@@ -157,21 +173,15 @@ impl Dispatcher {
         let mut search = Search::new(self, target);
         while let Some(admission) = search.next() {
             let candidate = admission.candidate;
+            let mut entry = Entry::open(self.ledger.clone(), admission);
             let Some((service, model, key_header)) = self.look_up(candidate) else {
                 break;
             };
             let number = search.attempts() + 1;
             let name = service.provider.name();
             info!(request_id, model, "Attempt {number}/{}: Using service {name}", usable.max(number));
-            let entry = Entry::open(self.ledger.clone(), admission);
-            let wire = service.provider.encode(request, model);
-            let call = Call {
-                url: format!("{}{}", service.base_url, wire.path),
-                network: service.network,
-                key_header: key_header.clone(),
-                body: wire.body,
-            };
-            match self.attempt(service.provider, call, extent, deadline).await {
+            let call = service.call(request, model, key_header);
+            match self.attempt(service.provider, call, extent, deadline, &mut entry).await {
                 Ok(answer) => {
                     let (provider, model) = (service.provider, model.to_owned());
                     let answered = Answered { answer, entry, provider, model, trail: Trail::default() };
@@ -180,14 +190,8 @@ impl Dispatcher {
                     }
                 }
                 Err(failure) => {
-                    let reason = failure.reason;
-                    warn!(
-                        request_id,
-                        reason = reason.as_str(),
-                        status = failure.status,
-                        "{name} {}",
-                        reason.explanation()
-                    );
+                    let (reason, status) = (failure.reason, failure.status);
+                    warn!(request_id, reason = reason.as_str(), status, "{name} {}", reason.explanation());
                     entry.failed(&failure);
                     search.fail(candidate, failure);
                 }
@@ -199,47 +203,45 @@ impl Dispatcher {
         search.give_up()
     }
 
-    /// How many providers may answer for `target` and have a key.
-    fn usable(&self, target: &Target) -> Result<usize, Unanswered> {
-        let wanted =
-            self.services.iter().filter(|it| target.provider.is_none_or(|pinned| pinned == it.provider));
-        let offers_model =
-            |it: &&Service| target.model.as_ref().is_none_or(|model| it.models.contains(model));
-        let wanted: Vec<_> = wanted.filter(offers_model).collect();
-        match wanted.iter().filter(|service| !service.key_headers.is_empty()).count() {
-            0 => Err(Unanswered::NoKeys(wanted.iter().map(|service| service.provider).collect())),
-            usable => Ok(usable),
-        }
-    }
-
-    fn allows(&self, target: &Target, candidate: Candidate) -> bool {
-        let is_provider = target.provider.is_none_or(|pinned| pinned == candidate.provider);
-        let is_model = |pinned: &String| self.look_up(candidate).is_some_and(|(_, model, _)| model == pinned);
-        is_provider && target.model.as_ref().is_none_or(is_model)
-    }
-
-    /// The service, model and key that a candidate's numbers stand for.
-    fn look_up(&self, candidate: Candidate) -> Option<(&Service, &str, &(HeaderName, HeaderValue))> {
-        let service = self.services.iter().find(|service| service.provider == candidate.provider)?;
-        Some((service, service.models.get(candidate.model)?, service.key_headers.get(candidate.key)?))
-    }
-
     async fn attempt(
         &self,
         provider: Provider,
         call: Call,
         extent: Extent,
         deadline: Instant,
+        entry: &mut Entry,
     ) -> Result<Answer, Failure> {
         let context = Context { upstream: &self.upstream, timeouts: self.timeouts, redactor: &self.redactor };
         // What is left of the time may be too little for anybody: no reason to let the provider rest.
         let too_late = |_| Failure::without_answer(Reason::Timeout, Scope::Request);
         let mut answer =
             timeout_at(deadline, attempt::open(context, provider, call)).await.map_err(too_late)??;
+        // Here and not at the end: others wait to hear that the provider is well again.
+        entry.has_begun(answer.exhausted());
         if extent == Extent::Whole {
-            answer.read_whole(&self.redactor).await?;
+            answer.read_whole().await?;
         }
         Ok(answer)
+    }
+
+    /// How many providers may answer for `target` and have a key.
+    fn usable(&self, target: &Target) -> Result<usize, Unanswered> {
+        let has_key = |provider| {
+            self.services
+                .iter()
+                .any(|service| service.provider == provider && !service.key_headers.is_empty())
+        };
+        let wanted = || target.wanted.iter().map(|wanted| wanted.provider);
+        match wanted().filter(|provider| has_key(*provider)).count() {
+            0 => Err(Unanswered::NoKeys(wanted().collect())),
+            usable => Ok(usable),
+        }
+    }
+
+    /// The service, model and key that a candidate's numbers stand for.
+    fn look_up(&self, candidate: Candidate) -> Option<(&Service, &str, &(HeaderName, HeaderValue))> {
+        let service = self.services.iter().find(|service| service.provider == candidate.provider)?;
+        Some((service, service.models.get(candidate.model)?, service.key_headers.get(candidate.key)?))
     }
 }
 
@@ -255,11 +257,24 @@ impl Service {
             key_headers: key_headers.collect::<Result<_, _>>().map_err(|_| SetupError::Key(provider))?,
         })
     }
+
+    fn call(&self, request: &ChatRequest, model: &str, key_header: &(HeaderName, HeaderValue)) -> Call {
+        let wire = self.provider.encode(request, model);
+        Call {
+            url: format!("{}{}", self.base_url, wire.path),
+            network: self.network,
+            key_header: key_header.clone(),
+            body: wire.body,
+        }
+    }
 }
 
 impl Target {
-    fn is_pinned(&self) -> bool {
-        self.provider.is_some() || self.model.is_some()
+    fn allows(&self, candidate: Candidate) -> bool {
+        let is_it = |wanted: &Wanted| {
+            wanted.provider == candidate.provider && wanted.model.is_none_or(|model| model == candidate.model)
+        };
+        self.wanted.iter().any(is_it)
     }
 }
 

@@ -4,6 +4,7 @@ use http::StatusCode;
 
 use crate::dispatch::{AllFailed, Unanswered, UnknownTarget, Verdict};
 use crate::providers::Provider;
+use crate::server::{MAX_HEAD_BYTES, MAX_HEADERS};
 
 /// A request that gets no answer.
 #[derive(Debug)]
@@ -37,11 +38,6 @@ pub enum ApiError {
     /// A bug of ours.
     Internal,
 }
-
-/// The most headers a request may have.
-pub const MAX_HEADERS: usize = 100;
-/// The most bytes a request head may have.
-pub const MAX_HEAD_BYTES: usize = 32 * 1024;
 
 impl From<UnknownTarget> for ApiError {
     fn from(error: UnknownTarget) -> Self {

@@ -3,6 +3,7 @@
 //! A provider's dialect turns an answer into a [`Diagnosis`]; the attempt adds what it knows and makes a
 //! [`Failure`] of it. [`limits`](crate::limits) decides what follows from one, the surfaces how to say it.
 
+use std::fmt;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -141,6 +142,16 @@ fn next_midnight(now: Timestamp, zone: TimeZone) -> Timestamp {
     )
 }
 
+/// A provider's sentence as it came: may hold keys, URLs or the prompt, so it does not print itself.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RawWords(pub String);
+
+impl fmt::Debug for RawWords {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[{} bytes]", self.0.len())
+    }
+}
+
 /// What a provider's own words mean.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnosis {
@@ -150,8 +161,8 @@ pub struct Diagnosis {
     pub scope: Scope,
     /// How long to leave it alone, if the provider said so or its words imply it.
     pub wait: Option<Wait>,
-    /// The provider's sentence, as it came: may hold keys, URLs or the prompt. Clean it before anyone sees it.
-    pub message: Option<String>,
+    /// The provider's sentence.
+    pub message: Option<RawWords>,
 }
 
 impl Diagnosis {

@@ -17,7 +17,8 @@ use tower_http::cors::{AllowHeaders, AllowOrigin, Any, CorsLayer};
 
 use crate::AppState;
 use crate::config::{CorsOrigins, normal_origin};
-use crate::error::{ApiError, MAX_HEAD_BYTES, MAX_HEADERS};
+use crate::error::ApiError;
+use crate::server::{MAX_HEAD_BYTES, MAX_HEADERS};
 use crate::surfaces::chat::error_response;
 
 /// The name under which a request is found in the log.

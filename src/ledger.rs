@@ -5,12 +5,10 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::clock::Clock;
 use crate::failure::{Diagnosis, Failure};
 use crate::limits::{Admission, Limits};
 use crate::stats::Stats;
-
-/// Tells the time of day; an argument, so that tests can turn it.
-pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// The books that all attempts share.
 pub struct Ledger {
@@ -58,8 +56,8 @@ impl Entry {
         Self { ledger, admission: Some(admission) }
     }
 
-    /// The call has produced content: what rested is well again. How the answer ends is written later.
-    pub fn has_content(&mut self, exhausted: Option<&Diagnosis>) {
+    /// The answer has begun: what rested is well again. How it ends is written later.
+    pub fn has_begun(&mut self, exhausted: Option<&Diagnosis>) {
         let Some(admission) = &mut self.admission else {
             return;
         };
@@ -71,7 +69,9 @@ impl Entry {
 
     /// The answer is complete.
     pub fn complete(mut self) {
-        self.admission = None;
+        if let Some(mut admission) = self.admission.take() {
+            self.ledger.limits.succeeded(&mut admission);
+        }
     }
 
     /// The attempt failed, before its first content or after.

@@ -18,6 +18,7 @@ mod alarm;
 pub mod answer;
 pub mod attempt;
 pub mod chat;
+pub mod clock;
 pub mod config;
 pub mod demo;
 pub mod dispatch;
@@ -49,10 +50,11 @@ use axum::Router;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use crate::clock::Clock;
 use crate::config::{Config, ServerConfig};
 use crate::dispatch::{Dispatcher, SetupError};
-use crate::ledger::Clock;
 use crate::redaction::Redactor;
+use crate::request_log::RareWarning;
 use crate::server::{ConnectionLimits, Shutdown};
 
 /// What all requests share. Cheap to clone.
@@ -68,6 +70,8 @@ pub struct App {
     pub server: ServerConfig,
     /// Places for concurrent requests.
     pub admission: Arc<Semaphore>,
+    /// For when there are none left.
+    pub overload_warning: RareWarning,
     /// When it all ends.
     pub shutdown: Shutdown,
     /// When it all began.
@@ -92,7 +96,14 @@ impl AppState {
         let dispatcher = Dispatcher::new(&config.providers, config.timeouts, redactor, clock)?;
         let admission = Arc::new(Semaphore::new(config.server.max_concurrent_requests));
         let server = config.server;
-        Ok(Self(Arc::new(App { dispatcher, server, admission, shutdown, started: Instant::now() })))
+        Ok(Self(Arc::new(App {
+            dispatcher,
+            server,
+            admission,
+            overload_warning: RareWarning::default(),
+            shutdown,
+            started: Instant::now(),
+        })))
     }
 
     /// The clocks and numbers of connections.

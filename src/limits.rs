@@ -31,6 +31,8 @@ const FIRST_FAILURE_REST: Duration = Duration::from_secs(5);
 const LONGEST_FAILURE_REST: Duration = Duration::from_secs(30);
 /// The longest a failing provider may ask to be left alone.
 const LONGEST_STATED_FAILURE_REST: Duration = Duration::from_secs(600);
+/// Nothing that is free comes back later than a month: a longer wait is a mistake or an attack.
+const LONGEST_REST: Duration = Duration::from_secs(31 * 86_400);
 /// What clients are told while a probe is under way: it is decided within moments.
 const PROBE_WAIT: Duration = Duration::from_secs(1);
 
@@ -112,14 +114,14 @@ pub struct PassedOver {
     pub reason: Reason,
 }
 
-/// Leave to call a candidate. Give it back with exactly one of [`Limits::succeeded`], [`Limits::failed`] and
-/// [`Limits::abandoned`], or a rest that this call probes is never probed again.
+/// Leave to call a candidate. Give it back with [`Limits::succeeded`], [`Limits::failed`] or [`Limits::abandoned`], or
+/// a rest that this call probes is never probed again.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Admission {
     /// Whom to call.
     pub candidate: Candidate,
-    /// Rests that are over and that this call is to find out about.
-    probes: Vec<Place>,
+    /// Rests that are over and that this call is to find out about, with when they ended.
+    probes: Vec<(Place, Timestamp)>,
 }
 
 /// The answer of [`Limits::pick`].
@@ -208,8 +210,11 @@ impl Limits {
     /// The call has produced content: what it probed is well again.
     pub fn succeeded(&self, admission: &mut Admission) {
         let mut state = self.lock();
-        for probe in admission.probes.drain(..) {
-            state.rests.remove(&probe);
+        for (place, ended) in admission.probes.drain(..) {
+            // A rest that somebody else has renewed meanwhile is not this call's to end.
+            if state.rests.get(&place).is_some_and(|rest| rest.until <= ended) {
+                state.rests.remove(&place);
+            }
         }
     }
 
@@ -218,7 +223,7 @@ impl Limits {
         let mut state = self.lock();
         state.release(&admission.probes);
         if let Some(place) = admission.candidate.place(failure.scope) {
-            let was_probe = admission.probes.contains(&place);
+            let was_probe = admission.probes.iter().any(|(probed, _)| *probed == place);
             state.rest(place, failure.reason, failure.wait, was_probe, now);
         }
     }
@@ -273,15 +278,15 @@ impl State {
         for place in candidate.places() {
             if let Some(rest) = self.rests.get_mut(&place) {
                 rest.is_being_probed = true;
-                probes.push(place);
+                probes.push((place, rest.until));
             }
         }
         Admission { candidate, probes }
     }
 
-    fn release(&mut self, probes: &[Place]) {
-        for probe in probes {
-            if let Some(rest) = self.rests.get_mut(probe) {
+    fn release(&mut self, probes: &[(Place, Timestamp)]) {
+        for (place, _) in probes {
+            if let Some(rest) = self.rests.get_mut(place) {
                 rest.is_being_probed = false;
             }
         }
@@ -304,12 +309,16 @@ impl State {
 
 /// When a rest that begins `now` ends.
 fn rest_end(reason: Reason, wait: Option<Wait>, failed_probes: u32, now: Timestamp) -> Timestamp {
-    let stated_or = |default| wait.unwrap_or(Wait::For(default)).deadline(now);
+    let after = |span| Wait::For(span).deadline(now);
+    let stated = wait.map(|wait| wait.deadline(now).min(after(LONGEST_REST)));
     match reason {
-        Reason::RateLimited => stated_or(UNSTATED_RATE_LIMIT),
-        Reason::QuotaExhausted => stated_or(UNSTATED_DAY_LIMIT),
-        Reason::BadKey | Reason::NoCredit => stated_or(REFUSED_KEY_REST),
-        Reason::ModelGone => Timestamp::MAX,
+        Reason::RateLimited => stated.unwrap_or_else(|| after(UNSTATED_RATE_LIMIT)),
+        Reason::QuotaExhausted => stated.unwrap_or_else(|| after(UNSTATED_DAY_LIMIT)),
+        // It needs a person: coming back sooner only annoys.
+        Reason::BadKey | Reason::NoCredit => {
+            stated.map_or_else(|| after(REFUSED_KEY_REST), |stated| stated.max(after(REFUSED_KEY_REST)))
+        }
+        Reason::ModelGone => stated.unwrap_or(Timestamp::MAX),
         Reason::Overloaded
         | Reason::Timeout
         | Reason::ConnectFailed
@@ -320,9 +329,8 @@ fn rest_end(reason: Reason, wait: Option<Wait>, failed_probes: u32, now: Timesta
         | Reason::ContextTooLong
         | Reason::BadRequest => {
             let grown = FIRST_FAILURE_REST.saturating_mul(2_u32.saturating_pow(failed_probes));
-            let own = Wait::For(grown.min(LONGEST_FAILURE_REST)).deadline(now);
-            let longest = Wait::For(LONGEST_STATED_FAILURE_REST).deadline(now);
-            wait.map_or(own, |wait| wait.deadline(now).clamp(own, longest))
+            let own = after(grown.min(LONGEST_FAILURE_REST));
+            stated.map_or(own, |stated| stated.clamp(own, after(LONGEST_STATED_FAILURE_REST)))
         }
     }
 }
@@ -396,8 +404,8 @@ mod tests {
         let cases = [
             (Reason::RateLimited, Scope::KeyModel, 60, 90),
             (Reason::QuotaExhausted, Scope::KeyModel, 3_600, 90),
-            (Reason::BadKey, Scope::Key, 600, 90),
-            (Reason::NoCredit, Scope::Key, 600, 90),
+            (Reason::BadKey, Scope::Key, 600, 600),
+            (Reason::NoCredit, Scope::Key, 600, 600),
             (Reason::Overloaded, Scope::Provider, 5, 90),
             (Reason::Timeout, Scope::Provider, 5, 90),
             (Reason::ConnectFailed, Scope::Provider, 5, 90),
@@ -423,11 +431,32 @@ mod tests {
     #[test]
     fn a_dead_model_never_comes_back_and_its_siblings_serve() {
         let limits = Limits::new(vec![Offer { models: 2, ..GROQ }]);
-        assert_eq!(fail(&limits, 0, &failure(Reason::ModelGone, Scope::Model, Some(1))).model, 0);
+        assert_eq!(fail(&limits, 0, &failure(Reason::ModelGone, Scope::Model, None)).model, 0);
         assert_eq!(pick(&limits, 1_000_000).unwrap().candidate.model, 1);
         fail(&limits, 1_000_000, &failure(Reason::ModelGone, Scope::Model, None));
         assert_eq!(pick(&limits, 100_000_000), None);
         assert_eq!(limits.soonest(|_| true, at(0)), None);
+    }
+
+    #[test]
+    fn no_wait_is_longer_than_a_month() {
+        let limits = Limits::new(vec![GROQ]);
+        let until = Some(Wait::Until(Timestamp::MAX));
+        let absurd = Failure { wait: until, ..Failure::without_answer(Reason::RateLimited, Scope::KeyModel) };
+        fail(&limits, 0, &absurd);
+        assert_eq!(limits.soonest(|_| true, at(0)), Some(at(31 * 86_400)));
+    }
+
+    /// An older call may report a limit while a newer one probes.
+    #[test]
+    fn a_successful_probe_ends_no_rest_that_began_meanwhile() {
+        let limits = Limits::new(vec![GROQ]);
+        let slow = pick(&limits, 0).unwrap();
+        fail(&limits, 0, &failure(Reason::RateLimited, Scope::KeyModel, Some(5)));
+        let mut probe = pick(&limits, 6).unwrap();
+        limits.failed(&slow, &failure(Reason::QuotaExhausted, Scope::KeyModel, Some(3_600)), at(7));
+        limits.succeeded(&mut probe);
+        assert_eq!(limits.soonest(|_| true, at(8)), Some(at(3_607)));
     }
 
     #[test]

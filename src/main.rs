@@ -5,8 +5,8 @@ use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use ai_proxy_free::config::{Config, ProviderConfig};
-use ai_proxy_free::ledger::Clock;
+use ai_proxy_free::clock::Clock;
+use ai_proxy_free::config::{Config, ENV_HOST, ENV_PORT, ProviderConfig};
 use ai_proxy_free::server::Shutdown;
 use ai_proxy_free::{AppState, demo, healthcheck, logging, server};
 use clap::{Parser, Subcommand};
@@ -60,7 +60,9 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<ExitCode, Fatal> {
     let environment = Environment::read()?;
     if command == Command::Healthcheck {
-        let config = Config::from_lookup(|name| environment.get(name)).map_err(Fatal::settings)?;
+        // Whatever else may be wrong is the server's to report.
+        let lookup = |name: &str| environment.get(name).filter(|_| [ENV_HOST, ENV_PORT].contains(&name));
+        let config = Config::from_lookup(lookup).map_err(Fatal::machine)?;
         healthcheck::run(&config.server.host, config.server.port).map_err(Fatal::machine)?;
         return Ok(ExitCode::SUCCESS);
     }

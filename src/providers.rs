@@ -5,10 +5,12 @@
 //! file, add its variant and follow the compiler; ARCHITECTURE.md lists the steps.
 
 pub mod cerebras;
+mod classify;
 mod error_body;
-mod failures;
+
 pub mod gemini;
 pub mod groq;
+mod lenient;
 pub mod openai_compat;
 mod waits;
 
@@ -131,7 +133,7 @@ impl Provider {
     pub fn decode(self, name: &str, data: &[u8], events: &mut Vec<Event>) -> Result<Decoded, Diagnosis> {
         match &self.profile().dialect {
             Dialect::OpenAiCompat(quirks) => openai_compat::decode(quirks, name, data, events),
-            Dialect::Gemini => gemini::decode(data, events),
+            Dialect::Gemini => gemini::decode(name, data, events),
         }
     }
 

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use crate::alarm::Alarm;
 use crate::attempt::Answer;
 use crate::chat::Event;
-use crate::failure::{Diagnosis, Failure, Reason};
+use crate::failure::{Failure, Reason};
 use crate::ledger::Entry;
 use crate::request_log::RequestLog;
 
@@ -150,7 +150,7 @@ enum Stage {
 
 /// What a relay waits for.
 enum Wake {
-    Read(Result<(), Diagnosis>),
+    Read(Result<(), Failure>),
     Silence,
     Ending,
 }
@@ -194,8 +194,9 @@ impl<E: Encode> Relay<E> {
         }
     }
 
-    fn encode(&mut self, outcome: Result<(), Diagnosis>) -> Vec<u8> {
-        let mut frame = Vec::new();
+    fn encode(&mut self, outcome: Result<(), Failure>) -> Vec<u8> {
+        // The framing of a piece, and its text.
+        let mut frame = Vec::with_capacity(self.events.iter().map(|event| 32 + event.text().len()).sum());
         for event in self.events.drain(..) {
             if matches!(event, Event::Finish(_)) {
                 self.stage = Stage::Complete;
@@ -207,8 +208,7 @@ impl<E: Encode> Relay<E> {
                 entry.complete();
                 log.answered(self.answer.unreadable_events());
             }
-        } else if let Err(diagnosis) = outcome {
-            let failure = self.answer.late_failure(diagnosis);
+        } else if let Err(failure) = outcome {
             let interrupted =
                 Interrupted::Provider { name: self.answer.provider().name(), reason: failure.reason };
             frame.append(&mut self.interrupt(interrupted, Some(&failure)));

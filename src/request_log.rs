@@ -3,6 +3,8 @@
 //! Never a prompt, an answer or a key.
 
 use std::fmt::Display;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::time::Instant;
 use tracing::{error, info, warn};
@@ -76,9 +78,29 @@ impl RequestLog {
 
 impl Drop for RequestLog {
     fn drop(&mut self) {
-        if !self.is_closed {
-            let elapsed_ms = self.elapsed_ms();
-            info!(request_id = self.request_id, elapsed_ms, "Client left before the end");
+        if self.is_closed {
+            return;
+        }
+        let (request_id, elapsed_ms) = (self.request_id.as_str(), self.elapsed_ms());
+        if std::thread::panicking() {
+            error!(request_id, elapsed_ms, "Request ended by a bug of the proxy");
+        } else {
+            info!(request_id, elapsed_ms, "Client left before the end");
+        }
+    }
+}
+
+/// A warning that is said at most once a second, however often there is reason to.
+#[derive(Debug, Default)]
+pub struct RareWarning(Mutex<Option<Instant>>);
+
+impl RareWarning {
+    /// Says it, unless it has just been said.
+    pub fn say(&self, warn: impl FnOnce()) {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.is_none_or(|last| last.elapsed() >= Duration::from_secs(1)) {
+            *last = Some(Instant::now());
+            warn();
         }
     }
 }

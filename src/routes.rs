@@ -6,8 +6,9 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use axum::{Router, middleware};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Version};
 use tower_http::catch_panic::CatchPanicLayer;
+use tracing::{error, warn};
 
 use crate::AppState;
 use crate::dispatch::{Answered, Extent};
@@ -30,7 +31,11 @@ pub(crate) fn router(state: AppState) -> Router {
         .route("/health", get(health))
         .fallback(refuse(|| ApiError::NotFound))
         .method_not_allowed_fallback(refuse(|| ApiError::MethodNotAllowed))
-        .layer(CatchPanicLayer::custom(|_| chat::error_response(&ApiError::Internal)))
+        .layer(CatchPanicLayer::custom(|_| {
+            // The panic's own words have gone to standard error; they may hold anything.
+            error!("A handler panicked: this is a bug");
+            chat::error_response(&ApiError::Internal)
+        }))
         .layer(middleware::from_fn_with_state(state.clone(), ingress::authenticate))
         .layer(ingress::cors(&state.server.cors_origins))
         .layer(middleware::from_fn_with_state(state.clone(), ingress::admit))
@@ -48,13 +53,21 @@ async fn chat(State(state): State<AppState>, request: Request) -> Response {
 }
 
 async fn try_chat(state: &AppState, request: Request) -> Result<Response, ApiError> {
-    let permit = state.admission.clone().try_acquire_owned().map_err(|_| ApiError::TooManyRequests)?;
+    let Ok(permit) = state.admission.clone().try_acquire_owned() else {
+        state.overload_warning.say(|| warn!("Too many requests at once: MAX_CONCURRENT_REQUESTS is reached"));
+        ingress::discard_body(request).await;
+        return Err(ApiError::TooManyRequests);
+    };
     let format = Format::from_accept(request.headers());
+    // Bare text that ends with the connection could not be told from bare text that breaks off with it.
+    let can_break_visibly = format == Format::Json || request.version() > Version::HTTP_10;
     let request_id = request_id(request.headers());
     let call = read_call(state, request).await?;
 
     let mut log = RequestLog::begin(&request_id, call.request.messages().len(), call.stream);
-    let answered = match find_answer(state, &call, &request_id).await {
+    let is_streamed = call.stream && can_break_visibly;
+    let extent = if is_streamed { Extent::FirstContent } else { Extent::Whole };
+    let answered = match find_answer(state, &call, extent, &request_id).await {
         Ok(answered) => answered,
         Err(error) => {
             log.failed(&error);
@@ -66,7 +79,7 @@ async fn try_chat(state: &AppState, request: Request) -> Result<Response, ApiErr
     let headers = answer_headers(&answered);
     let signature = Signature { provider: answered.provider.name(), model: answered.model };
     let held = Held { entry: answered.entry, log, permit };
-    let (content_type, body) = match (call.stream, format) {
+    let (content_type, body) = match (is_streamed, format) {
         (true, Format::Json) => stream(state, answered.answer, SseEncoder::new(signature), held),
         (true, Format::Text) => stream(state, answered.answer, TextEncoder, held),
         (false, format) => {
@@ -88,9 +101,13 @@ async fn read_call(state: &AppState, request: Request) -> Result<ChatCall, ApiEr
     chat::parse(&body)
 }
 
-async fn find_answer(state: &AppState, call: &ChatCall, request_id: &str) -> Result<Answered, ApiError> {
+async fn find_answer(
+    state: &AppState,
+    call: &ChatCall,
+    extent: Extent,
+    request_id: &str,
+) -> Result<Answered, ApiError> {
     let target = state.dispatcher.target(call.provider.as_deref(), call.model.as_deref())?;
-    let extent = if call.stream { Extent::FirstContent } else { Extent::Whole };
     tokio::select! {
         answered = state.dispatcher.answer(&call.request, &target, extent, request_id) => Ok(answered?),
         () = state.shutdown.ending() => Err(ApiError::ShuttingDown),

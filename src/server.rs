@@ -4,6 +4,7 @@
 //! own loop around hyper's HTTP/1 connections.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -13,10 +14,14 @@ use hyper_util::service::TowerToHyperService;
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
-use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
-use std::sync::Arc;
+use crate::request_log::RareWarning;
+
+/// The most headers a request may have.
+pub const MAX_HEADERS: usize = 100;
+/// The most bytes a request head may have.
+pub const MAX_HEAD_BYTES: usize = 32 * 1024;
 
 /// After an error of `accept`, such as no descriptors left, how long to leave it alone.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -113,8 +118,7 @@ pub async fn serve(listener: TcpListener, app: Router, limits: ConnectionLimits,
     let all_closed = places.acquire_many(most);
     tokio::pin!(all_closed);
     if tokio::time::timeout(limits.shutdown_grace, &mut all_closed).await.is_err() {
-        let open = most as usize - places.available_permits();
-        warn!(open, "The grace period is over: ending open streams");
+        warn!("The grace period is over: ending open streams");
         shutdown.advance(Phase::Ending);
         // Whoever does not take the last words in time is cut off by the end of the process.
         let _ = tokio::time::timeout(LAST_WORDS, all_closed).await;
@@ -128,7 +132,7 @@ async fn accept(
     shutdown: &Shutdown,
     places: &Arc<Semaphore>,
 ) {
-    let mut last_warning: Option<Instant> = None;
+    let warning = RareWarning::default();
     // Ends only if the semaphore is closed, which nobody does.
     while let Ok(place) = places.clone().acquire_owned().await {
         match listener.accept().await {
@@ -144,10 +148,7 @@ async fn accept(
                 });
             }
             Err(error) => {
-                if last_warning.is_none_or(|last| last.elapsed() > Duration::from_secs(1)) {
-                    last_warning = Some(Instant::now());
-                    warn!(%error, "Cannot accept a connection; is the descriptor limit too low?");
-                }
+                warning.say(|| warn!(%error, "Cannot accept a connection; is the descriptor limit too low?"));
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -162,8 +163,8 @@ async fn connection(stream: TcpStream, app: Router, limits: ConnectionLimits, sh
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_read_timeout)
         // Above what is allowed, so that whoever is only somewhat over is told so in JSON.
-        .max_headers(4 * crate::error::MAX_HEADERS)
-        .max_header_size(4 * crate::error::MAX_HEAD_BYTES)
+        .max_headers(4 * MAX_HEADERS)
+        .max_header_size(4 * MAX_HEAD_BYTES)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(app));
     tokio::pin!(connection);
     let begun = shutdown.begun();

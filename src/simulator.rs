@@ -30,11 +30,8 @@ pub use self::behaviour::{After, Behaviour, Fault, Reply, Trouble};
 pub use self::quota::Quota;
 use self::quota::QuotaBook;
 pub use self::wire::Framing;
-use crate::ledger::Clock;
+use crate::clock::Clock;
 use crate::providers::Provider;
-
-/// How many received requests are kept; older ones are forgotten, so that a long run needs no memory.
-const KEPT_REQUESTS: usize = 10_000;
 
 /// All providers, simulated.
 #[derive(Debug)]
@@ -51,6 +48,8 @@ pub struct Settings {
     pub pace: Duration,
     /// The limits of each key and model; without them there are none, and the headers tell of large ones.
     pub quota: Option<Quota>,
+    /// How many received requests are kept; older ones are forgotten.
+    pub kept_requests: usize,
     /// The models there are; other ones get the provider's 404.
     pub models: Vec<String>,
 }
@@ -59,7 +58,7 @@ impl Settings {
     /// The provider's models of today, as fast as possible, without limits.
     pub fn new(provider: Provider, clock: Clock) -> Self {
         let models = provider.profile().models.iter().map(|&model| model.to_owned()).collect();
-        Self { clock, pace: Duration::ZERO, quota: None, models }
+        Self { clock, pace: Duration::ZERO, quota: None, kept_requests: 10_000, models }
     }
 }
 
@@ -280,11 +279,11 @@ impl Shared {
         let mut state = self.state();
         request.number = state.request_count;
         state.request_count += 1;
-        if state.requests.len() == KEPT_REQUESTS {
-            state.requests.pop_front();
-        }
         let number = request.number;
         state.requests.push_back(request);
+        if state.requests.len() > self.settings.kept_requests {
+            state.requests.pop_front();
+        }
         drop(state);
         self.has_changed();
         number

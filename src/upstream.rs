@@ -11,6 +11,7 @@ use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body_util::BodyExt as _;
 use reqwest::redirect::Policy;
+use tokio::time::{Instant, timeout_at};
 
 use crate::config::ProviderConfig;
 use crate::failure::Reason;
@@ -53,8 +54,7 @@ impl Network {
     }
 }
 
-/// A request to a provider, complete.
-#[derive(Debug)]
+/// A request to a provider, complete. It holds a prompt, so it does not print itself.
 pub struct Call {
     /// Where to.
     pub url: String,
@@ -174,17 +174,17 @@ impl Body {
         Ok(None)
     }
 
-    /// The beginning of the body, as much as arrives: for reading what went wrong.
-    pub async fn beginning(mut self) -> Vec<u8> {
-        let mut body = Vec::new();
-        while let Ok(Some(chunk)) = self.chunk().await {
-            let room = MAX_ERROR_BODY_BYTES - body.len();
-            body.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
-            if body.len() >= MAX_ERROR_BODY_BYTES {
+    /// The beginning of the body, as much as arrives by `deadline`: for reading what went wrong.
+    pub async fn beginning(mut self, deadline: Instant) -> Vec<u8> {
+        let mut beginning = Vec::new();
+        while let Ok(Ok(Some(chunk))) = timeout_at(deadline, self.chunk()).await {
+            let room = MAX_ERROR_BODY_BYTES - beginning.len();
+            beginning.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
+            if beginning.len() >= MAX_ERROR_BODY_BYTES {
                 break;
             }
         }
-        body
+        beginning
     }
 }
 

@@ -95,7 +95,7 @@ pub struct Trail(pub(super) Vec<(Provider, Step)>);
 /// What came of considering a provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    PassedOver(Reason),
+    PassedOver,
     Failed(Reason),
     Answered,
 }
@@ -106,7 +106,7 @@ impl fmt::Display for Trail {
         for (index, (provider, step)) in self.0.iter().enumerate() {
             let separator = if index == 0 { "" } else { ", " };
             let word = match step {
-                Step::PassedOver(_) => "cooling_down",
+                Step::PassedOver => "cooling_down",
                 Step::Failed(reason) => reason.as_str(),
                 Step::Answered => "ok",
             };

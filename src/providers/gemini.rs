@@ -9,11 +9,10 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::error_body::ErrorBody;
-use super::{Decoded, Dialect, Profile, WireRequest, failures, waits};
+use super::{Decoded, Dialect, Profile, WireRequest, classify, lenient, waits};
 use crate::chat::{ChatRequest, Event, FinishReason, Role, Usage};
 use crate::failure::{Diagnosis, Reason, Scope, Wait};
 use crate::json;
@@ -87,6 +86,7 @@ struct Response<'a> {
 #[serde(rename_all = "camelCase")]
 struct Candidate {
     content: Option<CandidateContent>,
+    #[serde(default, deserialize_with = "lenient::text")]
     finish_reason: Option<String>,
 }
 
@@ -97,14 +97,16 @@ struct CandidateContent {
 
 #[derive(Deserialize)]
 struct Part {
+    #[serde(default, deserialize_with = "lenient::text")]
     text: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::flag")]
     thought: bool,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct PromptFeedback {
+    #[serde(default, deserialize_with = "lenient::text")]
     block_reason: Option<String>,
 }
 
@@ -173,7 +175,10 @@ fn fold_into_first_user_turn<'a>(contents: &mut Vec<Content<'a>>, mut parts: Vec
 /// Reads one event or a whole answer; see [`Provider::decode`](super::Provider::decode).
 ///
 /// Without `alt=sse` Google sends one array of such events, which is read as well.
-pub(super) fn decode(data: &[u8], events: &mut Vec<Event>) -> Result<Decoded, Diagnosis> {
+pub(super) fn decode(name: &str, data: &[u8], events: &mut Vec<Event>) -> Result<Decoded, Diagnosis> {
+    if name == "error" {
+        return Err(diagnose_in_stream(data));
+    }
     if data.trim_ascii_start().starts_with(b"[") {
         return decode_array(data, events);
     }
@@ -189,8 +194,7 @@ pub(super) fn decode(data: &[u8], events: &mut Vec<Event>) -> Result<Decoded, Di
         }
     };
     if response.error.is_some_and(|error| error.get() != "null") {
-        let error = serde_json::from_slice::<Value>(data).map(ErrorBody::from_value).unwrap_or_default();
-        return Err(diagnose(error.status_in_stream(), &HeaderMap::new(), &error));
+        return Err(diagnose_in_stream(data));
     }
     // Only one candidate is ever asked for.
     let candidate = response.candidates.unwrap_or_default().into_iter().next();
@@ -215,6 +219,11 @@ pub(super) fn decode(data: &[u8], events: &mut Vec<Event>) -> Result<Decoded, Di
     Ok(Decoded::Understood)
 }
 
+fn diagnose_in_stream(data: &[u8]) -> Diagnosis {
+    let error = ErrorBody::parse(data);
+    diagnose(error.status_in_stream(), &HeaderMap::new(), &error)
+}
+
 fn decode_array(data: &[u8], events: &mut Vec<Event>) -> Result<Decoded, Diagnosis> {
     let Ok(items) = serde_json::from_slice::<Vec<&RawValue>>(data) else {
         return Ok(Decoded::Unreadable);
@@ -222,7 +231,7 @@ fn decode_array(data: &[u8], events: &mut Vec<Event>) -> Result<Decoded, Diagnos
     for item in items {
         // An array inside the array is nothing Google sends, and not followed.
         if !item.get().starts_with('[') {
-            decode(item.get().as_bytes(), events)?;
+            decode("", item.get().as_bytes(), events)?;
         }
     }
     Ok(Decoded::Understood)
@@ -231,7 +240,7 @@ fn decode_array(data: &[u8], events: &mut Vec<Event>) -> Result<Decoded, Diagnos
 /// `None` for the word that means «not finished».
 fn finish_reason(word: &str) -> Result<Option<FinishReason>, Diagnosis> {
     match word {
-        "FINISH_REASON_UNSPECIFIED" => Ok(None),
+        "" | "FINISH_REASON_UNSPECIFIED" => Ok(None),
         "MAX_TOKENS" | "CONTINUATION" => Ok(Some(FinishReason::Length)),
         "SAFETY"
         | "RECITATION"
@@ -266,7 +275,7 @@ fn usage(raw: &RawValue) -> Option<Usage> {
 pub(super) fn diagnose(status: u16, headers: &HeaderMap, error: &ErrorBody) -> Diagnosis {
     let violations = quota_violations(error);
     let is_daily = violations.iter().any(|violation| violation.contains("PerDay"));
-    let mut diagnosis = failures::diagnose(status, headers, error, is_daily);
+    let mut diagnosis = classify::diagnose(status, headers, error, is_daily);
     if let Some(wait) = retry_delay(error) {
         diagnosis.wait = Some(wait);
     }
@@ -299,12 +308,12 @@ fn says_key_is_bad(error: &ErrorBody) -> bool {
         || error.message.starts_with("API key expired")
 }
 
-/// Whether the sentence has a «limit: 0» in it, not a «limit: 0.5» or «limit: 05».
+/// Whether the sentence has a «limit: 0» in it, and not «limit: 0.5» or «limit: 05».
 fn says_limit_is_zero(message: &str) -> bool {
     let mut limits = message.split("limit: ").skip(1);
     limits.any(|rest| {
-        rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.').len() + 1 == rest.len()
-            && rest.starts_with('0')
+        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+        rest.get(..end).is_some_and(|number| number.trim_end_matches('.') == "0")
     })
 }
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::error_body::ErrorBody;
-use super::{Decoded, WireRequest, failures, waits};
+use super::{Decoded, WireRequest, classify, lenient, waits};
 use crate::chat::{ChatRequest, Event, FinishReason, Usage};
 use crate::failure::{Diagnosis, Reason, Scope};
 use crate::json;
@@ -67,25 +67,24 @@ struct Chunk<'a> {
     /// Stands at the top level of a flat error, and nowhere else.
     #[serde(borrow)]
     message: Option<&'a RawValue>,
-    x_groq: Option<XGroq>,
+    #[serde(borrow)]
+    x_groq: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
 struct Choice {
     delta: Option<Delta>,
     message: Option<Delta>,
+    #[serde(default, deserialize_with = "lenient::text")]
     finish_reason: Option<String>,
 }
 
 #[derive(Deserialize)]
 struct Delta {
+    #[serde(default, deserialize_with = "lenient::text")]
     content: Option<String>,
+    #[serde(default, deserialize_with = "lenient::text")]
     reasoning: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct XGroq {
-    error: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -118,6 +117,9 @@ pub(super) fn decode(
     data: &[u8],
     events: &mut Vec<Event>,
 ) -> Result<Decoded, Diagnosis> {
+    if name == "error" {
+        return Err(diagnose_in_stream(quirks, data));
+    }
     if data == b"[DONE]" {
         return Ok(Decoded::Done);
     }
@@ -133,12 +135,12 @@ pub(super) fn decode(
         }
     };
     let is_flat_error = chunk.choices.is_none() && chunk.message.is_some();
-    let is_error = name == "error" || is_flat_error || chunk.error.is_some_and(|error| error.get() != "null");
-    if is_error {
+    let groqs_own = chunk.x_groq.filter(|x_groq| holds_error(x_groq));
+    if is_flat_error || chunk.error.is_some_and(|error| error.get() != "null") {
         return Err(diagnose_in_stream(quirks, data));
     }
-    if let Some(message) = chunk.x_groq.and_then(|x_groq| x_groq.error) {
-        return Err(Diagnosis { message: Some(message), ..Diagnosis::provider(Reason::UpstreamError) });
+    if let Some(x_groq) = groqs_own {
+        return Err(diagnose_in_stream(quirks, x_groq.get().as_bytes()));
     }
     // Only one choice is ever asked for.
     if let Some(choice) = chunk.choices.unwrap_or_default().into_iter().next() {
@@ -146,12 +148,21 @@ pub(super) fn decode(
             events.extend(delta.reasoning.filter(|text| !text.is_empty()).map(Event::Reasoning));
             events.extend(delta.content.filter(|text| !text.is_empty()).map(Event::Text));
         }
-        if let Some(reason) = choice.finish_reason {
+        // Some send an empty one with every chunk.
+        if let Some(reason) = choice.finish_reason.filter(|reason| !reason.is_empty()) {
             events.push(Event::Finish(finish_reason(&reason)?));
         }
     }
     events.extend(chunk.usage.and_then(usage).map(Event::Usage));
     Ok(Decoded::Understood)
+}
+
+/// Whether Groq's own part of a chunk reports an error, as a sentence or as an object.
+fn holds_error(x_groq: &RawValue) -> bool {
+    // Most chunks have none, and this is on the way of every token.
+    x_groq.get().contains("\"error\"")
+        && serde_json::from_str::<Value>(x_groq.get())
+            .is_ok_and(|value| value.get("error").is_some_and(|error| !error.is_null()))
 }
 
 fn finish_reason(word: &str) -> Result<FinishReason, Diagnosis> {
@@ -172,7 +183,7 @@ fn usage(raw: &RawValue) -> Option<Usage> {
 }
 
 fn diagnose_in_stream(quirks: &Quirks, data: &[u8]) -> Diagnosis {
-    let error = serde_json::from_slice::<Value>(data).map(ErrorBody::from_value).unwrap_or_default();
+    let error = ErrorBody::parse(data);
     diagnose(quirks, error.status_in_stream(), &HeaderMap::new(), &error)
 }
 
@@ -181,7 +192,7 @@ pub(super) fn diagnose(quirks: &Quirks, status: u16, headers: &HeaderMap, error:
     let spent = exhausted_allowance(quirks, headers);
     let says_day = quirks.day_markers.iter().any(|marker| error.message.contains(marker));
     let is_daily = says_day || spent.as_ref().is_some_and(|spent| spent.reason == Reason::QuotaExhausted);
-    let mut diagnosis = failures::diagnose(status, headers, error, is_daily);
+    let mut diagnosis = classify::diagnose(status, headers, error, is_daily);
     if diagnosis.reason.is_limit() && diagnosis.wait.is_none() {
         diagnosis.wait = spent.and_then(|spent| spent.wait);
     }

@@ -12,14 +12,10 @@ use jiff::Timestamp;
 
 use crate::failure::Wait;
 
-/// A longer wait is a mistake or an attack: nothing that is free resets later than a month.
-const LONGEST: Duration = Duration::from_secs(31 * 86_400);
-
 /// What `Retry-After` or `retry-after-ms` says.
 pub(super) fn from_retry_headers(headers: &HeaderMap) -> Option<Wait> {
-    let ms = text(headers, "retry-after-ms").and_then(|text| seconds(text).map(|ms| ms / 1000));
-    if let Some(ms) = ms {
-        return Some(Wait::For(ms));
+    if let Some(ms) = text(headers, "retry-after-ms").and_then(number) {
+        return span(ms / 1_000.0).map(Wait::For);
     }
     let value = text(headers, RETRY_AFTER.as_str())?;
     duration(value).map(Wait::For).or_else(|| date(value).map(Wait::Until))
@@ -43,16 +39,15 @@ pub(super) fn from_sentence(sentence: &str) -> Option<Wait> {
 
 /// A span of time: `12`, `12.5`, `34.4s`, `420ms`, `2m59.56s`, `1h2m3s`, `2d`. A bare number is seconds.
 pub(super) fn duration(text: &str) -> Option<Duration> {
-    let mut rest = text.trim();
-    if let Some(bare) = seconds(rest) {
-        return Some(bare);
+    let text = text.trim();
+    if let Some(seconds) = number(text) {
+        return span(seconds);
     }
-    let mut total = Duration::ZERO;
+    let mut rest = text;
+    let mut total = 0.0;
     while !rest.is_empty() {
-        let number_end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let (number, tail) = rest.split_at(number_end);
-        let unit_end = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
-        let (unit, tail) = tail.split_at(unit_end);
+        let (figure, tail) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit() && c != '.')?);
+        let (unit, tail) = tail.split_at(tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len()));
         let unit_seconds = match unit {
             "ns" => 1e-9,
             "us" | "µs" => 1e-6,
@@ -63,20 +58,21 @@ pub(super) fn duration(text: &str) -> Option<Duration> {
             "d" => 86_400.0,
             _ => return None,
         };
-        total += capped(number.parse::<f64>().ok()? * unit_seconds)?;
+        total += number(figure)? * unit_seconds;
         rest = tail;
     }
-    (!text.trim().is_empty()).then_some(total.min(LONGEST))
+    (!text.is_empty()).then(|| span(total)).flatten()
 }
 
-fn seconds(text: &str) -> Option<Duration> {
-    let is_number = text.chars().all(|c| c.is_ascii_digit() || c == '.');
-    is_number.then(|| text.parse::<f64>().ok().and_then(capped)).flatten()
+/// A number of digits and at most one point; the many other forms that Rust reads are no times.
+fn number(text: &str) -> Option<f64> {
+    let is_plain = text.chars().all(|c| c.is_ascii_digit() || c == '.');
+    is_plain.then(|| text.parse().ok()).flatten()
 }
 
-/// Seconds as a span of at most [`LONGEST`]; `None` for what is no time.
-fn capped(seconds: f64) -> Option<Duration> {
-    Duration::try_from_secs_f64(seconds.min(LONGEST.as_secs_f64())).ok()
+/// Seconds as a span; the longest there is for what is longer.
+fn span(seconds: f64) -> Option<Duration> {
+    (seconds >= 0.0).then(|| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
 }
 
 fn date(text: &str) -> Option<Timestamp> {
@@ -108,13 +104,14 @@ mod tests {
             ("retry-after", "0", ms(0)),
             ("retry-after", "7.66s", ms(7_660)),
             ("retry-after", "1h2m3s", ms(3_723_000)),
-            ("retry-after", "99999999999999999999", Some(Wait::For(LONGEST))),
+            ("retry-after", "99999999999999999999", Some(Wait::For(Duration::MAX))),
             (
                 "retry-after",
                 "Mon, 23 Nov 2026 08:00:00 GMT",
                 Some(Wait::Until("2026-11-23T08:00:00Z".parse().unwrap())),
             ),
             ("retry-after-ms", "1500", ms(1_500)),
+            ("retry-after-ms", "7200000", ms(7_200_000)),
             ("retry-after", "-1", None),
             ("retry-after", "soon", None),
             ("retry-after", "", None),

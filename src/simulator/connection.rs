@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -22,10 +23,14 @@ pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
-            accepted = listener.accept() => if let Ok((stream, _)) = accepted {
-                shared.open_connections.fetch_add(1, Ordering::Relaxed);
-                shared.has_changed();
-                connections.spawn(serve(stream, shared.clone()));
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    shared.open_connections.fetch_add(1, Ordering::Relaxed);
+                    shared.has_changed();
+                    connections.spawn(serve(stream, shared.clone()));
+                }
+                // No descriptors left, most likely: trying at once would be trying in vain.
+                Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
             },
             Some(_) = connections.join_next() => {}
         }
@@ -149,7 +154,7 @@ async fn perform(stream: &mut TcpStream, inbox: &mut Vec<u8>, steps: Vec<Step>) 
             Err(End::Gone) => return (Outcome::Abandoned(Instant::now()), false),
             Err(End::Closed) => return (Outcome::Answered, false),
             Err(End::Reset) => {
-                let _ = SockRef::from(&*stream).set_linger(Some(std::time::Duration::ZERO));
+                let _ = SockRef::from(&*stream).set_linger(Some(Duration::ZERO));
                 return (Outcome::Answered, false);
             }
         }

@@ -11,12 +11,17 @@
 //! data: [DONE]
 //! ```
 
+use std::borrow::Cow;
+use std::fmt;
+use std::num::NonZeroU64;
+
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue};
-use serde::Serialize;
-use serde_json::{Map, Value};
+use serde::de::{DeserializeOwned, Deserializer as _, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use crate::chat::{ChatRequest, Event, FinishReason, Message, Role, Usage};
 use crate::error::ApiError;
@@ -38,92 +43,168 @@ pub struct ChatCall {
 
 /// Parses and checks a request body.
 ///
+/// What is not asked for is skipped and never built: a hostile body costs no more memory than its bytes.
+///
 /// # Errors
 /// [`ApiError::BadRequest`] naming what is wrong, where, and what is accepted.
 pub fn parse(body: &[u8]) -> Result<ChatCall, ApiError> {
-    let mut object = parse_object(body)?;
-    let Some(Value::Array(items)) = object.remove("messages") else {
-        return Err(bad("Request must include 'messages' array"));
-    };
-    let messages = items.into_iter().enumerate().map(|(index, item)| parse_message(index, item));
-    let messages = messages.collect::<Result<_, _>>()?;
-    let mut request = ChatRequest::new(messages)
+    let invalid = |error: &dyn std::fmt::Display| bad(format!("Request body is not valid JSON: {error}"));
+    let text = std::str::from_utf8(body).map_err(|error| invalid(&error))?;
+    let body: &RawValue = serde_json::from_str(text).map_err(|error| invalid(&error))?;
+    if !body.get().starts_with('{') {
+        return Err(bad(format!("Request body must be a JSON object, not {}", kind(body))));
+    }
+    let names = ["messages", "stream", "temperature", "max_tokens", "provider", "model"];
+    let fields = object_fields(body, names).map_err(|error| invalid(&error))?;
+    let [messages, stream, temperature, max_tokens, provider, model] = fields;
+
+    let messages = messages.filter(|messages| messages.get().starts_with('['));
+    let messages = messages.ok_or_else(|| bad("Request must include 'messages' array"))?;
+    let mut request = ChatRequest::new(parse_messages(messages)?)
         .ok_or_else(|| bad("'messages' is empty: send at least one {\"role\",\"content\"}"))?;
-    request.temperature = field(&mut object, "temperature", "a number from 0 to 2", |value| {
-        value.as_f64().filter(|number| (0.0..=2.0).contains(number))
-    })?;
-    request.max_tokens = field(&mut object, "max_tokens", "a whole number of at least 1", |value| {
-        value.as_u64().filter(|number| *number > 0).map(|number| u32::try_from(number).unwrap_or(u32::MAX))
-    })?;
-    let stream = field(&mut object, "stream", "true or false", Value::as_bool)?;
-    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let Temperature(temperature) =
+        optional("temperature", temperature, "a number from 0 to 2")?.unwrap_or_default();
+    request.temperature = temperature;
+    let max_tokens: Option<NonZeroU64> = optional("max_tokens", max_tokens, "a whole number of at least 1")?;
+    request.max_tokens = max_tokens.map(|number| u32::try_from(number.get()).unwrap_or(u32::MAX));
+    let stream: Option<bool> = optional("stream", stream, "true or false")?;
     Ok(ChatCall {
         request,
         stream: stream.unwrap_or(true),
-        provider: field(&mut object, "provider", "the name of a provider, a string", text)?,
-        model: field(&mut object, "model", "the id of a model, a string", text)?,
+        provider: optional("provider", provider, "the name of a provider, a string")?,
+        model: optional("model", model, "the id of a model, a string")?,
     })
 }
 
-fn parse_object(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
-    let value = serde_json::from_slice(body)
-        .map_err(|error| bad(format!("Request body is not valid JSON: {error}")))?;
-    match value {
-        Value::Object(object) => Ok(object),
-        other => Err(bad(format!("Request body must be a JSON object, not {}", kind(&other)))),
+/// A number from 0 to 2.
+#[derive(Default, Deserialize)]
+#[serde(try_from = "f64")]
+struct Temperature(Option<f64>);
+
+impl TryFrom<f64> for Temperature {
+    type Error = &'static str;
+
+    fn try_from(number: f64) -> Result<Self, Self::Error> {
+        if (0.0..=2.0).contains(&number) { Ok(Self(Some(number))) } else { Err("out of range") }
     }
 }
 
-fn parse_message(index: usize, item: Value) -> Result<Message, ApiError> {
-    let Value::Object(mut item) = item else {
-        return Err(bad(format!(
-            "messages[{index}] must be an object with 'role' and 'content', not {}",
-            kind(&item)
-        )));
-    };
-    let roles = || Role::ALL.map(|role| format!("'{}'", role.as_str())).join(", ");
-    let role = match item.get("role") {
-        Some(Value::String(name)) => Role::from_name(name),
-        _ => {
-            return Err(bad(format!("messages[{index}] needs a 'role': one of {}", roles())));
-        }
-    };
-    let role = role.ok_or_else(|| bad(format!("messages[{index}].role is not one of {}", roles())))?;
-    match item.remove("content") {
-        Some(Value::String(content)) if !content.is_empty() => Ok(Message { role, content }),
-        Some(Value::String(_)) => {
-            Err(bad(format!("messages[{index}].content is empty: send a non-empty string")))
-        }
-        None | Some(Value::Null) => {
-            Err(bad(format!("messages[{index}] needs a 'content': a non-empty string")))
-        }
-        Some(other) => {
-            Err(bad(format!("messages[{index}].content must be a non-empty string, not {}", kind(&other))))
-        }
+/// The messages of the array `raw`, one after the other, up to the first that is wrong.
+fn parse_messages(raw: &RawValue) -> Result<Vec<Message>, ApiError> {
+    let mut collector = MessageCollector { messages: Vec::new(), mistake: None };
+    let outcome = serde_json::Deserializer::from_str(raw.get()).deserialize_seq(&mut collector);
+    match (outcome, collector.mistake) {
+        (_, Some(mistake)) => Err(mistake),
+        (Err(error), None) => Err(bad(format!("'messages' cannot be read: {error}"))),
+        (Ok(()), None) => Ok(collector.messages),
     }
+}
+
+struct MessageCollector {
+    messages: Vec<Message>,
+    mistake: Option<ApiError>,
+}
+
+impl<'de> Visitor<'de> for &mut MessageCollector {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of messages")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        while let Some(item) = items.next_element::<&RawValue>()? {
+            match parse_message(self.messages.len(), item) {
+                Ok(message) => self.messages.push(message),
+                Err(mistake) => {
+                    self.mistake = Some(mistake);
+                    return Err(A::Error::custom("see the mistake"));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn parse_message(index: usize, item: &RawValue) -> Result<Message, ApiError> {
+    if !item.get().starts_with('{') {
+        let kind = kind(item);
+        return Err(bad(format!(
+            "messages[{index}] must be an object with 'role' and 'content', not {kind}"
+        )));
+    }
+    let [role, content] = object_fields(item, ["role", "content"])
+        .map_err(|error| bad(format!("messages[{index}] cannot be read: {error}")))?;
+    let roles = || Role::ALL.map(|role| format!("'{}'", role.as_str())).join(", ");
+    let name: Option<String> = role.and_then(|role| serde_json::from_str(role.get()).ok());
+    let name = name.ok_or_else(|| bad(format!("messages[{index}] needs a 'role': one of {}", roles())))?;
+    let role = Role::from_name(&name)
+        .ok_or_else(|| bad(format!("messages[{index}].role is not one of {}", roles())))?;
+    let content = content.filter(|content| content.get() != "null");
+    let content =
+        content.ok_or_else(|| bad(format!("messages[{index}] needs a 'content': a non-empty string")))?;
+    if !content.get().starts_with('"') {
+        let kind = kind(content);
+        return Err(bad(format!("messages[{index}].content must be a non-empty string, not {kind}")));
+    }
+    let content: String = serde_json::from_str(content.get())
+        .map_err(|error| bad(format!("messages[{index}].content cannot be read: {error}")))?;
+    if content.is_empty() {
+        return Err(bad(format!("messages[{index}].content is empty: send a non-empty string")));
+    }
+    Ok(Message { role, content })
 }
 
 /// An optional field; `null` counts as absent.
-fn field<T>(
-    object: &mut Map<String, Value>,
+fn optional<T: DeserializeOwned>(
     name: &str,
+    raw: Option<&RawValue>,
     accepted: &str,
-    read: impl Fn(&Value) -> Option<T>,
 ) -> Result<Option<T>, ApiError> {
-    match object.remove(name) {
-        None | Some(Value::Null) => Ok(None),
-        Some(value) => read(&value).map(Some).ok_or_else(|| bad(format!("'{name}' must be {accepted}"))),
+    raw.map_or(Ok(None), |raw| serde_json::from_str(raw.get()))
+        .map_err(|_| bad(format!("'{name}' must be {accepted}")))
+}
+
+/// The fields of `object` that have these names; of one that stands twice the last, as in JavaScript.
+fn object_fields<'a, const N: usize>(
+    object: &'a RawValue,
+    names: [&'static str; N],
+) -> serde_json::Result<[Option<&'a RawValue>; N]> {
+    serde_json::Deserializer::from_str(object.get()).deserialize_map(FieldPicker(names))
+}
+
+struct FieldPicker<const N: usize>([&'static str; N]);
+
+impl<'de, const N: usize> Visitor<'de> for FieldPicker<N> {
+    type Value = [Option<&'de RawValue>; N];
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
+        let mut fields = [None; N];
+        while let Some(name) = entries.next_key::<Cow<'de, str>>()? {
+            let position = self.0.iter().position(|known| **known == *name);
+            match position.and_then(|position| fields.get_mut(position)) {
+                Some(field) => *field = Some(entries.next_value()?),
+                None => {
+                    entries.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(fields)
     }
 }
 
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "an array",
-        Value::Object(_) => "an object",
+fn kind(value: &RawValue) -> &'static str {
+    match value.get().as_bytes().first() {
+        Some(b'n') => "null",
+        Some(b't' | b'f') => "a boolean",
+        Some(b'"') => "a string",
+        Some(b'[') => "an array",
+        Some(b'{') => "an object",
+        _ => "a number",
     }
 }
 

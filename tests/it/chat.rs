@@ -174,7 +174,6 @@ async fn complete_is_what_has_a_finish_reason_or_an_end_mark() -> anyhow::Result
         ("delimited by close", text().framed(Framing::Close), &Provider::ALL),
         ("without an end mark", text().with(Fault::NoEndMark), &Provider::ALL),
         ("never ending", text().with(Fault::NeverEnds), &Provider::ALL),
-        ("reset after the finish", text().with(Fault::NoEndMark).framed(Framing::Close), &Provider::ALL),
         ("with an end mark only", text().with(Fault::NoFinish), &[Provider::Groq, Provider::Cerebras]),
         (
             "with a comment",

@@ -47,7 +47,7 @@ async fn all_mistakes_are_reported_together() -> anyhow::Result<()> {
         ("LOG_FORMAT", "xml"),
         ("RUST_LOG", "loud=very"),
     ];
-    for command in [&[][..], &["serve"], &["demo"], &["healthcheck"]] {
+    for command in [&[][..], &["serve"], &["demo"]] {
         let (code, out, err) = Binary::run(command, &mistakes, None).await?;
         assert_eq!(code, Some(2), "{command:?}: {out}{err}");
         for (name, value) in mistakes {
@@ -206,6 +206,11 @@ async fn healthcheck_asks_the_running_server() -> anyhow::Result<()> {
     let port = address.port().to_string();
     let healthy = Binary::run(&["healthcheck"], &[("HOST", "0.0.0.0"), ("PORT", &port)], None).await?;
     assert_eq!((healthy.0, healthy.1.as_str()), (Some(0), ""), "{}", healthy.2);
+    let others = [("PORT", port.as_str()), ("IDLE_TIMEOUT_MS", "wrong")];
+    let (code, _, err) = Binary::run(&["healthcheck"], &others, None).await?;
+    assert_eq!(code, Some(0), "other settings are none of its business: {err}");
+    let (code, _, err) = Binary::run(&["healthcheck"], &[("PORT", "wrong")], None).await?;
+    assert!(code == Some(1) && err.contains("PORT=wrong"), "{err}");
     binary.child.kill().await?;
     let dead = Binary::run(&["healthcheck"], &[("PORT", &port)], None).await?;
     assert!(dead.0 == Some(1) && dead.2.lines().count() == 1, "{dead:?}");

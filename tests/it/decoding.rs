@@ -190,7 +190,7 @@ fn errors_mean_what_their_documentation_says() {
         (Groq, "error_context.json", 400, none, Reason::ContextTooLong, Scope::Request, None),
         (Groq, "error_decommissioned.json", 400, none, Reason::ModelGone, Scope::Model, None),
         (Groq, "error_key.json", 401, none, Reason::BadKey, Scope::Key, None),
-        (Groq, "error_model.json", 404, none, Reason::ModelGone, Scope::Model, None),
+        (Groq, "error_model.json", 404, none, Reason::ModelGone, Scope::KeyModel, None),
         // koassistant#106, September 2026
         (Groq, "error_too_large.json", 413, none, Reason::TooLarge, Scope::Request, None),
         (
@@ -224,7 +224,7 @@ fn errors_mean_what_their_documentation_says() {
         // ellipticmarketing/modelrelay#73, August 2026
         (Cerebras, "error_context.json", 400, none, Reason::ContextTooLong, Scope::Request, None),
         (Cerebras, "error_key.json", 401, none, Reason::BadKey, Scope::Key, None),
-        (Cerebras, "error_model.json", 404, none, Reason::ModelGone, Scope::Model, None),
+        (Cerebras, "error_model.json", 404, none, Reason::ModelGone, Scope::KeyModel, None),
         // mrrlin-dev/external-agents, July 2026
         (Cerebras, "error_credit.json", 402, none, Reason::NoCredit, Scope::Key, None),
         // nminaya/grammar-nazi-bot#958, August 2026
@@ -296,5 +296,75 @@ fn errors_mean_what_their_documentation_says() {
         let diagnosis = provider.diagnose(status, &headers, &fixture(provider, name));
         assert_eq!((diagnosis.reason, diagnosis.scope), (reason, scope), "{provider:?} {name} {status}");
         assert_eq!(diagnosis.wait, wait, "{provider:?} {name} {status}");
+    }
+}
+
+/// A 404 that says nothing of models may come from anywhere on the way: it is believed for ten minutes only.
+#[test]
+fn a_404_without_a_word_is_no_death_sentence() {
+    let minutes = Some(Wait::For(Duration::from_secs(600)));
+    let cases: [(&[u8], Option<Wait>); 5] = [
+        (b"", minutes),
+        (b"default backend - 404", minutes),
+        (b"{\"error\":{\"message\":\"Not Found\"}}", minutes),
+        (b"{\"error\":{\"message\":\"The model x is gone\"}}", None),
+        (b"{\"message\":\"x\",\"code\":\"model_not_found\"}", None),
+    ];
+    for provider in Provider::ALL {
+        for (body, wait) in cases {
+            let diagnosis = provider.diagnose(404, &HeaderMap::new(), body);
+            assert_eq!((diagnosis.reason, diagnosis.wait), (Reason::ModelGone, wait), "{provider:?}");
+        }
+    }
+}
+
+/// A failure inside a stream is one in whatever form it comes, and what stands beside a text does not cost the text.
+#[test]
+fn odd_neighbours_neither_hide_a_failure_nor_cost_a_text() {
+    let openai = [Provider::Groq, Provider::Cerebras];
+    let end = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
+    let failures = [
+        "event: error\ndata: upstream died\n\n",
+        "event: error\ndata: {}\n\n",
+        "data: {\"choices\":[],\"x_groq\":{\"error\":{\"message\":\"x\"}}}\n\n",
+        "data: {\"choices\":[],\"x_groq\":{\"error\":\"x\"}}\n\n",
+        "data: {\"error\":\"x\"}\n\n",
+        "data: {\"message\":\"x\",\"code\":\"queue_exceeded\"}\n\n",
+    ];
+    for provider in openai {
+        for failure in failures {
+            let golden = decode(provider, false, [format!("{failure}{end}").as_bytes()]);
+            assert!(golden.starts_with("failure ") && !golden.contains("finish"), "{failure}\n{golden}");
+        }
+    }
+    let golden = decode(Provider::Gemini, false, [&b"event: error\ndata: upstream died\n\n"[..]]);
+    assert!(golden.starts_with("failure "), "{golden}");
+
+    let texts = [
+        (
+            openai[0],
+            r#"{"choices":[{"delta":{"content":"kept","reasoning":{}},"finish_reason":""}],"usage":7,"x_groq":[]}"#,
+        ),
+        (
+            openai[1],
+            r#"{"choices":[{"delta":{"content":"kept","reasoning":[1,{"a":2}]},"finish_reason":5}]}"#,
+        ),
+        (
+            openai[1],
+            r#"{"choices":[{"delta":{"content":"kept","tool_calls":null,"role":9},"finish_reason":null}],"error":null}"#,
+        ),
+        (
+            Provider::Gemini,
+            r#"{"candidates":[{"content":{"parts":[{"text":"kept","thought":null}]},"finishReason":""}]}"#,
+        ),
+        (
+            Provider::Gemini,
+            r#"{"candidates":[{"content":{"parts":[{"functionCall":{}},{"text":"kept","thought":{}}]},"finishReason":1}],"usageMetadata":[]}"#,
+        ),
+    ];
+    for (provider, event) in texts {
+        let golden = decode(provider, false, [format!("data: {event}\n\ndata: {event}\n\n").as_bytes()]);
+        assert_eq!(golden.matches("text       \"kept\"").count(), 2, "{event}\n{golden}");
+        assert!(golden.contains("failure    broken_stream"), "it has no finish: {golden}");
     }
 }

@@ -182,6 +182,8 @@ async fn another_model_or_key_is_tried_where_that_cures_the_failure() -> anyhow:
             "openai/gpt-oss-20b,openai/gpt-oss-120b",
             Some("Groq:rate_limited, Groq:ok"),
         ),
+        // «… or you do not have access to it»: the other account may.
+        (Trouble::ModelGone, "GROQ_API_KEY", "first,second", Some("Groq:model_gone, Groq:ok")),
         (Trouble::BadKey, "GROQ_API_KEY", "first,second", Some("Groq:bad_key, Groq:ok")),
         (Trouble::RateLimited(9.0), "GROQ_API_KEY", "first,second", Some("Groq:rate_limited, Groq:ok")),
         (Trouble::Overloaded, "GROQ_API_KEY", "first,second", None),
@@ -238,5 +240,28 @@ async fn a_pinned_request_falls_back_to_nobody_else() -> anyhow::Result<()> {
         reply.json()["attempts"],
         json!([{"provider": "Cerebras", "reason": "upstream_error", "status": 500, "retry_after_seconds": 5}])
     );
+    Ok(())
+}
+
+/// The status says enough: nobody waits for the rest of an error, and what has come of it is read.
+#[tokio::test]
+async fn an_error_whose_body_does_not_end_costs_a_second_and_none_of_its_meaning() -> anyhow::Result<()> {
+    let proxy = TestProxy::builder().with("GROQ_MODEL", "openai/gpt-oss-20b").start().await?;
+    let sentence =
+        "tokens per day (TPD): Limit 200000, Used 200000, Requested 9. Please try again in 2h0m0s.";
+    let body = json!({"error": {"message": sentence, "type": "tokens", "code": "rate_limit_exceeded"}});
+    let reply = ai_proxy_free::simulator::Reply::Raw {
+        status: 429,
+        headers: vec![("content-type".into(), "application/json".into())],
+        body: vec![body.to_string().into_bytes()],
+    };
+    proxy.provider(Provider::Groq).always(Behaviour::new(reply).with(Fault::NeverEnds));
+    let begun = std::time::Instant::now();
+    let reply = chat(&proxy, &question()).await?;
+    assert_eq!(reply.header("x-attempts"), Some("Groq:quota_exhausted, Cerebras:ok"));
+    assert!(begun.elapsed() < std::time::Duration::from_secs(10), "{:?}", begun.elapsed());
+    let mut pinned = question();
+    pinned["provider"] = json!("Groq");
+    assert_eq!(chat(&proxy, &pinned).await?.header("retry-after"), Some("7200"));
     Ok(())
 }

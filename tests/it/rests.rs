@@ -6,7 +6,7 @@ use ai_proxy_free::providers::Provider;
 use ai_proxy_free::simulator::{After, Behaviour, Fault, Reply, Trouble};
 use serde_json::json;
 
-use crate::support::{TestProxy, chat, question};
+use crate::support::{RawClient, TestProxy, chat, question, within_patience};
 
 fn pinned() -> serde_json::Value {
     json!({"messages": [{"role": "user", "content": "Hola"}], "provider": "Groq"})
@@ -169,6 +169,32 @@ async fn a_dead_world_is_called_no_more_than_it_must_be() -> anyhow::Result<()> 
         }
         let calls = proxy.upstream_calls() - first_round;
         assert!(calls <= 20, "{behaviour}: {calls} calls for 100 requests");
+    }
+    Ok(())
+}
+
+/// A probe is over with the first content, however long the answer takes and however it is to be sent.
+#[tokio::test]
+async fn a_probe_opens_the_way_as_soon_as_it_has_content() -> anyhow::Result<()> {
+    for stream in [true, false] {
+        let proxy = TestProxy::start().await?;
+        let groq = proxy.provider(Provider::Groq);
+        groq.then(Behaviour::trouble(Trouble::Overloaded));
+        assert_eq!(chat(&proxy, &pinned()).await?.status, 502);
+        proxy.clock.advance(Duration::from_secs(6));
+
+        groq.then(Behaviour::answer(["One, ", "two."]).with(Fault::Stall(After::Text(1))));
+        let mut body = pinned();
+        body["stream"] = json!(stream);
+        let probe = RawClient::post(proxy.address, &body).await?;
+        let served = async {
+            while chat(&proxy, &pinned()).await?.status != 200 {
+                tokio::task::yield_now().await;
+            }
+            anyhow::Ok(())
+        };
+        within_patience("the way to be open", served).await?;
+        drop(probe);
     }
     Ok(())
 }

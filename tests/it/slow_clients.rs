@@ -7,7 +7,7 @@ use ai_proxy_free::simulator::{After, Behaviour, Fault};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpSocket;
 
-use crate::support::{RawClient, TestProxy, http_client, parse_sse, question, within_patience};
+use crate::support::{Binary, RawClient, TestProxy, http_client, parse_sse, question, within_patience};
 
 /// Whoever has not sent a whole head in time is disconnected, and so is whoever stays without asking again.
 #[tokio::test]
@@ -124,5 +124,52 @@ async fn pipelined_requests_are_answered_in_order() -> anyhow::Result<()> {
     let response = client.read_to_end().await;
     let (first, second) = (response.find("200 OK"), response.find("404 Not Found"));
     assert!(first.is_some() && first < second, "{response}");
+    Ok(())
+}
+
+/// Over HTTP/1.0 a body ends with its connection, so bare text that breaks off would look complete: it is sent only
+/// when it is.
+#[tokio::test]
+async fn bare_text_for_old_clients_is_sent_whole_or_not_at_all() -> anyhow::Result<()> {
+    let proxy = TestProxy::start().await?;
+    proxy.all(&Behaviour::answer(["another ", "answer"]));
+    let broken = Behaviour::answer(["One, ", "two."]).with(Fault::EndEarly(After::Text(1)));
+    proxy.provider(Provider::Groq).always(broken);
+    let body = question().to_string();
+    let head = format!(
+        "POST /chat HTTP/1.0\r\ncontent-type: application/json\r\naccept: text/plain\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    let mut client = RawClient::connect(proxy.address).await?;
+    client.stream.write_all((head + &body).as_bytes()).await?;
+    let response = client.read_to_end().await;
+    assert!(
+        response.starts_with("HTTP/1.0 200 OK\r\n") && response.contains("content-length: 14\r\n"),
+        "{response}"
+    );
+    assert!(response.ends_with("\r\n\r\nanother answer"), "{response}");
+    Ok(())
+}
+
+/// What a client sends and nobody asked for costs no more than its bytes.
+#[tokio::test]
+async fn a_hostile_body_costs_little_memory() -> anyhow::Result<()> {
+    let (binary, address) = Binary::start(&["demo"], std::collections::HashMap::new()).await?;
+    let status = format!("/proc/{}/status", binary.child.id().expect("it runs"));
+    let client = http_client()?;
+    for filler in ["{\"\":0},", "[[]],", "0,", "\"\","] {
+        let filler = filler.repeat(18_000_000 / filler.len());
+        let body =
+            format!("{{\"ignored\":[{filler}0],\"messages\":[{{\"role\":\"user\",\"content\":\"x\"}}]}}");
+        let request =
+            client.post(format!("http://{address}/chat")).header("content-type", "application/json");
+        let response = within_patience("an answer", request.body(body).send()).await?;
+        assert_eq!(response.status(), 200);
+        response.bytes().await?;
+    }
+    let status = std::fs::read_to_string(status)?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
+    let peak_kib: u64 = peak.trim().trim_end_matches(" kB").parse()?;
+    assert!(peak_kib < 150 * 1024, "{peak_kib} KiB for bodies of 18 MB");
     Ok(())
 }

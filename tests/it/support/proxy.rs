@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use ai_proxy_free::AppState;
+use ai_proxy_free::clock::Clock;
 use ai_proxy_free::config::Config;
-use ai_proxy_free::ledger::Clock;
 use ai_proxy_free::providers::Provider;
 use ai_proxy_free::server::{self, Shutdown};
 use ai_proxy_free::simulator::{Behaviour, Settings, SimulatedProvider, Simulator};
@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 
-/// A clock that runs as the real one does and can be put forward.
+/// A clock that stands still until it is put forward, so that every wait is exact: noon in California, in winter.
 #[derive(Clone, Default)]
 pub(crate) struct TestClock(Arc<AtomicI64>);
 
@@ -29,7 +29,8 @@ impl TestClock {
 
     fn clock(&self) -> Clock {
         let ahead_ms = self.0.clone();
-        Arc::new(move || Timestamp::now() + Duration::from_millis(ahead_ms.load(Ordering::SeqCst) as u64))
+        let noon: Timestamp = "2026-11-23T20:00:00Z".parse().expect("a time");
+        Arc::new(move || noon + Duration::from_millis(ahead_ms.load(Ordering::SeqCst) as u64))
     }
 }
 
