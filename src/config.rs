@@ -96,7 +96,7 @@ pub struct Config {
 }
 
 /// How to meet clients.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ServerConfig {
     /// Address or name to listen on.
     pub host: String,

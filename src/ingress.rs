@@ -8,7 +8,10 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use bytes::{Bytes, BytesMut};
-use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, EXPECT, ORIGIN};
+use futures::{StreamExt as _, future, stream};
+use http::header::{
+    ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, EXPECT, ORIGIN,
+};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use http_body_util::BodyExt as _;
 use secrecy::{ExposeSecret, SecretString};
@@ -16,7 +19,7 @@ use subtle::ConstantTimeEq;
 use tower_http::cors::{AllowHeaders, AllowOrigin, Any, CorsLayer};
 
 use crate::AppState;
-use crate::config::{CorsOrigins, normal_origin};
+use crate::config::CorsOrigins;
 use crate::error::ApiError;
 use crate::server::{MAX_HEAD_BYTES, MAX_HEADERS};
 use crate::surfaces::chat::error_response;
@@ -27,21 +30,32 @@ pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-i
 /// Where clients may show their key, besides `Authorization: Bearer`.
 const KEY_HEADERS: [&str; 2] = ["x-api-key", "x-goog-api-key"];
 
-/// How long a client that has sent too much may go on sending before it is told.
+/// How long a client that has been refused may go on sending.
 const DRAIN_TIME: Duration = Duration::from_secs(2);
 
 /// Gives every request an id and refuses what no route should see. The id stands in the request's headers for the
 /// handlers, and in the response's for the client.
 pub(crate) async fn admit(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
     let id = request_id(request.headers());
+    let is_tunnel = request.method() == Method::CONNECT;
+    let is_preflight = request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
+    if request.method() == Method::OPTIONS && !is_preflight {
+        // The CORS layer takes every OPTIONS for a preflight. Under a method that no route has, this one gets the
+        // router's own 404 or 405.
+        *request.method_mut() = Method::TRACE;
+    }
     let mut response = match check(&state, &request) {
         Ok(()) => {
             request.headers_mut().insert(X_REQUEST_ID, id.clone());
             next.run(request).await
         }
-        Err(error) => refuse(request, &error).await,
+        Err(error) => refuse_request(request, &error),
     };
     response.headers_mut().insert(X_REQUEST_ID, id);
+    if is_tunnel {
+        // hyper would keep the connection open for a tunnel that is not there.
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     response
 }
 
@@ -55,8 +69,8 @@ fn check(state: &AppState, request: &Request) -> Result<(), ApiError> {
     }
     match (&state.server.cors_origins, headers.get(ORIGIN)) {
         (CorsOrigins::These(origins), Some(origin)) if request.uri().path() != "/health" => {
-            let origin = origin.to_str().ok().and_then(normal_origin);
-            origin.filter(|origin| origins.contains(origin)).map(drop).ok_or(ApiError::OriginRefused)
+            let is_known = origin.to_str().is_ok_and(|origin| origins.contains(origin));
+            if is_known { Ok(()) } else { Err(ApiError::OriginRefused) }
         }
         _ => Ok(()),
     }
@@ -82,7 +96,7 @@ pub(crate) async fn authenticate(State(state): State<AppState>, request: Request
     if is_open || shown_keys(request.headers()).any(|shown| is_known(shown, keys)) {
         next.run(request).await
     } else {
-        refuse(request, &ApiError::Unauthorized).await
+        refuse_request(request, &ApiError::Unauthorized)
     }
 }
 
@@ -152,19 +166,20 @@ pub(crate) fn expect_json(headers: &HeaderMap) -> Result<(), ApiError> {
 /// Reads a whole body.
 ///
 /// # Errors
-/// [`ApiError::BodyTooLarge`], from Content-Length before anything is kept; [`ApiError::BodyTimeout`];
-/// [`ApiError::BadRequest`] if the body breaks off.
-pub(crate) async fn read_body(request: Request, max_bytes: usize, time: Duration) -> Result<Bytes, ApiError> {
-    let (head, mut body) = request.into_parts();
+/// [`ApiError::BodyTooLarge`], from Content-Length before anything is read; [`ApiError::BodyTimeout`];
+/// [`ApiError::BadRequest`] if the body breaks off. What has not been read is still in `body`.
+pub(crate) async fn read_body(body: &mut Body, max_bytes: usize, time: Duration) -> Result<Bytes, ApiError> {
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    if announced > max_bytes {
+        return Err(ApiError::BodyTooLarge(max_bytes));
+    }
     let read = async {
-        if announced > max_bytes {
-            return Err(ApiError::BodyTooLarge(max_bytes));
-        }
         let mut bytes = BytesMut::with_capacity(announced);
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|_| ApiError::BadRequest("Request body broke off".to_owned()))?;
-            let Ok(data) = frame.into_data() else { continue };
+            let Ok(data) = frame.into_data() else {
+                continue;
+            };
             if data.len() > max_bytes - bytes.len() {
                 return Err(ApiError::BodyTooLarge(max_bytes));
             }
@@ -172,31 +187,31 @@ pub(crate) async fn read_body(request: Request, max_bytes: usize, time: Duration
         }
         Ok(bytes.freeze())
     };
-    let outcome = tokio::time::timeout(time, read).await.unwrap_or(Err(ApiError::BodyTimeout));
-    if matches!(outcome, Err(ApiError::BodyTooLarge(_))) {
-        discard(&head.headers, body).await;
-    }
-    outcome
+    tokio::time::timeout(time, read).await.unwrap_or(Err(ApiError::BodyTimeout))
 }
 
-/// Refuses a request whose body nobody has read.
-pub(crate) async fn refuse(request: Request, error: &ApiError) -> Response {
-    discard_body(request).await;
-    error_response(error)
-}
-
-/// Reads and forgets what a client is still sending, for a moment.
-pub(crate) async fn discard_body(request: Request) {
+/// Refuses a request that nobody has looked into.
+pub(crate) fn refuse_request(request: Request, error: &ApiError) -> Response {
     let (head, body) = request.into_parts();
-    discard(&head.headers, body).await;
+    refuse(&head.headers, body, error)
 }
 
-/// Reads what a client is still sending, for a moment: many HTTP clients look for an answer only when they have
-/// sent everything, and closing under them costs them the answer. One that has asked whether to send is waiting.
-async fn discard(headers: &HeaderMap, mut body: Body) {
-    if !headers.contains_key(EXPECT) {
-        let rest = async { while let Some(Ok(_)) = body.frame().await {} };
-        // Running out of time is as good as reaching the end.
-        let _ = tokio::time::timeout(DRAIN_TIME, rest).await;
+/// Says `error` at once, and then goes on reading what is left of `body` for a moment before the response ends: many
+/// HTTP clients look for an answer only when they have sent everything, and closing under them costs them the answer.
+pub(crate) fn refuse(headers: &HeaderMap, body: Body, error: &ApiError) -> Response {
+    let response = error_response(error);
+    // Nothing is left, or it will not be sent before we ask for it.
+    if body.is_end_stream() || headers.contains_key(EXPECT) {
+        return response;
     }
+    response.map(|answer| {
+        let unread = stream::once(discard(body)).filter_map(|()| future::ready(None));
+        Body::from_stream(answer.into_data_stream().chain(unread))
+    })
+}
+
+async fn discard(mut body: Body) {
+    let rest = async { while let Some(Ok(_)) = body.frame().await {} };
+    // Running out of time is as good as reaching the end.
+    let _ = tokio::time::timeout(DRAIN_TIME, rest).await;
 }

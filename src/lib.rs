@@ -39,6 +39,7 @@ mod routes;
 pub mod server;
 pub mod simulator;
 pub mod sse;
+mod stalls;
 pub mod stats;
 pub mod surfaces;
 pub mod upstream;
@@ -91,11 +92,11 @@ impl AppState {
     ///
     /// # Errors
     /// [`SetupError`]: this machine cannot speak HTTPS, or a key cannot be sent.
-    pub fn new(config: Config, clock: Clock, shutdown: Shutdown) -> Result<Self, SetupError> {
-        let redactor = Redactor::new(config::secrets(&config));
+    pub fn new(config: &Config, clock: Clock, shutdown: Shutdown) -> Result<Self, SetupError> {
+        let redactor = Redactor::new(config::secrets(config));
         let dispatcher = Dispatcher::new(&config.providers, config.timeouts, redactor, clock)?;
         let admission = Arc::new(Semaphore::new(config.server.max_concurrent_requests));
-        let server = config.server;
+        let server = config.server.clone();
         Ok(Self(Arc::new(App {
             dispatcher,
             server,

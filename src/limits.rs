@@ -29,8 +29,6 @@ const REFUSED_KEY_REST: Duration = Duration::from_secs(600);
 const FIRST_FAILURE_REST: Duration = Duration::from_secs(5);
 /// What that grows to.
 const LONGEST_FAILURE_REST: Duration = Duration::from_secs(30);
-/// The longest a failing provider may ask to be left alone.
-const LONGEST_STATED_FAILURE_REST: Duration = Duration::from_secs(600);
 /// Nothing that is free comes back later than a month: a longer wait is a mistake or an attack.
 const LONGEST_REST: Duration = Duration::from_secs(31 * 86_400);
 /// What clients are told while a probe is under way: it is decided within moments.
@@ -330,7 +328,7 @@ fn rest_end(reason: Reason, wait: Option<Wait>, failed_probes: u32, now: Timesta
         | Reason::BadRequest => {
             let grown = FIRST_FAILURE_REST.saturating_mul(2_u32.saturating_pow(failed_probes));
             let own = after(grown.min(LONGEST_FAILURE_REST));
-            stated.map_or(own, |stated| stated.clamp(own, after(LONGEST_STATED_FAILURE_REST)))
+            stated.map_or(own, |stated| stated.clamp(own, after(LONGEST_FAILURE_REST)))
         }
     }
 }
@@ -406,12 +404,12 @@ mod tests {
             (Reason::QuotaExhausted, Scope::KeyModel, 3_600, 90),
             (Reason::BadKey, Scope::Key, 600, 600),
             (Reason::NoCredit, Scope::Key, 600, 600),
-            (Reason::Overloaded, Scope::Provider, 5, 90),
-            (Reason::Timeout, Scope::Provider, 5, 90),
-            (Reason::ConnectFailed, Scope::Provider, 5, 90),
-            (Reason::BrokenStream, Scope::Provider, 5, 90),
-            (Reason::EmptyAnswer, Scope::Provider, 5, 90),
-            (Reason::UpstreamError, Scope::Provider, 5, 90),
+            (Reason::Overloaded, Scope::Provider, 5, 30),
+            (Reason::Timeout, Scope::Provider, 5, 30),
+            (Reason::ConnectFailed, Scope::Provider, 5, 30),
+            (Reason::BrokenStream, Scope::Provider, 5, 30),
+            (Reason::EmptyAnswer, Scope::Provider, 5, 30),
+            (Reason::UpstreamError, Scope::Provider, 5, 30),
         ];
         for (reason, scope, unstated, stated) in cases {
             for (wait, rest) in [(None, unstated), (Some(90), stated)] {

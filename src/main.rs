@@ -88,20 +88,21 @@ async fn start(command: Command, environment: &Environment) -> Result<ExitCode, 
         None => environment.get(name),
     };
     let config = Config::from_lookup(lookup).map_err(Fatal::settings)?;
-    let _log_guard = logging::start(&config.log, clock.clone());
-    report(&config);
 
-    let (host, port) = (config.server.host.clone(), config.server.port);
-    let needs_client_key = !config.server.client_keys.is_empty();
-    let shutdown = Shutdown::default();
-    let state = AppState::new(config, clock, shutdown.clone()).map_err(Fatal::settings)?;
+    // What can fail comes first: whoever cannot start says that and nothing else.
     let mut signals = Signals::new().map_err(Fatal::machine)?;
+    let (host, port) = (config.server.host.as_str(), config.server.port);
     let cannot_listen = |error| Fatal::machine(format!("cannot listen on {host}:{port}: {error}"));
-    let listener = TcpListener::bind((host.as_str(), port)).await.map_err(cannot_listen)?;
+    let listener = TcpListener::bind((host, port)).await.map_err(cannot_listen)?;
     let address = listener.local_addr().map_err(cannot_listen)?;
+    let shutdown = Shutdown::default();
+    let state = AppState::new(&config, clock.clone(), shutdown.clone()).map_err(Fatal::settings)?;
+
+    let _log_guard = logging::start(&config.log, clock);
+    report(&config);
     info!(target: logging::STARTUP, "ai-proxy-free {} listening on http://{address}", env!("CARGO_PKG_VERSION"));
     if demo.is_some() {
-        info!(target: logging::STARTUP, "{}", demo::invitation(address, needs_client_key));
+        info!(target: logging::STARTUP, "{}", demo::invitation(address, !config.server.client_keys.is_empty()));
     }
 
     let limits = state.connection_limits();

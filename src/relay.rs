@@ -22,6 +22,7 @@ use crate::chat::Event;
 use crate::failure::{Failure, Reason};
 use crate::ledger::Entry;
 use crate::request_log::RequestLog;
+use crate::server::Closer;
 
 /// After how much silence a comment is sent, so that nothing between us and the client takes it for dead.
 const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(15);
@@ -84,6 +85,8 @@ pub struct Held {
     pub log: RequestLog,
     /// The place among the concurrent requests.
     pub permit: OwnedSemaphorePermit,
+    /// The client's connection.
+    pub connection: Option<Closer>,
 }
 
 /// Breaks the connection.
@@ -98,11 +101,12 @@ pub fn body<E: Encode>(
     held: Held,
     ending: impl Future<Output = ()> + Send + 'static,
 ) -> Body {
-    let Held { entry, log, permit } = held;
+    let Held { entry, log, permit, connection } = held;
     let relay = Box::new(Relay {
         answer,
         encoder,
         books: Some((entry, log)),
+        connection,
         stage: Stage::Relaying,
         events: Vec::new(),
         silent_since: None,
@@ -128,6 +132,7 @@ struct Relay<E> {
     encoder: E,
     /// Taken when the outcome is written.
     books: Option<(Entry, RequestLog)>,
+    connection: Option<Closer>,
     stage: Stage,
     /// Empty between frames, kept for its memory.
     events: Vec<Event>,
@@ -223,6 +228,9 @@ impl<E: Encode> Relay<E> {
                 entry.failed(failure);
             }
             log.interrupted(&interrupted);
+        }
+        if let Some(connection) = &self.connection {
+            connection.close();
         }
         let mut frame = Vec::new();
         self.stage = match self.encoder.interrupted(&interrupted, &mut frame) {

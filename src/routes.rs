@@ -6,6 +6,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use axum::{Router, middleware};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::{error, warn};
@@ -18,13 +19,14 @@ use crate::ingress::{self, X_REQUEST_ID};
 use crate::json;
 use crate::relay::{self, Encode, Held};
 use crate::request_log::RequestLog;
+use crate::server::Closer;
 use crate::surfaces::chat::{self, ChatCall, Format, Signature, SseEncoder, TextEncoder};
 
 /// All routes with everything a request passes before them, from the outside in: id, size and origin; CORS;
 /// client key; panics.
 pub(crate) fn router(state: AppState) -> Router {
     let refuse = |error: fn() -> ApiError| {
-        move |request: Request| async move { ingress::refuse(request, &error()).await }
+        move |request: Request| async move { ingress::refuse_request(request, &error()) }
     };
     Router::new()
         .route("/chat", post(chat))
@@ -49,24 +51,31 @@ async fn health(State(state): State<AppState>) -> Response {
 }
 
 async fn chat(State(state): State<AppState>, request: Request) -> Response {
-    try_chat(&state, request).await.unwrap_or_else(|error| chat::error_response(&error))
+    let (head, mut body) = request.into_parts();
+    match try_chat(&state, &head, &mut body).await {
+        Ok(response) => response,
+        Err(error) => ingress::refuse(&head.headers, body, &error),
+    }
 }
 
-async fn try_chat(state: &AppState, request: Request) -> Result<Response, ApiError> {
-    let Ok(permit) = state.admission.clone().try_acquire_owned() else {
+async fn try_chat(state: &AppState, head: &Parts, body: &mut Body) -> Result<Response, ApiError> {
+    let permit = state.admission.clone().try_acquire_owned().map_err(|_| {
         state.overload_warning.say(|| warn!("Too many requests at once: MAX_CONCURRENT_REQUESTS is reached"));
-        ingress::discard_body(request).await;
-        return Err(ApiError::TooManyRequests);
-    };
-    let format = Format::from_accept(request.headers());
-    // Bare text that ends with the connection could not be told from bare text that breaks off with it.
-    let can_break_visibly = format == Format::Json || request.version() > Version::HTTP_10;
-    let request_id = request_id(request.headers());
-    let call = read_call(state, request).await?;
+        ApiError::TooManyRequests
+    })?;
+    ingress::expect_json(&head.headers)?;
+    let server = &state.server;
+    let bytes = ingress::read_body(body, server.max_body_bytes, server.body_read_timeout).await?;
+    let call = chat::parse(&bytes)?;
+    drop(bytes);
 
-    let mut log = RequestLog::begin(&request_id, call.request.messages().len(), call.stream);
+    let format = Format::from_accept(&head.headers);
+    // Bare text that ends with the connection could not be told from bare text that breaks off with it.
+    let can_break_visibly = format == Format::Json || head.version > Version::HTTP_10;
     let is_streamed = call.stream && can_break_visibly;
     let extent = if is_streamed { Extent::FirstContent } else { Extent::Whole };
+    let request_id = request_id(&head.headers);
+    let mut log = RequestLog::begin(&request_id, call.request.messages().len(), call.stream);
     let answered = match find_answer(state, &call, extent, &request_id).await {
         Ok(answered) => answered,
         Err(error) => {
@@ -78,7 +87,8 @@ async fn try_chat(state: &AppState, request: Request) -> Result<Response, ApiErr
 
     let headers = answer_headers(&answered);
     let signature = Signature { provider: answered.provider.name(), model: answered.model };
-    let held = Held { entry: answered.entry, log, permit };
+    let connection = head.extensions.get::<Closer>().cloned();
+    let held = Held { entry: answered.entry, log, permit, connection };
     let (content_type, body) = match (is_streamed, format) {
         (true, Format::Json) => stream(state, answered.answer, SseEncoder::new(signature), held),
         (true, Format::Text) => stream(state, answered.answer, TextEncoder, held),
@@ -89,16 +99,6 @@ async fn try_chat(state: &AppState, request: Request) -> Result<Response, ApiErr
         }
     };
     Ok((headers, [(CONTENT_TYPE, content_type)], body).into_response())
-}
-
-async fn read_call(state: &AppState, request: Request) -> Result<ChatCall, ApiError> {
-    if let Err(error) = ingress::expect_json(request.headers()) {
-        ingress::discard_body(request).await;
-        return Err(error);
-    }
-    let server = &state.server;
-    let body = ingress::read_body(request, server.max_body_bytes, server.body_read_timeout).await?;
-    chat::parse(&body)
 }
 
 async fn find_answer(

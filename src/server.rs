@@ -3,20 +3,21 @@
 //! `axum::serve` evicts no slow client and its graceful shutdown waits for ever on an open stream, so this is our
 //! own loop around hyper's HTTP/1 connections.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
+use tower::ServiceExt as _;
 use tracing::{debug, info, warn};
 
 use crate::request_log::RareWarning;
+use crate::stalls::Stallable;
 
 /// The most headers a request may have.
 pub const MAX_HEADERS: usize = 100;
@@ -100,6 +101,18 @@ impl Shutdown {
     }
 }
 
+/// Closes the connection that a request has come on, once its response has ended. Stands among the extensions of every
+/// request: hyper has no other way from a request to its connection.
+#[derive(Clone, Debug, Default)]
+pub struct Closer(Arc<Notify>);
+
+impl Closer {
+    /// This response is the connection's last.
+    pub fn close(&self) {
+        self.0.notify_one();
+    }
+}
+
 /// Serves `app` on `listener` until the end that `shutdown` begins is complete.
 ///
 /// From the beginning of the end new connections are refused, idle ones are closed, and open streams have
@@ -156,9 +169,16 @@ async fn accept(
 }
 
 async fn connection(stream: TcpStream, app: Router, limits: ConnectionLimits, shutdown: Shutdown) {
-    if let Err(error) = set_socket_options(&stream, limits.client_stall_timeout) {
-        debug!(%error, "Cannot set the options of a socket");
-    }
+    let stream = match Stallable::new(stream, limits.client_stall_timeout) {
+        Ok(stream) => stream,
+        Err(error) => return debug!(%error, "A connection ended before it began"),
+    };
+    let closer = Closer::default();
+    let asked = closer.0.clone();
+    let app = app.map_request(move |mut request: http::Request<Incoming>| {
+        request.extensions_mut().insert(closer.clone());
+        request
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_read_timeout)
@@ -167,10 +187,15 @@ async fn connection(stream: TcpStream, app: Router, limits: ConnectionLimits, sh
         .max_header_size(4 * MAX_HEAD_BYTES)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(app));
     tokio::pin!(connection);
-    let begun = shutdown.begun();
+    let is_last = async {
+        tokio::select! {
+            () = shutdown.begun() => {}
+            () = asked.notified() => {}
+        }
+    };
     let ended = tokio::select! {
         ended = &mut connection => ended,
-        () = begun => {
+        () = is_last => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
@@ -178,15 +203,4 @@ async fn connection(stream: TcpStream, app: Router, limits: ConnectionLimits, sh
     if let Err(error) = ended {
         debug!(%error, "A connection ended early");
     }
-}
-
-/// `TCP_NODELAY`, because tokens are small and urgent; `TCP_USER_TIMEOUT`, because hyper asks for no more of a body
-/// while its write buffer is full, so that only the kernel can notice a client that never reads.
-fn set_socket_options(stream: &TcpStream, stall: Duration) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
-    SockRef::from(stream).set_tcp_user_timeout(Some(stall))?;
-    #[cfg(not(any(target_os = "android", target_os = "fuchsia", target_os = "linux")))]
-    let _ = stall;
-    Ok(())
 }

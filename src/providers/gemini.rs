@@ -283,10 +283,9 @@ pub(super) fn diagnose(status: u16, headers: &HeaderMap, error: &ErrorBody) -> D
         400 if says_key_is_bad(error) => {
             (diagnosis.reason, diagnosis.scope) = (Reason::BadKey, Scope::Key);
         }
-        // «User location is not supported»: no key and no model will change that soon.
+        // «User location is not supported»: no request will do better.
         400 if error.status == "FAILED_PRECONDITION" => {
             (diagnosis.reason, diagnosis.scope) = (Reason::UpstreamError, Scope::Provider);
-            diagnosis.wait = Some(Wait::For(Duration::from_secs(600)));
         }
         // No free quota for this model in this project: not now, not tomorrow.
         429 if says_limit_is_zero(&error.message) => {

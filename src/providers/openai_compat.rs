@@ -6,7 +6,6 @@
 
 use http::HeaderMap;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::error_body::ErrorBody;
@@ -87,6 +86,15 @@ struct Delta {
     reasoning: Option<String>,
 }
 
+/// Groq's own part, in the first chunk and the last.
+#[derive(Default, Deserialize)]
+struct XGroq<'a> {
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
+}
+
 #[derive(Deserialize)]
 struct WireUsage {
     prompt_tokens: u64,
@@ -120,7 +128,7 @@ pub(super) fn decode(
     if name == "error" {
         return Err(diagnose_in_stream(quirks, data));
     }
-    if data == b"[DONE]" {
+    if data.trim_ascii() == b"[DONE]" {
         return Ok(Decoded::Done);
     }
     let repaired;
@@ -135,12 +143,14 @@ pub(super) fn decode(
         }
     };
     let is_flat_error = chunk.choices.is_none() && chunk.message.is_some();
-    let groqs_own = chunk.x_groq.filter(|x_groq| holds_error(x_groq));
+    let x_groq: XGroq<'_> =
+        chunk.x_groq.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
     if is_flat_error || chunk.error.is_some_and(|error| error.get() != "null") {
         return Err(diagnose_in_stream(quirks, data));
     }
-    if let Some(x_groq) = groqs_own {
-        return Err(diagnose_in_stream(quirks, x_groq.get().as_bytes()));
+    if let Some(error) = x_groq.error.filter(|error| error.get() != "null") {
+        let wrapped = format!("{{\"error\":{}}}", error.get());
+        return Err(diagnose_in_stream(quirks, wrapped.as_bytes()));
     }
     // Only one choice is ever asked for.
     if let Some(choice) = chunk.choices.unwrap_or_default().into_iter().next() {
@@ -153,16 +163,8 @@ pub(super) fn decode(
             events.push(Event::Finish(finish_reason(&reason)?));
         }
     }
-    events.extend(chunk.usage.and_then(usage).map(Event::Usage));
+    events.extend(chunk.usage.and_then(usage).or_else(|| x_groq.usage.and_then(usage)).map(Event::Usage));
     Ok(Decoded::Understood)
-}
-
-/// Whether Groq's own part of a chunk reports an error, as a sentence or as an object.
-fn holds_error(x_groq: &RawValue) -> bool {
-    // Most chunks have none, and this is on the way of every token.
-    x_groq.get().contains("\"error\"")
-        && serde_json::from_str::<Value>(x_groq.get())
-            .is_ok_and(|value| value.get("error").is_some_and(|error| !error.is_null()))
 }
 
 fn finish_reason(word: &str) -> Result<FinishReason, Diagnosis> {

@@ -257,7 +257,7 @@ fn errors_mean_what_their_documentation_says() {
         (Gemini, "error_leaked.json", 403, none, Reason::BadKey, Scope::Key, None),
         (Gemini, "error_unknown_field.json", 400, none, Reason::BadRequest, Scope::Request, None),
         (Gemini, "error_context.json", 400, none, Reason::ContextTooLong, Scope::Request, None),
-        (Gemini, "error_location.json", 400, none, Reason::UpstreamError, Scope::Provider, seconds(600.0)),
+        (Gemini, "error_location.json", 400, none, Reason::UpstreamError, Scope::Provider, None),
         (Gemini, "error_credit.json", 402, none, Reason::NoCredit, Scope::Key, None),
         (Gemini, "error_model.json", 404, none, Reason::ModelGone, Scope::Model, None),
         (Gemini, "error_overloaded.json", 503, none, Reason::Overloaded, Scope::Provider, None),

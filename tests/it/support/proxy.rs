@@ -62,7 +62,7 @@ impl ProxyBuilder {
         let variables = simulated_variables(&simulator, self.variables);
         let config = Config::from_lookup(|name| variables.get(name).cloned())?;
         let shutdown = Shutdown::default();
-        let state = AppState::new(config, clock.clock(), shutdown.clone())?;
+        let state = AppState::new(&config, clock.clock(), shutdown.clone())?;
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
         let limits = state.connection_limits();

@@ -1,0 +1,93 @@
+//! A socket that notices when its peer has stopped reading.
+//!
+//! hyper asks for no more of a body while its write buffer is full, so nothing above the socket can tell. The
+//! kernel's `TCP_USER_TIMEOUT` cannot either: while the peer's window is smaller than the next segment it counts a
+//! peer that reads slowly as one that does not read (seen on Linux, November 2026: a client reading 20 kB/s was
+//! reset after 30 s). So a write that makes no progress for too long is an error here, and the send buffer is kept
+//! small enough that a slow reader is seen to make progress.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Sleep, sleep};
+
+/// What the kernel holds for a client that is slower than its provider, in bytes. A socket becomes writable again
+/// after a third of it has left, so this is also how finely progress is seen: 1 kB/s is enough for 30 s.
+const SEND_BUFFER_BYTES: usize = 64 * 1024;
+
+/// A connection whose writes fail once the peer has taken nothing for a while.
+#[derive(Debug)]
+pub(crate) struct Stallable {
+    stream: TcpStream,
+    limit: Duration,
+    /// Runs while a write waits.
+    stalled: Option<Pin<Box<Sleep>>>,
+}
+
+impl Stallable {
+    /// `stream`, given up when a write waits for longer than `limit`.
+    ///
+    /// # Errors
+    /// The socket refuses its options, most likely because the peer has left already.
+    pub(crate) fn new(stream: TcpStream, limit: Duration) -> io::Result<Self> {
+        // Tokens are small and urgent.
+        stream.set_nodelay(true)?;
+        SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER_BYTES)?;
+        Ok(Self { stream, limit, stalled: None })
+    }
+
+    fn watch<T>(&mut self, context: &mut Context<'_>, write: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if write.is_ready() {
+            self.stalled = None;
+            return write;
+        }
+        let limit = self.limit;
+        let timer = self.stalled.get_or_insert_with(|| Box::pin(sleep(limit)));
+        timer.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl AsyncRead for Stallable {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Stallable {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let write = Pin::new(&mut this.stream).poll_write(context, bytes);
+        this.watch(context, write)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let write = Pin::new(&mut this.stream).poll_write_vectored(context, slices);
+        this.watch(context, write)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
+    }
+}
