@@ -367,7 +367,10 @@ impl Reader<'_> {
         let name = profile.models_variable;
         let models = self.list(name);
         for model in &models {
-            let is_id = model.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-:/@".contains(&byte));
+            let is_plain =
+                model.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-:/@".contains(&byte));
+            // It becomes part of a URL, where these would lead elsewhere.
+            let is_id = is_plain && !model.split('/').any(|part| matches!(part, "" | "." | ".."));
             if !is_id {
                 self.mistaken_item(
                     name,

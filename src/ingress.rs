@@ -8,9 +8,9 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use bytes::{Bytes, BytesMut};
-use futures::{StreamExt as _, future, stream};
+
 use http::header::{
-    ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, EXPECT, ORIGIN,
+    ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, ORIGIN,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use http_body_util::BodyExt as _;
@@ -30,9 +30,6 @@ pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-i
 /// Where clients may show their key, besides `Authorization: Bearer`.
 const KEY_HEADERS: [&str; 2] = ["x-api-key", "x-goog-api-key"];
 
-/// How long a client that has been refused may go on sending.
-const DRAIN_TIME: Duration = Duration::from_secs(2);
-
 /// Gives every request an id and refuses what no route should see. The id stands in the request's headers for the
 /// handlers, and in the response's for the client.
 pub(crate) async fn admit(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
@@ -49,7 +46,7 @@ pub(crate) async fn admit(State(state): State<AppState>, mut request: Request, n
             request.headers_mut().insert(X_REQUEST_ID, id.clone());
             next.run(request).await
         }
-        Err(error) => refuse_request(request, &error),
+        Err(error) => error_response(&error),
     };
     response.headers_mut().insert(X_REQUEST_ID, id);
     if is_tunnel {
@@ -96,7 +93,7 @@ pub(crate) async fn authenticate(State(state): State<AppState>, request: Request
     if is_open || shown_keys(request.headers()).any(|shown| is_known(shown, keys)) {
         next.run(request).await
     } else {
-        refuse_request(request, &ApiError::Unauthorized)
+        error_response(&ApiError::Unauthorized)
     }
 }
 
@@ -167,8 +164,8 @@ pub(crate) fn expect_json(headers: &HeaderMap) -> Result<(), ApiError> {
 ///
 /// # Errors
 /// [`ApiError::BodyTooLarge`], from Content-Length before anything is read; [`ApiError::BodyTimeout`];
-/// [`ApiError::BadRequest`] if the body breaks off. What has not been read is still in `body`.
-pub(crate) async fn read_body(body: &mut Body, max_bytes: usize, time: Duration) -> Result<Bytes, ApiError> {
+/// [`ApiError::BadRequest`] if the body breaks off.
+pub(crate) async fn read_body(mut body: Body, max_bytes: usize, time: Duration) -> Result<Bytes, ApiError> {
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if announced > max_bytes {
         return Err(ApiError::BodyTooLarge(max_bytes));
@@ -188,30 +185,4 @@ pub(crate) async fn read_body(body: &mut Body, max_bytes: usize, time: Duration)
         Ok(bytes.freeze())
     };
     tokio::time::timeout(time, read).await.unwrap_or(Err(ApiError::BodyTimeout))
-}
-
-/// Refuses a request that nobody has looked into.
-pub(crate) fn refuse_request(request: Request, error: &ApiError) -> Response {
-    let (head, body) = request.into_parts();
-    refuse(&head.headers, body, error)
-}
-
-/// Says `error` at once, and then goes on reading what is left of `body` for a moment before the response ends: many
-/// HTTP clients look for an answer only when they have sent everything, and closing under them costs them the answer.
-pub(crate) fn refuse(headers: &HeaderMap, body: Body, error: &ApiError) -> Response {
-    let response = error_response(error);
-    // Nothing is left, or it will not be sent before we ask for it.
-    if body.is_end_stream() || headers.contains_key(EXPECT) {
-        return response;
-    }
-    response.map(|answer| {
-        let unread = stream::once(discard(body)).filter_map(|()| future::ready(None));
-        Body::from_stream(answer.into_data_stream().chain(unread))
-    })
-}
-
-async fn discard(mut body: Body) {
-    let rest = async { while let Some(Ok(_)) = body.frame().await {} };
-    // Running out of time is as good as reaching the end.
-    let _ = tokio::time::timeout(DRAIN_TIME, rest).await;
 }

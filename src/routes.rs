@@ -6,7 +6,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use axum::{Router, middleware};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use http::request::Parts;
+
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::{error, warn};
@@ -25,9 +25,7 @@ use crate::surfaces::chat::{self, ChatCall, Format, Signature, SseEncoder, TextE
 /// All routes with everything a request passes before them, from the outside in: id, size and origin; CORS;
 /// client key; panics.
 pub(crate) fn router(state: AppState) -> Router {
-    let refuse = |error: fn() -> ApiError| {
-        move |request: Request| async move { ingress::refuse_request(request, &error()) }
-    };
+    let refuse = |error: fn() -> ApiError| move || async move { chat::error_response(&error()) };
     Router::new()
         .route("/chat", post(chat))
         .route("/health", get(health))
@@ -51,14 +49,11 @@ async fn health(State(state): State<AppState>) -> Response {
 }
 
 async fn chat(State(state): State<AppState>, request: Request) -> Response {
-    let (head, mut body) = request.into_parts();
-    match try_chat(&state, &head, &mut body).await {
-        Ok(response) => response,
-        Err(error) => ingress::refuse(&head.headers, body, &error),
-    }
+    try_chat(&state, request).await.unwrap_or_else(|error| chat::error_response(&error))
 }
 
-async fn try_chat(state: &AppState, head: &Parts, body: &mut Body) -> Result<Response, ApiError> {
+async fn try_chat(state: &AppState, request: Request) -> Result<Response, ApiError> {
+    let (head, body) = request.into_parts();
     let permit = state.admission.clone().try_acquire_owned().map_err(|_| {
         state.overload_warning.say(|| warn!("Too many requests at once: MAX_CONCURRENT_REQUESTS is reached"));
         ApiError::TooManyRequests

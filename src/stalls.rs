@@ -17,7 +17,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
 /// What the kernel holds for a client that is slower than its provider, in bytes. A socket becomes writable again
-/// after a third of it has left, so this is also how finely progress is seen: 1 kB/s is enough for 30 s.
+/// after a third of it has left, so this is also how finely progress is seen: some 2 kB/s are enough for 30 s.
 const SEND_BUFFER_BYTES: usize = 64 * 1024;
 
 /// A connection whose writes fail once the peer has taken nothing for a while.

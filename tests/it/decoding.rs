@@ -337,6 +337,10 @@ fn odd_neighbours_neither_hide_a_failure_nor_cost_a_text() {
             assert!(golden.starts_with("failure ") && !golden.contains("finish"), "{failure}\n{golden}");
         }
     }
+    let usage = r#"{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}"#;
+    let only_groqs = format!("data: {{\"choices\":[],\"x_groq\":{{\"usage\":{usage}}}}}\n\n{end}");
+    let golden = decode(Provider::Groq, false, [only_groqs.as_bytes()]);
+    assert!(golden.contains("usage      prompt 1 completion 2 total 3"), "{golden}");
     let golden = decode(Provider::Gemini, false, [&b"event: error\ndata: upstream died\n\n"[..]]);
     assert!(golden.starts_with("failure "), "{golden}");
 

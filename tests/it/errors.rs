@@ -190,9 +190,42 @@ async fn too_large_bodies_are_refused_with_the_limit_named() -> anyhow::Result<(
     client.stream.write_all(head.as_bytes()).await?;
     client.read_until("HTTP/1.1 413 ").await?;
 
+    // Who looks for an answer only after sending everything finds one.
+    let mut client = RawClient::connect(proxy.address).await?;
+    let head = "POST /chat HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 10000000\r\n\r\n";
+    client.stream.write_all(head.as_bytes()).await?;
+    client.stream.write_all(&vec![b'x'; 10_000_000]).await?;
+    let response = client.read_to_end().await;
+    assert!(response.starts_with("HTTP/1.1 413 "), "{response}");
+
     let fits = json!({"messages": [{"role": "user", "content": "x".repeat(900)}]});
     assert_eq!(chat(&proxy, &fits).await?.status, 200);
     assert_eq!(proxy.upstream_calls(), 1);
+    Ok(())
+}
+
+/// What is refused for its head is refused by its head: the whole answer is there while the body is not.
+#[tokio::test]
+async fn a_refusal_does_not_wait_for_the_body() -> anyhow::Result<()> {
+    let proxy = TestProxy::builder().with("MAX_BODY_BYTES", 1_000).with("PROXY_API_KEY", "k").start().await?;
+    let cases = [
+        ("401", "/chat", "content-type: application/json\r\ncontent-length: 100"),
+        ("413", "/chat", "x-api-key: k\r\ncontent-type: application/json\r\ncontent-length: 10000"),
+        ("415", "/chat", "x-api-key: k\r\ncontent-type: text/plain\r\ncontent-length: 100"),
+        ("404", "/nowhere", "x-api-key: k\r\ncontent-length: 100"),
+        ("405", "/health", "content-length: 100"),
+    ];
+    for (status, path, headers) in cases {
+        let mut client = RawClient::connect(proxy.address).await?;
+        let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\n{headers}\r\n\r\n");
+        client.stream.write_all(head.as_bytes()).await?;
+        client.read_until("\"}").await?;
+        let response = String::from_utf8_lossy(&client.received).into_owned();
+        assert!(response.starts_with(&format!("HTTP/1.1 {status} ")), "{response}");
+        let (head, body) = response.split_once("\r\n\r\n").expect("a head");
+        assert!(head.contains(&format!("content-length: {}", body.len())), "it has not ended: {response}");
+        client.read_to_end().await;
+    }
     Ok(())
 }
 
@@ -252,6 +285,7 @@ async fn unknown_paths_and_wrong_methods_are_told_apart() -> anyhow::Result<()> 
         ("HEAD", "/chat", "POST"),
         ("PUT", "/chat", "POST"),
         ("DELETE", "/chat", "POST"),
+        ("OPTIONS", "/chat", "POST"),
         ("POST", "/health", "GET,HEAD"),
     ] {
         let response = client.request(method.parse()?, proxy.url(path)).send().await?;
@@ -260,7 +294,22 @@ async fn unknown_paths_and_wrong_methods_are_told_apart() -> anyhow::Result<()> 
         let expected = if method == "HEAD" { "" } else { r#"{"error":"Method Not Allowed"}"# };
         assert_eq!(response.text().await?, expected, "{method} {path}");
     }
+    assert_eq!(client.request("OPTIONS".parse()?, proxy.url("/nowhere")).send().await?.status(), 404);
     assert_eq!(proxy.upstream_calls(), 0);
+    Ok(())
+}
+
+/// There is no tunnel, and nobody is left waiting for one.
+#[tokio::test]
+async fn a_tunnel_is_refused_and_its_connection_closed() -> anyhow::Result<()> {
+    let proxy = TestProxy::builder().with("HEADER_READ_TIMEOUT_MS", 600_000).start().await?;
+    let mut client = RawClient::connect(proxy.address).await?;
+    client.stream.write_all(b"CONNECT api.groq.com:443 HTTP/1.1\r\nhost: api.groq.com:443\r\n\r\n").await?;
+    let response = client.read_to_end().await;
+    assert!(
+        response.starts_with("HTTP/1.1 404 ") && response.contains("connection: close\r\n"),
+        "{response}"
+    );
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use ai_proxy_free::providers::Provider;
 use ai_proxy_free::simulator::{After, Behaviour, Fault, Framing, Trouble};
 use serde_json::json;
 
-use crate::support::{TestProxy, ask, chat, question};
+use crate::support::{RawClient, TestProxy, ask, chat, question};
 
 fn interruptions() -> Vec<(&'static str, Behaviour, &'static str)> {
     let answer = || Behaviour::answer(["One, ", "two, ", "three."]);
@@ -52,6 +52,16 @@ async fn a_streamed_answer_that_breaks_is_visibly_broken() -> anyhow::Result<()>
             assert_eq!(proxy.counts(failing).await?, (1, 1), "{name} {case}");
         }
     }
+    Ok(())
+}
+
+/// Nobody can tell what else is wrong with a connection whose answer broke: it is not used again.
+#[tokio::test]
+async fn a_broken_answer_is_its_connections_last() -> anyhow::Result<()> {
+    let proxy = TestProxy::builder().with("HEADER_READ_TIMEOUT_MS", 600_000).start().await?;
+    proxy.all(&Behaviour::answer(["One, ", "two."]).with(Fault::EndEarly(After::Text(1))));
+    let response = RawClient::post(proxy.address, &question()).await?.read_to_end().await;
+    assert!(response.contains("\"error\"") && response.ends_with("0\r\n\r\n"), "{response}");
     Ok(())
 }
 

@@ -43,6 +43,9 @@ async fn with_a_list_only_its_pages_may_call() -> anyhow::Result<()> {
         "https://evil.example",
         "http://app.example",
         "https://app.example.evil",
+        "https://App.example",
+        "https://app.example/",
+        "https://app.example:443",
         "http://localhost:5174",
         "null",
         "",
@@ -92,8 +95,9 @@ async fn with_client_keys_everything_but_health_wants_one() -> anyhow::Result<()
         assert!(reply.error().contains("PROXY_API_KEY") && !reply.text().contains("first-key"));
         assert!(reply.header("access-control-allow-origin").is_some(), "a page can read the refusal");
     }
-    for path in ["/nowhere", "/chat"] {
-        assert_eq!(http_client()?.get(proxy.url(path)).send().await?.status(), 401, "{path}");
+    for (method, path) in [("GET", "/nowhere"), ("GET", "/chat"), ("OPTIONS", "/chat")] {
+        let response = http_client()?.request(method.parse()?, proxy.url(path)).send().await?;
+        assert_eq!(response.status(), 401, "{method} {path}");
     }
     assert_eq!(proxy.upstream_calls(), 0);
     let accepted: &[(&str, &str)] = &[

@@ -4,8 +4,7 @@ use std::time::{Duration, Instant};
 
 use ai_proxy_free::providers::Provider;
 use ai_proxy_free::simulator::{After, Behaviour, Fault};
-use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpSocket;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::support::{Binary, RawClient, TestProxy, http_client, parse_sse, question, within_patience};
 
@@ -30,26 +29,37 @@ async fn a_head_that_does_not_come_ends_the_connection() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// hyper asks for no more of an answer while its buffer is full: only the kernel can tell that nobody reads.
+/// hyper asks for no more of an answer while its buffer is full: only the socket can tell that nobody reads.
 #[tokio::test]
 async fn a_client_that_never_reads_is_disconnected_and_its_call_dropped() -> anyhow::Result<()> {
     let proxy = TestProxy::builder().with("CLIENT_STALL_TIMEOUT_MS", 1_000).start().await?;
     let flood: Vec<String> = (0..2_000).map(|_| "x".repeat(16 * 1024)).collect();
     proxy.all(&Behaviour::answer(flood));
-    let socket = TcpSocket::new_v4()?;
-    socket.set_recv_buffer_size(4_096)?;
-    let mut stream = socket.connect(proxy.address).await?;
-    let body = question().to_string();
-    let head = format!(
-        "POST /chat HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
-        body.len()
-    );
-    stream.write_all((head + &body).as_bytes()).await?;
+    let client = RawClient::post_with_little_room(proxy.address, &question()).await?;
     let groq = proxy.provider(Provider::Groq);
     within_patience("the call", groq.until(|it| !it.chats().is_empty())).await;
     within_patience("its end", groq.until(|it| it.open_connections() == 0)).await;
     assert_eq!(proxy.counts(Provider::Groq).await?, (1, 0), "it is not the provider's fault");
-    drop(stream);
+    drop(client);
+    Ok(())
+}
+
+/// A client that always reads a little is none that has stopped, however full all buffers are.
+#[tokio::test]
+async fn a_client_that_reads_a_little_at_a_time_is_kept() -> anyhow::Result<()> {
+    let proxy = TestProxy::builder().with("CLIENT_STALL_TIMEOUT_MS", 1_000).start().await?;
+    proxy.all(&Behaviour::answer(vec!["x".repeat(16 * 1024); 60]));
+    let mut client = RawClient::post_with_little_room(proxy.address, &question()).await?;
+    let mut some = [0; 8_000];
+    let mut last = Vec::new();
+    let begun = Instant::now();
+    while !last.ends_with(b"0\r\n\r\n") {
+        let read = within_patience("a little more", client.stream.read(&mut some)).await?;
+        anyhow::ensure!(read > 0, "cut off");
+        last = some[..read].to_vec();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(begun.elapsed() > Duration::from_secs(3), "too fast to show anything: {:?}", begun.elapsed());
     Ok(())
 }
 
@@ -102,12 +112,7 @@ async fn old_clients_are_served_too() -> anyhow::Result<()> {
     let proxy = TestProxy::start().await?;
     proxy.all(&Behaviour::answer(["Hola"]));
     let mut client = RawClient::connect(proxy.address).await?;
-    let body = question().to_string();
-    let head = format!(
-        "POST /chat HTTP/1.0\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
-        body.len()
-    );
-    client.stream.write_all((head + &body).as_bytes()).await?;
+    client.send("1.0", "", &question()).await?;
     let response = client.read_to_end().await;
     assert!(response.starts_with("HTTP/1.0 200 OK\r\n"), "{response}");
     let (_, body) = response.split_once("\r\n\r\n").expect("a head");
@@ -135,13 +140,8 @@ async fn bare_text_for_old_clients_is_sent_whole_or_not_at_all() -> anyhow::Resu
     proxy.all(&Behaviour::answer(["another ", "answer"]));
     let broken = Behaviour::answer(["One, ", "two."]).with(Fault::EndEarly(After::Text(1)));
     proxy.provider(Provider::Groq).always(broken);
-    let body = question().to_string();
-    let head = format!(
-        "POST /chat HTTP/1.0\r\ncontent-type: application/json\r\naccept: text/plain\r\ncontent-length: {}\r\n\r\n",
-        body.len()
-    );
     let mut client = RawClient::connect(proxy.address).await?;
-    client.stream.write_all((head + &body).as_bytes()).await?;
+    client.send("1.0", "accept: text/plain\r\n", &question()).await?;
     let response = client.read_to_end().await;
     assert!(
         response.starts_with("HTTP/1.0 200 OK\r\n") && response.contains("content-length: 14\r\n"),

@@ -4,7 +4,7 @@ use ai_proxy_free::providers::Provider;
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use super::{TestProxy, within_patience};
 
@@ -153,13 +153,26 @@ impl RawClient {
     /// Sends a `POST /chat` with `body`.
     pub(crate) async fn post(address: SocketAddr, body: &Value) -> anyhow::Result<Self> {
         let mut client = Self::connect(address).await?;
-        let body = body.to_string();
-        let head = format!(
-            "POST /chat HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
-            body.len()
-        );
-        client.stream.write_all((head + &body).as_bytes()).await?;
+        client.send("1.1", "", body).await?;
         Ok(client)
+    }
+
+    /// The same from a machine that takes in hardly more than what is read.
+    pub(crate) async fn post_with_little_room(address: SocketAddr, body: &Value) -> anyhow::Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        socket.set_recv_buffer_size(4_096)?;
+        let mut client = Self { stream: socket.connect(address).await?, received: Vec::new() };
+        client.send("1.1", "", body).await?;
+        Ok(client)
+    }
+
+    /// Sends a `POST /chat` of HTTP `version` with `headers`, each of which ends its line, and `body`.
+    pub(crate) async fn send(&mut self, version: &str, headers: &str, body: &Value) -> anyhow::Result<()> {
+        let body = body.to_string();
+        let length = body.len();
+        let fixed = format!("host: x\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n");
+        let request = format!("POST /chat HTTP/{version}\r\n{fixed}{headers}\r\n{body}");
+        Ok(self.stream.write_all(request.as_bytes()).await?)
     }
 
     /// Reads until `text` has come.
