@@ -3,22 +3,22 @@
 //! hyper asks for no more of a body while its write buffer is full, so nothing above the socket can tell. The
 //! kernel's `TCP_USER_TIMEOUT` cannot either: while the peer's window is smaller than the next segment it counts a
 //! peer that reads slowly as one that does not read (seen on Linux, November 2026: a client reading 20 kB/s was
-//! reset after 30 s). So a write that makes no progress for too long is an error here, and the send buffer is kept
-//! small enough that a slow reader is seen to make progress.
+//! reset after 30 s). So a write that makes no progress for too long is an error here, and the kernel is asked to hold
+//! little that it cannot send yet, so that a slow reader is soon seen to make progress.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
-/// What the kernel holds for a client that is slower than its provider, in bytes. A socket becomes writable again
-/// after a third of it has left, so this is also how finely progress is seen: some 2 kB/s are enough for 30 s.
-const SEND_BUFFER_BYTES: usize = 64 * 1024;
+/// What the kernel may hold beyond what the peer has room for, in bytes. The peer is seen to read whenever it has made
+/// room for half of this; its own kernel tells of room in steps of up to 64 KiB.
+#[cfg(any(target_os = "android", target_os = "linux"))]
+const MOST_UNSENT_BYTES: u32 = 16 * 1024;
 
 /// A connection whose writes fail once the peer has taken nothing for a while.
 #[derive(Debug)]
@@ -37,7 +37,9 @@ impl Stallable {
     pub(crate) fn new(stream: TcpStream, limit: Duration) -> io::Result<Self> {
         // Tokens are small and urgent.
         stream.set_nodelay(true)?;
-        SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER_BYTES)?;
+        // Other systems are left as they are.
+        #[cfg(any(target_os = "android", target_os = "linux"))]
+        socket2::SockRef::from(&stream).set_tcp_notsent_lowat(MOST_UNSENT_BYTES)?;
         Ok(Self { stream, limit, stalled: None })
     }
 
