@@ -4,7 +4,6 @@
 //! own loop around hyper's HTTP/1 connections.
 
 use std::future::poll_fn;
-use std::io;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +13,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, Semaphore, watch};
 use tower::ServiceExt as _;
@@ -221,9 +220,7 @@ async fn connection(stream: TcpStream, app: Router, limits: ConnectionLimits, sh
 async fn linger(mut stream: Stallable) {
     let drain = async {
         stream.shutdown().await?;
-        let mut ignored = [0; 4_096];
-        while stream.read(&mut ignored).await? > 0 {}
-        io::Result::Ok(())
+        tokio::io::copy(&mut stream, &mut tokio::io::sink()).await
     };
     // Running out of time is as good as reaching the end.
     let _ = tokio::time::timeout(LINGER, drain).await;
