@@ -35,6 +35,7 @@ const KEY_HEADERS: [&str; 2] = ["x-api-key", "x-goog-api-key"];
 pub(crate) async fn admit(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
     let id = request_id(request.headers());
     let is_tunnel = request.method() == Method::CONNECT;
+    let has_body = !request.body().is_end_stream();
     let is_preflight = request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
     if request.method() == Method::OPTIONS && !is_preflight {
         // The CORS layer takes every OPTIONS for a preflight. Under a method that no route has, this one gets the
@@ -49,8 +50,10 @@ pub(crate) async fn admit(State(state): State<AppState>, mut request: Request, n
         Err(error) => error_response(&error),
     };
     response.headers_mut().insert(X_REQUEST_ID, id);
-    if is_tunnel {
-        // hyper would keep the connection open for a tunnel that is not there.
+    let is_body_unread = has_body && response.extensions().get::<BodyRead>().is_none();
+    // hyper would keep the connection open for a tunnel that is not there, and would close it without a word after a
+    // request that nobody has read to its end.
+    if is_tunnel || is_body_unread {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
@@ -159,6 +162,10 @@ pub(crate) fn expect_json(headers: &HeaderMap) -> Result<(), ApiError> {
     }
     Ok(())
 }
+
+/// Stands among the extensions of a response whose request has been read to its end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BodyRead;
 
 /// Reads a whole body.
 ///

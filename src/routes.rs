@@ -5,9 +5,12 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use axum::{Router, middleware};
+use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 
+use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
+use tokio::sync::OwnedSemaphorePermit;
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::{error, warn};
 
@@ -53,16 +56,28 @@ async fn chat(State(state): State<AppState>, request: Request) -> Response {
 }
 
 async fn try_chat(state: &AppState, request: Request) -> Result<Response, ApiError> {
-    let (head, body) = request.into_parts();
     let permit = state.admission.clone().try_acquire_owned().map_err(|_| {
         state.overload_warning.say(|| warn!("Too many requests at once: MAX_CONCURRENT_REQUESTS is reached"));
         ApiError::TooManyRequests
     })?;
-    ingress::expect_json(&head.headers)?;
+    ingress::expect_json(request.headers())?;
+    let (head, body) = request.into_parts();
     let server = &state.server;
     let bytes = ingress::read_body(body, server.max_body_bytes, server.body_read_timeout).await?;
-    let call = chat::parse(&bytes)?;
-    drop(bytes);
+    let answered = answer(state, &head, bytes, permit).await;
+    let mut response = answered.unwrap_or_else(|error| chat::error_response(&error));
+    response.extensions_mut().insert(ingress::BodyRead);
+    Ok(response)
+}
+
+async fn answer(
+    state: &AppState,
+    head: &Parts,
+    body: Bytes,
+    permit: OwnedSemaphorePermit,
+) -> Result<Response, ApiError> {
+    let call = chat::parse(&body)?;
+    drop(body);
 
     let format = Format::from_accept(&head.headers);
     // Bare text that ends with the connection could not be told from bare text that breaks off with it.

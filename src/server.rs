@@ -3,8 +3,6 @@
 //! `axum::serve` evicts no slow client and its graceful shutdown waits for ever on an open stream, so this is our
 //! own loop around hyper's HTTP/1 connections.
 
-use std::future::poll_fn;
-
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,14 +11,13 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, Semaphore, watch};
 use tower::ServiceExt as _;
 use tracing::{debug, info, warn};
 
+use crate::client_stream::ClientStream;
 use crate::request_log::RareWarning;
-use crate::stalls::Stallable;
 
 /// The most headers a request may have.
 pub const MAX_HEADERS: usize = 100;
@@ -29,9 +26,6 @@ pub const MAX_HEAD_BYTES: usize = 32 * 1024;
 
 /// After an error of `accept`, such as no descriptors left, how long to leave it alone.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-
-/// How long a client may go on sending on a connection that we have ended.
-const LINGER: Duration = Duration::from_secs(2);
 
 /// How long streams that were told to end may take to say so to their clients.
 const LAST_WORDS: Duration = Duration::from_millis(800);
@@ -175,24 +169,21 @@ async fn accept(
 }
 
 async fn connection(stream: TcpStream, app: Router, limits: ConnectionLimits, shutdown: Shutdown) {
-    let stream = match Stallable::new(stream, limits.client_stall_timeout) {
-        Ok(stream) => stream,
-        Err(error) => return debug!(%error, "A connection ended before it began"),
-    };
+    let stream = ClientStream::new(stream, limits.client_stall_timeout, shutdown.clone());
     let closer = Closer::default();
     let asked = closer.0.clone();
     let service = service_fn(move |mut request: http::Request<Incoming>| {
         request.extensions_mut().insert(closer.clone());
-        // Boxed, because only what can be moved gives its socket back.
-        Box::pin(app.clone().oneshot(request))
+        app.clone().oneshot(request)
     });
-    let mut connection = http1::Builder::new()
+    let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_read_timeout)
         // Above what is allowed, so that whoever is only somewhat over is told so in JSON.
         .max_headers(4 * MAX_HEADERS)
         .max_header_size(4 * MAX_HEAD_BYTES)
         .serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
     let is_last = async {
         tokio::select! {
             () = shutdown.begun() => {}
@@ -200,28 +191,13 @@ async fn connection(stream: TcpStream, app: Router, limits: ConnectionLimits, sh
         }
     };
     let ended = tokio::select! {
-        ended = poll_fn(|context| connection.poll_without_shutdown(context)) => ended,
+        ended = &mut connection => ended,
         () = is_last => {
-            Pin::new(&mut connection).graceful_shutdown();
-            poll_fn(|context| connection.poll_without_shutdown(context)).await
+            connection.as_mut().graceful_shutdown();
+            connection.await
         }
     };
     if let Err(error) = ended {
         debug!(%error, "A connection ended early");
     }
-    tokio::select! {
-        () = linger(connection.into_parts().io.into_inner()) => {}
-        () = shutdown.begun() => {}
-    }
-}
-
-/// Says that nothing more will come, and reads on for a moment: many HTTP clients look for an answer only when they
-/// have sent everything, and closing under them would cost them the refusal that they were sent.
-async fn linger(mut stream: Stallable) {
-    let drain = async {
-        stream.shutdown().await?;
-        tokio::io::copy(&mut stream, &mut tokio::io::sink()).await
-    };
-    // Running out of time is as good as reaching the end.
-    let _ = tokio::time::timeout(LINGER, drain).await;
 }

@@ -224,9 +224,22 @@ async fn a_refusal_does_not_wait_for_the_body() -> anyhow::Result<()> {
         assert!(response.starts_with(&format!("HTTP/1.1 {status} ")), "{response}");
         let (head, body) = response.split_once("\r\n\r\n").expect("a head");
         assert!(head.contains(&format!("content-length: {}", body.len())), "it has not ended: {response}");
+        assert!(
+            head.contains("connection: close"),
+            "nobody can say where the next request begins: {response}"
+        );
         client.read_to_end().await;
     }
     Ok(())
+}
+
+#[tokio::test]
+async fn a_refusal_of_what_was_read_leaves_the_connection_open() -> anyhow::Result<()> {
+    let proxy = TestProxy::start().await?;
+    let mut client = RawClient::post(proxy.address, &json!({"messages": []})).await?;
+    client.read_until("is empty").await?;
+    client.stream.write_all(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n").await?;
+    client.read_until("\"status\":\"ok\"").await
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use ai_proxy_free::providers::Provider;
-use ai_proxy_free::simulator::{After, Behaviour, Fault};
+use ai_proxy_free::simulator::{After, Behaviour, Fault, Outcome, SimulatedProvider};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::support::{Binary, RawClient, TestProxy, http_client, parse_sse, question, within_patience};
@@ -35,7 +35,8 @@ async fn a_client_that_never_reads_is_disconnected_and_its_call_dropped() -> any
     let proxy = TestProxy::builder().with("CLIENT_STALL_TIMEOUT_MS", 1_000).start().await?;
     let flood: Vec<String> = (0..2_000).map(|_| "x".repeat(16 * 1024)).collect();
     proxy.all(&Behaviour::answer(flood));
-    let client = RawClient::post_with_little_room(proxy.address, &question()).await?;
+    let mut client = RawClient::connect_with_little_room(proxy.address).await?;
+    client.send("1.1", "", &question()).await?;
     let groq = proxy.provider(Provider::Groq);
     within_patience("the call", groq.until(|it| !it.chats().is_empty())).await;
     within_patience("its end", groq.until(|it| it.open_connections() == 0)).await;
@@ -49,7 +50,8 @@ async fn a_client_that_never_reads_is_disconnected_and_its_call_dropped() -> any
 async fn a_client_that_reads_a_little_at_a_time_is_kept() -> anyhow::Result<()> {
     let proxy = TestProxy::builder().with("CLIENT_STALL_TIMEOUT_MS", 1_000).start().await?;
     proxy.all(&Behaviour::answer(vec!["x".repeat(16 * 1024); 20]));
-    let mut client = RawClient::post_with_little_room(proxy.address, &question()).await?;
+    let mut client = RawClient::connect_with_little_room(proxy.address).await?;
+    client.send("1.1", "", &question()).await?;
     let mut some = [0; 2_000];
     let mut last = Vec::new();
     let begun = Instant::now();
@@ -60,6 +62,32 @@ async fn a_client_that_reads_a_little_at_a_time_is_kept() -> anyhow::Result<()> 
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert!(begun.elapsed() > Duration::from_secs(3), "too fast to show anything: {:?}", begun.elapsed());
+    Ok(())
+}
+
+/// What stands in our buffers when an answer ends reaches a client that has not begun to read.
+#[tokio::test]
+async fn an_end_that_comes_while_nobody_reads_is_not_lost() -> anyhow::Result<()> {
+    let answer = || Behaviour::answer(vec!["x".repeat(20_000); 14]);
+    let cases = [
+        ("broken off", answer().with(Fault::EndEarly(After::Text(14))), "\"error\""),
+        ("complete, then shut down", answer(), "data: [DONE]\n\n"),
+    ];
+    for (case, behaviour, ending) in cases {
+        for (version, headers) in [("1.0", ""), ("1.1", "connection: close\r\n"), ("1.1", "")] {
+            let proxy = TestProxy::start().await?;
+            proxy.all(&behaviour);
+            let mut client = RawClient::connect_with_little_room(proxy.address).await?;
+            client.send(version, headers, &question()).await?;
+            let groq = proxy.provider(Provider::Groq);
+            let has_ended =
+                |it: &SimulatedProvider| it.chats().iter().any(|chat| chat.outcome != Outcome::Open);
+            within_patience("the end of the call", groq.until(has_ended)).await;
+            proxy.shutdown.begin();
+            let response = client.read_to_end().await;
+            assert!(response.contains(ending), "{case} {version} {headers}: {} bytes", response.len());
+        }
+    }
     Ok(())
 }
 

@@ -157,13 +157,11 @@ impl RawClient {
         Ok(client)
     }
 
-    /// The same from a machine that takes in hardly more than what is read.
-    pub(crate) async fn post_with_little_room(address: SocketAddr, body: &Value) -> anyhow::Result<Self> {
+    /// From a machine that takes in hardly more than what is read.
+    pub(crate) async fn connect_with_little_room(address: SocketAddr) -> anyhow::Result<Self> {
         let socket = TcpSocket::new_v4()?;
         socket.set_recv_buffer_size(4_096)?;
-        let mut client = Self { stream: socket.connect(address).await?, received: Vec::new() };
-        client.send("1.1", "", body).await?;
-        Ok(client)
+        Ok(Self { stream: socket.connect(address).await?, received: Vec::new() })
     }
 
     /// Sends a `POST /chat` of HTTP `version` with `headers`, each of which ends its line, and `body`.

@@ -1,0 +1,136 @@
+//! A client's socket, which notices when nobody reads, and listens on for a moment when all is said.
+//!
+//! hyper asks for no more of a body while its write buffer is full, so nothing above the socket can tell whether anybody
+//! reads. The kernel's `TCP_USER_TIMEOUT` cannot either: while the peer's window is smaller than the next segment it
+//! counts a peer that reads slowly as one that does not read (seen on Linux, November 2026: a client reading 20 kB/s was
+//! reset after 30 s). So a write that makes no progress for too long is an error here, and the kernel is asked to hold
+//! little that it cannot send yet, so that a slow reader is soon seen to make progress.
+//!
+//! Many HTTP clients look for an answer only when they have sent everything, and closing under them costs them the
+//! refusal that they were sent. So the end is said first, and what still comes is read and forgotten.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Sleep, sleep};
+use tracing::debug;
+
+use crate::server::Shutdown;
+
+/// What the kernel may hold beyond what the peer has room for, in bytes. The peer is seen to read whenever it has made
+/// room for half of this; its own kernel tells of room in steps that grow with its receive buffer, 64 KiB and more.
+#[cfg(any(target_os = "android", target_os = "linux"))]
+const MOST_UNSENT_BYTES: u32 = 16 * 1024;
+
+/// How long a client may go on sending when we have said the last.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// A connection whose writes fail once the peer has taken nothing for a while, and whose end lets the peer finish.
+pub(crate) struct ClientStream {
+    stream: TcpStream,
+    stall_limit: Duration,
+    shutdown: Shutdown,
+    /// Runs while a write waits.
+    stalled: Option<Pin<Box<Sleep>>>,
+    /// Runs when all is said: how long to listen on.
+    lingering: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
+impl ClientStream {
+    /// `stream`, given up when a write waits for longer than `stall_limit`. From the beginning of `shutdown` nobody is
+    /// listened to any more when all is said.
+    pub(crate) fn new(stream: TcpStream, stall_limit: Duration, shutdown: Shutdown) -> Self {
+        if let Err(error) = tune(&stream) {
+            debug!(%error, "Cannot set the options of a socket");
+        }
+        Self { stream, stall_limit, shutdown, stalled: None, lingering: None }
+    }
+
+    fn watch<T>(&mut self, context: &mut Context<'_>, write: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if write.is_ready() {
+            self.stalled = None;
+            return write;
+        }
+        let limit = self.stall_limit;
+        let timer = self.stalled.get_or_insert_with(|| Box::pin(sleep(limit)));
+        ready!(timer.as_mut().poll(context));
+        // Reset, or the kernel would go on offering the rest to a peer that does not want it.
+        let _ = self.stream.set_zero_linger();
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+fn tune(stream: &TcpStream) -> io::Result<()> {
+    // Tokens are small and urgent.
+    stream.set_nodelay(true)?;
+    // Other systems are left as they are.
+    #[cfg(any(target_os = "android", target_os = "linux"))]
+    socket2::SockRef::from(stream).set_tcp_notsent_lowat(MOST_UNSENT_BYTES)?;
+    Ok(())
+}
+
+impl AsyncRead for ClientStream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for ClientStream {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let write = Pin::new(&mut this.stream).poll_write(context, bytes);
+        this.watch(context, write)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let write = Pin::new(&mut this.stream).poll_write_vectored(context, slices);
+        this.watch(context, write)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Self { stream, shutdown, lingering, .. } = self.get_mut();
+        let lingering = match lingering {
+            Some(lingering) => lingering,
+            None => {
+                ready!(Pin::new(&mut *stream).poll_shutdown(context))?;
+                let begun = shutdown.begun();
+                lingering.insert(Box::pin(async move {
+                    tokio::select! {
+                        () = sleep(LINGER) => {}
+                        () = begun => {}
+                    }
+                }))
+            }
+        };
+        let mut forgotten = [0; 4_096];
+        while lingering.as_mut().poll(context).is_pending() {
+            let mut buffer = ReadBuf::new(&mut forgotten);
+            let read = ready!(Pin::new(&mut *stream).poll_read(context, &mut buffer));
+            if read.is_err() || buffer.filled().is_empty() {
+                break;
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
