@@ -3,6 +3,10 @@
 //! Owns what «complete» means: a finish reason or the dialect's end mark was seen. An end without either is a
 //! broken answer, however whole its text looks, and no finish is ever made up.
 
+mod calls;
+
+use self::calls::Calls;
+pub use self::calls::{ExpectedCalls, WireCall};
 use crate::chat::{Event, FinishReason, Usage};
 use crate::failure::{Diagnosis, RawWords, Reason};
 use crate::providers::{Decoded, Provider};
@@ -25,36 +29,87 @@ enum Framing {
     Json(Vec<u8>),
 }
 
-/// What the answer has said so far.
+/// The answer as a whole.
 #[derive(Debug)]
 struct Content {
     provider: Provider,
-    finish: Option<FinishReason>,
-    usage: Option<Usage>,
+    said: Said,
     is_done: bool,
     has_begun: bool,
     unreadable_events: u32,
-    /// What one event said; empty between events, kept for its memory.
-    decoded: Vec<Event>,
+}
+
+/// What the answer has said so far and must be remembered.
+#[derive(Debug)]
+struct Said {
+    finish: Option<FinishReason>,
+    usage: Option<Usage>,
+    calls: Calls,
+}
+
+/// Takes in what a provider's event says and brings it into the form of the middle: passes on what is content, keeps the
+/// first finish and the last usage for the end. Once finished, an answer can only learn its usage.
+#[derive(Debug)]
+pub struct Sink<'a> {
+    said: &'a mut Said,
+    events: &'a mut Vec<Event>,
+}
+
+impl Sink<'_> {
+    /// A piece of the answer; nothing if it is empty.
+    pub fn text(&mut self, text: String) {
+        if !text.is_empty() {
+            self.pass_on(Event::Text(text));
+        }
+    }
+
+    /// A piece of what the model thinks; nothing if it is empty.
+    pub fn reasoning(&mut self, text: String) {
+        if !text.is_empty() {
+            self.pass_on(Event::Reasoning(text));
+        }
+    }
+
+    /// A call of a tool, or a piece of one.
+    pub fn call(&mut self, call: WireCall) {
+        if let Some(piece) = self.said.calls.take(call) {
+            self.pass_on(Event::ToolCall(piece));
+        }
+    }
+
+    /// What the answer has cost so far.
+    pub fn usage(&mut self, usage: Usage) {
+        self.said.usage = Some(usage);
+    }
+
+    /// The answer is complete.
+    pub fn finish(&mut self, reason: FinishReason) {
+        self.said.finish.get_or_insert(reason);
+    }
+
+    fn pass_on(&mut self, event: Event) {
+        if self.said.finish.is_none() {
+            self.events.push(event);
+        }
+    }
 }
 
 impl AnswerDecoder {
-    /// A decoder for an answer in `provider`'s dialect: a stream of events, or one JSON document if `is_json`.
-    pub fn new(provider: Provider, is_json: bool) -> Self {
+    /// A decoder for an answer in `provider`'s dialect: a stream of events, or one JSON document if `is_json`. Calls of
+    /// tools are passed on only if they are `expected`.
+    pub fn new(provider: Provider, is_json: bool, expected: Option<ExpectedCalls>) -> Self {
         let framing = if is_json { Framing::Json(Vec::new()) } else { Framing::Sse(sse::Decoder::default()) };
         let content = Content {
             provider,
-            finish: None,
-            usage: None,
+            said: Said { finish: None, usage: None, calls: Calls::new(expected) },
             is_done: false,
             has_begun: false,
             unreadable_events: 0,
-            decoded: Vec::new(),
         };
         Self { framing, content }
     }
 
-    /// Takes in bytes as they come and adds the text and reasoning in them to `events`.
+    /// Takes in bytes as they come and adds the text, reasoning and calls in them to `events`.
     ///
     /// # Errors
     /// The answer reports a failure, or cannot be read any further. What it said before has been added.
@@ -116,27 +171,16 @@ impl AnswerDecoder {
 
 impl Content {
     fn is_complete(&self) -> bool {
-        self.is_done || self.finish.is_some()
+        self.is_done || self.said.finish.is_some()
     }
 
-    /// Takes in one event: passes text and reasoning on, keeps the first finish and the last usage for the end.
-    /// Once complete, an answer can only learn its usage.
     fn take(&mut self, name: &str, data: &[u8], events: &mut Vec<Event>) -> Result<(), Diagnosis> {
         if self.is_done {
             return Ok(());
         }
         self.has_begun = true;
         let was_complete = self.is_complete();
-        let outcome = self.provider.decode(name, data, &mut self.decoded);
-        for event in self.decoded.drain(..) {
-            match event {
-                Event::Usage(counts) => self.usage = Some(counts),
-                _ if self.finish.is_some() => {}
-                Event::Finish(reason) => self.finish = Some(reason),
-                Event::Text(_) | Event::Reasoning(_) => events.push(event),
-            }
-        }
-        match outcome {
+        match self.provider.decode(name, data, &mut Sink { said: &mut self.said, events }) {
             Ok(Decoded::Understood) => Ok(()),
             Ok(Decoded::Done) => {
                 self.is_done = true;
@@ -155,12 +199,20 @@ impl Content {
         if data.is_empty() { Ok(()) } else { self.take("", data, events) }
     }
 
-    fn end(&self, events: &mut Vec<Event>) -> Result<(), Diagnosis> {
-        let Some(finish) = self.finish.or(self.is_done.then_some(FinishReason::Stop)) else {
+    fn end(&mut self, events: &mut Vec<Event>) -> Result<(), Diagnosis> {
+        let Said { finish, usage, calls } = &mut self.said;
+        let Some(finish) = finish.or(self.is_done.then_some(FinishReason::Stop)) else {
             let reason = if self.has_begun { Reason::BrokenStream } else { Reason::EmptyAnswer };
             return Err(Diagnosis::provider(reason));
         };
-        events.extend(self.usage.map(Event::Usage));
+        let finish = match (finish, calls.is_empty()) {
+            // Gemini has no word of its own for it.
+            (FinishReason::Stop, false) => FinishReason::ToolCalls,
+            (FinishReason::ToolCalls, true) => FinishReason::Stop,
+            (finish, _) => finish,
+        };
+        events.extend(calls.end().map(Event::ToolCall));
+        events.extend(usage.map(Event::Usage));
         events.push(Event::Finish(finish));
         Ok(())
     }

@@ -15,7 +15,7 @@ use http::header::CONTENT_TYPE;
 use tokio::time::{Instant, timeout_at};
 
 use crate::alarm::Alarm;
-use crate::answer::AnswerDecoder;
+use crate::answer::{AnswerDecoder, ExpectedCalls};
 use crate::chat::{Event, FinishReason};
 use crate::config::Timeouts;
 use crate::failure::{Diagnosis, Failure, Reason, Scope};
@@ -93,14 +93,19 @@ enum Arrival {
 
 /// Sends `call` and waits for the first content.
 ///
-/// On `Ok` the caller may commit to a 200, unless [`Answer::is_cut_before_text`]. On `Err` nothing has reached the
+/// On `Ok` the caller may commit to a 200, unless [`Answer::is_cut_before_content`]. On `Err` nothing has reached the
 /// client and another candidate may be tried. An answer that a safety filter has blocked is an answer. Waits at most
 /// `timeouts.first_token` for the first meaningful event, `timeouts.idle` between thoughts, and a second for the body
 /// of an error. Dropping the future closes the connection.
 ///
 /// # Errors
 /// Any [`Reason`]; limits and faults of the request in the provider's own words.
-pub async fn open(context: Context<'_>, provider: Provider, call: Call) -> Result<Answer, Failure> {
+pub async fn open(
+    context: Context<'_>,
+    provider: Provider,
+    call: Call,
+    expected: Option<ExpectedCalls>,
+) -> Result<Answer, Failure> {
     let deadline = Instant::now() + context.timeouts.first_token;
     let too_late = |_| Failure::without_answer(Reason::Timeout, Scope::Provider);
     let head = timeout_at(deadline, context.upstream.send(call)).await.map_err(too_late)?;
@@ -122,7 +127,7 @@ pub async fn open(context: Context<'_>, provider: Provider, call: Call) -> Resul
     let mut answer = Answer {
         source,
         body,
-        decoder: AnswerDecoder::new(provider, is_json),
+        decoder: AnswerDecoder::new(provider, is_json, expected),
         phase: Phase::FirstToken(deadline),
         idle: context.timeouts.idle,
         waiting_since: None,
@@ -163,11 +168,11 @@ impl Answer {
         self.decoder.unreadable_events()
     }
 
-    /// Whether the token limit was reached before any text: nothing to show, and worth it only if nobody does
+    /// Whether the token limit was reached before any text or call: nothing to show, and worth it only if nobody does
     /// better.
-    pub fn is_cut_before_text(&self) -> bool {
-        let has_text = self.pending.iter().any(|event| matches!(event, Event::Text(_)));
-        !has_text && matches!(self.pending.last(), Some(Event::Finish(FinishReason::Length)))
+    pub fn is_cut_before_content(&self) -> bool {
+        let has_content = self.pending.iter().any(Event::is_content);
+        !has_content && matches!(self.pending.last(), Some(Event::Finish(FinishReason::Length)))
     }
 
     /// Waits for more of the answer and adds at least one event, the last of them ever a finish. After the finish
@@ -221,13 +226,13 @@ impl Answer {
         let mut begun = Gathered { keeps_pieces: true, ..Gathered::default() };
         loop {
             self.gather(&mut begun, MAX_PENDING_BYTES).await?;
-            let has_text = begun.events.iter().any(|event| matches!(event, Event::Text(_)));
+            let has_content = begun.events.iter().any(Event::is_content);
             match begun.events.last() {
-                Some(Event::Finish(FinishReason::Stop)) if !has_text => {
+                Some(Event::Finish(FinishReason::Stop)) if !has_content => {
                     return Err(self.source.failure(Diagnosis::provider(Reason::EmptyAnswer)));
                 }
                 Some(Event::Finish(_)) => break,
-                _ if has_text => break,
+                _ if has_content => break,
                 _ => {}
             }
         }

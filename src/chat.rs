@@ -2,44 +2,222 @@
 //!
 //! Every surface translates its clients' dialect into these, every provider translates these into its own.
 //! So N surfaces and M providers cost N + M translations, and none of them knows any other.
+//!
+//! What nobody here needs to understand (schemas, arguments of calls) travels as the client's own JSON text,
+//! byte for byte: reading and writing it anew would spoil large numbers and the order of keys.
 
-/// Who says a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// Instructions for the model.
-    System,
-    /// The person asking.
-    User,
-    /// An earlier answer of the model.
-    Assistant,
-}
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
-impl Role {
-    /// Every role, in the order in which errors list them.
-    pub const ALL: [Self; 3] = [Self::System, Self::User, Self::Assistant];
+/// JSON text as it came.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Json(Box<RawValue>);
 
-    /// The name of the role in OpenAI's dialect: `system`, `user` or `assistant`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::System => "system",
-            Self::User => "user",
-            Self::Assistant => "assistant",
-        }
+impl Json {
+    /// `text` if it is JSON.
+    ///
+    /// # Errors
+    /// It is not.
+    pub fn parse(text: impl Into<String>) -> serde_json::Result<Self> {
+        RawValue::from_string(text.into()).map(Self)
     }
 
-    /// The role of that name; `None` for any other.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|role| role.as_str() == name)
+    /// The text.
+    pub fn get(&self) -> &str {
+        self.0.get()
+    }
+
+    /// The same as serde_json knows it.
+    pub fn raw(&self) -> &RawValue {
+        &self.0
+    }
+}
+
+impl From<&RawValue> for Json {
+    fn from(raw: &RawValue) -> Self {
+        Self(raw.to_owned())
+    }
+}
+
+impl PartialEq for Json {
+    fn eq(&self, other: &Self) -> bool {
+        self.get() == other.get()
     }
 }
 
 /// One message of a conversation.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Message {
+    /// Instructions for the model, in one or more texts.
+    System(Vec<String>),
+    /// What the person says and shows.
+    User(Vec<Part>),
+    /// An earlier answer of the model: texts, calls of tools, or both.
+    Assistant {
+        /// What it said; may be empty beside calls.
+        texts: Vec<String>,
+        /// What it called; each is answered by one of the [`Tool`](Self::Tool) messages that follow.
+        calls: Vec<ToolCall>,
+    },
+    /// What a tool answered.
+    Tool {
+        /// The id of the call.
+        call_id: String,
+        /// What came of it.
+        texts: Vec<String>,
+    },
+}
+
+impl Message {
+    /// A message of one text.
+    pub fn user(text: impl Into<String>) -> Self {
+        Self::User(vec![Part::Text(text.into())])
+    }
+
+    /// An instruction of one text.
+    pub fn system(text: impl Into<String>) -> Self {
+        Self::System(vec![text.into()])
+    }
+
+    /// An earlier answer of one text.
+    pub fn assistant(text: impl Into<String>) -> Self {
+        Self::Assistant { texts: vec![text.into()], calls: Vec::new() }
+    }
+
+    fn text_bytes(&self) -> usize {
+        match self {
+            Self::System(texts) | Self::Tool { texts, .. } => texts.iter().map(String::len).sum(),
+            Self::User(parts) => parts.iter().map(Part::text_bytes).sum(),
+            Self::Assistant { texts, calls } => {
+                let calls = calls.iter().map(|call| call.name.len() + call.arguments.len());
+                calls.chain(texts.iter().map(String::len)).sum()
+            }
+        }
+    }
+}
+
+/// A piece of what a person says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Part {
+    /// Words; never empty.
+    Text(String),
+    /// A picture.
+    Image(Image),
+}
+
+impl Part {
+    fn text_bytes(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Image(_) => 0,
+        }
+    }
+}
+
+/// A picture.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Message {
-    /// Who says it.
-    pub role: Role,
-    /// What is said; never empty when it comes from a surface.
-    pub content: String,
+pub enum Image {
+    /// Its bytes.
+    Inline {
+        /// Such as `image/png`.
+        media_type: String,
+        /// In base64.
+        base64: String,
+    },
+    /// Where the provider may fetch it: an http or https URL.
+    Remote(String),
+}
+
+/// A call of a tool that the model has made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToolCall {
+    /// What the answer to it refers to.
+    pub id: String,
+    /// The tool.
+    pub name: String,
+    /// JSON text, as the model wrote it.
+    pub arguments: String,
+    /// What the provider that made the call wants to see again with it, if it wants anything.
+    pub signature: Option<String>,
+}
+
+/// A tool that the model may call.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tool {
+    /// By which the model calls it.
+    pub name: String,
+    /// What it does.
+    pub description: Option<String>,
+    /// The JSON Schema of its arguments; none if it takes none.
+    pub parameters: Option<Json>,
+    /// Whether the arguments must fit the schema exactly.
+    pub strict: Option<bool>,
+}
+
+/// Whether the model is to call tools.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ToolChoice {
+    /// As it likes.
+    Auto,
+    /// Not at all.
+    None,
+    /// At least one.
+    Required,
+    /// This one.
+    Named(String),
+}
+
+/// What the text of the answer is to be.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ResponseFormat {
+    /// Any JSON object.
+    JsonObject,
+    /// JSON that fits a schema.
+    JsonSchema {
+        /// OpenAI's whole `json_schema` object: name, description, schema, strictness.
+        whole: Json,
+        /// The JSON Schema in it; none if there is none.
+        schema: Option<Json>,
+    },
+}
+
+/// How much the model is to think.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Effort {
+    /// Not at all.
+    None,
+    /// Hardly.
+    Minimal,
+    /// A little.
+    Low,
+    /// As usual.
+    Medium,
+    /// Much.
+    High,
+}
+
+impl Effort {
+    /// All of them, in order.
+    pub const ALL: [Self; 5] = [Self::None, Self::Minimal, Self::Low, Self::Medium, Self::High];
+
+    /// The word in OpenAI's dialect.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Minimal => "minimal",
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+        }
+    }
+
+    /// Of `offered`, which is in order, the nearest: the least above it, else the most there is. Who wants thinking is
+    /// never given none.
+    pub fn nearest(self, offered: &[Self]) -> Option<Self> {
+        let most = offered.last().copied().filter(|most| *most != Self::None);
+        offered.iter().copied().find(|it| *it >= self).or(most)
+    }
 }
 
 /// A conversation to be continued; it has at least one message.
@@ -48,25 +226,128 @@ pub struct ChatRequest {
     messages: Vec<Message>,
     /// Sampling temperature, 0 to 2; the provider's default when absent.
     pub temperature: Option<f64>,
+    /// Share of the likeliest tokens to sample from, 0 to 1.
+    pub top_p: Option<f64>,
     /// The most tokens the answer may have, thinking included; the provider's default when absent.
     pub max_tokens: Option<u32>,
+    /// Texts before which the answer ends; at most 4.
+    pub stop: Vec<String>,
+    /// Makes answers repeatable, as far as the provider can.
+    pub seed: Option<i64>,
+    /// Against repeating what was said often, -2 to 2.
+    pub frequency_penalty: Option<f64>,
+    /// Against repeating what was said at all, -2 to 2.
+    pub presence_penalty: Option<f64>,
+    /// The client's name for its own user.
+    pub user: Option<String>,
+    /// What the model may call.
+    pub tools: Vec<Tool>,
+    /// Whether it is to; as it likes when absent.
+    pub tool_choice: Option<ToolChoice>,
+    /// Whether it may make several calls at once.
+    pub parallel_tool_calls: Option<bool>,
+    /// What the text is to be; free when absent.
+    pub response_format: Option<ResponseFormat>,
+    /// How much to think.
+    pub effort: Option<Effort>,
+    /// Whether the client is shown what the model thinks.
+    pub wants_thoughts: bool,
+}
+
+/// What a model must be able to do for a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// See pictures that are in the request.
+    pub inline_images: bool,
+    /// Fetch pictures and see them.
+    pub remote_images: bool,
+    /// Call tools.
+    pub tools: bool,
+    /// Be made to call a tool.
+    pub forced_call: bool,
+    /// Write JSON.
+    pub json: bool,
+    /// Write JSON after a schema.
+    pub schema: bool,
+    /// Take in at least so many tokens; a cautious estimate, so that nobody is left out who could.
+    pub window: u64,
 }
 
 impl ChatRequest {
     /// A request with the providers' defaults; `None` if there is no message.
     pub fn new(messages: Vec<Message>) -> Option<Self> {
-        (!messages.is_empty()).then_some(Self { messages, temperature: None, max_tokens: None })
+        (!messages.is_empty()).then_some(Self {
+            messages,
+            temperature: None,
+            top_p: None,
+            max_tokens: None,
+            stop: Vec::new(),
+            seed: None,
+            frequency_penalty: None,
+            presence_penalty: None,
+            user: None,
+            tools: Vec::new(),
+            tool_choice: None,
+            parallel_tool_calls: None,
+            response_format: None,
+            effort: None,
+            wants_thoughts: false,
+        })
     }
 
     /// The conversation, oldest message first; never empty.
     pub fn messages(&self) -> &[Message] {
         &self.messages
     }
+
+    /// Every call in the conversation.
+    pub fn calls_mut(&mut self) -> impl Iterator<Item = &mut ToolCall> {
+        fn calls(message: &mut Message) -> Option<std::slice::IterMut<'_, ToolCall>> {
+            match message {
+                Message::Assistant { calls, .. } => Some(calls.iter_mut()),
+                Message::System(_) | Message::User(_) | Message::Tool { .. } => None,
+            }
+        }
+        self.messages.iter_mut().filter_map(calls).flatten()
+    }
+
+    /// Whether the answer may call tools.
+    pub fn may_call(&self) -> bool {
+        !self.tools.is_empty() && self.tool_choice != Some(ToolChoice::None)
+    }
+
+    /// What a model must be able to do for it.
+    pub fn needs(&self) -> Needs {
+        // No tokenizer makes fewer tokens of ordinary text.
+        const MOST_BYTES_A_TOKEN: usize = 8;
+        let mut needs = Needs {
+            tools: !self.tools.is_empty(),
+            forced_call: matches!(self.tool_choice, Some(ToolChoice::Required | ToolChoice::Named(_))),
+            json: self.response_format.is_some(),
+            schema: matches!(self.response_format, Some(ResponseFormat::JsonSchema { .. })),
+            ..Needs::default()
+        };
+        let mut bytes = 0;
+        for message in &self.messages {
+            bytes += message.text_bytes();
+            match message {
+                Message::User(parts) => {
+                    needs.inline_images |=
+                        parts.iter().any(|it| matches!(it, Part::Image(Image::Inline { .. })));
+                    needs.remote_images |= parts.iter().any(|it| matches!(it, Part::Image(Image::Remote(_))));
+                }
+                Message::Assistant { calls, .. } => needs.tools |= !calls.is_empty(),
+                Message::System(_) | Message::Tool { .. } => {}
+            }
+        }
+        needs.window = (bytes / MOST_BYTES_A_TOKEN) as u64;
+        needs
+    }
 }
 
 /// A piece of an answer, as any provider gives it and any surface shows it.
 ///
-/// An answer is any number of `Text` and `Reasoning`, then at most one `Usage`, then exactly one `Finish`.
+/// An answer is any number of `Text`, `Reasoning` and `ToolCall`, then at most one `Usage`, then exactly one `Finish`.
 /// An answer without a `Finish` is not complete, whatever it looks like.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -74,6 +355,8 @@ pub enum Event {
     Text(String),
     /// A piece of what the model thinks before it answers; never empty, never part of the answer.
     Reasoning(String),
+    /// A piece of a call of a tool.
+    ToolCall(ToolCallPiece),
     /// What the answer cost.
     Usage(Usage),
     /// The answer is complete.
@@ -81,13 +364,42 @@ pub enum Event {
 }
 
 impl Event {
-    /// Its text or thought; empty if it has neither.
+    /// Its text, thought or arguments; empty if it has none.
     pub fn text(&self) -> &str {
         match self {
             Self::Text(text) | Self::Reasoning(text) => text,
+            Self::ToolCall(piece) => &piece.arguments,
             Self::Usage(_) | Self::Finish(_) => "",
         }
     }
+
+    /// Whether it is part of what was asked for.
+    pub const fn is_content(&self) -> bool {
+        matches!(self, Self::Text(_) | Self::ToolCall(_))
+    }
+}
+
+/// A piece of a call of a tool. The first piece of a call opens it; the arguments of all its pieces together are JSON
+/// text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToolCallPiece {
+    /// Which of the answer's calls, from 0. Calls follow each other and do not mix.
+    pub index: usize,
+    /// Stands in the first piece of a call.
+    pub opening: Option<ToolCallOpening>,
+    /// A piece of the arguments.
+    pub arguments: String,
+}
+
+/// What call it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToolCallOpening {
+    /// Its id; never empty, and of no other call in the answer.
+    pub id: String,
+    /// The tool.
+    pub name: String,
+    /// What the provider wants to see again with the call, if anything.
+    pub signature: Option<String>,
 }
 
 /// Why a complete answer ended.
@@ -97,23 +409,26 @@ pub enum FinishReason {
     Stop,
     /// The limit of tokens was reached.
     Length,
+    /// The model waits for what its tools say.
+    ToolCalls,
     /// The provider's safety filter blocked the prompt or the answer.
     ContentFilter,
 }
 
 impl FinishReason {
-    /// The name in OpenAI's dialect: `stop`, `length` or `content_filter`.
+    /// The name in OpenAI's dialect: `stop`, `length`, `tool_calls` or `content_filter`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Stop => "stop",
             Self::Length => "length",
+            Self::ToolCalls => "tool_calls",
             Self::ContentFilter => "content_filter",
         }
     }
 }
 
 /// Tokens as the provider counted them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Usage {
     /// Tokens of the conversation sent.
     pub prompt_tokens: u64,
@@ -121,4 +436,8 @@ pub struct Usage {
     pub completion_tokens: u64,
     /// Both together, or what the provider calls the total.
     pub total_tokens: u64,
+    /// Tokens of the conversation that the provider had at hand already, if it says so.
+    pub cached_tokens: Option<u64>,
+    /// Tokens of the answer that were thinking, if it says so.
+    pub reasoning_tokens: Option<u64>,
 }

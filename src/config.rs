@@ -380,7 +380,7 @@ impl Reader<'_> {
             }
         }
         if models.is_empty() {
-            return profile.models.iter().map(|&model| model.to_owned()).collect();
+            return provider.default_models().map(str::to_owned).collect();
         }
         models.iter().map(|model| model.strip_prefix("models/").unwrap_or(model).to_owned()).collect()
     }

@@ -36,7 +36,7 @@ impl Demo {
                 Provider::Cerebras | Provider::Gemini => None,
             };
             // One model each: a demo of fallback should not have to use up four models first.
-            let models = provider.profile().models.iter().take(1).map(|&model| model.to_owned()).collect();
+            let models = provider.default_models().take(1).map(str::to_owned).collect();
             Settings { pace: PACE, quota, models, kept_requests: 0, ..Settings::new(provider, clock.clone()) }
         });
         Ok(Self { simulator: simulator.await? })
@@ -52,7 +52,7 @@ impl Demo {
             } else if name == profile.base_url_variable {
                 Some(Some(self.simulator.provider(provider).base_url()))
             } else if name == profile.models_variable {
-                Some(profile.models.first().map(|&model| model.to_owned()))
+                Some(provider.default_models().next().map(str::to_owned))
             } else {
                 None
             }

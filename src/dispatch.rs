@@ -13,8 +13,9 @@ use http::{HeaderName, HeaderValue};
 use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
 
+use crate::answer::ExpectedCalls;
 use crate::attempt::{self, Answer, Context};
-use crate::chat::ChatRequest;
+use crate::chat::{ChatRequest, Needs};
 use crate::clock::Clock;
 use crate::config::{ProviderConfig, Timeouts};
 use crate::failure::{Failure, Reason, Scope};
@@ -24,7 +25,7 @@ use crate::providers::Provider;
 use crate::redaction::Redactor;
 use crate::upstream::{Call, Network, TlsUnavailable, Upstream};
 
-pub use self::outcome::{AllFailed, Answered, FailedProvider, Trail, Unanswered, Verdict};
+pub use self::outcome::{AllFailed, Answered, FailedProvider, Incapable, Trail, Unanswered, Verdict};
 use self::search::Search;
 
 /// Finds answers. Shared by all requests.
@@ -91,6 +92,15 @@ pub enum UnknownTarget {
     },
 }
 
+impl UnknownTarget {
+    /// What was asked for, cut to a readable length.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Provider { name } | Self::Model { name, .. } => name,
+        }
+    }
+}
+
 /// How far an attempt has to come before it counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extent {
@@ -127,6 +137,19 @@ impl Dispatcher {
         &self.ledger
     }
 
+    /// Everything that is offered: the models of the providers that have a key.
+    pub fn offered(&self) -> impl Iterator<Item = (Provider, &str)> {
+        let with_key = self.services.iter().filter(|service| !service.key_headers.is_empty());
+        with_key.flat_map(|service| service.models.iter().map(|model| (service.provider, model.as_str())))
+    }
+
+    /// Whether `target` leaves it to this model to answer.
+    pub fn includes(&self, target: &Target, provider: Provider, model: &str) -> bool {
+        let service = self.services.iter().find(|service| service.provider == provider);
+        let number = service.and_then(|service| service.models.iter().position(|it| it == model));
+        number.is_some_and(|number| target.allows(provider, number))
+    }
+
     /// What a client pins: a provider by its name in any case, a model by its id, both, or neither.
     ///
     /// # Errors
@@ -154,8 +177,8 @@ impl Dispatcher {
         Ok(Target { wanted, is_pinned })
     }
 
-    /// Finds an answer to `request`: tries candidates in turn, each at most once, until one comes as far as
-    /// `extent` says. A pinned `target` takes no turn in the rotation and is left to nobody else.
+    /// Finds an answer to `request`: tries candidates that can do what it needs in turn, each at most once, until one
+    /// comes as far as `extent` says. A pinned `target` takes no turn in the rotation and is left to nobody else.
     ///
     /// Waits at most `timeouts.request` for the first content. Dropping the future drops the call under way.
     ///
@@ -168,9 +191,10 @@ impl Dispatcher {
         extent: Extent,
         request_id: &str,
     ) -> Result<Answered, Unanswered> {
-        let usable = self.usable(target)?;
+        let needs = request.needs();
+        let usable = self.usable(target, &needs)?;
         let deadline = Instant::now() + self.timeouts.request;
-        let mut search = Search::new(self, target);
+        let mut search = Search::new(self, target, needs);
         while let Some(admission) = search.next() {
             let candidate = admission.candidate;
             let mut entry = Entry::open(self.ledger.clone(), admission);
@@ -180,11 +204,26 @@ impl Dispatcher {
             let number = search.attempts() + 1;
             let name = service.provider.name();
             info!(request_id, model, "Attempt {number}/{}: Using service {name}", usable.max(number));
-            let call = service.call(request, model, key_header);
-            match self.attempt(service.provider, call, extent, deadline, &mut entry).await {
+            let wire = service.provider.encode(request, model);
+            let call = Call {
+                url: format!("{}{}", service.base_url, wire.path),
+                network: service.network,
+                key_header: key_header.clone(),
+                body: wire.body,
+            };
+            let expected = request
+                .may_call()
+                .then(|| ExpectedCalls { renamed: wire.renamed_tools, random: fastrand::Rng::new() });
+            match self.attempt(service.provider, call, expected, extent, deadline, &mut entry).await {
                 Ok(answer) => {
-                    let (provider, model) = (service.provider, model.to_owned());
-                    let answered = Answered { answer, entry, provider, model, trail: Trail::default() };
+                    let answered = Answered {
+                        answer,
+                        entry,
+                        provider: service.provider,
+                        model: model.to_owned(),
+                        left_out: wire.left_out,
+                        trail: Trail::default(),
+                    };
                     if let Some(answered) = search.accept(candidate, answered) {
                         return Ok(answered);
                     }
@@ -207,6 +246,7 @@ impl Dispatcher {
         &self,
         provider: Provider,
         call: Call,
+        expected: Option<ExpectedCalls>,
         extent: Extent,
         deadline: Instant,
         entry: &mut Entry,
@@ -214,8 +254,9 @@ impl Dispatcher {
         let context = Context { upstream: &self.upstream, timeouts: self.timeouts, redactor: &self.redactor };
         // What is left of the time may be too little for anybody: no reason to let the provider rest.
         let too_late = |_| Failure::without_answer(Reason::Timeout, Scope::Request);
-        let mut answer =
-            timeout_at(deadline, attempt::open(context, provider, call)).await.map_err(too_late)??;
+        let mut answer = timeout_at(deadline, attempt::open(context, provider, call, expected))
+            .await
+            .map_err(too_late)??;
         // Here and not at the end: others wait to hear that the provider is well again.
         entry.has_begun(answer.exhausted());
         if extent == Extent::Whole {
@@ -224,18 +265,32 @@ impl Dispatcher {
         Ok(answer)
     }
 
-    /// How many providers may answer for `target` and have a key.
-    fn usable(&self, target: &Target) -> Result<usize, Unanswered> {
-        let has_key = |provider| {
-            self.services
-                .iter()
-                .any(|service| service.provider == provider && !service.key_headers.is_empty())
-        };
-        let wanted = || target.wanted.iter().map(|wanted| wanted.provider);
-        match wanted().filter(|provider| has_key(*provider)).count() {
-            0 => Err(Unanswered::NoKeys(wanted().collect())),
-            usable => Ok(usable),
+    /// How many providers may answer for `target`, have a key, and a model that can do what is needed.
+    fn usable(&self, target: &Target, needs: &Needs) -> Result<usize, Unanswered> {
+        let mut usable: Vec<Provider> = Vec::new();
+        let mut incapable = Incapable::default();
+        for (provider, model) in
+            self.offered().filter(|(provider, model)| self.includes(target, *provider, model))
+        {
+            match provider.capabilities(model).lacks(needs) {
+                Some(lack) => incapable.add(provider, lack),
+                None if usable.contains(&provider) => {}
+                None => usable.push(provider),
+            }
         }
+        if !usable.is_empty() {
+            Ok(usable.len())
+        } else if incapable.is_empty() {
+            Err(Unanswered::NoKeys(target.wanted.iter().map(|wanted| wanted.provider).collect()))
+        } else {
+            Err(Unanswered::Incapable(incapable))
+        }
+    }
+
+    /// Whether a candidate can do what is needed.
+    fn can(&self, candidate: Candidate, needs: &Needs) -> bool {
+        let model = self.look_up(candidate).map(|(_, model, _)| model);
+        model.is_some_and(|model| candidate.provider.capabilities(model).lacks(needs).is_none())
     }
 
     /// The service, model and key that a candidate's numbers stand for.
@@ -257,22 +312,12 @@ impl Service {
             key_headers: key_headers.collect::<Result<_, _>>().map_err(|_| SetupError::Key(provider))?,
         })
     }
-
-    fn call(&self, request: &ChatRequest, model: &str, key_header: &(HeaderName, HeaderValue)) -> Call {
-        let wire = self.provider.encode(request, model);
-        Call {
-            url: format!("{}{}", self.base_url, wire.path),
-            network: self.network,
-            key_header: key_header.clone(),
-            body: wire.body,
-        }
-    }
 }
 
 impl Target {
-    fn allows(&self, candidate: Candidate) -> bool {
+    fn allows(&self, provider: Provider, model: usize) -> bool {
         let is_it = |wanted: &Wanted| {
-            wanted.provider == candidate.provider && wanted.model.is_none_or(|model| model == candidate.model)
+            wanted.provider == provider && wanted.model.is_none_or(|wanted| wanted == model)
         };
         self.wanted.iter().any(is_it)
     }

@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-use crate::dispatch::{AllFailed, Unanswered, UnknownTarget, Verdict};
+use crate::dispatch::{AllFailed, Unanswered, Verdict};
 use crate::providers::Provider;
 use crate::server::{MAX_HEAD_BYTES, MAX_HEADERS};
 
@@ -11,6 +11,17 @@ use crate::server::{MAX_HEAD_BYTES, MAX_HEADERS};
 pub enum ApiError {
     /// The request is not of the required form: what is wrong and what is accepted.
     BadRequest(String),
+    /// A field of the request is wrong.
+    InvalidField {
+        /// Which, such as `messages[0].content`.
+        param: String,
+        /// The whole sentence.
+        message: String,
+    },
+    /// The client asks for a model that there is not: what there is.
+    UnknownModel(String),
+    /// Nobody here can do what the request asks for: who cannot do what.
+    Incapable(String),
     /// The content type is not one that is read: what to send.
     UnsupportedMediaType(String),
     /// The body is larger than this many bytes.
@@ -39,16 +50,11 @@ pub enum ApiError {
     Internal,
 }
 
-impl From<UnknownTarget> for ApiError {
-    fn from(error: UnknownTarget) -> Self {
-        Self::BadRequest(error.to_string())
-    }
-}
-
 impl From<Unanswered> for ApiError {
     fn from(unanswered: Unanswered) -> Self {
         match unanswered {
             Unanswered::NoKeys(providers) => Self::NoKeys(providers),
+            Unanswered::Incapable(incapable) => Self::Incapable(incapable.to_string()),
             Unanswered::AllFailed(all_failed) => Self::AllFailed(all_failed),
         }
     }
@@ -58,14 +64,14 @@ impl ApiError {
     /// The HTTP status.
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Self::BadRequest(_) | Self::InvalidField { .. } | Self::Incapable(_) => StatusCode::BAD_REQUEST,
             Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::OriginRefused => StatusCode::FORBIDDEN,
-            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::NotFound | Self::UnknownModel(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooManyRequests | Self::ShuttingDown | Self::NoKeys(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::AllFailed(failed) => match failed.verdict() {
@@ -81,7 +87,11 @@ impl ApiError {
     /// One sentence or two: what was wrong, and what to do where something can be done.
     pub fn message(&self) -> String {
         match self {
-            Self::BadRequest(message) | Self::UnsupportedMediaType(message) => message.clone(),
+            Self::BadRequest(message)
+            | Self::InvalidField { message, .. }
+            | Self::UnknownModel(message)
+            | Self::Incapable(message)
+            | Self::UnsupportedMediaType(message) => message.clone(),
             Self::BodyTooLarge(limit) => {
                 format!("Request body is larger than {limit} bytes (MAX_BODY_BYTES)")
             }

@@ -22,7 +22,7 @@ use crate::AppState;
 use crate::config::CorsOrigins;
 use crate::error::ApiError;
 use crate::server::{MAX_HEAD_BYTES, MAX_HEADERS};
-use crate::surfaces::chat::error_response;
+use crate::surfaces::Surface;
 
 /// The name under which a request is found in the log.
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -47,7 +47,7 @@ pub(crate) async fn admit(State(state): State<AppState>, mut request: Request, n
             request.headers_mut().insert(X_REQUEST_ID, id.clone());
             next.run(request).await
         }
-        Err(error) => error_response(&error),
+        Err(error) => Surface::of(request.uri().path()).error_response(&error),
     };
     response.headers_mut().insert(X_REQUEST_ID, id);
     let is_body_unread = has_body && response.extensions().get::<BodyRead>().is_none();
@@ -96,7 +96,7 @@ pub(crate) async fn authenticate(State(state): State<AppState>, request: Request
     if is_open || shown_keys(request.headers()).any(|shown| is_known(shown, keys)) {
         next.run(request).await
     } else {
-        error_response(&ApiError::Unauthorized)
+        Surface::of(request.uri().path()).error_response(&ApiError::Unauthorized)
     }
 }
 

@@ -38,6 +38,7 @@ pub mod relay;
 pub mod request_log;
 mod routes;
 pub mod server;
+pub mod signatures;
 pub mod simulator;
 pub mod sse;
 pub mod stats;
@@ -57,6 +58,7 @@ use crate::dispatch::{Dispatcher, SetupError};
 use crate::redaction::Redactor;
 use crate::request_log::RareWarning;
 use crate::server::{ConnectionLimits, Shutdown};
+use crate::signatures::Signatures;
 
 /// What all requests share. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -73,6 +75,8 @@ pub struct App {
     pub admission: Arc<Semaphore>,
     /// For when there are none left.
     pub overload_warning: RareWarning,
+    /// What providers want to see again with their calls.
+    pub signatures: Signatures,
     /// When it all ends.
     pub shutdown: Shutdown,
     /// When it all began.
@@ -102,6 +106,7 @@ impl AppState {
             server,
             admission,
             overload_warning: RareWarning::default(),
+            signatures: Signatures::default(),
             shutdown,
             started: Instant::now(),
         })))

@@ -4,10 +4,10 @@
 //! dialect: [`openai_compat`] for those that speak OpenAI's, [`gemini`] for Google's own. To add one, write its
 //! file, add its variant and follow the compiler; ARCHITECTURE.md lists the steps.
 
+pub mod capabilities;
 pub mod cerebras;
 mod classify;
 mod error_body;
-
 pub mod gemini;
 pub mod groq;
 mod lenient;
@@ -17,8 +17,10 @@ mod waits;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 
+use self::capabilities::{Capabilities, Model};
 use self::error_body::ErrorBody;
-use crate::chat::{ChatRequest, Event};
+use crate::answer::Sink;
+use crate::chat::ChatRequest;
 use crate::failure::Diagnosis;
 use crate::json;
 
@@ -49,7 +51,9 @@ pub struct Profile {
     /// What is added to the base URL before every path: users who include it by mistake are told.
     pub path_prefix: &'static str,
     /// Models to use, best first: today's, each with its source in the provider's file.
-    pub models: &'static [&'static str],
+    pub models: &'static [Model],
+    /// What the models can do whose ids begin like this, if they are not among [`models`](Self::models).
+    families: &'static [(&'static str, Capabilities)],
     /// The header that carries the key, and what stands before the key in it.
     key_header: (HeaderName, &'static str),
     dialect: Dialect,
@@ -69,6 +73,10 @@ pub struct WireRequest {
     pub path: String,
     /// The JSON body.
     pub body: Vec<u8>,
+    /// Names of tools that had to be changed, as they are on the wire and as the client has them.
+    pub renamed_tools: Vec<(String, String)>,
+    /// What the client asked for and this model does not take, by the names of OpenAI's dialect.
+    pub left_out: Vec<&'static str>,
 }
 
 /// What one event of a provider's stream was.
@@ -116,24 +124,41 @@ impl Provider {
         Ok((name.clone(), value))
     }
 
-    /// `request` in this provider's dialect, asking for a stream.
+    /// The ids of its default models, best first.
+    pub fn default_models(self) -> impl Iterator<Item = &'static str> {
+        self.profile().models.iter().map(|model| model.id)
+    }
+
+    /// What its model of this id can do.
+    pub fn capabilities(self, model: &str) -> &'static Capabilities {
+        let Profile { models, families, .. } = self.profile();
+        let known = models.iter().find(|known| known.id == model).map(|known| &known.can);
+        let family = || families.iter().find(|(prefix, _)| model.starts_with(prefix)).map(|(_, can)| can);
+        known.or_else(family).unwrap_or(&Capabilities::UNKNOWN)
+    }
+
+    /// `request` in this provider's dialect, asking for a stream where there is one.
+    ///
+    /// The model can do what the request needs; what it merely does not take is left out.
     pub fn encode(self, request: &ChatRequest, model: &str) -> WireRequest {
         match &self.profile().dialect {
-            Dialect::OpenAiCompat(quirks) => openai_compat::encode(quirks, request, model),
-            Dialect::Gemini => gemini::encode(request, model),
+            Dialect::OpenAiCompat(quirks) => {
+                openai_compat::encode(quirks, self.capabilities(model), request, model)
+            }
+            Dialect::Gemini => gemini::encode(self.capabilities(model), request, model),
         }
     }
 
-    /// Reads one event of a stream, or a whole answer that is not streamed, and adds what it says to `events`.
+    /// Reads one event of a stream, or a whole answer that is not streamed, and puts what it says into `sink`.
     ///
     /// `name` is the SSE event name, empty if there is none.
     ///
     /// # Errors
     /// The event reports a failure: the diagnosis.
-    pub fn decode(self, name: &str, data: &[u8], events: &mut Vec<Event>) -> Result<Decoded, Diagnosis> {
+    pub fn decode(self, name: &str, data: &[u8], sink: &mut Sink) -> Result<Decoded, Diagnosis> {
         match &self.profile().dialect {
-            Dialect::OpenAiCompat(quirks) => openai_compat::decode(quirks, name, data, events),
-            Dialect::Gemini => gemini::decode(name, data, events),
+            Dialect::OpenAiCompat(quirks) => openai_compat::decode(quirks, name, data, sink),
+            Dialect::Gemini => gemini::decode(name, data, sink),
         }
     }
 
@@ -195,7 +220,7 @@ mod tests {
     fn default_models_are_alive() {
         let dead = ["mixtral", "llama3", "llama-3", "gemini-1.", "gemini-2."];
         for provider in Provider::ALL {
-            let models = provider.profile().models;
+            let models: Vec<_> = provider.default_models().collect();
             assert!(models.len() > 1, "{provider:?} needs a ranked list");
             assert!(models.iter().all(|model| !dead.iter().any(|dead| model.contains(dead))), "{models:?}");
         }

@@ -16,9 +16,10 @@ use futures::stream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
+use crate::AppState;
 use crate::alarm::Alarm;
 use crate::attempt::Answer;
-use crate::chat::Event;
+use crate::chat::{Event, ToolCallPiece};
 use crate::failure::{Failure, Reason};
 use crate::ledger::Entry;
 use crate::request_log::RequestLog;
@@ -30,9 +31,10 @@ const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(15);
 /// How a surface writes a streamed answer.
 pub trait Encode: Send + 'static {
     /// The media type of the body.
-    const CONTENT_TYPE: &'static str;
-    /// What may be written at any time without meaning anything.
-    const KEEP_ALIVE: Option<&'static [u8]>;
+    fn content_type(&self) -> &'static str;
+
+    /// What may be written at any time without meaning anything, if there is anything.
+    fn keep_alive(&self) -> Option<&'static [u8]>;
 
     /// Adds `event` to `out`; for a finish also whatever marks an answer as complete.
     fn event(&mut self, event: Event, out: &mut Vec<u8>);
@@ -87,6 +89,8 @@ pub struct Held {
     pub permit: OwnedSemaphorePermit,
     /// The client's connection.
     pub connection: Option<Closer>,
+    /// Where signatures of calls are kept.
+    pub state: AppState,
 }
 
 /// Breaks the connection.
@@ -101,12 +105,13 @@ pub fn body<E: Encode>(
     held: Held,
     ending: impl Future<Output = ()> + Send + 'static,
 ) -> Body {
-    let Held { entry, log, permit, connection } = held;
+    let Held { entry, log, permit, connection, state } = held;
     let relay = Box::new(Relay {
         answer,
         encoder,
         books: Some((entry, log)),
         connection,
+        state,
         stage: Stage::Relaying,
         events: Vec::new(),
         silent_since: None,
@@ -122,6 +127,7 @@ pub async fn whole(mut answer: Answer, held: Held) -> Vec<Event> {
     let mut events = Vec::new();
     // It is all there: reading only hands it over, and cannot fail.
     let _ = answer.read(&mut events).await;
+    events.iter().for_each(|event| remember_signature(&held.state, event));
     held.entry.complete();
     held.log.answered(answer.unreadable_events());
     events
@@ -133,6 +139,7 @@ struct Relay<E> {
     /// Taken when the outcome is written.
     books: Option<(Entry, RequestLog)>,
     connection: Option<Closer>,
+    state: AppState,
     stage: Stage,
     /// Empty between frames, kept for its memory.
     events: Vec<Event>,
@@ -160,6 +167,15 @@ enum Wake {
     Ending,
 }
 
+/// Keeps what the provider of a call wants to see again with it.
+fn remember_signature(state: &AppState, event: &Event) {
+    if let Event::ToolCall(ToolCallPiece { opening: Some(opening), .. }) = event
+        && let Some(signature) = &opening.signature
+    {
+        state.signatures.remember(&opening.id, signature);
+    }
+}
+
 impl<E: Encode> Relay<E> {
     async fn next_frame(mut self: Box<Self>) -> Option<(Result<Bytes, Aborted>, Box<Self>)> {
         loop {
@@ -178,7 +194,7 @@ impl<E: Encode> Relay<E> {
                 Stage::Ended => return None,
             }
             let frame = match self.wake().await {
-                Wake::Silence => E::KEEP_ALIVE.unwrap_or_default().to_vec(),
+                Wake::Silence => self.encoder.keep_alive().unwrap_or_default().to_vec(),
                 Wake::Read(outcome) => self.encode(outcome),
                 Wake::Ending => self.interrupt(Interrupted::ShuttingDown, None),
             };
@@ -195,7 +211,7 @@ impl<E: Encode> Relay<E> {
             biased;
             () = &mut self.ending => Wake::Ending,
             outcome = self.answer.read(&mut self.events) => Wake::Read(outcome),
-            () = self.keep_alive.reached(silence), if E::KEEP_ALIVE.is_some() => Wake::Silence,
+            () = self.keep_alive.reached(silence), if self.encoder.keep_alive().is_some() => Wake::Silence,
         }
     }
 
@@ -206,6 +222,7 @@ impl<E: Encode> Relay<E> {
             if matches!(event, Event::Finish(_)) {
                 self.stage = Stage::Complete;
             }
+            remember_signature(&self.state, &event);
             self.encoder.event(event, &mut frame);
         }
         if self.stage == Stage::Complete {

@@ -1,61 +1,96 @@
 //! The routes: thin handlers that take a request apart, have it answered and put the response together.
 
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use axum::{Router, middleware};
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
-
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use tokio::sync::OwnedSemaphorePermit;
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::{error, warn};
 
 use crate::AppState;
-use crate::dispatch::{Answered, Extent};
+use crate::chat::ChatRequest;
+use crate::dispatch::{Answered, Extent, Target};
 use crate::error::ApiError;
 use crate::health::Health;
 use crate::ingress::{self, X_REQUEST_ID};
 use crate::json;
-use crate::relay::{self, Encode, Held};
+use crate::relay::{self, Encode as _, Held};
 use crate::request_log::RequestLog;
 use crate::server::Closer;
-use crate::surfaces::chat::{self, ChatCall, Format, Signature, SseEncoder, TextEncoder};
+use crate::surfaces::chat::ChatCall;
+use crate::surfaces::openai::{self, Completion};
+use crate::surfaces::{Author, Call, Surface};
 
 /// All routes with everything a request passes before them, from the outside in: id, size and origin; CORS;
 /// client key; panics.
 pub(crate) fn router(state: AppState) -> Router {
-    let refuse = |error: fn() -> ApiError| move || async move { chat::error_response(&error()) };
+    let chat = Router::new().route("/chat", post(complete::<ChatCall>)).route("/health", get(health));
+    let mut openai = Router::new();
+    // The second is where Groq's SDK looks.
+    for prefix in ["/v1", "/openai/v1"] {
+        openai = openai
+            .route(&format!("{prefix}/chat/completions"), post(complete::<Completion>))
+            .route(&format!("{prefix}/models"), get(list_models))
+            .route(&format!("{prefix}/models/{{*id}}"), get(show_model));
+    }
+    let refuse = |error: fn() -> ApiError| {
+        move |uri: Uri| async move { Surface::of(uri.path()).error_response(&error()) }
+    };
     Router::new()
-        .route("/chat", post(chat))
-        .route("/health", get(health))
+        .merge(survive_panics(chat, Surface::Chat))
+        .merge(survive_panics(openai, Surface::OpenAi))
         .fallback(refuse(|| ApiError::NotFound))
         .method_not_allowed_fallback(refuse(|| ApiError::MethodNotAllowed))
-        .layer(CatchPanicLayer::custom(|_| {
-            // The panic's own words have gone to standard error; they may hold anything.
-            error!("A handler panicked: this is a bug");
-            chat::error_response(&ApiError::Internal)
-        }))
         .layer(middleware::from_fn_with_state(state.clone(), ingress::authenticate))
         .layer(ingress::cors(&state.server.cors_origins))
         .layer(middleware::from_fn_with_state(state.clone(), ingress::admit))
         .with_state(state)
 }
 
+fn survive_panics(routes: Router<AppState>, surface: Surface) -> Router<AppState> {
+    routes.layer(CatchPanicLayer::custom(move |_| {
+        // The panic's own words have gone to standard error; they may hold anything.
+        error!("A handler panicked: this is a bug");
+        surface.error_response(&ApiError::Internal)
+    }))
+}
+
 async fn health(State(state): State<AppState>) -> Response {
     let ledger = state.dispatcher.ledger();
     let health = Health::new(&ledger.stats, ledger.now(), state.started.elapsed());
-    ([(CONTENT_TYPE, "application/json")], json::to_vec(&health)).into_response()
+    json_response(json::to_vec(&health))
 }
 
-async fn chat(State(state): State<AppState>, request: Request) -> Response {
-    try_chat(&state, request).await.unwrap_or_else(|error| chat::error_response(&error))
+async fn list_models(State(state): State<AppState>) -> Response {
+    json_response(openai::list_models(&state.dispatcher))
 }
 
-async fn try_chat(state: &AppState, request: Request) -> Result<Response, ApiError> {
+async fn show_model(State(state): State<AppState>, Path(id): Path<String>) -> Response {
+    let shown = openai::show_model(&state.dispatcher, &id);
+    shown.map_or_else(|error| Surface::OpenAi.error_response(&error), json_response)
+}
+
+fn json_response(body: Vec<u8>) -> Response {
+    ([(CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+/// Answers a conversation, in whatever dialect.
+async fn complete<C: Call>(State(state): State<AppState>, request: Request) -> Response {
+    let surface = Surface::of(request.uri().path());
+    try_complete::<C>(&state, surface, request).await.unwrap_or_else(|error| surface.error_response(&error))
+}
+
+async fn try_complete<C: Call>(
+    state: &AppState,
+    surface: Surface,
+    request: Request,
+) -> Result<Response, ApiError> {
     let permit = state.admission.clone().try_acquire_owned().map_err(|_| {
         state.overload_warning.say(|| warn!("Too many requests at once: MAX_CONCURRENT_REQUESTS is reached"));
         ApiError::TooManyRequests
@@ -64,29 +99,28 @@ async fn try_chat(state: &AppState, request: Request) -> Result<Response, ApiErr
     let (head, body) = request.into_parts();
     let server = &state.server;
     let bytes = ingress::read_body(body, server.max_body_bytes, server.body_read_timeout).await?;
-    let answered = answer(state, &head, bytes, permit).await;
-    let mut response = answered.unwrap_or_else(|error| chat::error_response(&error));
+    let answered = answer::<C>(state, &head, bytes, permit).await;
+    let mut response = answered.unwrap_or_else(|error| surface.error_response(&error));
     response.extensions_mut().insert(ingress::BodyRead);
     Ok(response)
 }
 
-async fn answer(
+async fn answer<C: Call>(
     state: &AppState,
     head: &Parts,
     body: Bytes,
     permit: OwnedSemaphorePermit,
 ) -> Result<Response, ApiError> {
-    let call = chat::parse(&body)?;
+    let mut call = C::parse(&head.headers, &body)?;
     drop(body);
+    call.request().calls_mut().for_each(|earlier| state.signatures.recall(earlier));
 
-    let format = Format::from_accept(&head.headers);
-    // Bare text that ends with the connection could not be told from bare text that breaks off with it.
-    let can_break_visibly = format == Format::Json || head.version > Version::HTTP_10;
-    let is_streamed = call.stream && can_break_visibly;
-    let extent = if is_streamed { Extent::FirstContent } else { Extent::Whole };
+    let is_stream = call.is_stream(head.version);
+    let extent = if is_stream { Extent::FirstContent } else { Extent::Whole };
+    let target = call.target(&state.dispatcher)?;
     let request_id = request_id(&head.headers);
-    let mut log = RequestLog::begin(&request_id, call.request.messages().len(), call.stream);
-    let answered = match find_answer(state, &call, extent, &request_id).await {
+    let mut log = RequestLog::begin(&request_id, call.request().messages().len(), is_stream);
+    let answered = match find_answer(state, call.request(), &target, extent, &request_id).await {
         Ok(answered) => answered,
         Err(error) => {
             log.failed(&error);
@@ -95,55 +129,51 @@ async fn answer(
     };
     log.answers(answered.provider.name(), &answered.model);
 
-    let headers = answer_headers(&answered);
-    let signature = Signature { provider: answered.provider.name(), model: answered.model };
+    let headers = answer_headers(&answered, call.ignored());
+    let Answered { answer, entry, provider, model, .. } = answered;
+    let created = state.dispatcher.ledger().now().as_second();
+    let author = Author { provider, model, request_id, created };
     let connection = head.extensions.get::<Closer>().cloned();
-    let held = Held { entry: answered.entry, log, permit, connection };
-    let (content_type, body) = match (is_streamed, format) {
-        (true, Format::Json) => stream(state, answered.answer, SseEncoder::new(signature), held),
-        (true, Format::Text) => stream(state, answered.answer, TextEncoder, held),
-        (false, format) => {
-            let events = relay::whole(answered.answer, held).await;
-            let (content_type, body) = chat::encode_whole(events, &signature, format);
-            (content_type, Body::from(body))
-        }
+    let held = Held { entry, log, permit, connection, state: state.clone() };
+    let (content_type, body) = if is_stream {
+        let encoder = call.encoder(author);
+        (encoder.content_type(), relay::body(answer, encoder, held, state.shutdown.ending()))
+    } else {
+        let (content_type, body) = call.encode_whole(relay::whole(answer, held).await, &author);
+        (content_type, Body::from(body))
     };
     Ok((headers, [(CONTENT_TYPE, content_type)], body).into_response())
 }
 
 async fn find_answer(
     state: &AppState,
-    call: &ChatCall,
+    request: &ChatRequest,
+    target: &Target,
     extent: Extent,
     request_id: &str,
 ) -> Result<Answered, ApiError> {
-    let target = state.dispatcher.target(call.provider.as_deref(), call.model.as_deref())?;
     tokio::select! {
-        answered = state.dispatcher.answer(&call.request, &target, extent, request_id) => Ok(answered?),
+        answered = state.dispatcher.answer(request, target, extent, request_id) => Ok(answered?),
         () = state.shutdown.ending() => Err(ApiError::ShuttingDown),
     }
 }
 
-fn stream<E: Encode>(
-    state: &AppState,
-    answer: crate::attempt::Answer,
-    encoder: E,
-    held: Held,
-) -> (&'static str, Body) {
-    (E::CONTENT_TYPE, relay::body(answer, encoder, held, state.shutdown.ending()))
-}
-
 /// The headers of every answer. What the provider sent is not among them.
-fn answer_headers(answered: &Answered) -> HeaderMap {
+fn answer_headers(answered: &Answered, ignored: &[String]) -> HeaderMap {
     let trail = answered.trail.to_string();
+    let left_out = answered.left_out.iter().copied();
+    let ignored: Vec<&str> = left_out.chain(ignored.iter().map(String::as_str)).collect();
+    let ignored = ignored.join(", ");
     let values = [
         ("x-provider", answered.provider.name()),
         ("x-model", answered.model.as_str()),
         ("x-attempts", trail.as_str()),
         ("x-accel-buffering", "no"),
         (CACHE_CONTROL.as_str(), "no-cache"),
+        ("x-ignored-fields", ignored.as_str()),
     ];
-    let headers = values.into_iter().filter_map(|(name, value)| {
+    let said = values.into_iter().filter(|(_, value)| !value.is_empty());
+    let headers = said.filter_map(|(name, value)| {
         Some((HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?))
     });
     headers.collect()

@@ -57,7 +57,7 @@ pub struct Settings {
 impl Settings {
     /// The provider's models of today, as fast as possible, without limits.
     pub fn new(provider: Provider, clock: Clock) -> Self {
-        let models = provider.profile().models.iter().map(|&model| model.to_owned()).collect();
+        let models = provider.default_models().map(str::to_owned).collect();
         Self { clock, pace: Duration::ZERO, quota: None, kept_requests: 10_000, models }
     }
 }

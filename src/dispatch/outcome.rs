@@ -19,6 +19,8 @@ pub struct Answered {
     pub provider: Provider,
     /// With which of its models: the provider's own id.
     pub model: String,
+    /// What the client asked for and this model does not take, by the names of OpenAI's dialect.
+    pub left_out: Vec<&'static str>,
     /// Everybody who was considered, the one who answers last.
     pub trail: Trail,
 }
@@ -28,8 +30,37 @@ pub struct Answered {
 pub enum Unanswered {
     /// None of these providers, which are all that may answer, has a key.
     NoKeys(Vec<Provider>),
+    /// Nobody who may answer can do what is asked; nobody was.
+    Incapable(Incapable),
     /// Everybody who may answer failed or rests.
     AllFailed(AllFailed),
+}
+
+/// Who cannot do what is asked.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Incapable(Vec<(Provider, &'static str)>);
+
+impl Incapable {
+    pub(super) fn add(&mut self, provider: Provider, lack: &'static str) {
+        if !self.0.contains(&(provider, lack)) {
+            self.0.push((provider, lack));
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Display for Incapable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("No model that may answer can do what this request asks")?;
+        for (index, (provider, lack)) in self.0.iter().enumerate() {
+            let separator = if index == 0 { ": " } else { "; " };
+            write!(f, "{separator}{} cannot {lack}", provider.name())?;
+        }
+        Ok(())
+    }
 }
 
 /// How everybody failed.
@@ -72,6 +103,11 @@ pub enum Verdict {
 }
 
 impl AllFailed {
+    /// Why everybody failed, if all did for the same reason.
+    pub fn common_reason(&self) -> Option<Reason> {
+        let (first, others) = self.attempts.split_first()?;
+        others.iter().all(|other| other.reason == first.reason).then_some(first.reason)
+    }
     /// What the failures together amount to.
     pub fn verdict(&self) -> Verdict {
         let all =

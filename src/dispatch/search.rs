@@ -2,6 +2,7 @@
 
 use super::outcome::{AllFailed, Answered, FailedProvider, Step, Trail, Unanswered};
 use super::{Dispatcher, Target};
+use crate::chat::Needs;
 use crate::failure::{Failure, Reason, Scope};
 use crate::limits::{Admission, Candidate, Place, Turn};
 use crate::providers::Provider;
@@ -9,6 +10,7 @@ use crate::providers::Provider;
 pub(super) struct Search<'d> {
     dispatcher: &'d Dispatcher,
     target: &'d Target,
+    needs: Needs,
     /// Everybody who was considered, in order.
     considered: Vec<Considered>,
     /// An answer without text, cut off at the token limit: passed on if nobody does better.
@@ -60,8 +62,8 @@ impl Considered {
 }
 
 impl<'d> Search<'d> {
-    pub(super) fn new(dispatcher: &'d Dispatcher, target: &'d Target) -> Self {
-        Self { dispatcher, target, considered: Vec::new(), last_resort: None }
+    pub(super) fn new(dispatcher: &'d Dispatcher, target: &'d Target, needs: Needs) -> Self {
+        Self { dispatcher, target, needs, considered: Vec::new(), last_resort: None }
     }
 
     /// Whom to try next; none if nobody is left that can serve now.
@@ -85,7 +87,7 @@ impl<'d> Search<'d> {
 
     /// Accepts an answer, unless it has no text and somebody else may do better: then it is put by.
     pub(super) fn accept(&mut self, candidate: Candidate, answered: Answered) -> Option<Answered> {
-        if !answered.answer.is_cut_before_text() {
+        if !answered.answer.is_cut_before_content() {
             return Some(self.finish(answered));
         }
         self.considered.push(Considered::CutBeforeText(candidate, answered.answer.status()));
@@ -117,7 +119,12 @@ impl<'d> Search<'d> {
 
     fn may_try(&self, candidate: Candidate) -> bool {
         let ruled_out = |place: &Place| self.considered.iter().any(|it| it.ruled_out() == Some(*place));
-        self.target.allows(candidate) && !candidate.places().iter().any(ruled_out)
+        self.is_eligible(candidate) && !candidate.places().iter().any(ruled_out)
+    }
+
+    /// Whether it may answer and can.
+    fn is_eligible(&self, candidate: Candidate) -> bool {
+        self.target.allows(candidate.provider, candidate.model) && self.dispatcher.can(candidate, &self.needs)
     }
 
     fn trail(&self) -> Vec<(Provider, Step)> {
@@ -137,7 +144,7 @@ impl<'d> Search<'d> {
             self.considered.iter().any(|it| it.provider() == provider && it.reason().blames_request())
         };
         let may_serve_later =
-            |candidate: Candidate| self.target.allows(candidate) && !refuses(candidate.provider);
+            |candidate: Candidate| self.is_eligible(candidate) && !refuses(candidate.provider);
         let mut attempts: Vec<FailedProvider> = Vec::new();
         for last_word in self.considered.iter().rev() {
             let provider = last_word.provider();

@@ -6,9 +6,30 @@
 
 use http::header::AUTHORIZATION;
 
-use super::openai_compat::{Allowance, Quirks};
+use super::capabilities::{Capabilities, Images, JsonBesideTools, Model};
+use super::openai_compat::{Allowance, Field, Quirks};
 use super::{Dialect, Profile};
+use crate::chat::Effort;
 use crate::failure::Reason;
+
+/// The windows and caps of accounts on trial.
+const GPT_OSS: Capabilities = Capabilities {
+    window: 65_536,
+    max_output: 32_768,
+    images: Images::None,
+    tools: true,
+    json: true,
+    schema: true,
+    json_beside_tools: JsonBesideTools::Always,
+    efforts: &[Effort::Low, Effort::Medium, Effort::High],
+};
+
+/// Pictures by URL are a 400.
+const QWEN: Capabilities = Capabilities {
+    images: Images::Inline,
+    efforts: &[Effort::None, Effort::Low, Effort::Medium, Effort::High],
+    ..GPT_OSS
+};
 
 /// Cerebras's row of data.
 pub static PROFILE: Profile = Profile {
@@ -19,10 +40,24 @@ pub static PROFILE: Profile = Profile {
     base_url: "https://api.cerebras.ai",
     path_prefix: "/v1",
     // The two models of shared accounts, October and November 2026.
-    models: &["gpt-oss-120b", "qwen-3.8-27b"],
+    models: &[Model { id: "gpt-oss-120b", can: GPT_OSS }, Model { id: "qwen-3.8-27b", can: QWEN }],
+    families: &[],
     key_header: (AUTHORIZATION, "Bearer "),
     dialect: Dialect::OpenAiCompat(Quirks {
         chat_path: "/v1/chat/completions",
+        max_tokens_name: "max_completion_tokens",
+        takes: &[
+            Field::TopP,
+            Field::Seed,
+            Field::Stop,
+            Field::User,
+            Field::FrequencyPenalty,
+            Field::PresencePenalty,
+            Field::ParallelToolCalls,
+            Field::ToolStrictness,
+        ],
+        streams_schema: true,
+        parses_reasoning_of: &["qwen"],
         allowances: &[
             Allowance {
                 remaining: "x-ratelimit-remaining-requests-day",

@@ -5,17 +5,57 @@
 //! Sources, checked 2026-11: the types of google-genai 3.4.0; <https://ai.google.dev/api/generate-content>,
 //! <https://ai.google.dev/gemini-api/docs/rate-limits>. Fixtures: `tests/fixtures/gemini/`.
 
+mod encode;
+mod schema;
+
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
+pub(super) use self::encode::encode;
+use super::capabilities::{Capabilities, Images, JsonBesideTools, Model};
 use super::error_body::ErrorBody;
-use super::{Decoded, Dialect, Profile, WireRequest, classify, lenient, waits};
-use crate::chat::{ChatRequest, Event, FinishReason, Role, Usage};
+use super::{Decoded, Dialect, Profile, classify, lenient, waits};
+use crate::answer::{Sink, WireCall};
+use crate::chat::{Effort, FinishReason, Usage};
 use crate::failure::{Diagnosis, Reason, Scope, Wait};
-use crate::json;
+
+/// All of the third generation. The full Flash models cannot think less than a little, and the names that always mean
+/// the newest model count as such.
+const FLASH: Capabilities = Capabilities {
+    window: 1_048_576,
+    max_output: 65_536,
+    images: Images::Inline,
+    tools: true,
+    json: true,
+    schema: true,
+    json_beside_tools: JsonBesideTools::Unforced,
+    efforts: &[Effort::Low, Effort::Medium, Effort::High],
+};
+
+const FLASH_LITE: Capabilities =
+    Capabilities { efforts: &[Effort::Minimal, Effort::Low, Effort::Medium, Effort::High], ..FLASH };
+
+/// Neither tools nor JSON are promised.
+const GEMMA: Capabilities = Capabilities {
+    window: 131_072,
+    max_output: 32_768,
+    images: Images::None,
+    tools: false,
+    json: false,
+    schema: false,
+    json_beside_tools: JsonBesideTools::Never,
+    efforts: &[],
+};
+
+/// The second generation, which ends in December 2026: told with a number of tokens how much to think.
+const SECOND: Capabilities = Capabilities {
+    json_beside_tools: JsonBesideTools::Never,
+    efforts: &[Effort::None, Effort::Minimal, Effort::Low, Effort::Medium, Effort::High],
+    ..FLASH
+};
 
 /// Gemini's row of data.
 pub static PROFILE: Profile = Profile {
@@ -26,55 +66,31 @@ pub static PROFILE: Profile = Profile {
     base_url: "https://generativelanguage.googleapis.com",
     path_prefix: "/v1beta",
     // Free requests a day, read July to September 2026: flash-lite 500, flash 20, gemma 14,400.
-    models: &["gemini-3.5-flash-lite", "gemini-3.1-flash-lite", "gemini-3.8-flash", "gemma-4-31b-it"],
+    models: &[
+        Model { id: "gemini-3.5-flash-lite", can: FLASH_LITE },
+        Model { id: "gemini-3.1-flash-lite", can: FLASH_LITE },
+        Model { id: "gemini-3.8-flash", can: FLASH },
+        Model { id: "gemma-4-31b-it", can: GEMMA },
+    ],
+    families: &[
+        (
+            "gemini-2.5-pro",
+            Capabilities { efforts: &[Effort::Minimal, Effort::Low, Effort::Medium, Effort::High], ..SECOND },
+        ),
+        ("gemini-2", SECOND),
+        ("gemini-", FLASH),
+        ("gemma-", GEMMA),
+    ],
     key_header: (HeaderName::from_static("x-goog-api-key"), ""),
     dialect: Dialect::Gemini,
 };
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Request<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    system_instruction: Option<Content<'a>>,
-    contents: Vec<Content<'a>>,
-    #[serde(skip_serializing_if = "GenerationConfig::is_default")]
-    generation_config: GenerationConfig,
-}
-
-#[derive(Serialize)]
-struct Content<'a> {
-    // Absent in a system instruction, which has no speaker.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    role: Option<&'static str>,
-    parts: Vec<TextPart<'a>>,
-}
-
-#[derive(Serialize)]
-struct TextPart<'a> {
-    text: &'a str,
-}
-
-#[derive(Default, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct GenerationConfig {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_output_tokens: Option<u32>,
-    // The newest models ignore it or fail over it, so it goes out only when the client sent one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    temperature: Option<f64>,
-}
-
-impl GenerationConfig {
-    fn is_default(&self) -> bool {
-        *self == Self::default()
-    }
-}
 
 /// A whole answer and an event of a stream have the same form; every field may be missing.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Response<'a> {
-    candidates: Option<Vec<Candidate>>,
+    #[serde(borrow)]
+    candidates: Option<Vec<Candidate<'a>>>,
     prompt_feedback: Option<PromptFeedback>,
     #[serde(borrow)]
     usage_metadata: Option<&'a RawValue>,
@@ -84,23 +100,41 @@ struct Response<'a> {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Candidate {
-    content: Option<CandidateContent>,
+struct Candidate<'a> {
+    #[serde(borrow)]
+    content: Option<CandidateContent<'a>>,
     #[serde(default, deserialize_with = "lenient::text")]
     finish_reason: Option<String>,
 }
 
 #[derive(Deserialize)]
-struct CandidateContent {
-    parts: Option<Vec<Part>>,
+struct CandidateContent<'a> {
+    #[serde(borrow)]
+    parts: Option<Vec<Part<'a>>>,
 }
 
 #[derive(Deserialize)]
-struct Part {
+#[serde(rename_all = "camelCase")]
+struct Part<'a> {
     #[serde(default, deserialize_with = "lenient::text")]
     text: Option<String>,
     #[serde(default, deserialize_with = "lenient::flag")]
     thought: bool,
+    #[serde(borrow)]
+    function_call: Option<&'a RawValue>,
+    #[serde(default, deserialize_with = "lenient::text")]
+    thought_signature: Option<String>,
+}
+
+/// Never split; id and arguments may be missing.
+#[derive(Deserialize)]
+struct FunctionCall<'a> {
+    #[serde(default, deserialize_with = "lenient::text")]
+    id: Option<String>,
+    #[serde(default, deserialize_with = "lenient::text")]
+    name: Option<String>,
+    #[serde(borrow)]
+    args: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -119,68 +153,19 @@ struct UsageMetadata {
     tool_use_prompt_token_count: u64,
     candidates_token_count: u64,
     thoughts_token_count: u64,
+    cached_content_token_count: Option<u64>,
     total_token_count: Option<u64>,
-}
-
-/// `request` in Google's form.
-///
-/// System messages become the system instruction, neighbours of one role are merged into one turn, `assistant`
-/// is called `model`. A conversation of system messages only becomes one user turn, since there must be one.
-/// Gemma models refuse a system instruction, so theirs opens the first user turn.
-pub(super) fn encode(request: &ChatRequest, model: &str) -> WireRequest {
-    let mut system = Vec::new();
-    let mut contents: Vec<Content<'_>> = Vec::new();
-    for message in request.messages() {
-        let part = TextPart { text: &message.content };
-        let role = match message.role {
-            Role::System => {
-                system.push(part);
-                continue;
-            }
-            Role::User => "user",
-            Role::Assistant => "model",
-        };
-        match contents.last_mut() {
-            Some(last) if last.role == Some(role) => last.parts.push(part),
-            _ => contents.push(Content { role: Some(role), parts: vec![part] }),
-        }
-    }
-    if !system.is_empty() && (contents.is_empty() || model.starts_with("gemma")) {
-        fold_into_first_user_turn(&mut contents, std::mem::take(&mut system));
-    }
-    let body = Request {
-        system_instruction: (!system.is_empty()).then_some(Content { role: None, parts: system }),
-        contents,
-        generation_config: GenerationConfig {
-            max_output_tokens: request.max_tokens,
-            temperature: request.temperature,
-        },
-    };
-    WireRequest {
-        path: format!("/v1beta/models/{model}:streamGenerateContent?alt=sse"),
-        body: json::to_vec(&body),
-    }
-}
-
-fn fold_into_first_user_turn<'a>(contents: &mut Vec<Content<'a>>, mut parts: Vec<TextPart<'a>>) {
-    match contents.first_mut() {
-        Some(first) if first.role == Some("user") => {
-            parts.append(&mut first.parts);
-            first.parts = parts;
-        }
-        _ => contents.insert(0, Content { role: Some("user"), parts }),
-    }
 }
 
 /// Reads one event or a whole answer; see [`Provider::decode`](super::Provider::decode).
 ///
 /// Without `alt=sse` Google sends one array of such events, which is read as well.
-pub(super) fn decode(name: &str, data: &[u8], events: &mut Vec<Event>) -> Result<Decoded, Diagnosis> {
+pub(super) fn decode(name: &str, data: &[u8], sink: &mut Sink<'_>) -> Result<Decoded, Diagnosis> {
     if name == "error" {
         return Err(diagnose_in_stream(data));
     }
     if data.trim_ascii_start().starts_with(b"[") {
-        return decode_array(data, events);
+        return decode_array(data, sink);
     }
     let repaired;
     let response: Response<'_> = match serde_json::from_slice(data) {
@@ -203,20 +188,34 @@ pub(super) fn decode(name: &str, data: &[u8], events: &mut Vec<Event>) -> Result
     if let Some(candidate) = candidate {
         let parts = candidate.content.and_then(|content| content.parts).unwrap_or_default();
         for part in parts {
-            let Some(text) = part.text.filter(|text| !text.is_empty()) else {
-                continue;
-            };
-            events.push(if part.thought { Event::Reasoning(text) } else { Event::Text(text) });
+            take_part(part, sink);
         }
-        if let Some(reason) = candidate.finish_reason {
-            events.extend(finish_reason(&reason)?.map(Event::Finish));
+        let reason = candidate.finish_reason.as_deref().map(finish_reason).transpose()?.flatten();
+        if let Some(reason) = reason {
+            sink.finish(reason);
         }
     }
     if is_blocked {
-        events.push(Event::Finish(FinishReason::ContentFilter));
+        sink.finish(FinishReason::ContentFilter);
     }
-    events.extend(response.usage_metadata.and_then(usage).map(Event::Usage));
+    if let Some(usage) = response.usage_metadata.and_then(usage) {
+        sink.usage(usage);
+    }
     Ok(Decoded::Understood)
+}
+
+fn take_part(part: Part<'_>, sink: &mut Sink<'_>) {
+    let text = part.text.unwrap_or_default();
+    if part.thought {
+        sink.reasoning(text);
+    } else {
+        sink.text(text);
+    }
+    let call = part.function_call.and_then(|raw| serde_json::from_str::<FunctionCall<'_>>(raw.get()).ok());
+    if let Some(FunctionCall { id, name, args }) = call {
+        let arguments = args.filter(|args| args.get() != "null").map_or("{}", RawValue::get).to_owned();
+        sink.call(WireCall { number: None, id, name, arguments, signature: part.thought_signature });
+    }
 }
 
 fn diagnose_in_stream(data: &[u8]) -> Diagnosis {
@@ -224,14 +223,14 @@ fn diagnose_in_stream(data: &[u8]) -> Diagnosis {
     diagnose(error.status_in_stream(), &HeaderMap::new(), &error)
 }
 
-fn decode_array(data: &[u8], events: &mut Vec<Event>) -> Result<Decoded, Diagnosis> {
+fn decode_array(data: &[u8], sink: &mut Sink<'_>) -> Result<Decoded, Diagnosis> {
     let Ok(items) = serde_json::from_slice::<Vec<&RawValue>>(data) else {
         return Ok(Decoded::Unreadable);
     };
     for item in items {
         // An array inside the array is nothing Google sends, and not followed.
         if !item.get().starts_with('[') {
-            decode("", item.get().as_bytes(), events)?;
+            decode("", item.get().as_bytes(), sink)?;
         }
     }
     Ok(Decoded::Understood)
@@ -268,7 +267,13 @@ fn usage(raw: &RawValue) -> Option<Usage> {
     let completion_tokens = usage.candidates_token_count.saturating_add(usage.thoughts_token_count);
     let total_tokens =
         usage.total_token_count.unwrap_or_else(|| prompt_tokens.saturating_add(completion_tokens));
-    Some(Usage { prompt_tokens, completion_tokens, total_tokens })
+    Some(Usage {
+        prompt_tokens,
+        completion_tokens,
+        total_tokens,
+        cached_tokens: usage.cached_content_token_count,
+        reasoning_tokens: Some(usage.thoughts_token_count),
+    })
 }
 
 /// What an error answer means; see [`Provider::diagnose`](super::Provider::diagnose).

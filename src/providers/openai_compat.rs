@@ -4,21 +4,32 @@
 //! recorded streams of both in vercel/ai's fixtures (February and May 2026).
 //! Fixtures: `tests/fixtures/groq/`, `tests/fixtures/cerebras/`.
 
+mod encode;
+
 use http::HeaderMap;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
+pub(super) use self::encode::encode;
 use super::error_body::ErrorBody;
-use super::{Decoded, WireRequest, classify, lenient, waits};
-use crate::chat::{ChatRequest, Event, FinishReason, Usage};
+use super::{Decoded, classify, lenient, waits};
+use crate::answer::{Sink, WireCall};
+use crate::chat::{FinishReason, Usage};
 use crate::failure::{Diagnosis, Reason, Scope};
-use crate::json;
 
 /// What differs between providers that speak this dialect.
 #[derive(Debug)]
 pub struct Quirks {
     /// Where completions are asked for.
     pub chat_path: &'static str,
+    /// What it calls the limit of an answer's tokens.
+    pub max_tokens_name: &'static str,
+    /// Which optional fields it takes; any other would be a 400 or without effect.
+    pub takes: &'static [Field],
+    /// Whether an answer after a schema can be streamed.
+    pub streams_schema: bool,
+    /// The models, by the beginnings of their ids, that mix their thoughts into the text unless told not to.
+    pub parses_reasoning_of: &'static [&'static str],
     /// The allowances that the answers' headers tell about.
     pub allowances: &'static [Allowance],
     /// What stands in the sentence of a 429 when the limit is one of a day.
@@ -36,29 +47,32 @@ pub struct Allowance {
     pub reason: Reason,
 }
 
-#[derive(Serialize)]
-struct Request<'a> {
-    model: &'a str,
-    messages: Vec<Message<'a>>,
-    stream: bool,
-    // Both call it so; the older `max_tokens` is deprecated at both.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_completion_tokens: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    temperature: Option<f64>,
-    // No `stream_options`: usage comes without it, and Groq once refused it.
-}
-
-#[derive(Serialize)]
-struct Message<'a> {
-    role: &'static str,
-    content: &'a str,
+/// A field of the request that not every provider takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Field {
+    /// `top_p`.
+    TopP,
+    /// `seed`.
+    Seed,
+    /// `stop`.
+    Stop,
+    /// `user`.
+    User,
+    /// `frequency_penalty`.
+    FrequencyPenalty,
+    /// `presence_penalty`.
+    PresencePenalty,
+    /// `parallel_tool_calls`.
+    ParallelToolCalls,
+    /// `strict` of a tool.
+    ToolStrictness,
 }
 
 /// A chunk of a stream; also a whole answer, which has `message` where a chunk has `delta`.
 #[derive(Deserialize)]
 struct Chunk<'a> {
-    choices: Option<Vec<Choice>>,
+    #[serde(borrow)]
+    choices: Option<Vec<Choice<'a>>>,
     #[serde(borrow)]
     usage: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -71,19 +85,40 @@ struct Chunk<'a> {
 }
 
 #[derive(Deserialize)]
-struct Choice {
-    delta: Option<Delta>,
-    message: Option<Delta>,
+struct Choice<'a> {
+    #[serde(borrow)]
+    delta: Option<Delta<'a>>,
+    #[serde(borrow)]
+    message: Option<Delta<'a>>,
     #[serde(default, deserialize_with = "lenient::text")]
     finish_reason: Option<String>,
 }
 
 #[derive(Deserialize)]
-struct Delta {
+struct Delta<'a> {
     #[serde(default, deserialize_with = "lenient::text")]
     content: Option<String>,
     #[serde(default, deserialize_with = "lenient::text")]
     reasoning: Option<String>,
+    #[serde(borrow)]
+    tool_calls: Option<&'a RawValue>,
+}
+
+/// Never split by these two, and read as if it could be.
+#[derive(Deserialize)]
+struct DeltaCall {
+    index: Option<u64>,
+    #[serde(default, deserialize_with = "lenient::text")]
+    id: Option<String>,
+    function: Option<DeltaFunction>,
+}
+
+#[derive(Deserialize)]
+struct DeltaFunction {
+    #[serde(default, deserialize_with = "lenient::text")]
+    name: Option<String>,
+    #[serde(default, deserialize_with = "lenient::text")]
+    arguments: Option<String>,
 }
 
 /// Groq's own part, in the first chunk and the last.
@@ -96,26 +131,20 @@ struct XGroq<'a> {
 }
 
 #[derive(Deserialize)]
-struct WireUsage {
+struct WireUsage<'a> {
     prompt_tokens: u64,
     completion_tokens: u64,
     total_tokens: Option<u64>,
+    #[serde(borrow)]
+    prompt_tokens_details: Option<&'a RawValue>,
+    #[serde(borrow)]
+    completion_tokens_details: Option<&'a RawValue>,
 }
 
-/// `request` as JSON, with nothing in it that one of them would refuse: unknown fields are a 400 at both.
-pub(super) fn encode(quirks: &Quirks, request: &ChatRequest, model: &str) -> WireRequest {
-    let body = Request {
-        model,
-        messages: request
-            .messages()
-            .iter()
-            .map(|message| Message { role: message.role.as_str(), content: &message.content })
-            .collect(),
-        stream: true,
-        max_completion_tokens: request.max_tokens,
-        temperature: request.temperature,
-    };
-    WireRequest { path: quirks.chat_path.to_owned(), body: json::to_vec(&body) }
+#[derive(Deserialize)]
+struct UsageDetails {
+    cached_tokens: Option<u64>,
+    reasoning_tokens: Option<u64>,
 }
 
 /// Reads one event; see [`Provider::decode`](super::Provider::decode).
@@ -123,7 +152,7 @@ pub(super) fn decode(
     quirks: &Quirks,
     name: &str,
     data: &[u8],
-    events: &mut Vec<Event>,
+    sink: &mut Sink<'_>,
 ) -> Result<Decoded, Diagnosis> {
     if name == "error" {
         return Err(diagnose_in_stream(quirks, data));
@@ -155,22 +184,38 @@ pub(super) fn decode(
     // Only one choice is ever asked for.
     if let Some(choice) = chunk.choices.unwrap_or_default().into_iter().next() {
         if let Some(delta) = choice.delta.or(choice.message) {
-            events.extend(delta.reasoning.filter(|text| !text.is_empty()).map(Event::Reasoning));
-            events.extend(delta.content.filter(|text| !text.is_empty()).map(Event::Text));
+            sink.reasoning(delta.reasoning.unwrap_or_default());
+            sink.text(delta.content.unwrap_or_default());
+            delta.tool_calls.map(calls).unwrap_or_default().into_iter().for_each(|call| sink.call(call));
         }
         // Some send an empty one with every chunk.
         if let Some(reason) = choice.finish_reason.filter(|reason| !reason.is_empty()) {
-            events.push(Event::Finish(finish_reason(&reason)?));
+            sink.finish(finish_reason(&reason)?);
         }
     }
-    events.extend(chunk.usage.and_then(usage).or_else(|| x_groq.usage.and_then(usage)).map(Event::Usage));
+    if let Some(usage) = chunk.usage.and_then(usage).or_else(|| x_groq.usage.and_then(usage)) {
+        sink.usage(usage);
+    }
     Ok(Decoded::Understood)
+}
+
+/// The calls of a chunk; what is not of the known form is none.
+fn calls(raw: &RawValue) -> Vec<WireCall> {
+    let calls: Vec<DeltaCall> = serde_json::from_str(raw.get()).unwrap_or_default();
+    let call = |DeltaCall { index, id, function }: DeltaCall| {
+        let (name, arguments) =
+            function.map(|function| (function.name, function.arguments)).unwrap_or_default();
+        let arguments = arguments.unwrap_or_default();
+        WireCall { number: index, id, name, arguments, signature: None }
+    };
+    calls.into_iter().map(call).collect()
 }
 
 fn finish_reason(word: &str) -> Result<FinishReason, Diagnosis> {
     match word {
         "length" => Ok(FinishReason::Length),
         "content_filter" => Ok(FinishReason::ContentFilter),
+        "tool_calls" | "function_call" => Ok(FinishReason::ToolCalls),
         "error" => Err(Diagnosis::provider(Reason::UpstreamError)),
         _ => Ok(FinishReason::Stop),
     }
@@ -178,10 +223,16 @@ fn finish_reason(word: &str) -> Result<FinishReason, Diagnosis> {
 
 /// The usage, if it is of the known form; an odd one is not worth losing an answer for.
 fn usage(raw: &RawValue) -> Option<Usage> {
-    let WireUsage { prompt_tokens, completion_tokens, total_tokens } =
-        serde_json::from_str(raw.get()).ok()?;
-    let total_tokens = total_tokens.unwrap_or_else(|| prompt_tokens.saturating_add(completion_tokens));
-    Some(Usage { prompt_tokens, completion_tokens, total_tokens })
+    let wire: WireUsage<'_> = serde_json::from_str(raw.get()).ok()?;
+    let WireUsage { prompt_tokens, completion_tokens, total_tokens, .. } = wire;
+    let details = |raw: Option<&RawValue>| serde_json::from_str::<UsageDetails>(raw?.get()).ok();
+    Some(Usage {
+        prompt_tokens,
+        completion_tokens,
+        total_tokens: total_tokens.unwrap_or_else(|| prompt_tokens.saturating_add(completion_tokens)),
+        cached_tokens: details(wire.prompt_tokens_details).and_then(|it| it.cached_tokens),
+        reasoning_tokens: details(wire.completion_tokens_details).and_then(|it| it.reasoning_tokens),
+    })
 }
 
 fn diagnose_in_stream(quirks: &Quirks, data: &[u8]) -> Diagnosis {

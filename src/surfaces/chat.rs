@@ -11,22 +11,24 @@
 //! data: [DONE]
 //! ```
 
-use std::borrow::Cow;
-use std::fmt;
 use std::num::NonZeroU64;
 
-use axum::body::Body;
-use axum::response::{IntoResponse, Response};
-use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderMap, HeaderValue};
-use serde::de::{DeserializeOwned, Deserializer as _, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use axum::response::Response;
+use http::{HeaderMap, Version};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::chat::{ChatRequest, Event, FinishReason, Message, Role, Usage};
+use super::errors::{AttemptBody, attempts, response};
+use super::fields::{bad, body_object, each, kind, not_json, object_fields, optional, present, wrong};
+use super::{Author, Call};
+use crate::chat::{ChatRequest, Event, FinishReason, Message, Usage};
+use crate::dispatch::{Dispatcher, Target};
 use crate::error::ApiError;
 use crate::json;
 use crate::relay::{AfterFailure, Encode, Interrupted};
+
+/// Who may say a message.
+const ROLES: &str = "'system', 'user', 'assistant'";
 
 /// A valid request as its client meant it.
 #[derive(Debug, PartialEq)]
@@ -39,6 +41,44 @@ pub struct ChatCall {
     pub provider: Option<String>,
     /// The model it is pinned to.
     pub model: Option<String>,
+    /// How the answer is to be written.
+    pub format: Format,
+}
+
+impl Call for ChatCall {
+    type Encoder = Encoder;
+
+    fn parse(headers: &HeaderMap, body: &[u8]) -> Result<Self, ApiError> {
+        parse(Format::from_accept(headers), body)
+    }
+
+    fn request(&mut self) -> &mut ChatRequest {
+        &mut self.request
+    }
+
+    fn is_stream(&self, version: Version) -> bool {
+        // Bare text that ends with the connection could not be told from bare text that breaks off with it.
+        let can_break_visibly = self.format == Format::Json || version > Version::HTTP_10;
+        self.stream && can_break_visibly
+    }
+
+    fn target(&self, dispatcher: &Dispatcher) -> Result<Target, ApiError> {
+        let target = dispatcher.target(self.provider.as_deref(), self.model.as_deref());
+        target.map_err(|unknown| ApiError::BadRequest(unknown.to_string()))
+    }
+
+    fn ignored(&self) -> &[String] {
+        // This dialect promises to take no notice of what it does not know.
+        &[]
+    }
+
+    fn encoder(&self, author: Author) -> Encoder {
+        Encoder { format: self.format, author, usage: None }
+    }
+
+    fn encode_whole(&self, events: Vec<Event>, author: &Author) -> (&'static str, Vec<u8>) {
+        encode_whole(events, author, self.format)
+    }
 }
 
 /// Parses and checks a request body.
@@ -47,20 +87,19 @@ pub struct ChatCall {
 ///
 /// # Errors
 /// [`ApiError::BadRequest`] naming what is wrong, where, and what is accepted.
-pub fn parse(body: &[u8]) -> Result<ChatCall, ApiError> {
-    let invalid = |error: &dyn std::fmt::Display| bad(format!("Request body is not valid JSON: {error}"));
-    let text = std::str::from_utf8(body).map_err(|error| invalid(&error))?;
-    let body: &RawValue = serde_json::from_str(text).map_err(|error| invalid(&error))?;
-    if !body.get().starts_with('{') {
-        return Err(bad(format!("Request body must be a JSON object, not {}", kind(body))));
-    }
+fn parse(format: Format, body: &[u8]) -> Result<ChatCall, ApiError> {
     let names = ["messages", "stream", "temperature", "max_tokens", "provider", "model"];
-    let fields = object_fields(body, names).map_err(|error| invalid(&error))?;
-    let [messages, stream, temperature, max_tokens, provider, model] = fields;
+    let fields = object_fields(body_object(body)?, names).map_err(|error| not_json(&error))?;
+    let [messages, stream, temperature, max_tokens, provider, model] = fields.known;
 
     let messages = messages.filter(|messages| messages.get().starts_with('['));
     let messages = messages.ok_or_else(|| bad("Request must include 'messages' array"))?;
-    let mut request = ChatRequest::new(parse_messages(messages)?)
+    let mut parsed = Vec::new();
+    each("messages", messages, |index, item| {
+        parsed.push(parse_message(index, item)?);
+        Ok(())
+    })?;
+    let mut request = ChatRequest::new(parsed)
         .ok_or_else(|| bad("'messages' is empty: send at least one {\"role\",\"content\"}"))?;
     let Temperature(temperature) =
         optional("temperature", temperature, "a number from 0 to 2")?.unwrap_or_default();
@@ -73,6 +112,7 @@ pub fn parse(body: &[u8]) -> Result<ChatCall, ApiError> {
         stream: stream.unwrap_or(true),
         provider: optional("provider", provider, "the name of a provider, a string")?,
         model: optional("model", model, "the id of a model, a string")?,
+        format,
     })
 }
 
@@ -89,127 +129,34 @@ impl TryFrom<f64> for Temperature {
     }
 }
 
-/// The messages of the array `raw`, one after the other, up to the first that is wrong.
-fn parse_messages(raw: &RawValue) -> Result<Vec<Message>, ApiError> {
-    let mut collector = MessageCollector { messages: Vec::new(), mistake: None };
-    let outcome = serde_json::Deserializer::from_str(raw.get()).deserialize_seq(&mut collector);
-    match (outcome, collector.mistake) {
-        (_, Some(mistake)) => Err(mistake),
-        (Err(error), None) => Err(bad(format!("'messages' cannot be read: {error}"))),
-        (Ok(()), None) => Ok(collector.messages),
-    }
-}
-
-struct MessageCollector {
-    messages: Vec<Message>,
-    mistake: Option<ApiError>,
-}
-
-impl<'de> Visitor<'de> for &mut MessageCollector {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an array of messages")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        while let Some(item) = items.next_element::<&RawValue>()? {
-            match parse_message(self.messages.len(), item) {
-                Ok(message) => self.messages.push(message),
-                Err(mistake) => {
-                    self.mistake = Some(mistake);
-                    return Err(A::Error::custom("see the mistake"));
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
 fn parse_message(index: usize, item: &RawValue) -> Result<Message, ApiError> {
+    let at = format!("messages[{index}]");
     if !item.get().starts_with('{') {
-        let kind = kind(item);
-        return Err(bad(format!(
-            "messages[{index}] must be an object with 'role' and 'content', not {kind}"
-        )));
+        return Err(wrong(at, format!("must be an object with 'role' and 'content', not {}", kind(item))));
     }
-    let [role, content] = object_fields(item, ["role", "content"])
-        .map_err(|error| bad(format!("messages[{index}] cannot be read: {error}")))?;
-    let roles = || Role::ALL.map(|role| format!("'{}'", role.as_str())).join(", ");
-    let name: Option<String> = role.and_then(|role| serde_json::from_str(role.get()).ok());
-    let name = name.ok_or_else(|| bad(format!("messages[{index}] needs a 'role': one of {}", roles())))?;
-    let role = Role::from_name(&name)
-        .ok_or_else(|| bad(format!("messages[{index}].role is not one of {}", roles())))?;
-    let content = content.filter(|content| content.get() != "null");
+    let fields = object_fields(item, ["role", "content"])
+        .map_err(|error| wrong(at.as_str(), format!("cannot be read: {error}")))?;
+    let [role, content] = fields.known;
+    let role: Option<String> = role.and_then(|role| serde_json::from_str(role.get()).ok());
+    let role = role.ok_or_else(|| wrong(at.as_str(), format!("needs a 'role': one of {ROLES}")))?;
+    let message = match role.as_str() {
+        "system" => Message::system,
+        "user" => Message::user,
+        "assistant" => Message::assistant,
+        _ => return Err(wrong(format!("{at}.role"), format!("is not one of {ROLES}"))),
+    };
     let content =
-        content.ok_or_else(|| bad(format!("messages[{index}] needs a 'content': a non-empty string")))?;
+        present(content).ok_or_else(|| wrong(at.as_str(), "needs a 'content': a non-empty string"))?;
+    let at = format!("{at}.content");
     if !content.get().starts_with('"') {
-        let kind = kind(content);
-        return Err(bad(format!("messages[{index}].content must be a non-empty string, not {kind}")));
+        return Err(wrong(at, format!("must be a non-empty string, not {}", kind(content))));
     }
     let content: String = serde_json::from_str(content.get())
-        .map_err(|error| bad(format!("messages[{index}].content cannot be read: {error}")))?;
+        .map_err(|error| wrong(at.as_str(), format!("cannot be read: {error}")))?;
     if content.is_empty() {
-        return Err(bad(format!("messages[{index}].content is empty: send a non-empty string")));
+        return Err(wrong(at, "is empty: send a non-empty string"));
     }
-    Ok(Message { role, content })
-}
-
-/// An optional field; `null` counts as absent.
-fn optional<T: DeserializeOwned>(
-    name: &str,
-    raw: Option<&RawValue>,
-    accepted: &str,
-) -> Result<Option<T>, ApiError> {
-    raw.map_or(Ok(None), |raw| serde_json::from_str(raw.get()))
-        .map_err(|_| bad(format!("'{name}' must be {accepted}")))
-}
-
-/// The fields of `object` that have these names; of one that stands twice the last, as in JavaScript.
-fn object_fields<'a, const N: usize>(
-    object: &'a RawValue,
-    names: [&'static str; N],
-) -> serde_json::Result<[Option<&'a RawValue>; N]> {
-    serde_json::Deserializer::from_str(object.get()).deserialize_map(FieldPicker(names))
-}
-
-struct FieldPicker<const N: usize>([&'static str; N]);
-
-impl<'de, const N: usize> Visitor<'de> for FieldPicker<N> {
-    type Value = [Option<&'de RawValue>; N];
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
-        let mut fields = [None; N];
-        while let Some(name) = entries.next_key::<Cow<'de, str>>()? {
-            let position = self.0.iter().position(|known| **known == *name);
-            match position.and_then(|position| fields.get_mut(position)) {
-                Some(field) => *field = Some(entries.next_value()?),
-                None => {
-                    entries.next_value::<IgnoredAny>()?;
-                }
-            }
-        }
-        Ok(fields)
-    }
-}
-
-fn kind(value: &RawValue) -> &'static str {
-    match value.get().as_bytes().first() {
-        Some(b'n') => "null",
-        Some(b't' | b'f') => "a boolean",
-        Some(b'"') => "a string",
-        Some(b'[') => "an array",
-        Some(b'{') => "an object",
-        _ => "a number",
-    }
-}
-
-fn bad(message: impl Into<String>) -> ApiError {
-    ApiError::BadRequest(message.into())
+    Ok(message(content))
 }
 
 /// How the client wants the answer written.
@@ -222,6 +169,14 @@ pub enum Format {
 }
 
 impl Format {
+    /// The media type, if JSON is written as `json`.
+    fn content_type(self, json: &'static str) -> &'static str {
+        match self {
+            Self::Json => json,
+            Self::Text => "text/plain; charset=utf-8",
+        }
+    }
+
     /// Reads `Accept`: bare text only if `text/plain` is the client's first choice.
     pub fn from_accept(headers: &HeaderMap) -> Self {
         let values = headers.get_all(http::header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
@@ -243,15 +198,6 @@ impl Format {
     }
 }
 
-/// Who answers, as the end of an answer says it.
-#[derive(Clone, Debug)]
-pub struct Signature {
-    /// The provider's name.
-    pub provider: &'static str,
-    /// The model's id at that provider.
-    pub model: String,
-}
-
 #[derive(Serialize)]
 struct Piece<'a> {
     content: &'a str,
@@ -265,7 +211,14 @@ struct Whole<'a> {
     provider: &'static str,
     model: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    usage: Option<Usage>,
+    usage: Option<WireUsage>,
+}
+
+#[derive(Serialize)]
+struct WireUsage {
+    prompt_tokens: u64,
+    completion_tokens: u64,
+    total_tokens: u64,
 }
 
 #[derive(Serialize)]
@@ -274,98 +227,90 @@ struct LateError<'a> {
     provider: &'static str,
 }
 
-/// Encodes a streamed answer as SSE.
+/// Encodes a streamed answer.
 #[derive(Debug)]
-pub struct SseEncoder {
-    signature: Signature,
+pub struct Encoder {
+    format: Format,
+    author: Author,
     usage: Option<Usage>,
 }
 
-impl SseEncoder {
-    /// An encoder for an answer of `signature`.
-    pub fn new(signature: Signature) -> Self {
-        Self { signature, usage: None }
+impl Encode for Encoder {
+    fn content_type(&self) -> &'static str {
+        self.format.content_type("text/event-stream")
     }
-}
 
-impl Encode for SseEncoder {
-    const CONTENT_TYPE: &'static str = "text/event-stream";
-    const KEEP_ALIVE: Option<&'static [u8]> = Some(b": keep-alive\n");
+    fn keep_alive(&self) -> Option<&'static [u8]> {
+        match self.format {
+            Format::Json => Some(b": keep-alive\n"),
+            Format::Text => None,
+        }
+    }
 
     fn event(&mut self, event: Event, out: &mut Vec<u8>) {
-        match event {
-            Event::Text(text) => write_sse(out, &Piece { content: &text }),
-            Event::Reasoning(_) => {}
-            Event::Usage(usage) => self.usage = Some(usage),
-            Event::Finish(reason) => {
-                write_sse(out, &whole("", reason, &self.signature, self.usage));
+        match (event, self.format) {
+            (Event::Text(text), Format::Json) => write_sse(out, &Piece { content: &text }),
+            (Event::Text(text), Format::Text) => out.extend_from_slice(text.as_bytes()),
+            // Without tools nobody expects calls, and none are passed on.
+            (Event::Reasoning(_) | Event::ToolCall(_), _) => {}
+            (Event::Usage(usage), _) => self.usage = Some(usage),
+            (Event::Finish(reason), Format::Json) => {
+                write_sse(out, &whole("", reason, &self.author, self.usage));
                 out.extend_from_slice(b"data: [DONE]\n\n");
             }
+            (Event::Finish(_), Format::Text) => {}
         }
     }
 
     fn interrupted(&mut self, interrupted: &Interrupted, out: &mut Vec<u8>) -> AfterFailure {
-        let error = interrupted.to_string();
-        write_sse(out, &LateError { error: &error, provider: self.signature.provider });
-        AfterFailure::EndNormally
-    }
-}
-
-/// Encodes a streamed answer as bare text.
-#[derive(Debug)]
-pub struct TextEncoder;
-
-impl Encode for TextEncoder {
-    const CONTENT_TYPE: &'static str = "text/plain; charset=utf-8";
-    const KEEP_ALIVE: Option<&'static [u8]> = None;
-
-    fn event(&mut self, event: Event, out: &mut Vec<u8>) {
-        if let Event::Text(text) = event {
-            out.extend_from_slice(text.as_bytes());
+        match self.format {
+            Format::Json => {
+                let error = interrupted.to_string();
+                write_sse(out, &LateError { error: &error, provider: self.author.provider.name() });
+                AfterFailure::EndNormally
+            }
+            // Bare text has no place for an error: only a connection that breaks can say it.
+            Format::Text => AfterFailure::AbortConnection,
         }
-    }
-
-    fn interrupted(&mut self, _: &Interrupted, _: &mut Vec<u8>) -> AfterFailure {
-        // Bare text has no place for an error: only a connection that breaks can say it.
-        AfterFailure::AbortConnection
     }
 }
 
 /// An answer that is not streamed, with its content type.
-pub fn encode_whole(events: Vec<Event>, signature: &Signature, format: Format) -> (&'static str, Vec<u8>) {
+fn encode_whole(events: Vec<Event>, author: &Author, format: Format) -> (&'static str, Vec<u8>) {
     let mut text = String::new();
     let mut usage = None;
     let mut finish = FinishReason::Stop;
     for event in events {
         match event {
             Event::Text(piece) => text.push_str(&piece),
-            Event::Reasoning(_) => {}
+            Event::Reasoning(_) | Event::ToolCall(_) => {}
             Event::Usage(counts) => usage = Some(counts),
             Event::Finish(reason) => finish = reason,
         }
     }
-    match format {
-        Format::Text => (TextEncoder::CONTENT_TYPE, text.into_bytes()),
+    let body = match format {
+        Format::Text => text.into_bytes(),
         Format::Json => {
             let mut body = Vec::with_capacity(text.len() + 256);
-            json::write(&mut body, &whole(&text, finish, signature, usage));
-            ("application/json", body)
+            json::write(&mut body, &whole(&text, finish, author, usage));
+            body
         }
-    }
+    };
+    (format.content_type("application/json"), body)
 }
 
-fn whole<'a>(
-    content: &'a str,
-    finish: FinishReason,
-    signature: &'a Signature,
-    usage: Option<Usage>,
-) -> Whole<'a> {
+fn whole<'a>(content: &'a str, finish: FinishReason, author: &'a Author, usage: Option<Usage>) -> Whole<'a> {
+    let wire = |Usage { prompt_tokens, completion_tokens, total_tokens, .. }| WireUsage {
+        prompt_tokens,
+        completion_tokens,
+        total_tokens,
+    };
     Whole {
         content,
         finish_reason: finish.as_str(),
-        provider: signature.provider,
-        model: &signature.model,
-        usage,
+        provider: author.provider.name(),
+        model: &author.model,
+        usage: usage.map(wire),
     }
 }
 
@@ -383,37 +328,8 @@ struct ErrorBody {
     attempts: Option<Vec<AttemptBody>>,
 }
 
-#[derive(Serialize)]
-struct AttemptBody {
-    provider: &'static str,
-    reason: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    status: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    retry_after_seconds: Option<u64>,
-}
-
 /// `error` as this surface says it: `{"error":"<sentence>"}`, for failed providers also `attempts`.
 pub fn error_response(error: &ApiError) -> Response {
-    let attempts = match error {
-        ApiError::AllFailed(failed) => Some(failed.attempts.iter().map(|attempt| AttemptBody {
-            provider: attempt.provider.name(),
-            reason: attempt.reason.as_str(),
-            status: attempt.status,
-            retry_after_seconds: attempt.retry_after_seconds,
-        })),
-        _ => None,
-    };
-    let mut body = Vec::new();
-    json::write(&mut body, &ErrorBody { error: error.message(), attempts: attempts.map(Iterator::collect) });
-    let mut response = (error.status(), Body::from(body)).into_response();
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    if let Some(seconds) = error.retry_after_seconds() {
-        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
-    }
-    if matches!(error, ApiError::Unauthorized) {
-        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-    }
-    response
+    let body = ErrorBody { error: error.message(), attempts: attempts(error) };
+    response(error, json::to_vec(&body))
 }

@@ -115,7 +115,7 @@ async fn a_whole_answer_is_one_json_object() -> anyhow::Result<()> {
         assert_eq!(
             answer,
             json!({"content": "Hola", "finish_reason": "stop", "provider": provider.name(),
-                "model": provider.profile().models[0], "usage": null})
+                "model": provider.default_models().next(), "usage": null})
         );
     }
     Ok(())

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-use ai_proxy_free::answer::AnswerDecoder;
-use ai_proxy_free::chat::Event;
+use ai_proxy_free::answer::{AnswerDecoder, ExpectedCalls};
+use ai_proxy_free::chat::{Event, ToolCallPiece};
 use ai_proxy_free::failure::{Reason, Scope, Wait};
 use ai_proxy_free::providers::Provider;
 use http::{HeaderMap, HeaderName};
@@ -19,7 +19,8 @@ fn fixture(provider: Provider, name: &str) -> Vec<u8> {
 
 /// The events of an answer that comes in `pieces`, and how it ends: the text of a golden file.
 fn decode<'a>(provider: Provider, is_json: bool, pieces: impl IntoIterator<Item = &'a [u8]>) -> String {
-    let mut decoder = AnswerDecoder::new(provider, is_json);
+    let expected = ExpectedCalls { renamed: Vec::new(), random: fastrand::Rng::with_seed(1) };
+    let mut decoder = AnswerDecoder::new(provider, is_json, Some(expected));
     let mut events = Vec::new();
     let mut outcome = Ok(());
     for piece in pieces {
@@ -38,6 +39,12 @@ fn decode<'a>(provider: Provider, is_json: bool, pieces: impl IntoIterator<Item 
                 "usage      prompt {} completion {} total {}",
                 usage.prompt_tokens, usage.completion_tokens, usage.total_tokens
             ),
+            Event::ToolCall(ToolCallPiece { index, opening: Some(it), arguments }) => {
+                format!("call {index}     {} {} {:?} {arguments}", it.id, it.name, it.signature)
+            }
+            Event::ToolCall(ToolCallPiece { index, opening: None, arguments }) => {
+                format!("call {index}     … {arguments}")
+            }
             Event::Finish(reason) => format!("finish     {}", reason.as_str()),
         };
         golden += &(line + "\n");

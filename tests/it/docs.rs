@@ -52,7 +52,7 @@ fn every_default_model_is_in_both_readmes() {
     for name in ["README.md", "README.es.md"] {
         let text = read(name);
         for provider in Provider::ALL {
-            for model in provider.profile().models {
+            for model in provider.default_models() {
                 assert!(text.contains(&format!("`{model}`")), "{name} lacks {model}");
             }
         }

@@ -1,0 +1,420 @@
+//! The request in Google's form.
+//!
+//! System messages become the system instruction, neighbours of one role are merged into one turn, `assistant` is called
+//! `model`. A conversation of system messages only becomes one user turn, since there must be one. Gemma models refuse a
+//! system instruction, so theirs opens the first user turn.
+//!
+//! All answers to the calls of one turn stand together in one turn, in the order of the calls, each with the name of its
+//! tool. Gemini 3 wants to see with the first call of a turn the signature that it gave it.
+//!
+//! Sources, checked 2026-11: the types of google-genai 3.4.0; <https://ai.google.dev/gemini-api/docs/function-calling>,
+//! <https://ai.google.dev/gemini-api/docs/thinking>, <https://ai.google.dev/gemini-api/docs/thought-signatures>.
+
+use std::borrow::Cow;
+use std::iter::Peekable;
+use std::slice;
+
+use serde::{Serialize, Serializer};
+use serde_json::json;
+
+use super::schema;
+use crate::chat::{
+    ChatRequest, Effort, Image, Json, Message, Part, ResponseFormat, Tool, ToolCall, ToolChoice,
+};
+use crate::json;
+use crate::providers::WireRequest;
+use crate::providers::capabilities::Capabilities;
+
+/// What Google documents for calls that another model has made.
+const NO_SIGNATURE: &str = "skip_thought_signature_validator";
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Request<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    system_instruction: Option<Content<'a>>,
+    contents: Vec<Content<'a>>,
+    // An empty list is refused.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tools: Vec<Declarations<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool_config: Option<serde_json::Value>,
+    #[serde(skip_serializing_if = "GenerationConfig::is_default")]
+    generation_config: GenerationConfig<'a>,
+}
+
+#[derive(Serialize)]
+struct Content<'a> {
+    // Absent in a system instruction, which has no speaker.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<&'static str>,
+    parts: Vec<WirePart<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum WirePart<'a> {
+    Text {
+        text: &'a str,
+    },
+    #[serde(rename_all = "camelCase")]
+    InlineData {
+        inline_data: InlineData<'a>,
+    },
+    #[serde(rename_all = "camelCase")]
+    FunctionCall {
+        function_call: FunctionCall<'a>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        thought_signature: Option<&'a str>,
+    },
+    #[serde(rename_all = "camelCase")]
+    FunctionResponse {
+        function_response: FunctionResponse<'a>,
+    },
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct InlineData<'a> {
+    mime_type: &'a str,
+    data: &'a str,
+}
+
+#[derive(Serialize)]
+struct FunctionCall<'a> {
+    id: &'a str,
+    name: Cow<'a, str>,
+    args: Arguments<'a>,
+}
+
+#[derive(Serialize)]
+struct FunctionResponse<'a> {
+    id: &'a str,
+    name: Cow<'a, str>,
+    response: Result_,
+}
+
+/// Must be an object, whatever the tool has said.
+#[derive(Serialize)]
+struct Result_ {
+    result: String,
+}
+
+/// Must be an object, whatever the model has written.
+struct Arguments<'a>(&'a str);
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Declarations<'a> {
+    function_declarations: Vec<Declaration<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Declaration<'a> {
+    name: Cow<'a, str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parameters_json_schema: Option<Json>,
+}
+
+#[derive(Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct GenerationConfig<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_output_tokens: Option<u32>,
+    // The newest models ignore it or fail over it, so it goes out only when the client sent one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    temperature: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    top_p: Option<f64>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    stop_sequences: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seed: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response_mime_type: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response_json_schema: Option<Json>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thinking_config: Option<ThinkingConfig>,
+}
+
+#[derive(Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ThinkingConfig {
+    // One of the two: both together are refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thinking_budget: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thinking_level: Option<&'static str>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    include_thoughts: bool,
+}
+
+impl GenerationConfig<'_> {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// `request` as JSON for `model`; see [`Provider::encode`](crate::providers::Provider::encode).
+pub(in crate::providers) fn encode(can: &Capabilities, request: &ChatRequest, model: &str) -> WireRequest {
+    let names = Names::of(&request.tools);
+    let wants_signatures = !model.starts_with("gemma") && !model.starts_with("gemini-2");
+    let mut system = Vec::new();
+    let mut turns = Turns { contents: Vec::new(), names: &names, wants_signatures };
+    let mut messages = request.messages().iter().peekable();
+    while let Some(message) = messages.next() {
+        match message {
+            Message::System(texts) => system.extend(texts_of(texts)),
+            Message::User(parts) => turns.add("user", parts.iter().filter_map(part).collect()),
+            Message::Assistant { texts, calls } => turns.add_answer(texts, calls, &mut messages),
+            // The answer to nothing; surfaces do not let it pass.
+            Message::Tool { texts, .. } => turns.add("user", texts_of(texts).collect()),
+        }
+    }
+    let mut contents = turns.contents;
+    if !system.is_empty() && (contents.is_empty() || model.starts_with("gemma")) {
+        fold_into_first_user_turn(&mut contents, std::mem::take(&mut system));
+    }
+    let body = Request {
+        system_instruction: (!system.is_empty()).then_some(Content { role: None, parts: system }),
+        contents,
+        tools: declarations(&request.tools, &names),
+        tool_config: request
+            .tool_choice
+            .as_ref()
+            .filter(|_| !request.tools.is_empty())
+            .map(|it| names.choice(it)),
+        generation_config: generation_config(can, request, model),
+    };
+    WireRequest {
+        path: format!("/v1beta/models/{model}:streamGenerateContent?alt=sse"),
+        body: json::to_vec(&body),
+        renamed_tools: names.changed(),
+        left_out: left_out(can, request),
+    }
+}
+
+struct Turns<'a, 'n> {
+    contents: Vec<Content<'a>>,
+    names: &'n Names<'a>,
+    wants_signatures: bool,
+}
+
+impl<'a> Turns<'a, '_> {
+    /// Adds to the last turn if it is of the same role and no answers of tools stand in it, whose number is checked.
+    fn add(&mut self, role: &'static str, mut parts: Vec<WirePart<'a>>) {
+        let holds_responses =
+            |content: &Content<'_>| matches!(content.parts.last(), Some(WirePart::FunctionResponse { .. }));
+        match self.contents.last_mut() {
+            _ if parts.is_empty() => {}
+            Some(last) if last.role == Some(role) && !holds_responses(last) => last.parts.append(&mut parts),
+            _ => self.contents.push(Content { role: Some(role), parts }),
+        }
+    }
+
+    /// Adds an earlier answer of the model and what its tools have answered.
+    fn add_answer(
+        &mut self,
+        texts: &'a [String],
+        calls: &'a [ToolCall],
+        messages: &mut Peekable<slice::Iter<'a, Message>>,
+    ) {
+        if self.contents.is_empty() && !calls.is_empty() {
+            // A turn with calls must follow one of the user's.
+            self.contents.push(Content { role: Some("user"), parts: vec![WirePart::Text { text: " " }] });
+        }
+        let mut parts: Vec<WirePart<'a>> = texts_of(texts).collect();
+        parts.extend(calls.iter().enumerate().map(|(index, call)| self.call(index, call)));
+        self.add("model", parts);
+
+        let mut responses: Vec<(usize, WirePart<'a>)> = Vec::new();
+        while let Some(Message::Tool { call_id, texts }) =
+            messages.next_if(|it| !calls.is_empty() && matches!(it, Message::Tool { .. }))
+        {
+            let Some(position) = calls.iter().position(|call| call.id == *call_id) else { continue };
+            let name = calls.get(position).map(|call| self.names.wire(&call.name)).unwrap_or_default();
+            let response = Result_ { result: texts.concat() };
+            let function_response = FunctionResponse { id: call_id, name, response };
+            responses.push((position, WirePart::FunctionResponse { function_response }));
+        }
+        responses.sort_by_key(|(position, _)| *position);
+        let parts: Vec<_> = responses.into_iter().map(|(_, part)| part).collect();
+        if !parts.is_empty() {
+            self.contents.push(Content { role: Some("user"), parts });
+        }
+    }
+
+    fn call(&self, index: usize, call: &'a ToolCall) -> WirePart<'a> {
+        let ToolCall { id, name, arguments, signature } = call;
+        let substitute = (index == 0).then_some(NO_SIGNATURE);
+        WirePart::FunctionCall {
+            function_call: FunctionCall { id, name: self.names.wire(name), args: Arguments(arguments) },
+            thought_signature: signature.as_deref().or(substitute).filter(|_| self.wants_signatures),
+        }
+    }
+}
+
+fn texts_of(texts: &[String]) -> impl Iterator<Item = WirePart<'_>> {
+    // Empty ones are refused.
+    texts.iter().filter(|text| !text.is_empty()).map(|text| WirePart::Text { text })
+}
+
+fn part(part: &Part) -> Option<WirePart<'_>> {
+    match part {
+        Part::Text(text) => (!text.is_empty()).then_some(WirePart::Text { text }),
+        Part::Image(Image::Inline { media_type, base64 }) => {
+            Some(WirePart::InlineData { inline_data: InlineData { mime_type: media_type, data: base64 } })
+        }
+        // Google fetches nothing reliably; the capabilities say so, and nobody comes here with one.
+        Part::Image(Image::Remote(url)) => Some(WirePart::Text { text: url }),
+    }
+}
+
+fn fold_into_first_user_turn<'a>(contents: &mut Vec<Content<'a>>, mut parts: Vec<WirePart<'a>>) {
+    match contents.first_mut() {
+        Some(first) if first.role == Some("user") => {
+            parts.append(&mut first.parts);
+            first.parts = parts;
+        }
+        _ => contents.insert(0, Content { role: Some("user"), parts }),
+    }
+}
+
+fn declarations<'a>(tools: &'a [Tool], names: &Names<'a>) -> Vec<Declarations<'a>> {
+    if tools.is_empty() {
+        return Vec::new();
+    }
+    let declaration = |tool: &'a Tool| Declaration {
+        name: names.wire(&tool.name),
+        description: tool.description.as_deref(),
+        parameters_json_schema: tool.parameters.as_ref().map(schema::clean),
+    };
+    vec![Declarations { function_declarations: tools.iter().map(declaration).collect() }]
+}
+
+fn generation_config<'a>(can: &Capabilities, request: &'a ChatRequest, model: &str) -> GenerationConfig<'a> {
+    let response_json_schema = match &request.response_format {
+        Some(ResponseFormat::JsonSchema { schema, .. }) => schema.as_ref().map(schema::clean),
+        Some(ResponseFormat::JsonObject) | None => None,
+    };
+    GenerationConfig {
+        max_output_tokens: request.max_tokens.map(|most| most.min(can.max_output)),
+        temperature: request.temperature,
+        top_p: request.top_p,
+        stop_sequences: &request.stop,
+        // Of 32 bits there; which seed it is does not matter, only that it is the same every time.
+        seed: request.seed.map(|seed| i32::try_from(seed).unwrap_or((seed & 0x7fff_ffff) as i32)),
+        response_mime_type: request.response_format.as_ref().map(|_| "application/json"),
+        response_json_schema,
+        thinking_config: thinking_config(can, request, model),
+    }
+}
+
+fn thinking_config(can: &Capabilities, request: &ChatRequest, model: &str) -> Option<ThinkingConfig> {
+    let effort = request.effort.and_then(|effort| effort.nearest(can.efforts));
+    let mut config = ThinkingConfig {
+        include_thoughts: request.wants_thoughts && !can.efforts.is_empty(),
+        ..ThinkingConfig::default()
+    };
+    if model.starts_with("gemini-2") {
+        config.thinking_budget = effort.map(budget);
+    } else {
+        config.thinking_level = effort.map(Effort::as_str);
+    }
+    (config != ThinkingConfig::default()).then_some(config)
+}
+
+/// Tokens to think with, as other translations have it.
+fn budget(effort: Effort) -> u32 {
+    match effort {
+        Effort::None => 0,
+        Effort::Minimal => 512,
+        Effort::Low => 1_024,
+        Effort::Medium => 8_192,
+        Effort::High => 24_576,
+    }
+}
+
+fn left_out(can: &Capabilities, request: &ChatRequest) -> Vec<&'static str> {
+    let untold = request.effort.is_some_and(|effort| effort.nearest(can.efforts).is_none());
+    let fields = [
+        ("user", request.user.is_some()),
+        ("frequency_penalty", request.frequency_penalty.is_some()),
+        ("presence_penalty", request.presence_penalty.is_some()),
+        ("parallel_tool_calls", request.parallel_tool_calls.is_some()),
+        ("reasoning_effort", untold),
+    ];
+    fields.into_iter().filter(|(_, is_left_out)| *is_left_out).map(|(name, _)| name).collect()
+}
+
+/// The names of the tools as Google takes them: they begin with a letter or `_`, have no odd characters and at most 128.
+struct Names<'a>(Vec<(Cow<'a, str>, &'a str)>);
+
+impl<'a> Names<'a> {
+    const MAX_LEN: usize = 128;
+
+    fn of(tools: &'a [Tool]) -> Self {
+        let mut names: Vec<(Cow<'a, str>, &'a str)> = Vec::new();
+        for tool in tools {
+            let mut wire = Self::mend(&tool.name);
+            // Two names may be mended into one.
+            let is_taken = |wire: &str| names.iter().any(|(taken, name)| taken == wire && *name != tool.name);
+            for number in 2.. {
+                if !is_taken(&wire) {
+                    break;
+                }
+                let short: String = Self::mend(&tool.name).chars().take(Self::MAX_LEN - 8).collect();
+                wire = format!("{short}_{number}").into();
+            }
+            names.push((wire, &tool.name));
+        }
+        Self(names)
+    }
+
+    fn mend(name: &str) -> Cow<'_, str> {
+        let is_good = |c: char| c.is_ascii_alphanumeric() || "_.:-".contains(c);
+        let begins_well = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+        if begins_well && name.len() <= Self::MAX_LEN && name.chars().all(is_good) {
+            return name.into();
+        }
+        let prefix = if begins_well { "" } else { "_" };
+        let mended = name.chars().map(|c| if is_good(c) { c } else { '_' });
+        prefix.chars().chain(mended).take(Self::MAX_LEN).collect::<String>().into()
+    }
+
+    /// The name on the wire; also of a tool that was called once and is offered no more.
+    fn wire(&self, name: &'a str) -> Cow<'a, str> {
+        let known = self.0.iter().find(|(_, original)| *original == name);
+        known.map_or_else(|| Self::mend(name), |(wire, _)| wire.clone())
+    }
+
+    fn choice(&self, choice: &'a ToolChoice) -> serde_json::Value {
+        let config = match choice {
+            ToolChoice::Auto => json!({"mode": "AUTO"}),
+            ToolChoice::None => json!({"mode": "NONE"}),
+            ToolChoice::Required => json!({"mode": "ANY"}),
+            ToolChoice::Named(name) => json!({"mode": "ANY", "allowedFunctionNames": [self.wire(name)]}),
+        };
+        json!({ "functionCallingConfig": config })
+    }
+
+    fn changed(&self) -> Vec<(String, String)> {
+        let changed = self.0.iter().filter(|(wire, original)| wire != original);
+        changed.map(|(wire, original)| (wire.clone().into_owned(), (*original).to_owned())).collect()
+    }
+}
+
+impl Serialize for Arguments<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let text = if self.0.trim().is_empty() { "{}" } else { self.0 };
+        match Json::parse(text.trim()).ok().filter(|_| text.trim_start().starts_with('{')) {
+            Some(object) => object.serialize(serializer),
+            // The model once wrote what is no object; it may see it again.
+            None => json!({ "arguments": self.0 }).serialize(serializer),
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! An answer in OpenAI's form, streamed and whole.
+
+use serde::Serialize;
+
+use super::errors;
+use crate::chat::{Event, FinishReason, ToolCallPiece, Usage};
+use crate::json;
+use crate::relay::{AfterFailure, Encode, Interrupted};
+use crate::surfaces::Author;
+
+/// Some clients take a chunk without one for an error.
+const SYSTEM_FINGERPRINT: &str = "fp_ai_proxy_free";
+
+/// Writes a streamed answer.
+#[derive(Debug)]
+pub struct Encoder {
+    id: String,
+    created: i64,
+    model: String,
+    include_usage: bool,
+    usage: Option<Usage>,
+    has_begun: bool,
+}
+
+#[derive(Serialize)]
+struct Chunk<'a> {
+    id: &'a str,
+    object: &'static str,
+    created: i64,
+    model: &'a str,
+    system_fingerprint: &'static str,
+    choices: &'a [Choice<'a>],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<WireUsage>,
+}
+
+#[derive(Serialize)]
+struct Choice<'a> {
+    index: u32,
+    delta: Delta<'a>,
+    // Clients look for the key.
+    logprobs: Option<()>,
+    finish_reason: Option<&'static str>,
+}
+
+#[derive(Default, Serialize)]
+struct Delta<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning_content: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool_calls: Option<[DeltaCall<'a>; 1]>,
+}
+
+#[derive(Serialize)]
+struct DeltaCall<'a> {
+    index: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    r#type: Option<&'static str>,
+    function: DeltaFunction<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extra_content: Option<ExtraContent<'a>>,
+}
+
+#[derive(Serialize)]
+struct DeltaFunction<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    arguments: &'a str,
+}
+
+/// Where Google's own translation puts it, and where clients that know it keep it.
+#[derive(Serialize)]
+struct ExtraContent<'a> {
+    google: Google<'a>,
+}
+
+#[derive(Serialize)]
+struct Google<'a> {
+    thought_signature: &'a str,
+}
+
+impl<'a> ExtraContent<'a> {
+    fn of(signature: Option<&'a String>) -> Option<Self> {
+        signature.map(|signature| Self { google: Google { thought_signature: signature } })
+    }
+}
+
+#[derive(Serialize)]
+struct WireUsage {
+    prompt_tokens: u64,
+    completion_tokens: u64,
+    total_tokens: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prompt_tokens_details: Option<PromptDetails>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    completion_tokens_details: Option<CompletionDetails>,
+}
+
+#[derive(Serialize)]
+struct PromptDetails {
+    cached_tokens: u64,
+}
+
+#[derive(Serialize)]
+struct CompletionDetails {
+    reasoning_tokens: u64,
+}
+
+impl From<Usage> for WireUsage {
+    fn from(usage: Usage) -> Self {
+        Self {
+            prompt_tokens: usage.prompt_tokens,
+            completion_tokens: usage.completion_tokens,
+            total_tokens: usage.total_tokens,
+            prompt_tokens_details: usage.cached_tokens.map(|cached_tokens| PromptDetails { cached_tokens }),
+            completion_tokens_details: usage
+                .reasoning_tokens
+                .map(|reasoning_tokens| CompletionDetails { reasoning_tokens }),
+        }
+    }
+}
+
+fn id(author: &Author) -> String {
+    format!("chatcmpl-{}", author.request_id)
+}
+
+/// `groq/openai/gpt-oss-20b`: what a client may send to get exactly this one.
+fn model(author: &Author) -> String {
+    format!("{}/{}", author.provider.name().to_ascii_lowercase(), author.model)
+}
+
+impl Encoder {
+    /// An encoder for an answer of `author`; `include_usage` asks for a last chunk with what it has cost.
+    pub fn new(author: Author, include_usage: bool) -> Self {
+        let (id, model) = (id(&author), model(&author));
+        Self { id, created: author.created, model, include_usage, usage: None, has_begun: false }
+    }
+
+    fn write(&self, out: &mut Vec<u8>, delta: Delta<'_>, finish: Option<FinishReason>) {
+        let finish_reason = finish.map(FinishReason::as_str);
+        self.write_chunk(out, &[Choice { index: 0, delta, logprobs: None, finish_reason }], None);
+    }
+
+    fn write_chunk(&self, out: &mut Vec<u8>, choices: &[Choice<'_>], usage: Option<Usage>) {
+        out.extend_from_slice(b"data: ");
+        let chunk = Chunk {
+            id: &self.id,
+            object: "chat.completion.chunk",
+            created: self.created,
+            model: &self.model,
+            system_fingerprint: SYSTEM_FINGERPRINT,
+            choices,
+            usage: usage.map(WireUsage::from),
+        };
+        json::write(out, &chunk);
+        out.extend_from_slice(b"\n\n");
+    }
+
+    fn write_call(&self, out: &mut Vec<u8>, piece: &ToolCallPiece) {
+        let opening = piece.opening.as_ref();
+        let call = DeltaCall {
+            index: piece.index,
+            id: opening.map(|opening| opening.id.as_str()),
+            r#type: opening.map(|_| "function"),
+            function: DeltaFunction {
+                name: opening.map(|opening| opening.name.as_str()),
+                arguments: &piece.arguments,
+            },
+            extra_content: ExtraContent::of(opening.and_then(|opening| opening.signature.as_ref())),
+        };
+        self.write(out, Delta { tool_calls: Some([call]), ..Delta::default() }, None);
+    }
+}
+
+impl Encode for Encoder {
+    fn content_type(&self) -> &'static str {
+        "text/event-stream"
+    }
+
+    fn keep_alive(&self) -> Option<&'static [u8]> {
+        Some(b": keep-alive\n")
+    }
+
+    fn event(&mut self, event: Event, out: &mut Vec<u8>) {
+        if !std::mem::replace(&mut self.has_begun, true) {
+            let delta = Delta { role: Some("assistant"), content: Some(""), ..Delta::default() };
+            self.write(out, delta, None);
+        }
+        match event {
+            Event::Text(text) => self.write(out, Delta { content: Some(&text), ..Delta::default() }, None),
+            Event::Reasoning(text) => {
+                self.write(out, Delta { reasoning_content: Some(&text), ..Delta::default() }, None);
+            }
+            Event::ToolCall(piece) => self.write_call(out, &piece),
+            Event::Usage(usage) => self.usage = Some(usage),
+            Event::Finish(reason) => {
+                self.write(out, Delta::default(), Some(reason));
+                if self.include_usage && self.usage.is_some() {
+                    self.write_chunk(out, &[], self.usage);
+                }
+                out.extend_from_slice(b"data: [DONE]\n\n");
+            }
+        }
+    }
+
+    fn interrupted(&mut self, interrupted: &Interrupted, out: &mut Vec<u8>) -> AfterFailure {
+        out.extend_from_slice(b"data: ");
+        json::write(out, &errors::late(&interrupted.to_string()));
+        out.extend_from_slice(b"\n\n");
+        AfterFailure::EndNormally
+    }
+}
+
+#[derive(Serialize)]
+struct Whole<'a> {
+    id: &'a str,
+    object: &'static str,
+    created: i64,
+    model: &'a str,
+    system_fingerprint: &'static str,
+    choices: [WholeChoice<'a>; 1],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<WireUsage>,
+}
+
+#[derive(Serialize)]
+struct WholeChoice<'a> {
+    index: u32,
+    message: WholeMessage<'a>,
+    logprobs: Option<()>,
+    finish_reason: &'static str,
+}
+
+#[derive(Serialize)]
+struct WholeMessage<'a> {
+    role: &'static str,
+    // Null beside calls if there is no text.
+    content: Option<&'a str>,
+    refusal: Option<()>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    reasoning_content: &'a str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    tool_calls: &'a [WholeCall],
+}
+
+/// A call with all its arguments.
+#[derive(Default)]
+struct WholeCall {
+    id: String,
+    name: String,
+    arguments: String,
+    signature: Option<String>,
+}
+
+impl Serialize for WholeCall {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Wire<'a> {
+            id: &'a str,
+            r#type: &'static str,
+            function: DeltaFunction<'a>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            extra_content: Option<ExtraContent<'a>>,
+        }
+        let function = DeltaFunction { name: Some(&self.name), arguments: &self.arguments };
+        let extra_content = ExtraContent::of(self.signature.as_ref());
+        Wire { id: &self.id, r#type: "function", function, extra_content }.serialize(serializer)
+    }
+}
+
+/// An answer that is not streamed.
+pub(super) fn whole(events: Vec<Event>, author: &Author) -> Vec<u8> {
+    let (mut text, mut thoughts) = (String::new(), String::new());
+    let mut calls: Vec<WholeCall> = Vec::new();
+    let (mut usage, mut finish) = (None, FinishReason::Stop);
+    for event in events {
+        match event {
+            Event::Text(piece) => text.push_str(&piece),
+            Event::Reasoning(piece) => thoughts.push_str(&piece),
+            Event::ToolCall(piece) => add_piece(&mut calls, piece),
+            Event::Usage(counts) => usage = Some(counts),
+            Event::Finish(reason) => finish = reason,
+        }
+    }
+    let message = WholeMessage {
+        role: "assistant",
+        content: Some(text.as_str()).filter(|text| !text.is_empty() || calls.is_empty()),
+        refusal: None,
+        reasoning_content: &thoughts,
+        tool_calls: &calls,
+    };
+    let choice = WholeChoice { index: 0, message, logprobs: None, finish_reason: finish.as_str() };
+    json::to_vec(&Whole {
+        id: &id(author),
+        object: "chat.completion",
+        created: author.created,
+        model: &model(author),
+        system_fingerprint: SYSTEM_FINGERPRINT,
+        choices: [choice],
+        usage: usage.map(WireUsage::from),
+    })
+}
+
+fn add_piece(calls: &mut Vec<WholeCall>, piece: ToolCallPiece) {
+    let ToolCallPiece { index, opening, arguments } = piece;
+    if let Some(opening) = opening {
+        let (id, name, signature) = (opening.id, opening.name, opening.signature);
+        calls.push(WholeCall { id, name, signature, arguments });
+    } else if let Some(call) = calls.get_mut(index) {
+        call.arguments.push_str(&arguments);
+    }
+}

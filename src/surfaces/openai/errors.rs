@@ -1,0 +1,88 @@
+//! Errors in OpenAI's form: `{"error":{"message","type","param","code"}}`.
+//!
+//! The SDKs choose an exception by the status, show the message, and retry 408, 409, 429 and 5xx on their own unless
+//! `x-should-retry` says no.
+
+use axum::response::Response;
+use http::{HeaderName, HeaderValue, StatusCode};
+use serde::Serialize;
+
+use crate::error::ApiError;
+use crate::json;
+use crate::surfaces::errors::{AttemptBody, attempts, response};
+
+/// Read by OpenAI's SDKs and those made like them.
+const X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+
+/// Longer than any client waits of its own accord: some would ask again at once instead.
+const LONGEST_WAIT_SECONDS: u64 = 60;
+
+#[derive(Serialize)]
+pub(super) struct ErrorBody<'a> {
+    error: Inner<'a>,
+}
+
+#[derive(Serialize)]
+struct Inner<'a> {
+    message: &'a str,
+    r#type: &'static str,
+    param: Option<&'a str>,
+    code: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attempts: Option<Vec<AttemptBody>>,
+}
+
+/// What a client is told whose answer breaks off.
+pub(super) fn late(message: &str) -> ErrorBody<'_> {
+    let code = Some("upstream_error");
+    ErrorBody { error: Inner { message, r#type: "server_error", param: None, code, attempts: None } }
+}
+
+/// `error` as this surface says it; for failed providers also `attempts`, as `/chat` has them.
+pub fn error_response(error: &ApiError) -> Response {
+    let message = error.message();
+    let param = match error {
+        ApiError::InvalidField { param, .. } => Some(param.as_str()),
+        ApiError::UnknownModel(_) => Some("model"),
+        _ => None,
+    };
+    let (kind, code) = kind_and_code(error);
+    let inner = Inner { message: &message, r#type: kind, param, code, attempts: attempts(error) };
+    let body = json::to_vec(&ErrorBody { error: inner });
+    let mut response = response(error, body);
+    if !may_retry(error) {
+        response.headers_mut().insert(X_SHOULD_RETRY, HeaderValue::from_static("false"));
+    }
+    response
+}
+
+fn kind_and_code(error: &ApiError) -> (&'static str, Option<&'static str>) {
+    const REQUEST: &str = "invalid_request_error";
+    match error {
+        ApiError::UnknownModel(_) => (REQUEST, Some("model_not_found")),
+        ApiError::Unauthorized => ("authentication_error", Some("invalid_api_key")),
+        ApiError::OriginRefused => ("permission_error", Some("origin_not_allowed")),
+        ApiError::NotFound => (REQUEST, Some("unknown_url")),
+        ApiError::AllFailed(failed) if error.status() == StatusCode::BAD_REQUEST => (
+            REQUEST,
+            failed.common_reason().map(|reason| match reason.as_str() {
+                "context_too_long" => "context_length_exceeded",
+                word => word,
+            }),
+        ),
+        _ => match error.status() {
+            StatusCode::TOO_MANY_REQUESTS => ("rate_limit_error", Some("rate_limit_exceeded")),
+            status if status.is_client_error() => (REQUEST, None),
+            _ => ("server_error", None),
+        },
+    }
+}
+
+/// Whether asking again soon may help.
+fn may_retry(error: &ApiError) -> bool {
+    match error {
+        ApiError::TooManyRequests | ApiError::ShuttingDown | ApiError::BodyTimeout => true,
+        ApiError::AllFailed(_) => error.retry_after_seconds().is_some_and(|it| it <= LONGEST_WAIT_SECONDS),
+        _ => false,
+    }
+}

@@ -1,0 +1,157 @@
+//! What may stand in `model`, in a form that the SDKs of OpenAI, Anthropic and Google all read.
+//!
+//! They ask at the same path and each looks for its own fields, so one body has them all. Source: tried in November 2026
+//! with openai 3.54.0 and 7.57.0, anthropic 2.12.0 and 1.12.0, google-genai 3.4.0 and 3.1.0.
+
+use serde::Serialize;
+
+use super::{AUTO, target};
+use crate::dispatch::Dispatcher;
+use crate::error::ApiError;
+use crate::json;
+use crate::providers::Provider;
+use crate::providers::capabilities::{Capabilities, Images};
+
+/// Nobody says when a model was made; clients want a number and a date.
+const CREATED: i64 = 1_700_000_000;
+const CREATED_AT: &str = "2023-11-14T22:13:20Z";
+
+#[derive(Serialize)]
+struct List {
+    object: &'static str,
+    data: Vec<Entry>,
+    has_more: bool,
+    first_id: Option<String>,
+    last_id: Option<String>,
+    models: Vec<GoogleEntry>,
+}
+
+#[derive(Serialize)]
+struct Entry {
+    id: String,
+    object: &'static str,
+    created: i64,
+    owned_by: String,
+    r#type: &'static str,
+    display_name: String,
+    created_at: &'static str,
+    context_window: u64,
+    max_completion_tokens: u64,
+    capabilities: WireCapabilities,
+}
+
+/// What at least one of the models that an id stands for can do.
+#[derive(Serialize)]
+struct WireCapabilities {
+    images: bool,
+    image_urls: bool,
+    tools: bool,
+    json_object: bool,
+    json_schema: bool,
+    reasoning_effort: Vec<&'static str>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct GoogleEntry {
+    name: String,
+    display_name: String,
+    input_token_limit: u64,
+    output_token_limit: u64,
+    supported_generation_methods: [&'static str; 1],
+}
+
+#[derive(Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    entry: Entry,
+    #[serde(flatten)]
+    google: GoogleEntry,
+}
+
+/// A model that is offered: whose, and which.
+type Offered<'d> = (Provider, &'d str);
+
+/// Everything that may be asked for by name: `auto`, the providers with a key, and their models.
+pub(super) fn ids(dispatcher: &Dispatcher) -> impl Iterator<Item = String> {
+    let offered: Vec<Offered<'_>> = dispatcher.offered().collect();
+    let mut ids = vec![AUTO.to_owned()];
+    for provider in Provider::ALL {
+        let mut models = offered.iter().filter(|(of, _)| *of == provider).peekable();
+        let name = provider.name().to_ascii_lowercase();
+        if models.peek().is_some() {
+            ids.push(name.clone());
+        }
+        ids.extend(models.map(|(_, model)| format!("{name}/{model}")));
+    }
+    ids.into_iter()
+}
+
+/// The body of `GET /v1/models`.
+pub fn list_models(dispatcher: &Dispatcher) -> Vec<u8> {
+    let data: Vec<Entry> = ids(dispatcher).filter_map(|id| entry(dispatcher, &id).ok()).collect();
+    json::to_vec(&List {
+        object: "list",
+        has_more: false,
+        first_id: data.first().map(|entry| entry.id.clone()),
+        last_id: data.last().map(|entry| entry.id.clone()),
+        models: data.iter().map(google).collect(),
+        data,
+    })
+}
+
+/// The body of `GET /v1/models/{id}`, for whatever may stand in a request's `model`.
+///
+/// # Errors
+/// [`ApiError::UnknownModel`].
+pub fn show_model(dispatcher: &Dispatcher, id: &str) -> Result<Vec<u8>, ApiError> {
+    let entry = entry(dispatcher, id)?;
+    let google = google(&entry);
+    Ok(json::to_vec(&Shown { entry, google }))
+}
+
+fn entry(dispatcher: &Dispatcher, id: &str) -> Result<Entry, ApiError> {
+    let target = target(dispatcher, id)?;
+    let stands_for: Vec<Offered<'_>> = dispatcher
+        .offered()
+        .filter(|(provider, model)| dispatcher.includes(&target, *provider, model))
+        .collect();
+    let can: Vec<&Capabilities> =
+        stands_for.iter().map(|(provider, model)| provider.capabilities(model)).collect();
+    let any = |has: fn(&Capabilities) -> bool| can.iter().any(|can| has(can));
+    let most = |count: fn(&Capabilities) -> u64| can.iter().map(|can| count(can)).max().unwrap_or_default();
+    let mut efforts: Vec<_> = can.iter().flat_map(|can| can.efforts.iter().copied()).collect();
+    efforts.sort_unstable();
+    efforts.dedup();
+    let owners: Vec<&str> = Provider::ALL.into_iter().map(Provider::name).collect();
+    let owner = owners.iter().find(|name| stands_for.iter().all(|(provider, _)| provider.name() == **name));
+    Ok(Entry {
+        id: id.to_owned(),
+        object: "model",
+        created: CREATED,
+        owned_by: owner.copied().filter(|_| !stands_for.is_empty()).unwrap_or("ai-proxy-free").to_owned(),
+        r#type: "model",
+        display_name: id.to_owned(),
+        created_at: CREATED_AT,
+        context_window: most(|can| can.window),
+        max_completion_tokens: most(|can| u64::from(can.max_output)),
+        capabilities: WireCapabilities {
+            images: any(|can| can.images != Images::None),
+            image_urls: any(|can| can.images == Images::Remote),
+            tools: any(|can| can.tools),
+            json_object: any(|can| can.json),
+            json_schema: any(|can| can.schema),
+            reasoning_effort: efforts.into_iter().map(crate::chat::Effort::as_str).collect(),
+        },
+    })
+}
+
+fn google(entry: &Entry) -> GoogleEntry {
+    GoogleEntry {
+        name: format!("models/{}", entry.id),
+        display_name: entry.display_name.clone(),
+        input_token_limit: entry.context_window,
+        output_token_limit: entry.max_completion_tokens,
+        supported_generation_methods: ["generateContent"],
+    }
+}
