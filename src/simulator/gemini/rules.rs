@@ -182,7 +182,8 @@ fn check_config(config: &Value) -> Checked {
     }
     let seed = field(config, "seed");
     // The SDKs write some integers as floats.
-    let is_int = seed.as_f64().is_some_and(|seed| seed.fract() == 0.0 && seed.abs() <= f64::from(i32::MAX));
+    let int32 = f64::from(i32::MIN)..=f64::from(i32::MAX);
+    let is_int = seed.as_f64().is_some_and(|seed| seed.fract() == 0.0 && int32.contains(&seed));
     if !seed.is_null() && !is_int {
         return Err(invalid_value("generation_config.seed", "TYPE_INT32", seed));
     }
