@@ -52,7 +52,7 @@ pub(super) struct Said {
     pub(super) thoughts: Vec<String>,
     pub(super) text: Vec<String>,
     pub(super) calls: Vec<SimulatedCall>,
-    /// In the words of OpenAI's dialect, and `malformed_function_call` besides.
+    /// In the words of OpenAI's dialect.
     pub(super) finish: &'static str,
 }
 
@@ -82,7 +82,7 @@ pub(super) fn said(name: &str, behaviour: &Behaviour, prompt: &Prompt) -> Said {
             Said { thoughts: thoughts.clone(), text: text.clone(), calls: calls.clone(), finish }
         }
         Reply::Blocked => Said::nothing("content_filter"),
-        Reply::GarbledCall => Said::nothing("malformed_function_call"),
+        Reply::GarbledCall => Said::nothing("stop"),
         Reply::Calls(count) if !prompt.tools.is_empty() => {
             Said::calls(prompt.tools.iter().cycle().take(*count).map(call).collect())
         }

@@ -11,6 +11,8 @@ mod prompt;
 mod refusals;
 mod rules;
 mod schema_rules;
+mod tool_rules;
+mod turns;
 
 use serde_json::{Value, json};
 

@@ -6,6 +6,7 @@
 
 #![expect(clippy::indexing_slicing, reason = "indexing a JSON value by a missing key gives null")]
 
+mod message_rules;
 mod prompt;
 mod refusals;
 mod rules;
@@ -15,6 +16,7 @@ use serde_json::{Value, json};
 use self::refusals::{Refused, error_event, go_duration, refused_for, refused_for_quota};
 use super::behaviour::{After, Behaviour, Fault, Reply, SimulatedCall, Trouble};
 use super::echo::{self, Said};
+use super::models::facts;
 use super::quota::Allowance;
 use super::wire::{Response, Step};
 use super::{ReceivedRequest, Shared};
@@ -135,7 +137,7 @@ fn authenticate(style: Style, request: &ReceivedRequest) -> Result<String, Refus
 fn models(shared: &Shared, style: Style, id: &str) -> Result<Response, Refused> {
     let entry = |id: &String| match style {
         Style::Groq => json!({"id": id, "object": "model", "created": 1_760_000_000, "owned_by": "Simulated",
-            "active": true, "context_window": 131_072, "public_apps": null, "max_completion_tokens": 65_536}),
+            "active": true, "context_window": 131_072, "public_apps": null, "max_completion_tokens": facts(id).max_completion_tokens.min(65_536)}),
         Style::Cerebras => json!({"id": id, "object": "model", "created": 0, "owned_by": "Simulated"}),
     };
     let models = &shared.settings.models;

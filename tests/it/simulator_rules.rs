@@ -143,8 +143,8 @@ async fn groq_refuses_in_its_own_words() -> anyhow::Result<()> {
             "('messages.2.content' : value must be a string)",
         ),
         (
-            result(json!({"role": "tool", "content": "21", "tool_call_id": "c1", "name": "f"})),
-            "property 'name' is unsupported",
+            result(json!({"role": "tool", "content": "21", "tool_call_id": "c1", "is_error": true})),
+            "property 'is_error' is unsupported",
         ),
         (result(json!({"role": "tool", "content": "21", "tool_call_id": "c1"})), ""),
         (

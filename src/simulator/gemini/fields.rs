@@ -6,7 +6,11 @@ use super::refusals::{Refused, invalid_value, unknown_name};
 
 /// The value of a field, given in `camelCase`; null if there is none.
 pub(super) fn field<'v>(object: &'v Value, name: &str) -> &'v Value {
-    object.get(name).or_else(|| object.get(snake(name))).unwrap_or(&Value::Null)
+    let Some(fields) = object.as_object() else {
+        return &Value::Null;
+    };
+    let in_snake_case = || fields.iter().find(|(key, _)| is_snake(key, name)).map(|(_, value)| value);
+    fields.get(name).or_else(in_snake_case).unwrap_or(&Value::Null)
 }
 
 /// The items of a repeated field.
@@ -21,21 +25,19 @@ pub(super) fn check_known(object: &Value, known: &[&str], path: &str) -> Result<
         Value::Object(fields) => fields,
         _ => return Err(invalid_value(path, "message", object)),
     };
-    let is_known = |name: &str| known.iter().any(|known| name == *known || name == snake(known));
+    let is_known = |name: &str| known.iter().any(|known| name == *known || is_snake(name, known));
     match fields.keys().find(|name| !is_known(name)) {
         Some(name) => Err(unknown_name(name, path)),
         None => Ok(()),
     }
 }
 
-/// `functionCall` as `function_call`.
-pub(super) fn snake(camel: &str) -> String {
-    let mut snake = String::new();
-    for letter in camel.chars() {
-        if letter.is_ascii_uppercase() {
-            snake.push('_');
-        }
-        snake.push(letter.to_ascii_lowercase());
-    }
-    snake
+/// Whether `key` is `camel` in the other spelling: `function_call` for `functionCall`.
+fn is_snake(key: &str, camel: &str) -> bool {
+    let mut key = key.bytes();
+    let follows = |byte: u8| {
+        let begins_word = byte.is_ascii_uppercase();
+        (!begins_word || key.next() == Some(b'_')) && key.next() == Some(byte.to_ascii_lowercase())
+    };
+    camel.bytes().all(follows) && key.next().is_none()
 }

@@ -5,16 +5,18 @@
 //! aduermael/herm#23, its instructions 0xPlaygrounds/rig#788; names, turns and signatures from the messages that
 //! many reports quote in the same words.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::fields::{check_known, field, items};
 use super::prompt::declarations;
 use super::refusals::{Refused, at_fault, invalid_value, violation};
 use super::schema_rules::{check_json_schema, check_openapi_schema};
+use super::tool_rules::check_tools;
+use super::turns::{check_signatures, check_turns, is_model};
 use crate::simulator::base64;
 use crate::simulator::models::facts;
 
-type Checked = Result<(), Refused>;
+pub(super) type Checked = Result<(), Refused>;
 
 const REQUEST_FIELDS: &[&str] = &[
     "contents",
@@ -70,40 +72,13 @@ const PART_DATA: &[&str] = &[
 const PART_EXTRAS: &[&str] =
     &["thought", "thoughtSignature", "videoMetadata", "mediaResolution", "partMetadata"];
 
-const TOOL_FIELDS: &[&str] = &[
-    "functionDeclarations",
-    "googleSearch",
-    "googleSearchRetrieval",
-    "googleMaps",
-    "codeExecution",
-    "urlContext",
-    "computerUse",
-    "fileSearch",
-    "mcpServers",
-];
-
-const DECLARATION_FIELDS: &[&str] = &[
-    "name",
-    "description",
-    "behavior",
-    "parameters",
-    "parametersJsonSchema",
-    "response",
-    "responseJsonSchema",
-];
-
-const MODES: &[&str] = &["MODE_UNSPECIFIED", "AUTO", "ANY", "NONE", "VALIDATED"];
 const LEVELS: &[&str] = &["minimal", "low", "medium", "high"];
 const MIME_TYPES: &[&str] =
     &["text/plain", "application/json", "application/xml", "application/yaml", "text/x.enum"];
 
 const MAX_STOPS: usize = 5;
-const MAX_NAME_BYTES: usize = 128;
-
-/// The signature that may stand for one that is not known.
-const ANY_SIGNATURE: &str = "skip_thought_signature_validator";
-
-const ENUM_PREFIX: &str = "type.googleapis.com/google.ai.generativelanguage.v1beta";
+/// How Google writes the types of its enums.
+pub(super) const ENUM_PREFIX: &str = "type.googleapis.com/google.ai.generativelanguage.v1beta";
 
 /// Checks everything that does not depend on the model.
 pub(super) fn check(body: &Value) -> Checked {
@@ -121,7 +96,7 @@ pub(super) fn check(body: &Value) -> Checked {
     for (index, content) in contents.iter().enumerate() {
         check_content(contents, index, content)?;
     }
-    check_turns(&turns(contents))
+    check_turns(contents)
 }
 
 /// Checks what only some models can do, and the signatures, of which `is_ours` knows the true ones.
@@ -143,7 +118,7 @@ pub(super) fn check_for_model(body: &Value, model: &str, is_ours: impl Fn(&str) 
         return Err(Refused::invalid(format!("Thinking is not enabled for models/{model}")));
     }
     check_json_with_tools(body, facts.is_gemini_3)?;
-    if facts.is_gemini_3 { check_signatures(&turns(items(body, "contents")), is_ours) } else { Ok(()) }
+    if facts.is_gemini_3 { check_signatures(items(body, "contents"), is_ours) } else { Ok(()) }
 }
 
 fn check_level(level: &str, known: &[&str]) -> Checked {
@@ -224,80 +199,6 @@ fn check_thinking(thinking: &Value) -> Checked {
     Ok(())
 }
 
-fn check_tools(body: &Value) -> Checked {
-    for (index, tool) in items(body, "tools").iter().enumerate() {
-        let path = format!("tools[{index}]");
-        check_known(tool, TOOL_FIELDS, &path)?;
-        let functions = items(tool, "functionDeclarations");
-        let is_nothing = |value: &Value| value.as_array().is_some_and(Vec::is_empty) || value.is_null();
-        if tool.as_object().is_none_or(|tool| tool.values().all(is_nothing)) {
-            let what = "required one_of 'tool_type' must have one initialized field";
-            return Err(at_fault(&format!("{path}.tool_type"), what));
-        }
-        for (position, function) in functions.iter().enumerate() {
-            check_declaration(function, &format!("{path}.function_declarations[{position}]"))?;
-        }
-    }
-    let mut names: Vec<&str> = declarations(body).filter_map(|it| it["name"].as_str()).collect();
-    names.sort_unstable();
-    if let Some(name) = names.windows(2).find(|pair| pair.first() == pair.last()).and_then(<[_]>::first) {
-        return Err(Refused::invalid(format!("Duplicate function declaration found: {name}")));
-    }
-    check_tool_config(body, !names.is_empty())
-}
-
-fn check_declaration(function: &Value, path: &str) -> Checked {
-    check_known(function, DECLARATION_FIELDS, path)?;
-    if !function["name"].as_str().is_some_and(is_name) {
-        let what = format!(
-            "Invalid function name. Must start with a letter or an underscore. Must be alphameric (a-z, A-Z, 0-9), \
-             underscores (_), dots (.), colons (:), or dashes (-), with a maximum length of {MAX_NAME_BYTES}."
-        );
-        return Err(at_fault(&format!("{path}.name"), &what));
-    }
-    let (openapi, json_schema) = (field(function, "parameters"), field(function, "parametersJsonSchema"));
-    if !openapi.is_null() && !json_schema.is_null() {
-        let what = "only one of parameters and parameters_json_schema can be set";
-        return Err(at_fault(&format!("{path}.parameters"), what));
-    }
-    check_openapi_schema(openapi, &format!("{path}.parameters"))?;
-    check_json_schema(json_schema, &format!("{path}.parameters_json_schema"))
-}
-
-fn is_name(name: &str) -> bool {
-    let is_fit = |byte: u8| byte.is_ascii_alphanumeric() || b"_.:-".contains(&byte);
-    let first = name.bytes().next();
-    name.len() <= MAX_NAME_BYTES
-        && first.is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_')
-        && name.bytes().all(is_fit)
-}
-
-fn check_tool_config(body: &Value, has_functions: bool) -> Checked {
-    let config = field(body, "toolConfig");
-    let known = ["functionCallingConfig", "retrievalConfig", "includeServerSideToolInvocations"];
-    check_known(config, &known, "tool_config")?;
-    let calling = field(config, "functionCallingConfig");
-    let path = "tool_config.function_calling_config";
-    check_known(calling, &["mode", "allowedFunctionNames"], path)?;
-    if calling.is_null() {
-        return Ok(());
-    }
-    let mode = &calling["mode"];
-    if !mode.is_null() && !MODES.iter().any(|known| mode == known) {
-        let kind = format!("{ENUM_PREFIX}.FunctionCallingConfig.Mode");
-        return Err(invalid_value(&format!("{path}.mode"), &kind, mode));
-    }
-    if !has_functions {
-        return Err(Refused::invalid("Function calling config is set without function_declarations."));
-    }
-    let takes_names = mode == "ANY" || mode == "VALIDATED";
-    if !takes_names && !items(calling, "allowedFunctionNames").is_empty() {
-        let message = "Please set allowed_function_names only when function calling mode is ANY.";
-        return Err(Refused::invalid(message));
-    }
-    Ok(())
-}
-
 fn check_instruction(instruction: &Value) -> Checked {
     check_known(instruction, &["parts", "role"], "system_instruction")?;
     for (position, part) in items(instruction, "parts").iter().enumerate() {
@@ -325,10 +226,6 @@ fn check_content(contents: &[Value], index: usize, content: &Value) -> Checked {
         check_part(part, &format!("{path}.parts[{position}]"), may_be_empty)?;
     }
     Ok(())
-}
-
-fn is_model(content: &Value) -> bool {
-    content["role"] == "model"
 }
 
 fn check_part(part: &Value, path: &str, may_be_empty: bool) -> Checked {
@@ -404,105 +301,4 @@ fn check_function_part(part: &Value, known: &[&str], path: &str) -> Checked {
     }
     let kind = "type.googleapis.com/google.protobuf.Struct";
     Err(invalid_value(&format!("{path}.{object}"), kind, value))
-}
-
-/// What one side says before the other: the model's contents in a row are one turn, the user's are not.
-struct Turn<'b> {
-    is_model: bool,
-    /// The place of its first content, from 0.
-    index: usize,
-    parts: Vec<&'b Value>,
-}
-
-impl<'b> Turn<'b> {
-    /// The parts that are calls, or that are responses.
-    fn parts_with(&self, name: &str) -> Vec<&'b Value> {
-        self.parts.iter().filter(|part| !field(part, name).is_null()).copied().collect()
-    }
-
-    /// The names of the functions it calls, or responds for.
-    fn names(&self, name: &str) -> Vec<&'b str> {
-        self.parts_with(name).iter().filter_map(|part| field(part, name)["name"].as_str()).collect()
-    }
-}
-
-fn turns(contents: &[Value]) -> Vec<Turn<'_>> {
-    let mut turns: Vec<Turn<'_>> = Vec::new();
-    for (index, content) in contents.iter().enumerate() {
-        let is_model = is_model(content);
-        let parts = items(content, "parts");
-        match turns.last_mut() {
-            Some(last) if last.is_model && is_model => last.parts.extend(parts),
-            _ => turns.push(Turn { is_model, index, parts: parts.iter().collect() }),
-        }
-    }
-    turns
-}
-
-fn check_turns(turns: &[Turn<'_>]) -> Checked {
-    let mut before: Option<&Turn<'_>> = None;
-    for turn in turns {
-        let called = before.filter(|before| before.is_model).map(|it| it.names("functionCall"));
-        check_responses(&called.unwrap_or_default(), &turn.names("functionResponse"))?;
-        let calls = turn.is_model && !turn.parts_with("functionCall").is_empty();
-        if calls && before.is_none() {
-            return Err(Refused::invalid(
-                "Please ensure that function call turn comes immediately after a user turn or after a function \
-                 response turn.",
-            ));
-        }
-        before = Some(turn);
-    }
-    Ok(())
-}
-
-fn check_responses(called: &[&str], responded: &[&str]) -> Checked {
-    if called.is_empty() && !responded.is_empty() {
-        let message =
-            "Please ensure that function response turn comes immediately after a function call turn.";
-        return Err(Refused::invalid(message));
-    }
-    if called.len() != responded.len() {
-        return Err(Refused::invalid(
-            "Please ensure that the number of function response parts is equal to the number of function call parts of \
-             the function call turn.",
-        ));
-    }
-    let sorted = |names: &[&str]| {
-        let mut names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        names.sort();
-        names
-    };
-    if sorted(called) != sorted(responded) {
-        return Err(Refused::invalid(format!(
-            "Please ensure that the function response parts have the names of the function call parts: {} and {}.",
-            json!(responded),
-            json!(called)
-        )));
-    }
-    Ok(())
-}
-
-/// The first call of every turn of the model must come with the signature it had.
-fn check_signatures(turns: &[Turn<'_>], is_ours: impl Fn(&str) -> bool) -> Checked {
-    for turn in turns.iter().filter(|turn| turn.is_model) {
-        let Some(first) = turn.parts_with("functionCall").first().copied() else {
-            continue;
-        };
-        match field(first, "thoughtSignature").as_str() {
-            Some(signature) if signature == ANY_SIGNATURE || is_ours(signature) => {}
-            Some(_) => return Err(Refused::invalid("Corrupted thought signature.")),
-            None => {
-                let name = field(first, "functionCall")["name"].as_str().unwrap_or_default();
-                return Err(Refused::invalid(format!(
-                    "Function call is missing a thought_signature in functionCall parts. This is required for tools to \
-                     work correctly, and missing thought_signature may lead to degraded model performance. Additional \
-                     data, function call `default_api:{name}` , position {}. Please refer to \
-                     https://ai.google.dev/gemini-api/docs/thought-signatures for more details.",
-                    turn.index + 1
-                )));
-            }
-        }
-    }
-    Ok(())
 }

@@ -8,11 +8,11 @@
 use serde_json::{Map, Value};
 
 use super::Style;
+use super::message_rules::check_message;
 use super::refusals::Refused;
-use crate::simulator::base64;
 use crate::simulator::models::{Facts, facts};
 
-type Checked = Result<(), Refused>;
+pub(super) type Checked = Result<(), Refused>;
 
 const GROQ_FIELDS: &[&str] = &[
     "model",
@@ -129,7 +129,7 @@ pub(super) fn check_for_model(style: Style, body: &Value, model: &str) -> Checke
 }
 
 /// Something wrong at a place in the request.
-fn at(style: Style, path: &str, what: &str) -> Refused {
+pub(super) fn at(style: Style, path: &str, what: &str) -> Refused {
     Refused::invalid(
         style,
         match style {
@@ -140,7 +140,7 @@ fn at(style: Style, path: &str, what: &str) -> Refused {
 }
 
 /// A field that there is not at a place in the request; an empty path is the request itself.
-fn unsupported(style: Style, path: &str, field: &str) -> Refused {
+pub(super) fn unsupported(style: Style, path: &str, field: &str) -> Refused {
     match style {
         Style::Groq if path.is_empty() => {
             Refused::invalid(style, format!("property '{field}' is unsupported"))
@@ -153,157 +153,12 @@ fn unsupported(style: Style, path: &str, field: &str) -> Refused {
     }
 }
 
-fn unknown<'o>(object: &'o Map<String, Value>, known: &[&str]) -> Option<&'o str> {
+pub(super) fn unknown<'o>(object: &'o Map<String, Value>, known: &[&str]) -> Option<&'o str> {
     object.keys().map(String::as_str).find(|field| !known.contains(field))
 }
 
-fn items(value: &Value) -> &[Value] {
+pub(super) fn items(value: &Value) -> &[Value] {
     value.as_array().map(Vec::as_slice).unwrap_or_default()
-}
-
-/// Says what is wrong within one message.
-struct InMessage<'m> {
-    style: Style,
-    index: usize,
-    role: &'m str,
-}
-
-impl InMessage<'_> {
-    /// `field` may be a path within the message.
-    fn wrong(&self, field: &str, what: &str) -> Refused {
-        let Self { style, index, role } = self;
-        Refused::invalid(
-            *style,
-            match style {
-                Style::Groq => format!(
-                    "'messages.{index}' : for 'role:{role}' the following must be satisfied[('messages.{index}.{field}' : \
-                 {what})]"
-                ),
-                Style::Cerebras => format!("messages.{index}.{role}.{field}: {what}"),
-            },
-        )
-    }
-
-    fn unsupported(&self, field: &str) -> Refused {
-        let Self { style, index, role } = self;
-        match style {
-            Style::Groq => Refused::invalid(
-                *style,
-                format!(
-                    "'messages.{index}' : for 'role:{role}' the following must be satisfied[('messages.{index}' : \
-                     property '{field}' is unsupported)]"
-                ),
-            ),
-            Style::Cerebras => unsupported(*style, &format!("messages.{index}.{role}"), field),
-        }
-    }
-
-    fn missing(&self, field: &str) -> Refused {
-        self.wrong(field, &format!("property '{field}' is missing"))
-    }
-}
-
-/// The fields of a message of `role`; none if there is no such role.
-fn message_fields(style: Style, role: &str) -> Option<&'static [&'static str]> {
-    Some(match (role, style) {
-        ("system" | "developer" | "user", _) => &["role", "content", "name"],
-        ("assistant", Style::Groq) => {
-            &["role", "content", "name", "tool_calls", "function_call", "reasoning"]
-        }
-        ("assistant", Style::Cerebras) => &["role", "content", "name", "tool_calls", "reasoning"],
-        ("tool", Style::Groq) => &["role", "content", "tool_call_id"],
-        ("tool", Style::Cerebras) => &["role", "content", "tool_call_id", "name"],
-        ("function", Style::Groq) => &["role", "content", "name"],
-        _ => return None,
-    })
-}
-
-fn check_message(style: Style, index: usize, message: &Value) -> Checked {
-    let role = message["role"].as_str().unwrap_or_default();
-    let Some(known) = message_fields(style, role) else {
-        let path = format!("messages.{index}");
-        return Err(at(style, &path, "discriminator property 'role' has invalid value"));
-    };
-    let place = InMessage { style, index, role };
-    let Some(object) = message.as_object() else {
-        return Err(place.missing("role"));
-    };
-    if let Some(field) = unknown(object, known) {
-        return Err(place.unsupported(field));
-    }
-    let is_null = |field: &&str| *field != "content" && object.get(*field) == Some(&Value::Null);
-    if style == Style::Groq
-        && let Some(field) = known.iter().find(|field| is_null(field))
-    {
-        return Err(place.wrong(field, "value must not be null"));
-    }
-    if role == "tool" && !message["tool_call_id"].is_string() {
-        return Err(place.missing("tool_call_id"));
-    }
-    for (position, call) in items(&message["tool_calls"]).iter().enumerate() {
-        check_call(&place, position, call)?;
-    }
-    check_content(&place, message)
-}
-
-fn check_content(place: &InMessage<'_>, message: &Value) -> Checked {
-    let has_calls = !items(&message["tool_calls"]).is_empty();
-    match &message["content"] {
-        Value::String(_) => Ok(()),
-        Value::Array(parts) => {
-            parts.iter().enumerate().try_for_each(|(position, part)| check_part(place, position, part))
-        }
-        Value::Null if place.role == "assistant" && has_calls => Ok(()),
-        Value::Null if message.get("content").is_none() => Err(place.missing("content")),
-        _ => Err(place.wrong("content", "value must be a string")),
-    }
-}
-
-fn check_part(place: &InMessage<'_>, position: usize, part: &Value) -> Checked {
-    let path = format!("content.{position}");
-    match part["type"].as_str() {
-        Some("text") if part["text"].is_string() => Ok(()),
-        Some("image_url") if place.role == "user" => check_image(place, &path, &part["image_url"]),
-        _ => Err(place.wrong(&path, "discriminator property 'type' has invalid value")),
-    }
-}
-
-fn check_image(place: &InMessage<'_>, path: &str, image: &Value) -> Checked {
-    let url = image["url"].as_str().unwrap_or_default();
-    let is_web = url.starts_with("https://") || url.starts_with("http://");
-    if is_web && place.style == Style::Cerebras {
-        return Err(place.wrong(path, "image_url must be a base64 data URI"));
-    }
-    let data = url.strip_prefix("data:image/").and_then(|rest| rest.split_once(";base64,"));
-    let is_data = data.is_some_and(|(_, data)| !data.is_empty() && base64::is_valid(data));
-    if is_web || is_data { Ok(()) } else { Err(place.wrong(path, "invalid image data")) }
-}
-
-fn check_call(place: &InMessage<'_>, position: usize, call: &Value) -> Checked {
-    let path = format!("tool_calls.{position}");
-    let known: &[&str] = match place.style {
-        Style::Groq => &["id", "type", "function"],
-        Style::Cerebras => &["id", "type", "function", "index"],
-    };
-    let empty = Map::new();
-    let of = |value: &Value, known: &[&str]| {
-        unknown(value.as_object().unwrap_or(&empty), known).map(str::to_owned)
-    };
-    if let Some(field) = of(call, known) {
-        return Err(place.unsupported(&format!("{path}.{field}")));
-    }
-    if let Some(field) = of(&call["function"], &["name", "arguments"]) {
-        return Err(place.unsupported(&format!("{path}.function.{field}")));
-    }
-    if call["type"] != "function" {
-        return Err(place.wrong(&format!("{path}.type"), "value must be \"function\""));
-    }
-    let strings = [("id", &call["id"]), ("function.name", &call["function"]["name"])];
-    let strings = strings.into_iter().chain([("function.arguments", &call["function"]["arguments"])]);
-    match strings.into_iter().find(|(_, value)| !value.is_string()) {
-        Some((field, _)) => Err(place.wrong(&format!("{path}.{field}"), "value must be a string")),
-        None => Ok(()),
-    }
 }
 
 fn check_tools(style: Style, body: &Value) -> Checked {
