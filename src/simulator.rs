@@ -1,20 +1,24 @@
 //! Groq, Cerebras and Gemini on loopback, faithful to the wire: for `demo`, the tests and the benches.
 //!
 //! Each [`SimulatedProvider`] is a server of its own that speaks its provider's HTTP, byte for byte where it
-//! matters: paths, authentication, strictness about unknown fields, framing of streams, error bodies, limit
-//! headers and quotas. On request it misbehaves ([`Behaviour`]) down to single bytes, which polite HTTP libraries
+//! matters: paths, authentication, strictness about fields and their order, tool calls, images, JSON modes and
+//! reasoning settings, framing of streams, error bodies, limit headers and quotas. On request it misbehaves ([`Behaviour`]) down to single bytes, which polite HTTP libraries
 //! refuse to do, so it writes its sockets itself. It keeps the requests it has received.
 //!
 //! The official SDKs prove its fidelity (`tests/clients/`). What it simulates is documented in each dialect's file.
 
+mod base64;
 mod behaviour;
 mod connection;
+mod echo;
 mod gemini;
+mod models;
 mod openai_compat;
 mod quota;
+mod schema_instance;
 mod wire;
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -26,7 +30,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-pub use self::behaviour::{After, Behaviour, Fault, Reply, Trouble};
+pub use self::behaviour::{After, Behaviour, Fault, Reply, SimulatedCall, Trouble};
 pub use self::quota::Quota;
 use self::quota::QuotaBook;
 pub use self::wire::Framing;
@@ -235,6 +239,8 @@ struct State {
     requests: VecDeque<ReceivedRequest>,
     request_count: u64,
     quotas: QuotaBook,
+    /// The thought signatures issued, in the spelling of [`base64::normal`].
+    signatures: HashSet<String>,
 }
 
 impl Shared {
@@ -245,6 +251,7 @@ impl Shared {
             requests: VecDeque::new(),
             request_count: 0,
             quotas: QuotaBook::new(settings.quota),
+            signatures: HashSet::new(),
         };
         Self {
             provider,
@@ -268,6 +275,19 @@ impl Shared {
         let named = request.header("x-simulate").and_then(Behaviour::named);
         let mut state = self.state();
         named.or_else(|| state.next.pop_front()).unwrap_or_else(|| state.usual.clone())
+    }
+
+    /// A new thought signature, which is remembered.
+    fn sign(&self, model: &str) -> String {
+        let signatures = &mut self.state().signatures;
+        let signature = base64::encode(format!("sim:{model}:{}", signatures.len()).as_bytes());
+        signatures.insert(base64::normal(&signature));
+        signature
+    }
+
+    /// Whether a thought signature comes from here.
+    fn has_signed(&self, signature: &str) -> bool {
+        self.state().signatures.contains(&base64::normal(signature))
     }
 
     fn has_changed(&self) {
@@ -304,33 +324,5 @@ impl std::fmt::Debug for Settings {
             .field("pace", &self.pace)
             .field("quota", &self.quota)
             .finish_non_exhaustive()
-    }
-}
-
-/// What a simulated model says.
-struct Said {
-    thoughts: Vec<String>,
-    text: Vec<String>,
-    /// In the words of OpenAI's dialect.
-    finish: &'static str,
-}
-
-fn said(shared: &Shared, behaviour: &Behaviour, question: &str) -> Said {
-    match &behaviour.reply {
-        Reply::Answer { thoughts, text, finish } => {
-            Said { thoughts: thoughts.clone(), text: text.clone(), finish }
-        }
-        Reply::Blocked => Said { thoughts: Vec::new(), text: Vec::new(), finish: "content_filter" },
-        Reply::Echo | Reply::Trouble(_) | Reply::Html(_) | Reply::Raw { .. } => {
-            let name = shared.provider.name();
-            let text = format!(
-                "[simulated {name}] You said: {question}\nThis answer comes word by word, as a real one would."
-            );
-            Said {
-                thoughts: Vec::new(),
-                text: text.split_inclusive(' ').map(str::to_owned).collect(),
-                finish: "stop",
-            }
-        }
     }
 }

@@ -21,12 +21,15 @@ pub struct Behaviour {
     pub first_delay: Duration,
     /// The time between events; the settings' pace if there is none.
     pub pace: Option<Duration>,
+    /// Whether Gemini gives its calls an id; the others always do.
+    pub has_call_ids: bool,
 }
 
 /// What a simulated provider says.
 #[derive(Clone, Debug)]
 pub enum Reply {
-    /// A friendly answer that repeats the question.
+    /// What a little model makes of the request: it repeats the question, calls the tools that the question names
+    /// or that it has to call, tells what they have said, and keeps to a JSON form.
     Echo,
     /// An answer.
     Answer {
@@ -34,9 +37,15 @@ pub enum Reply {
         thoughts: Vec<String>,
         /// What it says, piece by piece.
         text: Vec<String>,
+        /// The tools it calls after that.
+        calls: Vec<SimulatedCall>,
         /// Why it ends, in the words of OpenAI's dialect; translated for Gemini.
         finish: &'static str,
     },
+    /// So many calls of the offered tools, in turn; a friendly answer if there are none.
+    Calls(usize),
+    /// The model has garbled a call, and its provider says so in its own way.
+    GarbledCall,
     /// The prompt is blocked.
     Blocked,
     /// An error with the provider's true status, headers and body.
@@ -52,6 +61,15 @@ pub enum Reply {
         /// The body's events or pieces.
         body: Vec<Vec<u8>>,
     },
+}
+
+/// A call of a tool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SimulatedCall {
+    /// The tool.
+    pub name: String,
+    /// JSON text, sent byte for byte; if it is empty, Gemini sends none.
+    pub arguments: String,
 }
 
 /// What a provider can refuse a request for.
@@ -73,6 +91,8 @@ pub enum Trouble {
     ContextTooLong,
     /// The request is malformed.
     BadRequest,
+    /// The model has garbled a call. Gemini knows no such error: see [`Reply::GarbledCall`].
+    ToolUseFailed,
     /// Too much to do.
     Overloaded,
     /// A bug at their end.
@@ -86,7 +106,7 @@ pub enum After {
     Nothing,
     /// The head is sent and whatever comes before the text.
     Head,
-    /// So many pieces of text are sent.
+    /// So many pieces of text are sent; a call counts as one.
     Text(usize),
 }
 
@@ -126,6 +146,7 @@ impl Behaviour {
             cut_in_two: None,
             first_delay: Duration::ZERO,
             pace: None,
+            has_call_ids: false,
         }
     }
 
@@ -137,7 +158,12 @@ impl Behaviour {
     /// An answer of these pieces of text.
     pub fn answer<S: Into<String>>(text: impl IntoIterator<Item = S>) -> Self {
         let text = text.into_iter().map(Into::into).collect();
-        Self::new(Reply::Answer { thoughts: Vec::new(), text, finish: "stop" })
+        Self::new(Reply::Answer { thoughts: Vec::new(), text, calls: Vec::new(), finish: "stop" })
+    }
+
+    /// No text, but calls of tools: their names and arguments.
+    pub fn calling<N: Into<String>, A: Into<String>>(calls: impl IntoIterator<Item = (N, A)>) -> Self {
+        Self::answer::<String>([]).and_calling(calls)
     }
 
     /// An error of the provider.
@@ -154,7 +180,29 @@ impl Behaviour {
         self
     }
 
-    /// Ends for this reason: `stop`, `length` or `content_filter`.
+    /// Calls these tools after its text: their names and arguments.
+    #[must_use]
+    pub fn and_calling<N: Into<String>, A: Into<String>>(
+        mut self,
+        more: impl IntoIterator<Item = (N, A)>,
+    ) -> Self {
+        if let Reply::Answer { calls, finish, .. } = &mut self.reply {
+            let call =
+                |(name, arguments): (N, A)| SimulatedCall { name: name.into(), arguments: arguments.into() };
+            calls.extend(more.into_iter().map(call));
+            *finish = "tool_calls";
+        }
+        self
+    }
+
+    /// Gives Gemini's calls an id.
+    #[must_use]
+    pub fn with_call_ids(mut self) -> Self {
+        self.has_call_ids = true;
+        self
+    }
+
+    /// Ends for this reason: `stop`, `length`, `content_filter` or `tool_calls`.
     #[must_use]
     pub fn finishing(mut self, reason: &'static str) -> Self {
         if let Reply::Answer { finish, .. } = &mut self.reply {
@@ -223,6 +271,9 @@ impl Behaviour {
             "html_200" => Self::new(Reply::Html(200)),
             "empty" => Self::answer::<&str>([]),
             "blocked" => Self::new(Reply::Blocked),
+            "tool_call" => Self::new(Reply::Calls(1)),
+            "parallel_calls" => Self::new(Reply::Calls(2)),
+            "tool_use_failed" => Self::new(Reply::GarbledCall),
             "thinking" => text().thinking(["Let me ", "think."]),
             "length" => text().finishing("length"),
             "error_event" => text().with(Fault::ErrorEvent(After::Head, Trouble::Overloaded)),

@@ -6,88 +6,22 @@
 
 #![expect(clippy::indexing_slicing, reason = "indexing a JSON value by a missing key gives null")]
 
-use std::time::Duration;
+mod fields;
+mod prompt;
+mod refusals;
+mod rules;
+mod schema_rules;
+mod tool_rules;
+mod turns;
 
 use serde_json::{Value, json};
 
-use super::behaviour::{Behaviour, Fault, Reply, Trouble};
-use super::quota::Refusal;
+use self::refusals::{Refused, refused_for, refused_for_quota};
+use super::behaviour::{Behaviour, Fault, Reply, SimulatedCall, Trouble};
+use super::echo::{self, Said};
+use super::models;
 use super::wire::{Response, Step};
 use super::{ReceivedRequest, Shared};
-
-/// The fields of a request; any other is refused. Each has its second spelling with underscores.
-const FIELDS: [&str; 9] = [
-    "contents",
-    "systemInstruction",
-    "tools",
-    "toolConfig",
-    "safetySettings",
-    "generationConfig",
-    "cachedContent",
-    "serviceTier",
-    "store",
-];
-
-const GENERATION_FIELDS: [&str; 22] = [
-    "stopSequences",
-    "responseMimeType",
-    "responseSchema",
-    "responseJsonSchema",
-    "responseModalities",
-    "candidateCount",
-    "maxOutputTokens",
-    "temperature",
-    "topP",
-    "topK",
-    "seed",
-    "presencePenalty",
-    "frequencyPenalty",
-    "responseLogprobs",
-    "logprobs",
-    "thinkingConfig",
-    "speechConfig",
-    "mediaResolution",
-    "enableEnhancedCivicAnswers",
-    "imageConfig",
-    "routingConfig",
-    "audioTimestamp",
-];
-
-/// The fields of a part, of which it has exactly one.
-const PART_DATA: [&str; 7] = [
-    "text",
-    "inlineData",
-    "fileData",
-    "functionCall",
-    "functionResponse",
-    "executableCode",
-    "codeExecutionResult",
-];
-
-struct Refused {
-    code: u16,
-    status: &'static str,
-    message: String,
-    details: Vec<Value>,
-}
-
-impl Refused {
-    fn new(code: u16, status: &'static str, message: impl Into<String>) -> Self {
-        Self { code, status, message: message.into(), details: Vec::new() }
-    }
-
-    fn invalid(message: impl Into<String>) -> Self {
-        Self::new(400, "INVALID_ARGUMENT", message)
-    }
-
-    fn body(&self) -> Value {
-        let mut error = json!({"code": self.code, "message": self.message, "status": self.status});
-        if !self.details.is_empty() {
-            error["details"] = json!(self.details);
-        }
-        json!({ "error": error })
-    }
-}
 
 /// What a path asks for.
 enum Asked<'p> {
@@ -141,7 +75,7 @@ fn answer(
     let key = authenticate(request)?;
     let version = if request.path.starts_with("/v1beta/") { "v1beta" } else { "v1" };
     let (model, is_stream, is_sse) = match asked {
-        Some(Asked::Models) => return Ok(models(shared)),
+        Some(Asked::Models) => return Ok(model_list(shared)),
         Some(Asked::Model(id)) => {
             let known = shared.settings.models.iter().find(|model| model.as_str() == *id);
             let model = known.ok_or_else(|| refused_for(Trouble::ModelGone, id, version))?;
@@ -158,10 +92,11 @@ fn answer(
         return Ok(response);
     }
     let body = request.json();
-    check_fields(&body)?;
+    rules::check(&body)?;
     if !shared.settings.models.iter().any(|known| known == model) {
         return Err(refused_for(Trouble::ModelGone, model, version));
     }
+    rules::check_for_model(&body, model, |signature| shared.has_signed(signature))?;
     let prompt_tokens =
         (body["systemInstruction"].to_string().len() + body["contents"].to_string().len()).div_ceil(4) as u64;
     let charged = shared.state().quotas.charge(&key, model, prompt_tokens, (shared.settings.clock)());
@@ -171,13 +106,15 @@ fn answer(
     {
         return Err(refused_for(*trouble, model, version));
     }
-    let said = super::said(shared, behaviour, &last_text(&body));
+    let said = echo::said(shared.provider.name(), behaviour, &prompt::read(&body));
+    let needs_signature = !said.calls.is_empty() && models::facts(model).is_gemini_3;
+    let signature = needs_signature.then(|| shared.sign(model));
     let id = format!("sim{}", shared.state().request_count);
-    let events = Events { model, id, prompt_tokens };
+    let answer = Answer { model, id, prompt_tokens, said: &said, behaviour, signature };
     Ok(match (is_stream, is_sse) {
-        (true, true) => events.stream(&said, behaviour),
-        (true, false) => Response::whole(Vec::new(), &json!([events.whole(&said, behaviour)])),
-        (false, _) => Response::whole(Vec::new(), &events.whole(&said, behaviour)),
+        (true, true) => answer.stream(),
+        (true, false) => Response::whole(Vec::new(), format!("[{}]", answer.whole())),
+        (false, _) => Response::whole(Vec::new(), answer.whole()),
     })
 }
 
@@ -194,109 +131,85 @@ fn authenticate(request: &ReceivedRequest) -> Result<String, Refused> {
     Ok(key.to_owned())
 }
 
-fn check_fields(body: &Value) -> Result<(), Refused> {
-    let Some(object) = body.as_object() else {
-        return Err(Refused::invalid("Invalid JSON payload received. Root element must be a message."));
-    };
-    let unknown = |object: &serde_json::Map<String, Value>, known: &[&str]| {
-        object.keys().find(|field| !known.iter().any(|known| is_spelling(field, known))).cloned()
-    };
-    if let Some(name) = unknown(object, &FIELDS) {
-        return Err(unknown_name(&name, ""));
-    }
-    let config =
-        object.get("generationConfig").or_else(|| object.get("generation_config")).and_then(Value::as_object);
-    if let Some(name) = config.and_then(|config| unknown(config, &GENERATION_FIELDS)) {
-        return Err(unknown_name(&name, " at 'generation_config'"));
-    }
-    let contents = object.get("contents").and_then(Value::as_array).filter(|contents| !contents.is_empty());
-    let Some(contents) = contents else {
-        return Err(Refused::invalid("* GenerateContentRequest.contents: contents is not specified"));
-    };
-    for (index, content) in contents.iter().enumerate() {
-        if !matches!(content["role"].as_str(), None | Some("user" | "model" | "function")) {
-            return Err(Refused::invalid("Please use a valid role: user, model."));
-        }
-        let Some(parts) = content["parts"].as_array().filter(|parts| !parts.is_empty()) else {
-            return Err(Refused::invalid(
-                "* GenerateContentRequest.contents: contents.parts must not be empty.",
-            ));
-        };
-        for (position, part) in parts.iter().enumerate() {
-            let has_data = PART_DATA.iter().any(|name| {
-                let field =
-                    part.as_object().and_then(|part| part.iter().find(|(field, _)| is_spelling(field, name)));
-                field.is_some_and(|(_, value)| value != "")
-            });
-            if !has_data {
-                return Err(Refused::invalid(format!(
-                    "* GenerateContentRequest.contents[{index}].parts[{position}].data: required oneof field 'data' \
-                     must have one initialized field"
-                )));
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Whether `field` is `name` or the same with underscores.
-fn is_spelling(field: &str, name: &str) -> bool {
-    field == name || field.replace('_', "").eq_ignore_ascii_case(name)
-}
-
-struct Events<'m> {
-    model: &'m str,
+/// An answer to be written. Its JSON is put together as text, because arguments are sent as they are.
+struct Answer<'a> {
+    model: &'a str,
     id: String,
     prompt_tokens: u64,
+    said: &'a Said,
+    behaviour: &'a Behaviour,
+    /// Goes with the first call.
+    signature: Option<String>,
 }
 
-impl Events<'_> {
-    fn stream(&self, said: &super::Said, behaviour: &Behaviour) -> Response {
+impl Answer<'_> {
+    fn stream(&self) -> Response {
         let headers = vec![("content-type".to_owned(), "text/event-stream".to_owned())];
-        if matches!(behaviour.reply, Reply::Blocked) {
-            return Response {
-                status: 200,
-                headers,
-                prelude: vec![sse(&self.blocked())],
-                ..Response::default()
-            };
+        if let Some(event) = self.without_content() {
+            return Response { status: 200, headers, prelude: vec![sse(&event)], ..Response::default() };
         }
+        let said = self.said;
         let thought_tokens = said.thoughts.len() as u64;
-        let thoughts = said.thoughts.iter().enumerate();
-        let prelude = thoughts.map(|(index, piece)| {
-            sse(&self.event(&json!({"text": piece, "thought": true}), None, 0, index as u64 + 1))
-        });
-        let pieces = said.text.iter().enumerate();
-        let text = pieces.map(|(index, piece)| {
-            sse(&self.event(&json!({"text": piece}), None, index as u64 + 1, thought_tokens))
-        });
-        let last = json!({"text": "", "thoughtSignature": "c2ltdWxhdGVk"});
-        let finish = finish_reason(said.finish);
-        let ending = vec![sse(&self.event(&last, Some(finish), said.text.len() as u64, thought_tokens))];
-        let ending = if behaviour.fault == Some(Fault::NoFinish) { Vec::new() } else { ending };
-        Response { status: 200, headers, prelude: prelude.collect(), text: text.collect(), ending }
+        let thoughts = said.thoughts.iter().zip(1..);
+        let prelude = thoughts.map(|(piece, count)| sse(&self.event(&thought(piece), "", 0, count)));
+        let parts = said.text.iter().map(|piece| text(piece)).chain(self.calls()).zip(1..);
+        let events = parts.map(|(part, count)| sse(&self.event(&part, "", count, thought_tokens)));
+        let last = match said.calls.as_slice() {
+            [] => json!({"text": "", "thoughtSignature": "c2ltdWxhdGVk"}).to_string(),
+            _ => text(""),
+        };
+        let finish = format!(r#""finishReason":"{}","#, finish_reason(said.finish));
+        let ending = vec![sse(&self.event(&last, &finish, said.tokens(), thought_tokens))];
+        let ending = if self.behaviour.fault == Some(Fault::NoFinish) { Vec::new() } else { ending };
+        Response { status: 200, headers, prelude: prelude.collect(), text: events.collect(), ending }
     }
 
-    fn whole(&self, said: &super::Said, behaviour: &Behaviour) -> Value {
-        if matches!(behaviour.reply, Reply::Blocked) {
-            return self.blocked();
+    fn whole(&self) -> String {
+        if let Some(event) = self.without_content() {
+            return event;
         }
-        let finish = Some(finish_reason(said.finish));
-        let (text_tokens, thought_tokens) = (said.text.len() as u64, said.thoughts.len() as u64);
-        let mut event = self.event(&json!({"text": said.text.concat()}), finish, text_tokens, thought_tokens);
+        let said = self.said;
+        let mut parts = Vec::new();
         if !said.thoughts.is_empty() {
-            let parts =
-                json!([{"text": said.thoughts.concat(), "thought": true}, {"text": said.text.concat()}]);
-            event["candidates"][0]["content"]["parts"] = parts;
+            parts.push(thought(&said.thoughts.concat()));
         }
-        event
+        if said.calls.is_empty() || !said.text.is_empty() {
+            parts.push(text(&said.text.concat()));
+        }
+        parts.extend(self.calls());
+        let message = match said.calls.as_slice() {
+            [] => "",
+            _ => r#""finishMessage":"Model generated function call(s).","#,
+        };
+        let finish = format!(r#""finishReason":"{}",{message}"#, finish_reason(said.finish));
+        self.event(&parts.join(","), &finish, said.tokens(), said.thoughts.len() as u64)
     }
 
-    fn event(&self, part: &Value, finish: Option<&str>, text_tokens: u64, thought_tokens: u64) -> Value {
-        let mut candidate = json!({"content": {"parts": [part], "role": "model"}, "index": 0});
-        if let Some(finish) = finish {
-            candidate["finishReason"] = json!(finish);
-        }
+    /// The calls as parts. An empty text of arguments is no arguments.
+    fn calls(&self) -> impl Iterator<Item = String> {
+        self.said.calls.iter().enumerate().map(|(index, call)| {
+            let SimulatedCall { name, arguments } = call;
+            let name = json!(name);
+            let args = if arguments.is_empty() { String::new() } else { format!(r#","args":{arguments}"#) };
+            let id = match self.behaviour.has_call_ids {
+                true => format!(r#""id":"{}-{index}","#, self.id),
+                false => String::new(),
+            };
+            let signature = match &self.signature {
+                Some(signature) if index == 0 => format!(r#","thoughtSignature":"{signature}""#),
+                _ => String::new(),
+            };
+            format!(r#"{{"functionCall":{{{id}"name":{name}{args}}}{signature}}}"#)
+        })
+    }
+
+    /// One event of a stream, or the whole answer: `parts` and the fields that tell of the `finish` are JSON text.
+    fn event(&self, parts: &str, finish: &str, text_tokens: u64, thought_tokens: u64) -> String {
+        let content = format!(r#"{{"parts":[{parts}],"role":"model"}}"#);
+        self.candidate(&content, finish, text_tokens, thought_tokens)
+    }
+
+    fn candidate(&self, content: &str, finish: &str, text_tokens: u64, thought_tokens: u64) -> String {
         // Counts are absent, not 0, when they are zero.
         let mut usage = json!({
             "promptTokenCount": self.prompt_tokens,
@@ -308,7 +221,22 @@ impl Events<'_> {
                 usage[name] = json!(count);
             }
         }
-        json!({"candidates": [candidate], "usageMetadata": usage, "modelVersion": self.model, "responseId": self.id})
+        let Self { model, id, .. } = self;
+        format!(
+            r#"{{"candidates":[{{"content":{content},{finish}"index":0}}],"usageMetadata":{usage},"modelVersion":"{model}","responseId":"{id}"}}"#
+        )
+    }
+
+    /// What is said when there is nothing to say: the prompt is blocked, or a call is garbled.
+    fn without_content(&self) -> Option<String> {
+        match self.behaviour.reply {
+            Reply::Blocked => Some(self.blocked().to_string()),
+            Reply::GarbledCall => {
+                let finish = r#""finishReason":"MALFORMED_FUNCTION_CALL","finishMessage":"Malformed function call: simulated(a=","#;
+                Some(self.candidate("{}", finish, 0, 0))
+            }
+            _ => None,
+        }
     }
 
     fn blocked(&self) -> Value {
@@ -320,7 +248,15 @@ impl Events<'_> {
     }
 }
 
-fn sse(event: &Value) -> Vec<u8> {
+fn text(text: &str) -> String {
+    json!({ "text": text }).to_string()
+}
+
+fn thought(text: &str) -> String {
+    json!({"text": text, "thought": true}).to_string()
+}
+
+fn sse(event: &str) -> Vec<u8> {
     format!("data: {event}\r\n\r\n").into_bytes()
 }
 
@@ -332,7 +268,7 @@ fn finish_reason(openai: &str) -> &'static str {
     }
 }
 
-fn models(shared: &Shared) -> Response {
+fn model_list(shared: &Shared) -> Response {
     let models: Vec<Value> = shared.settings.models.iter().map(|id| model_entry(id)).collect();
     Response::json(200, Vec::new(), &json!({ "models": models }))
 }
@@ -346,113 +282,15 @@ fn model_entry(id: &str) -> Value {
     })
 }
 
-fn unknown_name(name: &str, at: &str) -> Refused {
-    let message = format!("Invalid JSON payload received. Unknown name \"{name}\"{at}: Cannot find field.");
-    let mut refused = Refused::invalid(message);
-    refused.details.push(json!({"@type": "type.googleapis.com/google.rpc.BadRequest",
-        "fieldViolations": [{"description": refused.message}]}));
-    refused
-}
-
-/// Google's own words for `trouble`.
-fn refused_for(trouble: Trouble, model: &str, version: &str) -> Refused {
-    match trouble {
-        Trouble::RateLimited(seconds) => {
-            refused_for_quota(Refusal::PerMinute { limit: 15, wait: Duration::from_secs_f64(seconds) }, model)
-        }
-        Trouble::QuotaExhausted(seconds) => {
-            refused_for_quota(Refusal::PerDay { limit: 20, wait: Duration::from_secs_f64(seconds) }, model)
-        }
-        Trouble::BadKey => {
-            let mut refused = Refused::invalid("API key not valid. Please pass a valid API key.");
-            refused.details.push(json!({"@type": "type.googleapis.com/google.rpc.ErrorInfo",
-                "reason": "API_KEY_INVALID", "domain": "googleapis.com",
-                "metadata": {"service": "generativelanguage.googleapis.com"}}));
-            refused
-        }
-        Trouble::NoCredit => Refused::new(402, "RESOURCE_EXHAUSTED", "Your prepaid credit is used up."),
-        Trouble::ModelGone => {
-            let message = format!(
-                "models/{model} is not found for API version {version}, or is not supported for generateContent. Call \
-                 ListModels to see the list of available models and their supported methods."
-            );
-            Refused::new(404, "NOT_FOUND", message)
-        }
-        Trouble::TooLarge => Refused::new(413, "INVALID_ARGUMENT", "Request payload size exceeds the limit."),
-        Trouble::ContextTooLong => {
-            let message =
-                "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).";
-            Refused::invalid(message)
-        }
-        Trouble::BadRequest => unknown_name("verbosity", ""),
-        Trouble::Overloaded => {
-            Refused::new(503, "UNAVAILABLE", "The model is overloaded. Please try again later.")
-        }
-        Trouble::ServerError => Refused::new(
-            500,
-            "INTERNAL",
-            "An internal error has occurred. Please retry or report in https://developers.generativeai.google/guide/troubleshooting",
-        ),
-    }
-}
-
-fn refused_for_quota(refusal: Refusal, model: &str) -> Refused {
-    const REQUESTS: &str = "generativelanguage.googleapis.com/generate_content_free_tier_requests";
-    const TOKENS: &str = "generativelanguage.googleapis.com/generate_content_free_tier_input_token_count";
-    let (metric, quota_id, limit, wait) = match refusal {
-        Refusal::PerMinute { limit, wait } => {
-            (REQUESTS, "GenerateRequestsPerMinutePerProjectPerModel-FreeTier", limit, wait)
-        }
-        // The stated delay is short although the day is over: so it is at the real one.
-        Refusal::PerDay { limit, wait } => (
-            REQUESTS,
-            "GenerateRequestsPerDayPerProjectPerModel-FreeTier",
-            limit,
-            wait.min(Duration::from_millis(34_400)),
-        ),
-        Refusal::Tokens { limit, wait, .. } => {
-            (TOKENS, "GenerateContentInputTokensPerModelPerMinute-FreeTier", limit, wait)
-        }
-        Refusal::TooLarge { limit, .. } => {
-            (TOKENS, "GenerateContentInputTokensPerModelPerMinute-FreeTier", limit, Duration::from_secs(60))
-        }
-    };
-    let seconds = wait.as_secs_f64();
-    let message = format!(
-        "You exceeded your current quota, please check your plan and billing details. For more information on this \
-         error, head to: https://ai.google.dev/gemini-api/docs/rate-limits.\n* Quota exceeded for metric: {metric}, \
-         limit: {limit}, model: {model}\nPlease retry in {seconds}s."
-    );
-    let mut refused = Refused::new(429, "RESOURCE_EXHAUSTED", message);
-    refused.details = vec![
-        json!({"@type": "type.googleapis.com/google.rpc.Help", "links": [{"description": "Learn more about Gemini API quotas",
-            "url": "https://ai.google.dev/gemini-api/docs/rate-limits"}]}),
-        json!({"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": [{"quotaMetric": metric,
-            "quotaId": quota_id, "quotaDimensions": {"location": "global", "model": model},
-            "quotaValue": limit.to_string()}]}),
-        json!({"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": format!("{seconds}s")}),
-    ];
-    refused
-}
-
 /// An error inside a stream: as an event, or bare.
 fn error_event(fault: &Fault) -> Vec<u8> {
     match fault {
-        Fault::ErrorEvent(_, trouble) => sse(&refused_for(*trouble, "simulated", "v1beta").body()),
+        Fault::ErrorEvent(_, trouble) => {
+            sse(&refused_for(*trouble, "simulated", "v1beta").body().to_string())
+        }
         Fault::BareError(_, trouble) => {
             format!("{:#}\n", refused_for(*trouble, "simulated", "v1beta").body()).into_bytes()
         }
         _ => Vec::new(),
     }
-}
-
-/// The text of the last turn.
-fn last_text(body: &Value) -> String {
-    let contents = body["contents"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let parts = contents
-        .last()
-        .and_then(|content| content["parts"].as_array())
-        .map(Vec::as_slice)
-        .unwrap_or_default();
-    parts.iter().filter_map(|part| part["text"].as_str()).collect()
 }

@@ -37,7 +37,7 @@ pub(super) struct Response {
     pub(super) headers: Vec<(String, String)>,
     /// Events before the text, or the whole body if it is no stream.
     pub(super) prelude: Vec<Vec<u8>>,
-    /// One event for each piece of text.
+    /// One event for each piece of text and each call.
     pub(super) text: Vec<Vec<u8>>,
     /// Events after the text: finish and end mark.
     pub(super) ending: Vec<Vec<u8>>,
@@ -63,20 +63,29 @@ impl Response {
                 prelude: body.clone(),
                 ..Self::default()
             }),
-            Reply::Echo | Reply::Answer { .. } | Reply::Blocked | Reply::Trouble(_) => None,
+            Reply::Echo
+            | Reply::Answer { .. }
+            | Reply::Calls(_)
+            | Reply::GarbledCall
+            | Reply::Blocked
+            | Reply::Trouble(_) => None,
         }
     }
 
     /// A response that is one JSON document.
     pub(super) fn json(status: u16, headers: Vec<(String, String)>, body: &serde_json::Value) -> Self {
-        let mut all = vec![("content-type".to_owned(), "application/json".to_owned())];
-        all.extend(headers);
-        Self { status, headers: all, prelude: vec![body.to_string().into_bytes()], ..Self::default() }
+        Self::json_text(status, headers, body.to_string())
     }
 
-    /// A whole answer, which is made in two parts, so that a fault can come between them.
-    pub(super) fn whole(headers: Vec<(String, String)>, body: &serde_json::Value) -> Self {
-        let mut response = Self::json(200, headers, body);
+    fn json_text(status: u16, headers: Vec<(String, String)>, body: String) -> Self {
+        let mut all = vec![("content-type".to_owned(), "application/json".to_owned())];
+        all.extend(headers);
+        Self { status, headers: all, prelude: vec![body.into_bytes()], ..Self::default() }
+    }
+
+    /// A whole answer of JSON text, which is made in two parts, so that a fault can come between them.
+    pub(super) fn whole(headers: Vec<(String, String)>, body: String) -> Self {
+        let mut response = Self::json_text(200, headers, body);
         if let Some(first) = response.prelude.first_mut() {
             let second = first.split_off(first.len() / 2);
             response.ending.push(second);

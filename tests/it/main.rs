@@ -23,6 +23,7 @@ mod origins_and_keys;
 mod rests;
 mod secrets;
 mod shutdown;
+mod simulator_rules;
 mod slow_clients;
 mod support;
 mod unicode;

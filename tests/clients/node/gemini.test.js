@@ -3,7 +3,7 @@
 import { ApiError, BlockedReason, FinishReason, GoogleGenAI } from '@google/genai';
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { assertIncludes, echo, ERRORS, thrown, url } from './support.js';
+import { assertIncludes, echo, ERRORS, INSTANCE, PIXEL, SCHEMA, SEEN, thrown, url } from './support.js';
 
 const MODEL = 'gemini-3.5-flash-lite';
 
@@ -28,8 +28,24 @@ async function ask(stream, options = {}, received = []) {
 }
 
 const said = (received) => received.flatMap((part) => part.candidates[0].content.parts);
-const text = (received) => said(received).map((piece) => (piece.thought ? '' : piece.text)).join('');
+const text = (received) => said(received).map((piece) => (piece.thought ? '' : piece.text ?? '')).join('');
+const calls = (received) => said(received).flatMap((piece) => piece.functionCall ?? []);
 const finishReasons = (received) => received.map((part) => part.candidates[0].finishReason ?? null);
+
+const declared = (name) => ({ name, description: 'Weather', parametersJsonSchema: SCHEMA });
+const TOOLS = [{ functionDeclarations: [declared('get_weather'), declared('get_time')] }];
+const calling = (mode, ...names) => ({
+  functionCallingConfig: { mode, ...(names.length && { allowedFunctionNames: names }) },
+});
+
+/** Each call comes whole, only the first is signed, and the reason to end is the usual one. */
+function assertCalls(received, names) {
+  assert.deepEqual(calls(received), names.map((name) => ({ name, args: INSTANCE })));
+  const signed = said(received).flatMap((piece) => (piece.functionCall ? Boolean(piece.thoughtSignature) : []));
+  assert.deepEqual(signed, names.map((_, index) => index === 0));
+  assert.equal(finishReasons(received).at(-1), FinishReason.STOP);
+  assert.equal(text(received), '');
+}
 
 /** The error in the text of an ApiError, whatever stands before it. */
 const errorIn = ({ message }) => JSON.parse(message.slice(message.indexOf('{'))).error;
@@ -87,6 +103,73 @@ for (const stream of [false, true]) {
       assert.equal(text(long), echo('Gemini', 'Hi'));
       const tokens = (received) => received.at(-1).usageMetadata.promptTokenCount;
       assert.ok(tokens(long) > tokens(short));
+    });
+
+    test('a tool is called', async () => {
+      const cases = [
+        [{ simulate: 'tool_call' }, 'get_weather'],
+        [{ contents: 'Please get_time' }, 'get_time'],
+        [{ toolConfig: calling('ANY') }, 'get_weather'],
+        [{ toolConfig: calling('ANY', 'get_time') }, 'get_time'],
+      ];
+      for (const [how, called] of cases) assertCalls(await ask(stream, { tools: TOOLS, ...how }), [called]);
+      const received = await ask(stream, { contents: 'get_time', tools: TOOLS, toolConfig: calling('NONE') });
+      assert.equal(text(received), echo('Gemini', 'get_time'));
+    });
+
+    test('tools are called in parallel', async () => {
+      for (const how of [{ simulate: 'parallel_calls' }, { contents: 'get_time and get_weather' }]) {
+        assertCalls(await ask(stream, { tools: TOOLS, ...how }), ['get_weather', 'get_time']);
+      }
+    });
+
+    test('the results of tools are answered if the signature comes back', async () => {
+      const question = { role: 'user', parts: [{ text: 'get_time and get_weather' }] };
+      const thinkingConfig = { includeThoughts: true, thinkingLevel: 'LOW' };
+      const received = await ask(stream, { contents: [question], tools: TOOLS, thinkingConfig });
+      // The chunks of a stream go back as they came.
+      const turns = received.map((part) => part.candidates[0].content);
+      const parts = calls(received).map(({ name }) => ({ functionResponse: { name, response: { result: name } } }));
+      const history = (turns) => [question, ...turns, { role: 'user', parts }];
+      const answered = await ask(stream, { contents: history(turns), tools: TOOLS });
+      assert.equal(text(answered), 'Tool said: {"result":"get_weather"} | {"result":"get_time"}');
+      const unsigned = turns.map((turn) => ({
+        ...turn,
+        parts: turn.parts.map(({ thoughtSignature, ...part }) => part),
+      }));
+      const error = await thrown(ask(stream, { contents: history(unsigned), tools: TOOLS }));
+      const says = 'Function call is missing a thought_signature in functionCall parts.';
+      assertRefused(error, { http: 400, says, error: { code: 400, status: 'INVALID_ARGUMENT' } });
+    });
+
+    test('a garbled call ends the answer', async () => {
+      const [answer] = await ask(stream, { simulate: 'tool_use_failed', tools: TOOLS });
+      assert.equal(answer.candidates[0].finishReason, FinishReason.MALFORMED_FUNCTION_CALL);
+      assert.equal(answer.candidates[0].content.parts, undefined);
+    });
+
+    test('JSON is answered where it is asked for', async () => {
+      const json = { responseMimeType: 'application/json' };
+      const received = await ask(stream, { contents: 'Say JSON', ...json });
+      assert.deepEqual(JSON.parse(text(received)), { answer: 'Say JSON' });
+      const { properties, required } = SCHEMA;
+      const schemas = [{ responseJsonSchema: SCHEMA }, { responseSchema: { type: 'OBJECT', properties, required } }];
+      for (const schema of schemas) {
+        assert.deepEqual(JSON.parse(text(await ask(stream, { ...json, ...schema }))), INSTANCE);
+      }
+    });
+
+    test('an image is seen', async () => {
+      const image = { inlineData: { mimeType: 'image/png', data: PIXEL } };
+      const received = await ask(stream, { contents: [{ text: 'What is it?' }, image] });
+      assert.ok(text(received).includes(`You said: What is it?\n${SEEN}\n`), text(received));
+    });
+
+    test('who asks for thoughts sees them first', async () => {
+      const received = await ask(stream, { thinkingConfig: { includeThoughts: true } });
+      assert.deepEqual(said(received).flatMap((piece) => (piece.thought ? piece.text : [])), ['I shall echo.']);
+      assert.ok(said(received)[0].thought);
+      assert.equal(text(received), echo('Gemini', 'Hi'));
     });
 
     for (const [mistake, row] of Object.entries(ERRORS.Gemini)) {
@@ -148,6 +231,22 @@ describe('Gemini', () => {
     assert.equal(text(received), echo('Gemini', 'Two'));
     const roles = chat.getHistory().map((content) => content.role);
     assert.deepEqual(roles.slice(0, 4), ['user', 'model', 'user', 'model']);
+  });
+
+  test('a chat takes a signed call back, streamed or not', async () => {
+    for (const stream of [false, true]) {
+      const chat = client().chats.create({ model: MODEL, config: { tools: TOOLS } });
+      const send = async (message) => {
+        if (!stream) return [await chat.sendMessage({ message })];
+        const received = [];
+        for await (const chunk of await chat.sendMessageStream({ message })) received.push(chunk);
+        return received;
+      };
+      assertCalls(await send('get_time'), ['get_time']);
+      const functionResponse = { name: 'get_time', response: { result: 'noon' } };
+      assert.equal(text(await send([{ functionResponse }])), 'Tool said: {"result":"noon"}');
+      assert.equal(text(await send('And now?')), echo('Gemini', 'And now?'));
+    }
   });
 
   test('models are listed and found', async () => {

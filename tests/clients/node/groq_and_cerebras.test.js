@@ -4,12 +4,24 @@ import Cerebras from '@cerebras/cerebras_cloud_sdk';
 import Groq from 'groq-sdk';
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { assertIncludes, echo, ERRORS, thrown, url } from './support.js';
+import { assertIncludes, echo, ERRORS, INSTANCE, PIXEL, SCHEMA, SEEN, thrown, url } from './support.js';
 
 const VENDORS = [
   // The SDK of Groq leaves errors as they are.
-  { name: 'Groq', Sdk: Groq, model: 'openai/gpt-oss-20b', errorIn: (error) => error.error.error },
-  { name: 'Cerebras', Sdk: Cerebras, model: 'gpt-oss-120b', errorIn: (error) => error.error },
+  {
+    name: 'Groq',
+    Sdk: Groq,
+    model: 'openai/gpt-oss-20b',
+    visionModel: 'qwen/qwen3.8-27b',
+    errorIn: (error) => error.error.error,
+  },
+  {
+    name: 'Cerebras',
+    Sdk: Cerebras,
+    model: 'gpt-oss-120b',
+    visionModel: 'qwen-3.8-27b',
+    errorIn: (error) => error.error,
+  },
 ];
 
 const REAL_MISTAKES = {
@@ -17,6 +29,9 @@ const REAL_MISTAKES = {
   'unknown model': { model: 'no-such-model' },
   'unknown field': { verbosity: 'low' },
 };
+
+const tool = (name) => ({ type: 'function', function: { name, description: 'Weather', parameters: SCHEMA } });
+const TOOLS = [tool('get_weather'), tool('get_time')];
 
 const errorClass = (Sdk, status) =>
   ({
@@ -27,7 +42,7 @@ const errorClass = (Sdk, status) =>
   })[status] ?? (status >= 500 ? Sdk.InternalServerError : Sdk.APIError);
 
 for (const vendor of VENDORS) {
-  const { name, Sdk, model, errorIn } = vendor;
+  const { name, Sdk, model, visionModel, errorIn } = vendor;
   const client = (apiKey = 'a-key') => new Sdk({ apiKey, baseURL: url(name), maxRetries: 0, timeout: 10_000 });
 
   /** What a call yields, whole or in chunks, added to `received`. */
@@ -41,7 +56,26 @@ for (const vendor of VENDORS) {
   };
   const said = (received) => received.map(({ choices: [choice] }) => choice.delta ?? choice.message);
   const text = (received) => said(received).map((piece) => piece.content ?? '').join('');
+  const calls = (received) => said(received).flatMap((piece) => piece.tool_calls ?? []);
+  const thoughts = (received) => said(received).map((piece) => piece.reasoning ?? '').join('');
   const finishReasons = (received) => received.map(({ choices: [choice] }) => choice.finish_reason ?? null);
+
+  /** Each call comes whole, with no text, and the calls are numbered in a stream. */
+  const assertCalls = (stream, received, names) => {
+    assert.deepEqual(calls(received).map((call) => call.function.name), names);
+    for (const call of calls(received)) {
+      assert.deepEqual(JSON.parse(call.function.arguments), INSTANCE);
+      assert.equal(call.type, 'function');
+      assert.match(call.id, /^[A-Za-z0-9]{9}$/);
+    }
+    assert.equal(new Set(calls(received).map((call) => call.id)).size, names.length);
+    assert.equal(finishReasons(received).at(-1), 'tool_calls');
+    // Groq's stream begins with a null; everywhere else there is no content at all.
+    const [first, ...others] = said(received);
+    assert.equal(first.content, stream && name === 'Groq' ? null : undefined);
+    assert.ok(others.every((piece) => piece.content === undefined));
+    if (stream) assert.deepEqual(calls(received).map((call) => call.index), [...names.keys()]);
+  };
 
   const assertRefused = (error, row) => {
     assert.equal(error.constructor, errorClass(Sdk, row.http), error);
@@ -105,6 +139,79 @@ for (const vendor of VENDORS) {
         const [short, long] = [await ask(stream), await ask(stream, { messages })];
         assert.equal(text(long), echo(name, 'Hi'));
         assert.ok(long.at(-1).usage.prompt_tokens > short.at(-1).usage.prompt_tokens);
+      });
+
+      test('a tool is called', async () => {
+        const messages = [{ role: 'user', content: 'Please get_time' }];
+        const named = { type: 'function', function: { name: 'get_time' } };
+        const cases = [
+          [{ simulate: 'tool_call' }, 'get_weather'],
+          [{ messages }, 'get_time'],
+          [{ tool_choice: 'required' }, 'get_weather'],
+          [{ tool_choice: named }, 'get_time'],
+        ];
+        for (const [how, called] of cases) assertCalls(stream, await ask(stream, { tools: TOOLS, ...how }), [called]);
+        const received = await ask(stream, { messages, tools: TOOLS, tool_choice: 'none' });
+        assert.equal(text(received), echo(name, 'Please get_time'));
+      });
+
+      test('tools are called in parallel', async () => {
+        const messages = [{ role: 'user', content: 'get_time and get_weather' }];
+        for (const how of [{ simulate: 'parallel_calls' }, { messages }]) {
+          assertCalls(stream, await ask(stream, { tools: TOOLS, ...how }), ['get_weather', 'get_time']);
+        }
+      });
+
+      test('the results of tools are answered', async () => {
+        const messages = [{ role: 'user', content: 'get_time and get_weather' }];
+        const [{ choices: [{ message }] }] = await ask(false, { messages, tools: TOOLS, reasoning_effort: 'low' });
+        const results = message.tool_calls.map(({ id }, index) => ({
+          role: 'tool',
+          tool_call_id: id,
+          content: ['21 degrees', 'noon'][index],
+        }));
+        // The SDK's own object goes back as it came.
+        const received = await ask(stream, { messages: [...messages, message, ...results], tools: TOOLS });
+        assert.equal(text(received), 'Tool said: 21 degrees | noon');
+        assert.equal(finishReasons(received).at(-1), 'stop');
+      });
+
+      test('a garbled call is an error', async () => {
+        const error = await thrown(ask(stream, { simulate: 'tool_use_failed', tools: TOOLS }));
+        assert.ok(error instanceof Sdk.APIError, error);
+        if (stream) {
+          // The SDK of Cerebras keeps the error of a stream as the cause.
+          const message = name === 'Cerebras' ? error.cause.message : error.message;
+          assert.match(message, /Failed to call a function/);
+        } else {
+          assertRefused(error, { http: 400, says: 'Failed to call', error: { code: 'tool_use_failed' } });
+        }
+      });
+
+      test('JSON is answered where it is asked for', async () => {
+        const messages = [{ role: 'user', content: 'Say JSON' }];
+        const received = await ask(stream, { messages, response_format: { type: 'json_object' } });
+        assert.deepEqual(JSON.parse(text(received)), { answer: 'Say JSON' });
+        const json_schema = { name: 'answer', strict: true, schema: SCHEMA };
+        const asking = ask(stream, { response_format: { type: 'json_schema', json_schema } });
+        if (name === 'Groq' && stream) assert.equal((await thrown(asking)).status, 400);
+        else assert.deepEqual(JSON.parse(text(await asking)), INSTANCE);
+      });
+
+      test('an image is seen by models that see', async () => {
+        const image = { type: 'image_url', image_url: { url: `data:image/png;base64,${PIXEL}` } };
+        const messages = [{ role: 'user', content: [{ type: 'text', text: 'What is it?' }, image] }];
+        const received = await ask(stream, { messages, model: visionModel });
+        assert.ok(text(received).includes(`You said: What is it?\n${SEEN}\n`), text(received));
+        assert.equal((await thrown(ask(stream, { messages }))).status, 400);
+      });
+
+      test('who sets how long to think sees the thoughts', async () => {
+        const received = await ask(stream, { reasoning_effort: 'low' });
+        assert.equal(thoughts(received), 'I shall echo.');
+        assert.equal(text(received), echo(name, 'Hi'));
+        const hidden = await ask(stream, { reasoning_effort: 'low', reasoning_format: 'hidden' });
+        assert.equal(thoughts(hidden), '');
       });
 
       for (const [mistake, row] of Object.entries(ERRORS[name])) {

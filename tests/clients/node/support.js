@@ -15,6 +15,20 @@ export const url = (provider) => JSON.parse(process.env.SIMULATOR_URLS)[provider
 export const echo = (provider, question) =>
   `[simulated ${provider}] You said: ${question}\nThis answer comes word by word, as a real one would.`;
 
+/** A picture of one pixel, and what the little model says of it. */
+export const PIXEL =
+  'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==';
+export const SEEN = 'I see 1 image(s): image/png';
+
+/** The schema of a tool's parameters or of an answer, and the smallest thing that fits. */
+export const SCHEMA = {
+  type: 'object',
+  properties: { city: { type: 'string' }, days: { type: 'integer', minimum: 3 } },
+  required: ['city', 'days'],
+  additionalProperties: false,
+};
+export const INSTANCE = { city: 'text', days: 3 };
+
 /** What a call that fails has thrown. */
 export const thrown = (call) =>
   call.then(

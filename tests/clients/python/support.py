@@ -47,3 +47,17 @@ def drain(start):
         pieces = start()
         while (piece := runner.run(step(pieces))) is not None:
             yield piece
+
+
+# A picture of one pixel, and what the little model says of it.
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+SEEN = "I see 1 image(s): image/png"
+
+# The schema of a tool's parameters or of an answer, and the smallest thing that fits.
+SCHEMA = {
+    "type": "object",
+    "properties": {"city": {"type": "string"}, "days": {"type": "integer", "minimum": 3}},
+    "required": ["city", "days"],
+    "additionalProperties": False,
+}
+INSTANCE = {"city": "text", "days": 3}

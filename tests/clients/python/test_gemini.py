@@ -1,6 +1,7 @@
 """The official Python SDK of Gemini finds in the simulator what it finds at Google."""
 
 import asyncio
+import base64
 import json
 
 import httpx2
@@ -8,7 +9,7 @@ import pytest
 from google import genai
 from google.genai import errors, types
 
-from support import ERRORS, URLS, drain, echo, fault, includes
+from support import ERRORS, INSTANCE, PIXEL, SCHEMA, SEEN, URLS, drain, echo, fault, includes
 
 MODEL = "gemini-3.5-flash-lite"
 
@@ -55,7 +56,7 @@ def said(received):
 
 
 def text(received):
-    return "".join(piece.text for piece in said(received) if not piece.thought)
+    return "".join(piece.text or "" for piece in said(received) if not piece.thought)
 
 
 def finish_reasons(received):
@@ -114,6 +115,131 @@ def test_a_conversation_with_a_system_instruction_is_answered_at_its_end(mode):
     long = list(parts(mode, contents=contents, system_instruction="You are terse."))
     assert text(long) == echo("Gemini", "Hi")
     assert long[-1].usage_metadata.prompt_token_count > short[-1].usage_metadata.prompt_token_count
+
+
+def tools(*names):
+    return [types.Tool(function_declarations=[function(name) for name in names])]
+
+
+def function(name):
+    return types.FunctionDeclaration(name=name, description="Weather", parameters_json_schema=SCHEMA)
+
+
+def calls(received):
+    return [piece.function_call for piece in said(received) if piece.function_call]
+
+
+def assert_calls(received, names):
+    """Each call comes whole, only the first is signed, and the reason to end is the usual one."""
+    assert [(call.name, call.args, call.id) for call in calls(received)] == [(name, INSTANCE, None) for name in names]
+    signatures = [bool(piece.thought_signature) for piece in said(received) if piece.function_call]
+    assert signatures == [True] + [False] * (len(names) - 1)
+    assert finish_reasons(received)[-1] == types.FinishReason.STOP
+    assert received[-1].usage_metadata.candidates_token_count == len(names)
+    assert "".join(piece.text or "" for piece in said(received)) == ""
+
+
+def calling(mode, *names):
+    config = types.FunctionCallingConfig(mode=mode, allowed_function_names=list(names) or None)
+    return types.ToolConfig(function_calling_config=config)
+
+
+@each_mode
+def test_a_tool_is_called(mode):
+    both = tools("get_weather", "get_time")
+    assert_calls(list(parts(mode, simulate="tool_call", tools=both)), ["get_weather"])
+    assert_calls(list(parts(mode, "Please get_time", tools=both)), ["get_time"])
+    assert_calls(list(parts(mode, tools=both, tool_config=calling("ANY"))), ["get_weather"])
+    assert_calls(list(parts(mode, tools=both, tool_config=calling("ANY", "get_time"))), ["get_time"])
+    received = list(parts(mode, "Please get_time", tools=both, tool_config=calling("NONE")))
+    assert text(received) == echo("Gemini", "Please get_time")
+    openapi = types.Schema(type="OBJECT", properties={"city": types.Schema(type="STRING")})
+    declared = [types.Tool(function_declarations=[types.FunctionDeclaration(name="get", parameters=openapi)])]
+    [call] = calls(list(parts(mode, "get", tools=declared)))
+    assert call.args == {"city": "text"}
+
+
+@each_mode
+def test_tools_are_called_in_parallel(mode):
+    both = tools("get_weather", "get_time")
+    for how in [{"simulate": "parallel_calls"}, {"contents": "get_time and get_weather"}]:
+        assert_calls(list(parts(mode, tools=both, **how)), ["get_weather", "get_time"])
+
+
+@each_mode
+def test_the_results_of_tools_are_answered_if_the_signature_comes_back(mode):
+    both = tools("get_weather", "get_time")
+    question = types.Content(role="user", parts=[types.Part(text="get_time and get_weather")])
+    thinking = types.ThinkingConfig(include_thoughts=True, thinking_level="LOW")
+    received = list(parts(mode, [question], tools=both, thinking_config=thinking))
+    # The chunks of a stream go back as they came.
+    turns = [part.candidates[0].content for part in received]
+    responses = [
+        types.Part.from_function_response(name=call.name, response={"result": call.name}) for call in calls(received)
+    ]
+    history = [question, *turns, types.Content(role="user", parts=responses)]
+    told = 'Tool said: {"result":"get_weather"} | {"result":"get_time"}'
+    assert text(list(parts(mode, history, tools=both))) == told
+    for turn in turns:
+        for piece in turn.parts:
+            piece.thought_signature = None
+    with pytest.raises(errors.ClientError, match="missing a thought_signature in functionCall parts") as caught:
+        list(parts(mode, history, tools=both))
+    assert (caught.value.code, caught.value.status) == (400, "INVALID_ARGUMENT")
+
+
+def get_weather(city: str) -> str:
+    """Weather."""
+    return f"sunny in {city}"
+
+
+def test_a_chat_calls_a_function_by_itself():
+    with client() as synchronous:
+        config = types.GenerateContentConfig(tools=[get_weather])
+        for start in [lambda chat, words: chat.send_message(words).text,
+                      lambda chat, words: "".join(chunk.text or "" for chunk in chat.send_message_stream(words))]:
+            chat = synchronous.chats.create(model=MODEL, config=config)
+            assert start(chat, "get_weather") == 'Tool said: {"result":"sunny in text"}'
+            assert start(chat, "And now?") == echo("Gemini", "And now?")
+
+
+@each_mode
+def test_a_garbled_call_ends_the_answer(mode):
+    [answer] = parts(mode, simulate="tool_use_failed", tools=tools("get_weather"))
+    [candidate] = answer.candidates
+    assert candidate.finish_reason == types.FinishReason.MALFORMED_FUNCTION_CALL
+    assert not candidate.content.parts
+
+
+@each_mode
+def test_json_is_answered_where_it_is_asked_for(mode):
+    received = list(parts(mode, "Say JSON", response_mime_type="application/json"))
+    assert json.loads(text(received)) == {"answer": "Say JSON"}
+    assert len(received) > 4 or "streamed" not in mode
+    for schema in [{"response_json_schema": SCHEMA}, {"response_schema": {"type": "OBJECT", **only_properties()}}]:
+        received = list(parts(mode, response_mime_type="application/json", **schema))
+        assert json.loads(text(received)) == INSTANCE
+
+
+def only_properties():
+    """What Google's own schemas know of SCHEMA."""
+    return {name: SCHEMA[name] for name in ["properties", "required"]}
+
+
+@each_mode
+def test_an_image_is_seen(mode):
+    image = types.Part.from_bytes(data=base64.b64decode(PIXEL), mime_type="image/png")
+    assert f"You said: What is it?\n{SEEN}\n" in text(list(parts(mode, ["What is it?", image])))
+
+
+@each_mode
+def test_who_asks_for_thoughts_sees_them_first(mode):
+    thinking = types.ThinkingConfig(include_thoughts=True)
+    received = list(parts(mode, thinking_config=thinking))
+    assert [piece.text for piece in said(received) if piece.thought] == ["I shall echo."]
+    assert said(received)[0].thought
+    assert text(received) == echo("Gemini", "Hi")
+    assert received[-1].usage_metadata.thoughts_token_count == 1
 
 
 def test_a_chat_keeps_its_history():

@@ -13,7 +13,7 @@ import pytest
 from cerebras.cloud.sdk.types.chat.chat_completion import ChatChunkResponse, ChatCompletionResponse
 from groq.types.chat import ChatCompletion, ChatCompletionChunk
 
-from support import ERRORS, URLS, drain, echo, fault, includes
+from support import ERRORS, INSTANCE, PIXEL, SCHEMA, SEEN, URLS, drain, echo, fault, includes
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class Vendor:
     name: str
     sdk: ModuleType
     model: str
+    vision_model: str
     whole: type
     chunk: type
 
@@ -40,8 +41,10 @@ class Vendor:
 
 
 VENDORS = [
-    Vendor("Groq", groq, "openai/gpt-oss-20b", ChatCompletion, ChatCompletionChunk),
-    Vendor("Cerebras", cerebras.cloud.sdk, "gpt-oss-120b", ChatCompletionResponse, ChatChunkResponse),
+    Vendor("Groq", groq, "openai/gpt-oss-20b", "qwen/qwen3.8-27b", ChatCompletion, ChatCompletionChunk),
+    Vendor(
+        "Cerebras", cerebras.cloud.sdk, "gpt-oss-120b", "qwen-3.8-27b", ChatCompletionResponse, ChatChunkResponse
+    ),
 ]
 each_vendor = pytest.mark.parametrize("vendor", VENDORS, ids=lambda vendor: vendor.name)
 MODES = ["whole", "streamed", "async whole", "async streamed"]
@@ -152,6 +155,122 @@ def test_a_conversation_with_a_system_message_is_answered_at_its_end(vendor, mod
     short, long = ([*parts(vendor, mode, messages=messages)] for messages in (None, conversation))
     assert text(long) == echo(vendor.name, "Hi")
     assert long[-1].usage.prompt_tokens > short[-1].usage.prompt_tokens
+
+
+def tool(name):
+    return {"type": "function", "function": {"name": name, "description": "Weather", "parameters": SCHEMA}}
+
+
+def calls(received):
+    return [call for piece in said(received) for call in piece.tool_calls or []]
+
+
+def assert_calls(vendor, mode, received, names):
+    """Each call comes whole, with no text, and the calls are numbered in a stream."""
+    assert [call.function.name for call in calls(received)] == names
+    assert [json.loads(call.function.arguments) for call in calls(received)] == [INSTANCE] * len(names)
+    assert {call.type for call in calls(received)} == {"function"}
+    ids = [call.id for call in calls(received)]
+    assert len(set(ids)) == len(names) and all(re.fullmatch("[A-Za-z0-9]{9}", id) for id in ids)
+    assert finish_reasons(received)[-1] == "tool_calls"
+    assert received[-1].usage.completion_tokens > 0
+    assert text(received) == ""
+    if "streamed" in mode:
+        assert [call.index for call in calls(received)] == list(range(len(names)))
+        # Groq begins with a null.
+        assert ("content" in said(received)[0].model_fields_set) == (vendor.name == "Groq")
+    else:
+        assert "content" not in said(received)[0].model_fields_set
+
+
+@each_vendor
+@each_mode
+def test_a_tool_is_called(vendor, mode):
+    tools = [tool("get_weather"), tool("get_time")]
+    question = [{"role": "user", "content": "Please get_time"}]
+    named = {"type": "function", "function": {"name": "get_time"}}
+    assert_calls(vendor, mode, list(parts(vendor, mode, simulate="tool_call", tools=tools)), ["get_weather"])
+    assert_calls(vendor, mode, list(parts(vendor, mode, question, tools=tools)), ["get_time"])
+    assert_calls(vendor, mode, list(parts(vendor, mode, tools=tools, tool_choice="required")), ["get_weather"])
+    assert_calls(vendor, mode, list(parts(vendor, mode, tools=tools, tool_choice=named)), ["get_time"])
+    assert text(parts(vendor, mode, question, tools=tools, tool_choice="none")) == echo(vendor.name, "Please get_time")
+
+
+@each_vendor
+@each_mode
+def test_tools_are_called_in_parallel(vendor, mode):
+    tools = [tool("get_weather"), tool("get_time")]
+    question = [{"role": "user", "content": "get_time and get_weather"}]
+    for how in [{"simulate": "parallel_calls"}, {"messages": question, "parallel_tool_calls": True}]:
+        assert_calls(vendor, mode, list(parts(vendor, mode, tools=tools, **how)), ["get_weather", "get_time"])
+
+
+@each_vendor
+@each_mode
+def test_the_results_of_tools_are_answered(vendor, mode):
+    tools = [tool("get_weather"), tool("get_time")]
+    messages = [{"role": "user", "content": "get_time and get_weather"}]
+    [answer] = parts(vendor, "whole", messages, tools=tools, reasoning_effort="low")
+    # The SDK's own object goes back as it came, reasoning included.
+    message = answer.choices[0].message
+    assert message.reasoning
+    messages.append(message if vendor.name == "Groq" else message.model_dump(exclude_unset=True))
+    for call, result in zip(message.tool_calls, ["21 degrees", "noon"], strict=True):
+        messages.append({"role": "tool", "tool_call_id": call.id, "content": result})
+    received = list(parts(vendor, mode, messages, tools=tools))
+    assert text(received) == "Tool said: 21 degrees | noon"
+    assert finish_reasons(received)[-1] == "stop"
+
+
+@each_vendor
+@each_mode
+def test_a_garbled_call_is_an_error(vendor, mode):
+    with pytest.raises(vendor.sdk.APIError) as caught:
+        list(parts(vendor, mode, simulate="tool_use_failed", tools=[tool("get_weather")]))
+    if "streamed" not in mode:
+        assert type(caught.value) is vendor.sdk.BadRequestError
+        body = vendor.error_in(caught.value.body)
+    else:
+        body = caught.value.body
+    assert body["code"] == "tool_use_failed"
+    assert body["failed_generation"].startswith("<function=")
+
+
+@each_vendor
+@each_mode
+def test_json_is_answered_where_it_is_asked_for(vendor, mode):
+    question = [{"role": "user", "content": "Say JSON"}]
+    received = list(parts(vendor, mode, question, response_format={"type": "json_object"}))
+    assert json.loads(text(received)) == {"answer": "Say JSON"}
+    assert len(received) > 4 or "streamed" not in mode
+    schema = {"name": "answer", "strict": True, "schema": SCHEMA}
+    form = {"type": "json_schema", "json_schema": schema}
+    if vendor.name == "Groq" and "streamed" in mode:
+        with pytest.raises(groq.BadRequestError, match="streaming"):
+            list(parts(vendor, mode, response_format=form))
+    else:
+        assert json.loads(text(parts(vendor, mode, response_format=form))) == INSTANCE
+
+
+@each_vendor
+@each_mode
+def test_an_image_is_seen_by_models_that_see(vendor, mode):
+    image = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PIXEL}"}}
+    messages = [{"role": "user", "content": [{"type": "text", "text": "What is it?"}, image]}]
+    said = text(parts(vendor, mode, messages, model=vendor.vision_model))
+    assert f"You said: What is it?\n{SEEN}\n" in said
+    with pytest.raises(vendor.sdk.BadRequestError):
+        list(parts(vendor, mode, messages))
+
+
+@each_vendor
+@each_mode
+def test_who_sets_how_long_to_think_sees_the_thoughts(vendor, mode):
+    received = list(parts(vendor, mode, reasoning_effort="low"))
+    assert "".join(piece.reasoning or "" for piece in said(received)) == "I shall echo."
+    assert text(received) == echo(vendor.name, "Hi")
+    hidden = list(parts(vendor, mode, reasoning_effort="low", reasoning_format="hidden"))
+    assert not any(piece.reasoning for piece in said(hidden))
 
 
 @each_vendor

@@ -1,0 +1,150 @@
+//! The little model behind every simulated provider: what it says to a request, in no provider's dialect.
+
+use serde_json::{Value, json};
+
+use super::behaviour::{Behaviour, Reply, SimulatedCall};
+use super::schema_instance;
+
+/// What a model is asked, as far as it matters to this one.
+#[derive(Default)]
+pub(super) struct Prompt {
+    /// The text of the last turn.
+    pub(super) question: String,
+    /// The mime types of its images.
+    pub(super) images: Vec<String>,
+    /// What the tools have said, if theirs is the last turn.
+    pub(super) results: Vec<String>,
+    pub(super) tools: Vec<Tool>,
+    pub(super) choice: Choice,
+    pub(super) form: Form,
+    /// Whether thoughts are asked for.
+    pub(super) thinks: bool,
+}
+
+/// A tool that is offered.
+pub(super) struct Tool {
+    pub(super) name: String,
+    /// The schema of its parameters; null if there is none.
+    pub(super) parameters: Value,
+}
+
+/// Whether tools are to be called.
+#[derive(Default)]
+pub(super) enum Choice {
+    #[default]
+    Auto,
+    Never,
+    /// One of these; of all if none are named.
+    Always(Vec<String>),
+}
+
+/// What an answer looks like.
+#[derive(Default)]
+pub(super) enum Form {
+    #[default]
+    Words,
+    JsonObject,
+    JsonSchema(Value),
+}
+
+/// What a simulated model says.
+pub(super) struct Said {
+    pub(super) thoughts: Vec<String>,
+    pub(super) text: Vec<String>,
+    pub(super) calls: Vec<SimulatedCall>,
+    /// In the words of OpenAI's dialect.
+    pub(super) finish: &'static str,
+}
+
+impl Said {
+    /// Everything counts as one token.
+    pub(super) fn tokens(&self) -> u64 {
+        (self.text.len() + self.calls.len()) as u64
+    }
+
+    fn nothing(finish: &'static str) -> Self {
+        Self { thoughts: Vec::new(), text: Vec::new(), calls: Vec::new(), finish }
+    }
+
+    fn text(pieces: Vec<String>) -> Self {
+        Self { text: pieces, ..Self::nothing("stop") }
+    }
+
+    fn calls(calls: Vec<SimulatedCall>) -> Self {
+        Self { calls, ..Self::nothing("tool_calls") }
+    }
+}
+
+/// What the simulated model of the provider `name` says to `prompt`.
+pub(super) fn said(name: &str, behaviour: &Behaviour, prompt: &Prompt) -> Said {
+    match &behaviour.reply {
+        Reply::Answer { thoughts, text, calls, finish } => {
+            Said { thoughts: thoughts.clone(), text: text.clone(), calls: calls.clone(), finish }
+        }
+        Reply::Blocked => Said::nothing("content_filter"),
+        Reply::GarbledCall => Said::nothing("stop"),
+        Reply::Calls(count) if !prompt.tools.is_empty() => {
+            Said::calls(prompt.tools.iter().cycle().take(*count).map(call).collect())
+        }
+        Reply::Echo | Reply::Calls(_) | Reply::Trouble(_) | Reply::Html(_) | Reply::Raw { .. } => {
+            let thoughts = if prompt.thinks { vec!["I shall echo.".to_owned()] } else { Vec::new() };
+            Said { thoughts, ..echo(name, prompt) }
+        }
+    }
+}
+
+fn echo(name: &str, prompt: &Prompt) -> Said {
+    let calls = chosen_calls(prompt);
+    if !calls.is_empty() {
+        return Said::calls(calls);
+    }
+    let told = format!("Tool said: {}", prompt.results.join(" | "));
+    let answer = if prompt.results.is_empty() { &prompt.question } else { &told };
+    Said::text(match &prompt.form {
+        Form::JsonObject => in_pieces(&json!({ "answer": answer })),
+        Form::JsonSchema(schema) => in_pieces(&schema_instance::instance(schema)),
+        Form::Words if prompt.results.is_empty() => words(&friendly(name, prompt)),
+        Form::Words => words(&told),
+    })
+}
+
+fn friendly(name: &str, prompt: &Prompt) -> String {
+    let Prompt { question, images, .. } = prompt;
+    let seen = match images.len() {
+        0 => String::new(),
+        count => format!("I see {count} image(s): {}\n", images.join(", ")),
+    };
+    format!(
+        "[simulated {name}] You said: {question}\n{seen}This answer comes word by word, as a real one would."
+    )
+}
+
+/// Free to choose, the model calls every tool that the question names; after their results it answers.
+fn chosen_calls(prompt: &Prompt) -> Vec<SimulatedCall> {
+    if !prompt.results.is_empty() {
+        return Vec::new();
+    }
+    let tools = prompt.tools.iter();
+    match &prompt.choice {
+        Choice::Never => Vec::new(),
+        Choice::Always(names) => {
+            tools.filter(|tool| names.is_empty() || names.contains(&tool.name)).take(1).map(call).collect()
+        }
+        Choice::Auto => tools.filter(|tool| prompt.question.contains(&tool.name)).map(call).collect(),
+    }
+}
+
+fn call(tool: &Tool) -> SimulatedCall {
+    let arguments = schema_instance::instance(&tool.parameters).to_string();
+    SimulatedCall { name: tool.name.clone(), arguments }
+}
+
+fn words(text: &str) -> Vec<String> {
+    text.split_inclusive(' ').map(str::to_owned).collect()
+}
+
+/// JSON text, cut without regard to what it means.
+fn in_pieces(value: &Value) -> Vec<String> {
+    let text: Vec<char> = value.to_string().chars().collect();
+    text.chunks(5).map(|piece| piece.iter().collect()).collect()
+}

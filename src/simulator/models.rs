@@ -1,0 +1,73 @@
+//! What the simulated models can do: the simulator's own facts, from the providers' model pages, November 2026.
+
+/// What one model can do.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Facts {
+    /// How its id begins.
+    prefix: &'static str,
+    /// The largest `max_completion_tokens`.
+    pub(super) max_completion_tokens: u64,
+    /// Whether it sees images.
+    pub(super) has_vision: bool,
+    /// The values of `reasoning_effort` or `thinkingLevel` that it takes; none if it takes no such field.
+    pub(super) efforts: &'static [&'static str],
+    /// Gemini 3 or newer: a call in the history must come with the signature of the thoughts behind it, and JSON mode
+    /// goes with tools.
+    pub(super) is_gemini_3: bool,
+    /// Whether it takes a system instruction.
+    pub(super) has_system_instruction: bool,
+    /// Whether it takes a `thinkingConfig`.
+    pub(super) has_thinking_config: bool,
+}
+
+const LOW_TO_HIGH: &[&str] = &["low", "medium", "high"];
+const MINIMAL_TO_HIGH: &[&str] = &["minimal", "low", "medium", "high"];
+const NONE_TO_HIGH: &[&str] = &["none", "low", "medium", "high"];
+
+const fn text(prefix: &'static str, max_completion_tokens: u64, efforts: &'static [&'static str]) -> Facts {
+    Facts {
+        prefix,
+        max_completion_tokens,
+        has_vision: false,
+        efforts,
+        is_gemini_3: false,
+        has_system_instruction: true,
+        has_thinking_config: true,
+    }
+}
+
+const fn vision(prefix: &'static str, max_completion_tokens: u64, efforts: &'static [&'static str]) -> Facts {
+    Facts { has_vision: true, ..text(prefix, max_completion_tokens, efforts) }
+}
+
+const fn gemini(prefix: &'static str, efforts: &'static [&'static str]) -> Facts {
+    Facts { is_gemini_3: true, ..vision(prefix, 65_536, efforts) }
+}
+
+/// The first row that fits counts.
+const FACTS: &[Facts] = &[
+    // Groq.
+    text("openai/gpt-oss-", 65_536, LOW_TO_HIGH),
+    vision("qwen/qwen3.8-27b", 16_384, &["none", "default", "low", "medium", "high"]),
+    vision("qwen/qwen3.6-27b", 16_384, &["none", "default"]),
+    // Cerebras, on the free plan.
+    text("gpt-oss-120b", 32_768, LOW_TO_HIGH),
+    vision("qwen-3.8-27b", 32_768, NONE_TO_HIGH),
+    // Gemini. The full Flash models think at least a little since 3.7.
+    gemini("gemini-3.7-flash", LOW_TO_HIGH),
+    gemini("gemini-3.8-flash", LOW_TO_HIGH),
+    gemini("gemini-3.1-pro", LOW_TO_HIGH),
+    gemini("gemini-3", MINIMAL_TO_HIGH),
+    gemini("gemini-4", LOW_TO_HIGH),
+    // Older ones take a budget instead of a level.
+    vision("gemini-", 65_536, &[]),
+    Facts { has_system_instruction: false, has_thinking_config: false, ..vision("gemma-", 8_192, &[]) },
+];
+
+/// A model of which nothing is known can do anything that takes no extra field.
+const UNKNOWN: Facts = vision("", u64::MAX, &[]);
+
+/// What `model` can do.
+pub(super) fn facts(model: &str) -> Facts {
+    FACTS.iter().find(|row| model.starts_with(row.prefix)).copied().unwrap_or(UNKNOWN)
+}

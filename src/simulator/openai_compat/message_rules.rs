@@ -1,0 +1,153 @@
+//! What Groq and Cerebras accept as messages: the fields of each role, contents, images and calls.
+
+use serde_json::{Map, Value};
+
+use super::Style;
+use super::refusals::Refused;
+use super::rules::{Checked, at, items, unknown, unsupported};
+use crate::simulator::base64;
+
+/// Says what is wrong within one message.
+struct InMessage<'m> {
+    style: Style,
+    index: usize,
+    role: &'m str,
+}
+
+impl InMessage<'_> {
+    /// `field` may be a path within the message.
+    fn wrong(&self, field: &str, what: &str) -> Refused {
+        let Self { style, index, role } = self;
+        Refused::invalid(
+            *style,
+            match style {
+                Style::Groq => format!(
+                    "'messages.{index}' : for 'role:{role}' the following must be satisfied[('messages.{index}.{field}' : \
+                 {what})]"
+                ),
+                Style::Cerebras => format!("messages.{index}.{role}.{field}: {what}"),
+            },
+        )
+    }
+
+    fn unsupported(&self, field: &str) -> Refused {
+        let Self { style, index, role } = self;
+        match style {
+            Style::Groq => Refused::invalid(
+                *style,
+                format!(
+                    "'messages.{index}' : for 'role:{role}' the following must be satisfied[('messages.{index}' : \
+                     property '{field}' is unsupported)]"
+                ),
+            ),
+            Style::Cerebras => unsupported(*style, &format!("messages.{index}.{role}"), field),
+        }
+    }
+
+    fn missing(&self, field: &str) -> Refused {
+        self.wrong(field, &format!("property '{field}' is missing"))
+    }
+}
+
+/// The fields of a message of `role`; none if there is no such role.
+fn message_fields(style: Style, role: &str) -> Option<&'static [&'static str]> {
+    Some(match (role, style) {
+        ("system" | "developer" | "user", _) => &["role", "content", "name"],
+        ("assistant", Style::Groq) => {
+            &["role", "content", "name", "tool_calls", "function_call", "reasoning"]
+        }
+        ("assistant", Style::Cerebras) => &["role", "content", "name", "tool_calls", "reasoning"],
+        ("tool", _) => &["role", "content", "tool_call_id", "name"],
+        ("function", Style::Groq) => &["role", "content", "name"],
+        _ => return None,
+    })
+}
+
+/// Checks the message at `index`.
+pub(super) fn check_message(style: Style, index: usize, message: &Value) -> Checked {
+    let role = message["role"].as_str().unwrap_or_default();
+    let Some(known) = message_fields(style, role) else {
+        let path = format!("messages.{index}");
+        return Err(at(style, &path, "discriminator property 'role' has invalid value"));
+    };
+    let place = InMessage { style, index, role };
+    let Some(object) = message.as_object() else {
+        return Err(place.missing("role"));
+    };
+    if let Some(field) = unknown(object, known) {
+        return Err(place.unsupported(field));
+    }
+    let is_null = |field: &&str| *field != "content" && object.get(*field) == Some(&Value::Null);
+    if style == Style::Groq
+        && let Some(field) = known.iter().find(|field| is_null(field))
+    {
+        return Err(place.wrong(field, "value must not be null"));
+    }
+    if role == "tool" && !message["tool_call_id"].is_string() {
+        return Err(place.missing("tool_call_id"));
+    }
+    for (position, call) in items(&message["tool_calls"]).iter().enumerate() {
+        check_call(&place, position, call)?;
+    }
+    check_content(&place, message)
+}
+
+fn check_content(place: &InMessage<'_>, message: &Value) -> Checked {
+    let has_calls = !items(&message["tool_calls"]).is_empty();
+    match &message["content"] {
+        Value::String(_) => Ok(()),
+        Value::Array(parts) => {
+            parts.iter().enumerate().try_for_each(|(position, part)| check_part(place, position, part))
+        }
+        Value::Null if place.role == "assistant" && has_calls => Ok(()),
+        Value::Null if message.get("content").is_none() => Err(place.missing("content")),
+        _ => Err(place.wrong("content", "value must be a string")),
+    }
+}
+
+fn check_part(place: &InMessage<'_>, position: usize, part: &Value) -> Checked {
+    let path = format!("content.{position}");
+    match part["type"].as_str() {
+        Some("text") if part["text"].is_string() => Ok(()),
+        Some("image_url") if place.role == "user" => check_image(place, &path, &part["image_url"]),
+        _ => Err(place.wrong(&path, "discriminator property 'type' has invalid value")),
+    }
+}
+
+fn check_image(place: &InMessage<'_>, path: &str, image: &Value) -> Checked {
+    let url = image["url"].as_str().unwrap_or_default();
+    let is_web = url.starts_with("https://") || url.starts_with("http://");
+    if is_web && place.style == Style::Cerebras {
+        return Err(place.wrong(path, "image_url must be a base64 data URI"));
+    }
+    let data = url.strip_prefix("data:image/").and_then(|rest| rest.split_once(";base64,"));
+    let is_data = data.is_some_and(|(_, data)| !data.is_empty() && base64::is_valid(data));
+    if is_web || is_data { Ok(()) } else { Err(place.wrong(path, "invalid image data")) }
+}
+
+fn check_call(place: &InMessage<'_>, position: usize, call: &Value) -> Checked {
+    let path = format!("tool_calls.{position}");
+    let known: &[&str] = match place.style {
+        Style::Groq => &["id", "type", "function"],
+        Style::Cerebras => &["id", "type", "function", "index"],
+    };
+    let empty = Map::new();
+    let of = |value: &Value, known: &[&str]| {
+        unknown(value.as_object().unwrap_or(&empty), known).map(str::to_owned)
+    };
+    if let Some(field) = of(call, known) {
+        return Err(place.unsupported(&format!("{path}.{field}")));
+    }
+    if let Some(field) = of(&call["function"], &["name", "arguments"]) {
+        return Err(place.unsupported(&format!("{path}.function.{field}")));
+    }
+    if call["type"] != "function" {
+        return Err(place.wrong(&format!("{path}.type"), "value must be \"function\""));
+    }
+    let strings = [("id", &call["id"]), ("function.name", &call["function"]["name"])];
+    let strings = strings.into_iter().chain([("function.arguments", &call["function"]["arguments"])]);
+    match strings.into_iter().find(|(_, value)| !value.is_string()) {
+        Some((field, _)) => Err(place.wrong(&format!("{path}.{field}"), "value must be a string")),
+        None => Ok(()),
+    }
+}

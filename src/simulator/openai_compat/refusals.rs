@@ -1,0 +1,234 @@
+//! How Groq and Cerebras refuse: their error bodies and their own words.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{Headers, Style};
+use crate::simulator::behaviour::{Fault, Trouble};
+use crate::simulator::quota::Refusal;
+use crate::simulator::wire::Response;
+
+/// An error answer.
+pub(super) struct Refused {
+    status: u16,
+    headers: Headers,
+    message: String,
+    kind: &'static str,
+    code: &'static str,
+    /// Further fields of the error, or other values for its own.
+    fields: Vec<(&'static str, Value)>,
+}
+
+impl Refused {
+    pub(super) fn new(
+        status: u16,
+        kind: &'static str,
+        code: &'static str,
+        message: impl Into<String>,
+    ) -> Self {
+        Self { status, headers: Vec::new(), message: message.into(), kind, code, fields: Vec::new() }
+    }
+
+    /// A request that breaks the schema, in the code and type that each uses for that.
+    pub(super) fn invalid(style: Style, message: impl Into<String>) -> Self {
+        let code = if style == Style::Groq { "" } else { "wrong_api_format" };
+        Self::new(400, "invalid_request_error", code, message)
+    }
+
+    pub(super) fn with(mut self, field: &'static str, value: impl Into<Value>) -> Self {
+        self.fields.push((field, value.into()));
+        self
+    }
+
+    fn with_header(mut self, name: &str, value: impl ToString) -> Self {
+        self.headers.push((name.to_owned(), value.to_string()));
+        self
+    }
+
+    /// Groq wraps its errors and leaves out what it does not know; Cerebras does neither.
+    fn body(&self, style: Style) -> Value {
+        let mut error = json!({"message": self.message, "type": self.kind});
+        if style == Style::Cerebras {
+            error["param"] = param(self.code);
+            error["code"] = Value::Null;
+        }
+        if !self.code.is_empty() {
+            error["code"] = json!(self.code);
+        }
+        for (field, value) in &self.fields {
+            error[*field] = value.clone();
+        }
+        if style == Style::Groq { json!({ "error": error }) } else { error }
+    }
+
+    pub(super) fn response(self, style: Style) -> Response {
+        let body = self.body(style);
+        Response::json(self.status, self.headers, &body)
+    }
+}
+
+fn param(code: &str) -> Value {
+    match code {
+        "wrong_api_format" => json!("validation_error"),
+        "request_quota_exceeded" | "token_quota_exceeded" => json!("quota"),
+        "wrong_api_key" => json!("api_key"),
+        _ => Value::Null,
+    }
+}
+
+/// The provider's own words for `trouble`.
+pub(super) fn refused_for(style: Style, trouble: Trouble, model: &str) -> Refused {
+    let groq = style == Style::Groq;
+    match trouble {
+        Trouble::RateLimited(seconds) => {
+            let wait = Duration::from_secs_f64(seconds);
+            refused_for_quota(style, Refusal::PerMinute { limit: 30, wait }, model)
+        }
+        Trouble::QuotaExhausted(seconds) => {
+            let wait = Duration::from_secs_f64(seconds);
+            refused_for_quota(style, Refusal::PerDay { limit: 1_000, wait }, model)
+        }
+        Trouble::BadKey if groq => {
+            Refused::new(401, "invalid_request_error", "invalid_api_key", "Invalid API Key")
+        }
+        Trouble::BadKey => Refused::new(401, "invalid_request_error", "wrong_api_key", "Wrong API Key"),
+        Trouble::NoCredit => {
+            Refused::new(402, "payment_required", "", "Payment required to access this resource.")
+        }
+        Trouble::ModelGone if groq => {
+            let message = format!("The model `{model}` does not exist or you do not have access to it.");
+            Refused::new(404, "invalid_request_error", "model_not_found", message)
+        }
+        Trouble::ModelGone => {
+            let message = format!("Model {model} does not exist or you do not have access to it.");
+            Refused::new(404, "not_found_error", "model_not_found", message)
+        }
+        Trouble::TooLarge if groq => {
+            refused_for_quota(style, Refusal::TooLarge { limit: 8_000, requested: 32_979 }, model)
+        }
+        Trouble::TooLarge => Refused::new(413, "invalid_request_error", "", "Request entity too large"),
+        Trouble::ContextTooLong => {
+            let mut message = "Please reduce the length of the messages or completion.".to_owned();
+            if !groq {
+                message.push_str(" Current length is 23592 while limit is 8192");
+            }
+            let refused = Refused::new(400, "invalid_request_error", "context_length_exceeded", message);
+            if groq { refused.with("param", "messages") } else { refused }
+        }
+        Trouble::BadRequest if groq => {
+            Refused::new(400, "invalid_request_error", "", "property 'verbosity' is unsupported")
+        }
+        Trouble::BadRequest => {
+            let message = "verbosity: property 'verbosity' is unsupported";
+            Refused::new(400, "invalid_request_error", "wrong_api_format", message)
+        }
+        Trouble::ToolUseFailed => {
+            let message = "Failed to call a function. Please adjust your prompt. See 'failed_generation' for more \
+                           details.";
+            let refused = Refused::new(400, "invalid_request_error", "tool_use_failed", message);
+            refused.with("failed_generation", "<function=simulated{\"a\": </function>")
+        }
+        Trouble::Overloaded => Refused::new(
+            503,
+            "internal_server_error",
+            "",
+            "Service is over capacity. Please try again later.",
+        ),
+        Trouble::ServerError => Refused::new(500, "internal_server_error", "", "Internal Server Error"),
+    }
+}
+
+pub(super) fn refused_for_quota(style: Style, refusal: Refusal, model: &str) -> Refused {
+    match style {
+        Style::Groq => groq_refusal(refusal, model),
+        Style::Cerebras => cerebras_refusal(refusal),
+    }
+}
+
+fn groq_refusal(refusal: Refusal, model: &str) -> Refused {
+    let (kind, what, limit, used, requested, wait) = match refusal {
+        Refusal::PerMinute { limit, wait } => {
+            ("requests", "requests per minute (RPM)", limit, limit, 1, wait)
+        }
+        Refusal::PerDay { limit, wait } => ("requests", "requests per day (RPD)", limit, limit, 1, wait),
+        Refusal::Tokens { limit, used, requested, wait } => {
+            ("tokens", "tokens per minute (TPM)", limit, used, requested, wait)
+        }
+        Refusal::TooLarge { limit, requested } => {
+            let message = format!(
+                "Request too large for model `{model}` in organization `org_sim` service tier `on_demand` on tokens \
+                 per minute (TPM): Limit {limit}, Requested {requested}, please reduce your message size and try again."
+            );
+            return Refused::new(413, "tokens", "rate_limit_exceeded", message);
+        }
+    };
+    let message = format!(
+        "Rate limit reached for model `{model}` in organization `org_sim` service tier `on_demand` on {what}: Limit \
+         {limit}, Used {used}, Requested {requested}. Please try again in {}. Need more tokens? Upgrade to Dev Tier \
+         today at https://console.groq.com/settings/billing",
+        go_duration(wait)
+    );
+    Refused::new(429, kind, "rate_limit_exceeded", message)
+        .with_header("retry-after", wait.as_secs_f64().ceil())
+        .with_header("x-ratelimit-limit-requests", 1_000)
+}
+
+fn cerebras_refusal(refusal: Refusal) -> Refused {
+    let too_many = |code, message: &str| Refused::new(429, "too_many_requests_error", code, message);
+    match refusal {
+        Refusal::PerMinute { wait, .. } => {
+            too_many("request_quota_exceeded", "Requests per minute limit exceeded - too many requests sent.")
+                .with_header("retry-after", wait.as_secs_f64().ceil())
+        }
+        Refusal::PerDay { wait, .. } => {
+            too_many("request_quota_exceeded", "Requests per day limit exceeded - too many requests sent.")
+                .with_header("x-ratelimit-remaining-requests-day", 0)
+                .with_header("x-ratelimit-reset-requests-day", wait.as_secs_f64())
+        }
+        Refusal::Tokens { wait, .. } => {
+            too_many("token_quota_exceeded", "Tokens per minute limit exceeded - too many tokens processed.")
+                .with_header("x-ratelimit-remaining-tokens-minute", 0)
+                .with_header("x-ratelimit-reset-tokens-minute", wait.as_secs_f64())
+        }
+        Refusal::TooLarge { .. } => {
+            Refused::new(413, "invalid_request_error", "", "Request entity too large")
+        }
+    }
+}
+
+/// An error inside a stream.
+pub(super) fn error_event(style: Style, fault: &Fault) -> Vec<u8> {
+    let (Fault::ErrorEvent(_, trouble) | Fault::BareError(_, trouble)) = fault else {
+        return Vec::new();
+    };
+    let refused = refused_for(style, *trouble, "simulated");
+    let mut event = match style {
+        Style::Groq => refused.body(style),
+        Style::Cerebras => json!({"error": refused.body(style), "status_code": refused.status}),
+    };
+    match style {
+        Style::Groq => event["error"]["status_code"] = json!(refused.status),
+        Style::Cerebras => event["error"]["id"] = json!("chatcmpl-sim-error"),
+    }
+    match (fault, style) {
+        (Fault::BareError(..), _) => format!("{event:#}\n").into_bytes(),
+        (_, Style::Groq) => format!("event: error\ndata: {event}\n\n").into_bytes(),
+        (_, Style::Cerebras) => format!("data: {event}\n\n").into_bytes(),
+    }
+}
+
+/// A span in Go's form: `420ms`, `7.66s`, `2m59.56s`, `1h2m3s`.
+pub(super) fn go_duration(span: Duration) -> String {
+    let ms = span.as_millis();
+    if ms < 1_000 {
+        return format!("{ms}ms");
+    }
+    let (hours, minutes) = (ms / 3_600_000, ms / 60_000 % 60);
+    let seconds = (ms % 60_000) as f64 / 1_000.0;
+    match (hours, minutes) {
+        (0, 0) => format!("{seconds}s"),
+        (0, _) => format!("{minutes}m{seconds}s"),
+        _ => format!("{hours}h{minutes}m{seconds}s"),
+    }
+}
