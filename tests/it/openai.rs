@@ -321,6 +321,24 @@ async fn a_request_goes_only_to_models_that_can_do_it() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What is too long for one model may fit into another of the same provider, if that has more room.
+#[tokio::test]
+async fn a_conversation_too_long_goes_to_a_model_with_more_room() -> anyhow::Result<()> {
+    let proxy =
+        TestProxy::builder().with("GEMINI_MODEL", "gemma-4-31b-it,gemini-3.5-flash-lite").start().await?;
+    let too_long = Behaviour::trouble(Trouble::ContextTooLong);
+    proxy.provider(Provider::Gemini).then(too_long.clone());
+    let reply = complete(&proxy, &with(ask_for("Hola"), json!({"model": "gemini"}))).await?;
+    assert_eq!((reply.status, reply.header("x-model")), (200, Some("gemini-3.5-flash-lite")));
+    assert_eq!(reply.header("x-attempts"), Some("Gemini:context_too_long, Gemini:ok"));
+
+    proxy.provider(Provider::Groq).then(too_long);
+    let reply = complete(&proxy, &with(ask_for("Hola"), json!({"model": "groq"}))).await?;
+    assert_eq!(reply.status, 400, "nobody there has more: {}", reply.text());
+    assert_eq!(proxy.provider(Provider::Groq).chats().len(), 1);
+    Ok(())
+}
+
 #[tokio::test]
 async fn what_nobody_can_is_refused_with_who_cannot_what() -> anyhow::Result<()> {
     let proxy = TestProxy::start().await?;
