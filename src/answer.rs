@@ -72,7 +72,7 @@ impl Sink<'_> {
 
     /// A call of a tool, or a piece of one.
     pub fn call(&mut self, call: WireCall) {
-        if let Some(piece) = self.said.calls.take(call) {
+        for piece in self.said.calls.take(call) {
             self.pass_on(Event::ToolCall(piece));
         }
     }

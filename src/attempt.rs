@@ -33,7 +33,23 @@ const MAX_PENDING_BYTES: usize = 8 * 1024 * 1024;
 /// The longest answer that is collected before it is sent, in bytes.
 const MAX_WHOLE_BYTES: usize = 64 * 1024 * 1024;
 
-/// What an attempt needs besides the call.
+/// How many times as long as for a first token a provider may take that is asked for all at once: its first word is its
+/// last. Not for ever, since others want to be asked in time if it is ill.
+const WHOLE_PATIENCE: u32 = 3;
+
+/// What is asked of whom. Holds key and prompt, so it does not print itself.
+pub struct Order {
+    /// Whom.
+    pub provider: Provider,
+    /// What.
+    pub call: Call,
+    /// What the answer may call; none if nothing.
+    pub expected: Option<ExpectedCalls>,
+    /// Whether a stream is asked for.
+    pub is_stream: bool,
+}
+
+/// What an attempt needs besides the order.
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
     /// The connections.
@@ -95,18 +111,15 @@ enum Arrival {
 ///
 /// On `Ok` the caller may commit to a 200, unless [`Answer::is_cut_before_content`]. On `Err` nothing has reached the
 /// client and another candidate may be tried. An answer that a safety filter has blocked is an answer. Waits at most
-/// `timeouts.first_token` for the first meaningful event, `timeouts.idle` between thoughts, and a second for the body
+/// `timeouts.first_token` for the first meaningful event (three times that if no stream is asked for), `timeouts.idle` between thoughts, and a second for the body
 /// of an error. Dropping the future closes the connection.
 ///
 /// # Errors
 /// Any [`Reason`]; limits and faults of the request in the provider's own words.
-pub async fn open(
-    context: Context<'_>,
-    provider: Provider,
-    call: Call,
-    expected: Option<ExpectedCalls>,
-) -> Result<Answer, Failure> {
-    let deadline = Instant::now() + context.timeouts.first_token;
+pub async fn open(context: Context<'_>, order: Order) -> Result<Answer, Failure> {
+    let Order { provider, call, expected, is_stream } = order;
+    let patience = if is_stream { 1 } else { WHOLE_PATIENCE };
+    let deadline = Instant::now() + context.timeouts.first_token * patience;
     let too_late = |_| Failure::without_answer(Reason::Timeout, Scope::Provider);
     let head = timeout_at(deadline, context.upstream.send(call)).await.map_err(too_late)?;
     let head = head.map_err(|reason| Failure::without_answer(reason, Scope::Provider))?;

@@ -261,8 +261,10 @@ pub struct Needs {
     pub inline_images: bool,
     /// Fetch pictures and see them.
     pub remote_images: bool,
-    /// Call tools.
+    /// Call tools, or know calls that were made.
     pub tools: bool,
+    /// Be offered tools.
+    pub offered_tools: bool,
     /// Be made to call a tool.
     pub forced_call: bool,
     /// Write JSON.
@@ -316,12 +318,20 @@ impl ChatRequest {
         !self.tools.is_empty() && self.tool_choice != Some(ToolChoice::None)
     }
 
+    /// The tools to tell a model of. Those that it must not call help it to read the conversation, but no provider takes
+    /// them beside JSON on demand.
+    pub fn offered_tools(&self) -> &[Tool] {
+        let is_futile = self.tool_choice == Some(ToolChoice::None) && self.response_format.is_some();
+        if is_futile { &[] } else { &self.tools }
+    }
+
     /// What a model must be able to do for it.
     pub fn needs(&self) -> Needs {
         // No tokenizer makes fewer tokens of ordinary text.
         const MOST_BYTES_A_TOKEN: usize = 8;
         let mut needs = Needs {
-            tools: !self.tools.is_empty(),
+            tools: !self.offered_tools().is_empty(),
+            offered_tools: !self.offered_tools().is_empty(),
             forced_call: matches!(self.tool_choice, Some(ToolChoice::Required | ToolChoice::Named(_))),
             json: self.response_format.is_some(),
             schema: matches!(self.response_format, Some(ResponseFormat::JsonSchema { .. })),

@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
 
 use crate::answer::ExpectedCalls;
-use crate::attempt::{self, Answer, Context};
+use crate::attempt::{self, Answer, Context, Order};
 use crate::chat::{ChatRequest, Needs};
 use crate::clock::Clock;
 use crate::config::{ProviderConfig, Timeouts};
@@ -174,6 +174,8 @@ impl Dispatcher {
             let known = services().flat_map(|service| service.models.iter().cloned()).collect();
             return Err(UnknownTarget::Model { name: shorten(model.unwrap_or_default()), known });
         }
+        // Among several who have the model there is a turn to take.
+        let is_pinned = is_pinned && wanted.len() == 1;
         Ok(Target { wanted, is_pinned })
     }
 
@@ -214,7 +216,8 @@ impl Dispatcher {
             let expected = request
                 .may_call()
                 .then(|| ExpectedCalls { renamed: wire.renamed_tools, random: fastrand::Rng::new() });
-            match self.attempt(service.provider, call, expected, extent, deadline, &mut entry).await {
+            let order = Order { provider: service.provider, call, expected, is_stream: wire.is_stream };
+            match self.attempt(order, extent, deadline, &mut entry).await {
                 Ok(answer) => {
                     let answered = Answered {
                         answer,
@@ -244,9 +247,7 @@ impl Dispatcher {
 
     async fn attempt(
         &self,
-        provider: Provider,
-        call: Call,
-        expected: Option<ExpectedCalls>,
+        order: Order,
         extent: Extent,
         deadline: Instant,
         entry: &mut Entry,
@@ -254,9 +255,7 @@ impl Dispatcher {
         let context = Context { upstream: &self.upstream, timeouts: self.timeouts, redactor: &self.redactor };
         // What is left of the time may be too little for anybody: no reason to let the provider rest.
         let too_late = |_| Failure::without_answer(Reason::Timeout, Scope::Request);
-        let mut answer = timeout_at(deadline, attempt::open(context, provider, call, expected))
-            .await
-            .map_err(too_late)??;
+        let mut answer = timeout_at(deadline, attempt::open(context, order)).await.map_err(too_late)??;
         // Here and not at the end: others wait to hear that the provider is well again.
         entry.has_begun(answer.exhausted());
         if extent == Extent::Whole {

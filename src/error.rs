@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-use crate::dispatch::{AllFailed, Unanswered, Verdict};
+use crate::dispatch::{AllFailed, Incapable, Unanswered, Verdict};
 use crate::providers::Provider;
 use crate::server::{MAX_HEAD_BYTES, MAX_HEADERS};
 
@@ -21,7 +21,7 @@ pub enum ApiError {
     /// The client asks for a model that there is not: what there is.
     UnknownModel(String),
     /// Nobody here can do what the request asks for: who cannot do what.
-    Incapable(String),
+    Incapable(Incapable),
     /// The content type is not one that is read: what to send.
     UnsupportedMediaType(String),
     /// The body is larger than this many bytes.
@@ -54,7 +54,7 @@ impl From<Unanswered> for ApiError {
     fn from(unanswered: Unanswered) -> Self {
         match unanswered {
             Unanswered::NoKeys(providers) => Self::NoKeys(providers),
-            Unanswered::Incapable(incapable) => Self::Incapable(incapable.to_string()),
+            Unanswered::Incapable(incapable) => Self::Incapable(incapable),
             Unanswered::AllFailed(all_failed) => Self::AllFailed(all_failed),
         }
     }
@@ -90,8 +90,8 @@ impl ApiError {
             Self::BadRequest(message)
             | Self::InvalidField { message, .. }
             | Self::UnknownModel(message)
-            | Self::Incapable(message)
             | Self::UnsupportedMediaType(message) => message.clone(),
+            Self::Incapable(incapable) => incapable.to_string(),
             Self::BodyTooLarge(limit) => {
                 format!("Request body is larger than {limit} bytes (MAX_BODY_BYTES)")
             }

@@ -73,6 +73,8 @@ pub struct WireRequest {
     pub path: String,
     /// The JSON body.
     pub body: Vec<u8>,
+    /// Whether it asks for a stream: if not, nothing may come before all is done.
+    pub is_stream: bool,
     /// Names of tools that had to be changed, as they are on the wire and as the client has them.
     pub renamed_tools: Vec<(String, String)>,
     /// What the client asked for and this model does not take, by the names of OpenAI's dialect.

@@ -1,6 +1,7 @@
 //! The routes: thin handlers that take a request apart, have it answered and put the response together.
 
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
@@ -71,7 +72,9 @@ async fn list_models(State(state): State<AppState>) -> Response {
     json_response(openai::list_models(&state.dispatcher))
 }
 
-async fn show_model(State(state): State<AppState>, Path(id): Path<String>) -> Response {
+async fn show_model(State(state): State<AppState>, id: Result<Path<String>, PathRejection>) -> Response {
+    // What is no text is no model either.
+    let id = id.map_or_else(|_| String::new(), |Path(id)| id);
     let shown = openai::show_model(&state.dispatcher, &id);
     shown.map_or_else(|error| Surface::OpenAi.error_response(&error), json_response)
 }

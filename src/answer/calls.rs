@@ -55,8 +55,17 @@ impl Calls {
         self.known.is_empty()
     }
 
-    /// The piece in the form of the middle; none if it says nothing, or belongs to no call.
-    pub(super) fn take(&mut self, wire: WireCall) -> Option<ToolCallPiece> {
+    /// Takes in a piece and gives what is to be passed on: nothing if it says nothing or belongs to no call; before a new
+    /// call what was missing from the one before, since clients read a call as complete when the next begins.
+    pub(super) fn take(&mut self, wire: WireCall) -> impl Iterator<Item = ToolCallPiece> + use<> {
+        let known = self.known.len();
+        let piece = self.piece(wire);
+        let is_next = self.known.len() > known;
+        let completed = known.checked_sub(1).filter(|_| is_next).and_then(|last| self.complete(last));
+        completed.into_iter().chain(piece)
+    }
+
+    fn piece(&mut self, wire: WireCall) -> Option<ToolCallPiece> {
         let expected = self.expected.as_mut()?;
         let WireCall { number, id, name, arguments, signature } = wire;
         let wire_id = id.unwrap_or_default();
@@ -88,13 +97,16 @@ impl Calls {
         says_something.then_some(ToolCallPiece { index, opening, arguments })
     }
 
-    /// What is missing in the end: a call without arguments has `{}`.
-    pub(super) fn end(&mut self) -> impl Iterator<Item = ToolCallPiece> {
-        let without = self.known.iter_mut().enumerate().filter(|(_, known)| !known.has_arguments);
-        without.map(|(index, known)| {
-            known.has_arguments = true;
-            ToolCallPiece { index, opening: None, arguments: "{}".to_owned() }
-        })
+    /// What is missing in the end.
+    pub(super) fn end(&mut self) -> Option<ToolCallPiece> {
+        self.known.len().checked_sub(1).and_then(|last| self.complete(last))
+    }
+
+    /// A call without arguments has `{}`.
+    fn complete(&mut self, index: usize) -> Option<ToolCallPiece> {
+        let known = self.known.get_mut(index).filter(|known| !known.has_arguments)?;
+        known.has_arguments = true;
+        Some(ToolCallPiece { index, opening: None, arguments: "{}".to_owned() })
     }
 }
 
@@ -115,8 +127,8 @@ mod tests {
     /// Calls as `index id name arguments`, a made-up id as `*`.
     fn told(pieces: impl IntoIterator<Item = WireCall>) -> Vec<String> {
         let mut calls = calls();
-        let given: Vec<_> = pieces.into_iter().filter_map(|piece| calls.take(piece)).collect();
-        let pieces = given.into_iter().chain(calls.end().collect::<Vec<_>>());
+        let given: Vec<_> = pieces.into_iter().flat_map(|piece| calls.take(piece)).collect();
+        let pieces = given.into_iter().chain(calls.end());
         let text = |piece: ToolCallPiece| {
             let opening = piece.opening.map_or_else(String::new, |opening| {
                 let is_made_up = opening.id.len() == 29 && opening.id.starts_with("call_");
@@ -160,6 +172,11 @@ mod tests {
                 vec!["0 * f {}", "1 * f {}", "2 * g ", "2 {}"],
             ),
             (
+                "no arguments before the next",
+                vec![wire(Some(0), "a", "f", ""), wire(Some(1), "b", "g", "{}")],
+                vec!["0 a f ", "0 {}", "1 b g {}"],
+            ),
+            (
                 "the same id twice",
                 vec![wire(Some(0), "a", "f", "{}"), wire(Some(1), "a", "g", "{}")],
                 vec!["0 a f {}", "1 * g {}"],
@@ -176,6 +193,6 @@ mod tests {
 
     #[test]
     fn calls_that_nobody_expects_are_not_passed_on() {
-        assert_eq!(Calls::new(None).take(wire(Some(0), "a", "f", "{}")), None);
+        assert_eq!(Calls::new(None).take(wire(Some(0), "a", "f", "{}")).count(), 0);
     }
 }

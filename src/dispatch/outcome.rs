@@ -6,6 +6,7 @@ use crate::attempt::Answer;
 use crate::failure::Reason;
 use crate::ledger::Entry;
 use crate::providers::Provider;
+use crate::providers::capabilities::Lack;
 use crate::redaction::CleanText;
 
 /// An answer and how it came about.
@@ -38,10 +39,16 @@ pub enum Unanswered {
 
 /// Who cannot do what is asked.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Incapable(Vec<(Provider, &'static str)>);
+pub struct Incapable(Vec<(Provider, Lack)>);
 
 impl Incapable {
-    pub(super) fn add(&mut self, provider: Provider, lack: &'static str) {
+    /// What everybody lacks, if all lack the same.
+    pub fn common_lack(&self) -> Option<Lack> {
+        let (first, others) = self.0.split_first()?;
+        others.iter().all(|(_, lack)| *lack == first.1).then_some(first.1)
+    }
+
+    pub(super) fn add(&mut self, provider: Provider, lack: Lack) {
         if !self.0.contains(&(provider, lack)) {
             self.0.push((provider, lack));
         }
@@ -57,7 +64,7 @@ impl fmt::Display for Incapable {
         f.write_str("No model that may answer can do what this request asks")?;
         for (index, (provider, lack)) in self.0.iter().enumerate() {
             let separator = if index == 0 { ": " } else { "; " };
-            write!(f, "{separator}{} cannot {lack}", provider.name())?;
+            write!(f, "{separator}{} cannot {}", provider.name(), lack.explanation())?;
         }
         Ok(())
     }

@@ -46,6 +46,49 @@ pub enum Images {
     Remote,
 }
 
+/// What a model cannot do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lack {
+    /// See pictures.
+    Images,
+    /// Fetch pictures.
+    ImageUrls,
+    /// Call tools.
+    Tools,
+    /// Write JSON on demand.
+    Json,
+    /// Write JSON after a schema.
+    Schema,
+    /// Write JSON on demand while these tools are offered.
+    JsonBesideTools,
+    /// Take in so much.
+    Window,
+}
+
+impl Lack {
+    /// Completes the sentence «Groq cannot …».
+    pub const fn explanation(self) -> &'static str {
+        match self {
+            Self::Images => "see images",
+            Self::ImageUrls => "fetch images by URL (send them as data: URLs)",
+            Self::Tools => "call tools",
+            Self::Json => "answer in JSON on demand (response_format)",
+            Self::Schema => "answer after a JSON schema (response_format)",
+            Self::JsonBesideTools => "combine response_format with these tools",
+            Self::Window => "take in a conversation of this length",
+        }
+    }
+
+    /// The field of OpenAI's dialect that asks for it.
+    pub const fn field(self) -> &'static str {
+        match self {
+            Self::Images | Self::ImageUrls | Self::Window => "messages",
+            Self::Tools => "tools",
+            Self::Json | Self::Schema | Self::JsonBesideTools => "response_format",
+        }
+    }
+}
+
 /// Whether tools may be offered when JSON is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JsonBesideTools {
@@ -70,25 +113,30 @@ impl Capabilities {
         efforts: &[],
     };
 
-    /// What of `needs` it cannot do, in words that complete «no model here can …»; none if it can do everything.
-    pub fn lacks(&self, needs: &Needs) -> Option<&'static str> {
+    /// Whether it can do less, or more, than this effort says and cannot be told so.
+    pub fn misses_effort(&self, effort: Option<Effort>) -> bool {
+        effort.is_some_and(|effort| match effort.nearest(self.efforts) {
+            None => true,
+            Some(nearest) => effort == Effort::None && nearest != Effort::None,
+        })
+    }
+
+    /// What of `needs` it cannot do; none if it can do everything.
+    pub fn lacks(&self, needs: &Needs) -> Option<Lack> {
         let mixes = match self.json_beside_tools {
-            JsonBesideTools::Never => !(needs.json && needs.tools),
+            JsonBesideTools::Never => !(needs.json && needs.offered_tools),
             JsonBesideTools::Unforced => !(needs.json && needs.forced_call),
             JsonBesideTools::Always => true,
         };
         let checks = [
-            (needs.inline_images && self.images == Images::None, "see images"),
-            (
-                needs.remote_images && self.images != Images::Remote,
-                "fetch images by URL (send them as data: URLs)",
-            ),
-            (needs.tools && !self.tools, "call tools"),
-            (needs.json && !self.json, "answer in JSON on demand (response_format)"),
-            (needs.schema && !self.schema, "answer after a JSON schema (response_format)"),
-            (!mixes, "combine response_format with these tools"),
-            (needs.window > self.window, "take in a conversation of this length"),
+            (needs.inline_images && self.images == Images::None, Lack::Images),
+            (needs.remote_images && self.images != Images::Remote, Lack::ImageUrls),
+            (needs.tools && !self.tools, Lack::Tools),
+            (needs.json && !self.json, Lack::Json),
+            (needs.schema && !self.schema, Lack::Schema),
+            (!mixes, Lack::JsonBesideTools),
+            (needs.window > self.window, Lack::Window),
         ];
-        checks.into_iter().find(|(is_lacking, _)| *is_lacking).map(|(_, what)| what)
+        checks.into_iter().find(|(is_lacking, _)| *is_lacking).map(|(_, lack)| lack)
     }
 }

@@ -106,19 +106,22 @@ struct Delta<'a> {
 
 /// Never split by these two, and read as if it could be.
 #[derive(Deserialize)]
-struct DeltaCall {
-    index: Option<u64>,
+struct DeltaCall<'a> {
+    #[serde(borrow)]
+    index: Option<&'a RawValue>,
     #[serde(default, deserialize_with = "lenient::text")]
     id: Option<String>,
-    function: Option<DeltaFunction>,
+    #[serde(borrow)]
+    function: Option<DeltaFunction<'a>>,
 }
 
 #[derive(Deserialize)]
-struct DeltaFunction {
+struct DeltaFunction<'a> {
     #[serde(default, deserialize_with = "lenient::text")]
     name: Option<String>,
-    #[serde(default, deserialize_with = "lenient::text")]
-    arguments: Option<String>,
+    /// JSON text in a string; some send the JSON itself.
+    #[serde(borrow)]
+    arguments: Option<&'a RawValue>,
 }
 
 /// Groq's own part, in the first chunk and the last.
@@ -201,14 +204,23 @@ pub(super) fn decode(
 
 /// The calls of a chunk; what is not of the known form is none.
 fn calls(raw: &RawValue) -> Vec<WireCall> {
-    let calls: Vec<DeltaCall> = serde_json::from_str(raw.get()).unwrap_or_default();
-    let call = |DeltaCall { index, id, function }: DeltaCall| {
-        let (name, arguments) =
-            function.map(|function| (function.name, function.arguments)).unwrap_or_default();
-        let arguments = arguments.unwrap_or_default();
-        WireCall { number: index, id, name, arguments, signature: None }
-    };
-    calls.into_iter().map(call).collect()
+    let calls: Vec<&RawValue> = serde_json::from_str(raw.get()).unwrap_or_default();
+    calls.into_iter().filter_map(call).collect()
+}
+
+fn call(raw: &RawValue) -> Option<WireCall> {
+    let DeltaCall { index, id, function } = serde_json::from_str(raw.get()).ok()?;
+    let (name, arguments) = function.map(|function| (function.name, function.arguments)).unwrap_or_default();
+    let arguments = arguments.map(RawValue::get).filter(|arguments| *arguments != "null").unwrap_or_default();
+    let is_text = arguments.starts_with('"');
+    let text = is_text.then(|| serde_json::from_str(arguments).ok()).flatten();
+    Some(WireCall {
+        number: index.and_then(|index| serde_json::from_str(index.get()).ok()),
+        id,
+        name,
+        arguments: text.unwrap_or_else(|| arguments.to_owned()),
+        signature: None,
+    })
 }
 
 fn finish_reason(word: &str) -> Result<FinishReason, Diagnosis> {

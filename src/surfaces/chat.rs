@@ -19,7 +19,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::errors::{AttemptBody, attempts, response};
-use super::fields::{bad, body_object, each, kind, not_json, object_fields, optional, present, wrong};
+use super::fields::{
+    bad, body_object, each, kind, not_json, object_fields, optional, present, string, wrong,
+};
 use super::{Author, Call};
 use crate::chat::{ChatRequest, Event, FinishReason, Message, Usage};
 use crate::dispatch::{Dispatcher, Target};
@@ -151,8 +153,7 @@ fn parse_message(index: usize, item: &RawValue) -> Result<Message, ApiError> {
     if !content.get().starts_with('"') {
         return Err(wrong(at, format!("must be a non-empty string, not {}", kind(content))));
     }
-    let content: String = serde_json::from_str(content.get())
-        .map_err(|error| wrong(at.as_str(), format!("cannot be read: {error}")))?;
+    let content = string(content).map_err(|error| wrong(at.as_str(), error))?;
     if content.is_empty() {
         return Err(wrong(at, "is empty: send a non-empty string"));
     }

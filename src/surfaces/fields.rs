@@ -135,6 +135,20 @@ pub(super) fn optional<T: DeserializeOwned>(
     })
 }
 
+/// The string that `raw` is.
+///
+/// # Errors
+/// Why not; completes a sentence that begins with the field's name.
+pub(super) fn string(raw: &RawValue) -> Result<String, String> {
+    serde_json::from_str(raw.get()).map_err(|_| {
+        if raw.get().starts_with('"') {
+            "has a \\u escape that is no character, such as half of a surrogate pair (a cut emoji)".to_owned()
+        } else {
+            format!("must be a string, not {}", kind(raw))
+        }
+    })
+}
+
 /// A field that is not there or `null`.
 pub(super) fn present(raw: Option<&RawValue>) -> Option<&RawValue> {
     raw.filter(|raw| raw.get() != "null")

@@ -258,7 +258,12 @@ async fn signatures_come_back_to_gemini() -> anyhow::Result<()> {
     let foreign = with(bare.clone(), json!({"id": "call_of_somebody_else"}));
     for (case, call, expected) in [
         ("kept by the client", call.clone(), signature.as_str()),
-        ("kept by us", bare, signature.as_str()),
+        ("kept by us", bare.clone(), signature.as_str()),
+        (
+            "spoilt by the client",
+            with(bare.clone(), json!({"extra_content": {"google": {"thought_signature": "??"}}})),
+            signature.as_str(),
+        ),
         ("of another provider", foreign, "skip_thought_signature_validator"),
     ] {
         let answer = json!({"role": "tool", "tool_call_id": call["id"], "content": "sunny"});
@@ -531,6 +536,7 @@ async fn a_model_may_be_named_in_many_ways() -> anyhow::Result<()> {
         assert_eq!(reply.status, 200, "{model}");
     }
     let calls = proxy.upstream_calls();
+    assert_eq!(http_client()?.get(proxy.url("/v1/models/%FF")).send().await?.status(), 404);
     for model in ["gpt-4o", "groq/gpt-4o", "nobody/gpt-oss-120b", "cerebras/openai/gpt-oss-20b"] {
         let reply = complete(&proxy, &with(ask_for("Hola"), json!({ "model": model }))).await?;
         assert_eq!((reply.status, reply.header("x-should-retry")), (404, Some("false")), "{model}");
@@ -540,6 +546,52 @@ async fn a_model_may_be_named_in_many_ways() -> anyhow::Result<()> {
         assert!(message.contains(model) && message.contains("groq/openai/gpt-oss-20b"), "{message}");
     }
     assert_eq!(proxy.upstream_calls(), calls);
+    Ok(())
+}
+
+/// Those that have the model of that name take turns.
+#[tokio::test]
+async fn a_model_of_two_providers_rotates() -> anyhow::Result<()> {
+    let proxy = TestProxy::builder()
+        .with("GROQ_MODEL", "openai/gpt-oss-120b,gpt-oss-120b")
+        .with("CEREBRAS_MODEL", "gpt-oss-120b")
+        .start()
+        .await?;
+    proxy.all(&Behaviour::new(ai_proxy_free::simulator::Reply::Raw {
+        status: 200,
+        headers: vec![("content-type".into(), "application/json".into())],
+        body: vec![br#"{"choices":[{"message":{"content":"x"},"finish_reason":"stop"}]}"#.to_vec()],
+    }));
+    let mut served = Vec::new();
+    for _ in 0..4 {
+        let reply = complete(&proxy, &with(ask_for("Hola"), json!({"model": "gpt-oss-120b"}))).await?;
+        served.push(reply.header("x-provider").expect("a provider").to_owned());
+    }
+    assert_eq!(served, ["Groq", "Cerebras", "Groq", "Cerebras"]);
+    Ok(())
+}
+
+/// Groq cannot stream an answer after a schema: its first word is its last, and has longer to come.
+#[tokio::test]
+async fn an_answer_that_cannot_be_streamed_has_its_time() -> anyhow::Result<()> {
+    let proxy = TestProxy::builder().with("FIRST_TOKEN_TIMEOUT_MS", 400).start().await?;
+    let schema = json!({"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "object"}}});
+    proxy
+        .provider(Provider::Groq)
+        .always(Behaviour::echo().thinking_for(std::time::Duration::from_millis(700)));
+    let body = with(ask_for("Hola"), json!({"model": "groq", "response_format": schema, "stream": true}));
+    let streamed = read_stream(&complete(&proxy, &body).await?);
+    assert!(streamed.is_done && streamed.text.starts_with('{'), "{streamed:?}");
+    assert_eq!(complete(&proxy, &with(ask_for("Hola"), json!({"model": "groq"}))).await?.status, 504);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_too_long_for_everybody_says_so_in_openais_words() -> anyhow::Result<()> {
+    let proxy = TestProxy::start().await?;
+    let body = with(ask_for(&"word ".repeat(300_000)), json!({"model": "groq"}));
+    let error = complete(&proxy, &body).await?.json()["error"].clone();
+    assert_eq!((&error["code"], &error["param"]), (&json!("context_length_exceeded"), &json!("messages")));
     Ok(())
 }
 

@@ -15,7 +15,8 @@ fn user() -> Value {
 #[tokio::test]
 async fn mistakes_are_named_with_their_field() -> anyhow::Result<()> {
     let call = |id: &str| json!({"id": id, "type": "function", "function": {"name": "f", "arguments": "{}"}});
-    let tool = json!({"type": "function", "function": {"name": "f"}});
+    let named = |name: &str| json!({"type": "function", "function": {"name": name}});
+    let tool = named("f");
     let image =
         |url: &str| json!([{"role": "user", "content": [{"type": "image_url", "image_url": {"url": url}}]}]);
     let cases: Vec<(Value, &str, &str)> = vec![
@@ -133,7 +134,26 @@ async fn mistakes_are_named_with_their_field() -> anyhow::Result<()> {
             "tools[0].function.parameters",
             "JSON Schema",
         ),
-        (json!({"messages": [user()], "tools": vec![tool.clone(); 129]}), "tools", "128"),
+        (
+            json!({"messages": [user()], "tools": (0..129).map(|id| named(&id.to_string())).collect::<Vec<_>>()}),
+            "tools",
+            "128",
+        ),
+        (json!({"messages": [user()], "tools": [tool, tool]}), "tools[1].function.name", "another tool"),
+        (
+            json!({"messages": [user()], "tools": [{"type": "function", "function":
+            {"name": "f", "parameters": {"enum": ["x".repeat(1_100_000)]}}}]}),
+            "tools[0].function.parameters",
+            "1048576",
+        ),
+        (
+            json!({"messages": [user()], "response_format": {"type": "json_schema", "json_schema":
+            {"schema": {"enum": ["x".repeat(1_100_000)]}}}}),
+            "response_format.json_schema",
+            "1048576",
+        ),
+        (json!({"messages": [user()], "max_tokens": 1.5}), "max_tokens", "whole number"),
+        (json!({"messages": [user()], "max_tokens": -2}), "max_tokens", "at least 1"),
         (json!({"messages": [user()], "tools": [tool], "tool_choice": "any"}), "tool_choice", "'required'"),
         (
             json!({"messages": [user()], "tools": [tool], "tool_choice": {"type": "function", "function": {"name": "g"}}}),
@@ -190,6 +210,83 @@ async fn what_asks_for_nothing_special_is_welcome() -> anyhow::Result<()> {
         assert_eq!(reply.status, 200, "{}", reply.text());
         assert!(!reply.header("x-attempts").expect("attempts").contains(", "), "everybody takes it");
     }
+    Ok(())
+}
+
+/// Forms that other languages and libraries give the same things.
+#[tokio::test]
+async fn odd_forms_of_ordinary_things_are_understood() -> anyhow::Result<()> {
+    let proxy = TestProxy::start().await?;
+    let call = json!({"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}});
+    let tool = json!({"type": "function", "function": {"name": "f"}});
+    let cases = [
+        json!({"messages": [user()], "max_tokens": -1, "seed": 42.0, "n": 1.0, "stop": "END"}),
+        json!({"messages": [user()], "max_completion_tokens": 1024.0, "seed": 9_999_999_999_999_999_i64}),
+        json!({"messages": [{"role": "user", "content": ""}, {"role": "user", "content": [{"type": "text", "text": ""}]}, user()]}),
+        json!({"messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content":
+            [{"type": "thinking", "thinking": "Hm."}, {"type": "text", "text": "One moment."}], "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": "a", "content": null}], "tools": [tool]}),
+        // A history cut off at its front.
+        json!({"messages": [{"role": "system", "content": "s"}, {"role": "assistant", "content": "Hello."},
+            {"role": "assistant", "tool_calls": [call]}, {"role": "tool", "tool_call_id": "a", "content": "x"}, user()],
+            "tools": [tool]}),
+        json!({"messages": [user()], "tools": [tool], "tool_choice": "none", "response_format": {"type": "json_object"}}),
+    ];
+    for body in cases {
+        for _ in 0..3 {
+            let reply = complete(&proxy, &body).await?;
+            assert_eq!(reply.status, 200, "{body}: {}", reply.text());
+            let attempts = reply.header("x-attempts").expect("attempts");
+            assert!(!attempts.contains(", "), "everybody takes it: {attempts} {body}");
+        }
+    }
+    Ok(())
+}
+
+/// Whatever nobody takes notice of is named, wherever it stands and whatever else does.
+#[tokio::test]
+async fn fields_that_nobody_knows_are_named() -> anyhow::Result<()> {
+    let proxy = TestProxy::start().await?;
+    let mut body = json!({
+        "messages": [{"role": "user", "content": [{"type": "text", "text": "x", "cache_control": {}},
+            {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo=", "detail": "low"}}]}],
+        "tools": [{"type": "function", "cache_control": {}, "function": {"name": "f", "examples": []}}],
+        "verbosity": "low", "store": true, "service_tier": "auto", "prediction": {}, "top_k": 40, "min_p": 0.1,
+        "reasoning_effort": "none", "model": "gemini"});
+    for name in [
+        "n",
+        "logprobs",
+        "top_logprobs",
+        "logit_bias",
+        "modalities",
+        "audio",
+        "functions",
+        "function_call",
+        "web_search_options",
+        "response_format",
+        "tool_choice",
+        "parallel_tool_calls",
+    ] {
+        body[name] = Value::Null;
+    }
+    let reply = complete(&proxy, &body).await?;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let ignored: std::collections::BTreeSet<_> =
+        reply.header("x-ignored-fields").expect("a list").split(", ").collect();
+    let expected = [
+        "verbosity",
+        "store",
+        "service_tier",
+        "prediction",
+        "top_k",
+        "min_p",
+        "reasoning_effort",
+        "messages.content.cache_control",
+        "messages.content.image_url.detail",
+        "tools.cache_control",
+        "tools.function.examples",
+    ];
+    assert_eq!(ignored, expected.into_iter().collect());
     Ok(())
 }
 

@@ -176,23 +176,31 @@ pub(in crate::providers) fn encode(can: &Capabilities, request: &ChatRequest, mo
         }
     }
     let mut contents = turns.contents;
+    let holds_call = |content: &Content<'_>| {
+        content.parts.iter().any(|part| matches!(part, WirePart::FunctionCall { .. }))
+    };
+    if contents.first().is_some_and(holds_call) {
+        // A turn with calls must follow one of the user's.
+        contents.insert(0, Content { role: Some("user"), parts: vec![WirePart::Text { text: " " }] });
+    }
     if !system.is_empty() && (contents.is_empty() || model.starts_with("gemma")) {
         fold_into_first_user_turn(&mut contents, std::mem::take(&mut system));
     }
     let body = Request {
         system_instruction: (!system.is_empty()).then_some(Content { role: None, parts: system }),
         contents,
-        tools: declarations(&request.tools, &names),
+        tools: declarations(request.offered_tools(), &names),
         tool_config: request
             .tool_choice
             .as_ref()
-            .filter(|_| !request.tools.is_empty())
+            .filter(|_| !request.offered_tools().is_empty())
             .map(|it| names.choice(it)),
         generation_config: generation_config(can, request, model),
     };
     WireRequest {
         path: format!("/v1beta/models/{model}:streamGenerateContent?alt=sse"),
         body: json::to_vec(&body),
+        is_stream: true,
         renamed_tools: names.changed(),
         left_out: left_out(can, request),
     }
@@ -223,10 +231,6 @@ impl<'a> Turns<'a, '_> {
         calls: &'a [ToolCall],
         messages: &mut Peekable<slice::Iter<'a, Message>>,
     ) {
-        if self.contents.is_empty() && !calls.is_empty() {
-            // A turn with calls must follow one of the user's.
-            self.contents.push(Content { role: Some("user"), parts: vec![WirePart::Text { text: " " }] });
-        }
         let mut parts: Vec<WirePart<'a>> = texts_of(texts).collect();
         parts.extend(calls.iter().enumerate().map(|(index, call)| self.call(index, call)));
         self.add("model", parts);
@@ -340,14 +344,13 @@ fn budget(effort: Effort) -> u32 {
 }
 
 fn left_out(can: &Capabilities, request: &ChatRequest) -> Vec<&'static str> {
-    let untold = request.effort.is_some_and(|effort| effort.nearest(can.efforts).is_none());
     let fields = [
         ("user", request.user.is_some()),
         ("frequency_penalty", request.frequency_penalty.is_some()),
         ("presence_penalty", request.presence_penalty.is_some()),
         // Several at once is how it is anyway.
         ("parallel_tool_calls", request.parallel_tool_calls == Some(false)),
-        ("reasoning_effort", untold),
+        ("reasoning_effort", can.misses_effort(request.effort)),
     ];
     fields.into_iter().filter(|(_, is_left_out)| *is_left_out).map(|(name, _)| name).collect()
 }

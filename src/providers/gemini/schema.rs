@@ -6,6 +6,7 @@
 //! Source, checked 2026-11: `parametersJsonSchema` and `responseJsonSchema` in the types of google-genai 3.4.0.
 
 use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use serde::de::{Deserializer as _, MapAccess, Visitor};
@@ -66,10 +67,12 @@ impl Cleaner {
             return;
         };
         let entries = self.rewrite(entries);
+        // A reference stands alone.
+        let is_reference = entries.iter().any(|(name, _)| name == "$ref");
         self.out.push('{');
         let mut is_first = true;
         for (name, value) in &entries {
-            let Some(keyword) = keyword(name) else {
+            let Some(keyword) = keyword(name).filter(|_| !is_reference || name.starts_with('$')) else {
                 self.has_changed = true;
                 continue;
             };
@@ -88,44 +91,64 @@ impl Cleaner {
         self.out.push('}');
     }
 
-    /// The entries in words that Google knows, where there are such words.
+    /// The entries in words that Google knows, where there are such words, and those of all schemas in `allOf` among
+    /// them: properties, definitions and requirements together, of the rest the first.
     fn rewrite<'a>(&mut self, entries: Entries<'a>) -> Vec<(Cow<'a, str>, Cow<'a, RawValue>)> {
-        let is_reference = entries.iter().any(|(name, _)| name == "$ref");
-        let has_enum = entries.iter().any(|(name, _)| name == "enum");
+        let mut flat = Vec::new();
+        flatten(entries, 0, &mut flat);
         let mut rewritten: Vec<(Cow<'a, str>, Cow<'a, RawValue>)> = Vec::new();
-        let mut merged: Vec<&'a RawValue> = Vec::new();
-        for (name, value) in entries {
+        let mut positions: HashMap<Cow<'a, str>, usize> = HashMap::new();
+        let mut more: HashMap<usize, Vec<&'a str>> = HashMap::new();
+        let has_enum = flat.iter().any(|(name, _)| name == "enum");
+        for (name, value) in flat {
             let text = value.get();
-            match &*name {
-                // A reference stands alone.
-                _ if is_reference && !name.starts_with('$') && name != "definitions" => {
-                    self.has_changed = true
-                }
-                "$ref" if text.contains("#/definitions/") => {
-                    self.put(&mut rewritten, name, &text.replace("#/definitions/", "#/$defs/"));
-                }
-                "definitions" => self.put(&mut rewritten, "$defs".into(), text),
-                "const" if !has_enum => self.put(&mut rewritten, "enum".into(), &format!("[{text}]")),
-                "items" if text.starts_with('[') => self.put(&mut rewritten, "prefixItems".into(), text),
+            let (name, value) = match &*name {
                 "allOf" => {
                     self.has_changed = true;
-                    merged = serde_json::from_str(text).unwrap_or_default();
+                    continue;
                 }
-                _ => rewritten.push((name, Cow::Borrowed(value))),
+                "$ref" => (name, self.reference(value)),
+                "definitions" => (self.renamed("$defs"), Cow::Borrowed(value)),
+                "const" if !has_enum => (self.renamed("enum"), owned(format!("[{text}]"), value)),
+                "items" if text.starts_with('[') => (self.renamed("prefixItems"), Cow::Borrowed(value)),
+                _ => (name, Cow::Borrowed(value)),
+            };
+            match positions.get(&name) {
+                None => {
+                    positions.insert(name.clone(), rewritten.len());
+                    rewritten.push((name, value));
+                }
+                Some(&position) => {
+                    self.has_changed = true;
+                    if matches!(&*name, "properties" | "required" | "$defs") {
+                        more.entry(position).or_default().push(text);
+                    }
+                }
             }
         }
-        merge(&mut rewritten, merged);
+        for (position, more) in more {
+            if let Some((_, known)) = rewritten.get_mut(position)
+                && let Some(whole) = join(known.get(), &more)
+            {
+                *known = Cow::Owned(whole);
+            }
+        }
         rewritten
     }
 
-    fn put<'a>(
-        &mut self,
-        entries: &mut Vec<(Cow<'a, str>, Cow<'a, RawValue>)>,
-        name: Cow<'a, str>,
-        text: &str,
-    ) {
+    fn renamed<'a>(&mut self, name: &'static str) -> Cow<'a, str> {
         self.has_changed = true;
-        entries.extend(RawValue::from_string(text.to_owned()).ok().map(|value| (name, Cow::Owned(value))));
+        Cow::Borrowed(name)
+    }
+
+    fn reference<'a>(&mut self, value: &'a RawValue) -> Cow<'a, RawValue> {
+        let target: String = serde_json::from_str(value.get()).unwrap_or_default();
+        if !target.contains("#/definitions/") {
+            return Cow::Borrowed(value);
+        }
+        self.has_changed = true;
+        let target = target.replace("#/definitions/", "#/$defs/");
+        owned(String::from_utf8_lossy(&json::to_vec(&target)).into_owned(), value)
     }
 
     fn schemas(&mut self, list: &RawValue, depth: usize) {
@@ -162,33 +185,40 @@ impl Cleaner {
     }
 }
 
-/// Adds what stands in all of `schemas`: properties and requirements together, of the rest the first.
-fn merge<'a>(into: &mut Vec<(Cow<'a, str>, Cow<'a, RawValue>)>, schemas: Vec<&'a RawValue>) {
-    let mut joined = [("properties", Vec::new()), ("required", Vec::new()), ("$defs", Vec::new())];
-    for (name, value) in schemas.into_iter().filter_map(entries).flatten() {
-        let is_known = into.iter().any(|(known, _)| *known == name);
-        match joined.iter_mut().find(|(joinable, _)| *joinable == name) {
-            Some((_, more)) if is_known => more.push(value.get()),
-            None if is_known => {}
-            _ => into.push((name, Cow::Borrowed(value))),
+/// The entries of a schema and of all schemas that it is made of, its own first.
+fn flatten<'a>(entries: Entries<'a>, depth: usize, flat: &mut Entries<'a>) {
+    let mut parts = Vec::new();
+    for (name, value) in entries {
+        if name == "allOf" && depth < MAX_DEPTH {
+            parts.extend(serde_json::from_str::<Vec<&'a RawValue>>(value.get()).unwrap_or_default());
         }
+        flat.push((name, value));
     }
-    for (name, more) in joined.into_iter().filter(|(_, more)| !more.is_empty()) {
-        if let Some((_, known)) = into.iter_mut().find(|(known, _)| known == name)
-            && let Some(whole) = join(known.get(), &more)
-        {
-            *known = Cow::Owned(whole);
-        }
+    for part in parts.into_iter().filter_map(self::entries) {
+        flatten(part, depth + 1, flat);
     }
 }
 
-/// JSON objects, or arrays, as one.
+/// `text` as JSON; `instead` should it be none.
+fn owned(text: String, instead: &RawValue) -> Cow<'_, RawValue> {
+    RawValue::from_string(text).map_or(Cow::Borrowed(instead), Cow::Owned)
+}
+
+/// JSON objects, or arrays, as one; what stands in an array twice stands there once.
 fn join(first: &str, more: &[&str]) -> Option<Box<RawValue>> {
-    let (open, close) = (first.get(..1)?, first.get(first.len().checked_sub(1)?..)?);
-    let inner = |text: &&str| text.get(1..text.len().checked_sub(1)?).map(|it| it.trim().to_owned());
-    let all: Vec<String> =
-        std::iter::once(&first).chain(more).filter_map(inner).filter(|it| !it.is_empty()).collect();
-    RawValue::from_string(format!("{open}{}{close}", all.join(","))).ok()
+    let all = std::iter::once(&first).chain(more);
+    if first.starts_with('[') {
+        let mut seen = HashSet::new();
+        let items = all.filter_map(|text| serde_json::from_str::<Vec<&RawValue>>(text).ok()).flatten();
+        let items: Vec<&str> = items.map(RawValue::get).filter(|item| seen.insert(*item)).collect();
+        return RawValue::from_string(format!("[{}]", items.join(","))).ok();
+    }
+    let inner = |text: &&'_ str| {
+        let text = text.get(1..text.len().checked_sub(1)?)?.trim();
+        (!text.is_empty()).then(|| text.to_owned())
+    };
+    let fields: Vec<String> = all.filter_map(inner).collect();
+    RawValue::from_string(format!("{{{}}}", fields.join(","))).ok()
 }
 
 /// The entries of an object; none if it is anything else.
@@ -255,6 +285,17 @@ mod tests {
                 r#"{"type":"object","properties":{"a":{}},"allOf":[{"properties":{"b":{"not":{}}},"required":["b"]},{"required":[ "c" ]}]}"#,
                 r#"{"type":"object","properties":{"a":{},"b":{}},"required":["b","c"]}"#,
             ),
+            (
+                r##"{"properties":{"c":{"allOf":[{"$ref":"#/$defs/C"}],"description":"d"}},"$defs":{"C":{}}}"##,
+                r##"{"properties":{"c":{"$ref":"#/$defs/C"}},"$defs":{"C":{}}}"##,
+            ),
+            (r##"{"allOf":[{"$ref":"#\/definitions\/C"}]}"##, r##"{"$ref":"#/$defs/C"}"##),
+            (
+                r#"{"allOf":[{"allOf":[{"properties":{"a":{}},"required":["a"]}]},{"const":5,"required":["a"]}]}"#,
+                r#"{"properties":{"a":{}},"required":["a"],"enum":[5]}"#,
+            ),
+            (r#"{"definitions":{"A":{}},"$defs":{"B":{}}}"#, r#"{"$defs":{"A":{},"B":{}}}"#),
+            (r#"{"items":true}"#, r#"{"items":{}}"#),
             (r#"{"additionalProperties":{"minLength":1}}"#, r#"{"additionalProperties":{}}"#),
             (r#"{"anyOf":[{"not":{}}]}"#, r#"{"anyOf":[{}]}"#),
         ];

@@ -22,6 +22,7 @@ pub(in crate::providers) fn encode(
     WireRequest {
         path: quirks.chat_path.to_owned(),
         body: json::to_vec(&body),
+        is_stream: body.is_stream(),
         renamed_tools: Vec::new(),
         left_out: body.left_out(),
     }
@@ -60,7 +61,7 @@ impl Body<'_> {
             ("parallel_tool_calls", Field::ParallelToolCalls, request.parallel_tool_calls.is_some()),
         ];
         let untaken = fields.into_iter().filter(|(_, field, is_set)| *is_set && !self.takes(*field));
-        let effort = (request.effort.is_some() && self.effort().is_none()).then_some("reasoning_effort");
+        let effort = self.can.misses_effort(request.effort).then_some("reasoning_effort");
         untaken.map(|(name, ..)| name).chain(effort).collect()
     }
 }
@@ -92,9 +93,10 @@ impl Serialize for Body<'_> {
         optional("reasoning_effort", self.effort().map(Into::into))?;
         let is_parsed = quirks.parses_reasoning_of.iter().any(|prefix| model.starts_with(prefix));
         optional("reasoning_format", is_parsed.then(|| "parsed".into()))?;
-        if !request.tools.is_empty() {
+        let tools = request.offered_tools();
+        if !tools.is_empty() {
             let takes_strictness = self.takes(Field::ToolStrictness);
-            body.serialize_entry("tools", &Tools { tools: &request.tools, takes_strictness })?;
+            body.serialize_entry("tools", &Tools { tools, takes_strictness })?;
             if let Some(choice) = &request.tool_choice {
                 body.serialize_entry("tool_choice", &tool_choice(choice))?;
             }
@@ -224,7 +226,8 @@ struct Url {
 impl Serialize for Content<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
-            Self::Texts([]) => serializer.serialize_str(""),
+            // Nothing at all is not taken as an empty list.
+            Self::Texts([]) | Self::Parts([]) => serializer.serialize_str(""),
             Self::Texts([text]) => serializer.serialize_str(text),
             Self::Texts(texts) => serializer.collect_seq(texts.iter().map(|text| WirePart::Text { text })),
             Self::Parts([Part::Text(text)]) => serializer.serialize_str(text),

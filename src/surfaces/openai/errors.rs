@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::error::ApiError;
 use crate::json;
+use crate::providers::capabilities::Lack;
 use crate::surfaces::errors::{AttemptBody, attempts, response};
 
 /// Read by OpenAI's SDKs and those made like them.
@@ -44,6 +45,7 @@ pub fn error_response(error: &ApiError) -> Response {
     let param = match error {
         ApiError::InvalidField { param, .. } => Some(param.as_str()),
         ApiError::UnknownModel(_) => Some("model"),
+        ApiError::Incapable(incapable) => incapable.common_lack().map(Lack::field),
         _ => None,
     };
     let (kind, code) = kind_and_code(error);
@@ -60,6 +62,10 @@ fn kind_and_code(error: &ApiError) -> (&'static str, Option<&'static str>) {
     const REQUEST: &str = "invalid_request_error";
     match error {
         ApiError::UnknownModel(_) => (REQUEST, Some("model_not_found")),
+        ApiError::Incapable(incapable) => {
+            let is_too_long = incapable.common_lack() == Some(Lack::Window);
+            (REQUEST, is_too_long.then_some("context_length_exceeded"))
+        }
         ApiError::Unauthorized => ("authentication_error", Some("invalid_api_key")),
         ApiError::OriginRefused => ("permission_error", Some("origin_not_allowed")),
         ApiError::NotFound => (REQUEST, Some("unknown_url")),

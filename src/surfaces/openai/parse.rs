@@ -8,7 +8,7 @@ use crate::chat::{
 };
 use crate::error::ApiError;
 use crate::surfaces::fields::{
-    bad, body_object, each, kind, not_json, object_fields, optional, present, wrong,
+    bad, body_object, each, kind, not_json, object_fields, optional, present, string, wrong,
 };
 
 /// What every surface of OpenAI's kind allows.
@@ -40,9 +40,21 @@ pub(super) fn parse(body: &[u8]) -> Result<Completion, ApiError> {
         "presence_penalty",
         "user",
         "reasoning_effort",
+        "tools",
+        "tool_choice",
+        "parallel_tool_calls",
+        "response_format",
+        "n",
+        "logprobs",
+        "top_logprobs",
+        "logit_bias",
+        "modalities",
+        "audio",
+        "functions",
+        "function_call",
+        "web_search_options",
     ];
-    let body = body_object(body)?;
-    let fields = object_fields(body, names).map_err(|error| not_json(&error))?;
+    let fields = object_fields(body_object(body)?, names).map_err(|error| not_json(&error))?;
     let [
         messages,
         model,
@@ -58,9 +70,17 @@ pub(super) fn parse(body: &[u8]) -> Result<Completion, ApiError> {
         presence_penalty,
         user,
         effort,
+        tools,
+        tool_choice,
+        parallel_tool_calls,
+        response_format,
+        unavailable @ ..,
     ] = fields.known;
+    let unavailable_names = names.iter().skip(names.len() - unavailable.len());
     let mut ignored = Ignored(fields.unknown);
-
+    for (name, raw) in unavailable_names.zip(unavailable) {
+        refuse_unless_idle(name, raw)?;
+    }
     let messages = messages.filter(|messages| messages.get().starts_with('['));
     let messages = messages.ok_or_else(|| wrong("messages", "must be an array of messages"))?;
     let mut request = ChatRequest::new(parse_messages(messages, &mut ignored)?)
@@ -73,12 +93,21 @@ pub(super) fn parse(body: &[u8]) -> Result<Completion, ApiError> {
     let newer = token_limit("max_completion_tokens", max_completion_tokens)?;
     request.max_tokens = newer.or(token_limit("max_tokens", max_tokens)?);
     request.stop = parse_stop(stop)?;
-    request.seed = optional("seed", seed, "a whole number")?;
+    request.seed = whole("seed", seed)?;
     request.user = optional("user", user, "a string")?;
     request.effort = parse_effort(effort)?;
     request.wants_thoughts = request.effort.is_some_and(|effort| effort != Effort::None);
-    parse_tools(body, &mut request, &mut ignored)?;
-    refuse_what_nobody_can(body, &mut ignored)?;
+    let mut schema_bytes = SchemaBytes(0);
+    if let Some(tools) = present(tools) {
+        parse_tools(tools, &mut request, &mut ignored, &mut schema_bytes)?;
+    }
+    if let Some(choice) = present(tool_choice) {
+        parse_tool_choice(choice, &mut request)?;
+    }
+    request.parallel_tool_calls = optional("parallel_tool_calls", parallel_tool_calls, "true or false")?;
+    if let Some(format) = present(response_format) {
+        request.response_format = parse_format(format, &mut ignored, &mut schema_bytes)?;
+    }
 
     let model: Option<String> = optional("model", model, "the id of a model, a string")?;
     let stream: Option<bool> = optional("stream", stream, "true or false")?;
@@ -106,10 +135,6 @@ impl Ignored {
             }
         }
     }
-
-    fn forget(&mut self, known: &[&str]) {
-        self.0.retain(|name| !known.contains(&name.as_str()));
-    }
 }
 
 fn number(name: &str, raw: Option<&RawValue>, least: f64, most: f64) -> Result<Option<f64>, ApiError> {
@@ -123,11 +148,40 @@ fn number(name: &str, raw: Option<&RawValue>, least: f64, most: f64) -> Result<O
     }
 }
 
+/// A whole number; also one that is written as `7.0`, as some languages do.
+fn whole(name: &str, raw: Option<&RawValue>) -> Result<Option<i64>, ApiError> {
+    let Some(raw) = present(raw) else { return Ok(None) };
+    let fraction = |number: f64| number.fract() == 0.0 && number.abs() < 9e18;
+    let whole: Result<i64, _> = serde_json::from_str(raw.get());
+    let float = || serde_json::from_str(raw.get()).ok().filter(|number| fraction(*number));
+    let number = whole.ok().or_else(|| float().map(|number| number as i64));
+    number.map(Some).ok_or_else(|| wrong(name, "must be a whole number"))
+}
+
 fn token_limit(name: &str, raw: Option<&RawValue>) -> Result<Option<u32>, ApiError> {
-    let number: Option<u64> = optional(name, raw, "a whole number of at least 1")?;
-    match number {
-        Some(0) => Err(wrong(name, "must be at least 1")),
-        number => Ok(number.map(|number| u32::try_from(number).unwrap_or(u32::MAX))),
+    match whole(name, raw)? {
+        // How some say «as many as you like».
+        None | Some(-1) => Ok(None),
+        Some(number) if number < 1 => Err(wrong(name, "must be a whole number of at least 1")),
+        Some(number) => Ok(Some(u32::try_from(number).unwrap_or(u32::MAX))),
+    }
+}
+
+/// Counts the bytes of all schemas: cleaning one costs time.
+struct SchemaBytes(usize);
+
+impl SchemaBytes {
+    const MOST: usize = 1024 * 1024;
+
+    fn add(&mut self, at: &str, schema: &RawValue) -> Result<Json, ApiError> {
+        self.0 += schema.get().len();
+        if self.0 > Self::MOST {
+            return Err(wrong(
+                at,
+                format!("makes the schemas of this request larger than {} bytes", Self::MOST),
+            ));
+        }
+        Ok(schema.into())
     }
 }
 
@@ -178,72 +232,57 @@ fn parse_stream_options(raw: Option<&RawValue>) -> Result<bool, ApiError> {
     Ok(include_usage.unwrap_or(false))
 }
 
-/// Fields that change what is answered, and that nobody here has: refused unless they ask for nothing.
-fn refuse_what_nobody_can(body: &RawValue, ignored: &mut Ignored) -> Result<(), ApiError> {
-    const NAMES: [&str; 9] = [
-        "n",
-        "logprobs",
-        "top_logprobs",
-        "logit_bias",
-        "modalities",
-        "audio",
-        "functions",
-        "function_call",
-        "web_search_options",
-    ];
-    ignored.forget(&NAMES);
-    let fields = object_fields(body, NAMES).map_err(|error| not_json(&error))?;
-    for (name, raw) in NAMES.into_iter().zip(fields.known) {
-        let Some(raw) = present(raw) else { continue };
-        let text: String = raw.get().split_whitespace().collect();
-        let (asks_for_nothing, advice): (&[&str], _) = match name {
-            "n" => (&["1"], "must be 1: ask several times for several answers"),
-            "logprobs" => (&["false"], "is not available here"),
-            "top_logprobs" => (&["0"], "is not available here"),
-            "logit_bias" => (&["{}"], "is not available here"),
-            "modalities" => (&["[\"text\"]", "[]"], "must be [\"text\"]: there is no audio here"),
-            "functions" => (&["[]"], "is not available here: use 'tools'"),
-            "function_call" => (&["\"auto\"", "\"none\""], "is not available here: use 'tool_choice'"),
-            _ => (&[], "is not available here"),
-        };
-        if !asks_for_nothing.contains(&text.as_str()) {
-            return Err(wrong(name, advice));
-        }
-    }
-    Ok(())
+/// Refuses a field that changes what is answered and that nobody here has, unless it asks for nothing.
+fn refuse_unless_idle(name: &str, raw: Option<&RawValue>) -> Result<(), ApiError> {
+    let Some(raw) = present(raw) else { return Ok(()) };
+    let (idle, advice): (&[&str], _) = match name {
+        "n" => (&["1", "1.0"], "must be 1: ask several times for several answers"),
+        "logprobs" => (&["false"], "is not available here"),
+        "top_logprobs" => (&["0"], "is not available here"),
+        "logit_bias" => (&["{}"], "is not available here"),
+        "modalities" => (&["[\"text\"]", "[]"], "must be [\"text\"]: there is no audio here"),
+        "functions" => (&["[]"], "is not available here: use 'tools'"),
+        "function_call" => (&["\"auto\"", "\"none\""], "is not available here: use 'tool_choice'"),
+        _ => (&[], "is not available here"),
+    };
+    let text = raw.get().chars().filter(|c| !c.is_whitespace());
+    if idle.iter().any(|idle| text.clone().eq(idle.chars())) { Ok(()) } else { Err(wrong(name, advice)) }
 }
 
-/// Everything about tools and the form of the answer.
-fn parse_tools(body: &RawValue, request: &mut ChatRequest, ignored: &mut Ignored) -> Result<(), ApiError> {
-    const NAMES: [&str; 4] = ["tools", "tool_choice", "parallel_tool_calls", "response_format"];
-    ignored.forget(&NAMES);
-    let fields = object_fields(body, NAMES).map_err(|error| not_json(&error))?;
-    let [tools, choice, parallel, format] = fields.known;
-    if let Some(tools) = present(tools) {
-        if !tools.get().starts_with('[') {
-            return Err(wrong("tools", format!("must be an array of tools, not {}", kind(tools))));
+fn parse_tools(
+    tools: &RawValue,
+    request: &mut ChatRequest,
+    ignored: &mut Ignored,
+    schema_bytes: &mut SchemaBytes,
+) -> Result<(), ApiError> {
+    if !tools.get().starts_with('[') {
+        return Err(wrong("tools", format!("must be an array of tools, not {}", kind(tools))));
+    }
+    each("tools", tools, |index, item| {
+        if index >= MAX_TOOLS {
+            return Err(wrong("tools", format!("has more than {MAX_TOOLS} tools")));
         }
-        each("tools", tools, |index, item| {
-            if index >= MAX_TOOLS {
-                return Err(wrong("tools", format!("has more than {MAX_TOOLS} tools")));
-            }
-            request.tools.push(parse_tool(&format!("tools[{index}]"), item)?);
-            Ok(())
-        })?;
-    }
-    if let Some(choice) = present(choice) {
-        parse_tool_choice(choice, request)?;
-    }
-    request.parallel_tool_calls = optional("parallel_tool_calls", parallel, "true or false")?;
-    request.response_format = present(format).map(parse_format).transpose()?.flatten();
-    Ok(())
+        let at = format!("tools[{index}]");
+        let tool = parse_tool(&at, item, ignored, schema_bytes)?;
+        if request.tools.iter().any(|known| known.name == tool.name) {
+            return Err(wrong(format!("{at}.function.name"), "is the name of another tool"));
+        }
+        request.tools.push(tool);
+        Ok(())
+    })
 }
 
-fn parse_tool(at: &str, item: &RawValue) -> Result<Tool, ApiError> {
+fn parse_tool(
+    at: &str,
+    item: &RawValue,
+    ignored: &mut Ignored,
+    schema_bytes: &mut SchemaBytes,
+) -> Result<Tool, ApiError> {
     let unreadable =
         |_| wrong(at, format!("must be an object with 'type' and 'function', not {}", kind(item)));
     let fields = object_fields(item, ["type", "function"]).map_err(unreadable)?;
     let [kind_of_tool, function] = fields.known;
+    ignored.add("tools.", fields.unknown);
     let kind_of_tool: Option<String> = optional(&format!("{at}.type"), kind_of_tool, "'function'")?;
     if kind_of_tool.is_some_and(|it| it != "function") {
         return Err(wrong(format!("{at}.type"), "must be 'function': there are no other tools here"));
@@ -253,6 +292,7 @@ fn parse_tool(at: &str, item: &RawValue) -> Result<Tool, ApiError> {
     let fields = object_fields(function, ["name", "description", "parameters", "strict"])
         .map_err(|_| wrong(at.as_str(), format!("must be an object, not {}", kind(function))))?;
     let [name, description, parameters, strict] = fields.known;
+    ignored.add("tools.function.", fields.unknown);
     let name: Option<String> = optional(&format!("{at}.name"), name, "a string")?;
     let name = name.filter(|name| !name.is_empty());
     let parameters = present(parameters);
@@ -260,10 +300,12 @@ fn parse_tool(at: &str, item: &RawValue) -> Result<Tool, ApiError> {
         let is = kind(parameters);
         return Err(wrong(format!("{at}.parameters"), format!("must be a JSON Schema, an object, not {is}")));
     }
+    let at_parameters = format!("{at}.parameters");
+    let parameters = parameters.map(|schema| schema_bytes.add(&at_parameters, schema)).transpose()?;
     Ok(Tool {
         name: name.ok_or_else(|| wrong(format!("{at}.name"), "is missing"))?,
         description: optional(&format!("{at}.description"), description, "a string")?,
-        parameters: parameters.map(Json::from),
+        parameters,
         strict: optional(&format!("{at}.strict"), strict, "true or false")?,
     })
 }
@@ -338,12 +380,17 @@ fn keep_only(allowed: &RawValue, request: &mut ChatRequest) -> Result<ToolChoice
     }
 }
 
-fn parse_format(raw: &RawValue) -> Result<Option<ResponseFormat>, ApiError> {
+fn parse_format(
+    raw: &RawValue,
+    ignored: &mut Ignored,
+    schema_bytes: &mut SchemaBytes,
+) -> Result<Option<ResponseFormat>, ApiError> {
     const ACCEPTED: &str =
         "must be {\"type\":\"text\"}, {\"type\":\"json_object\"} or {\"type\":\"json_schema\",…}";
     let fields = object_fields(raw, ["type", "json_schema"])
         .map_err(|_| wrong("response_format", format!("{ACCEPTED}, not {}", kind(raw))))?;
     let [format, whole] = fields.known;
+    ignored.add("response_format.", fields.unknown);
     let format: Option<String> = optional("response_format.type", format, "a string")?;
     match format.as_deref() {
         Some("text") => Ok(None),
@@ -353,8 +400,8 @@ fn parse_format(raw: &RawValue) -> Result<Option<ResponseFormat>, ApiError> {
             let whole = present(whole).ok_or_else(|| wrong(AT, "is missing"))?;
             let unreadable = |_| wrong(AT, format!("must be an object, not {}", kind(whole)));
             let [schema] = object_fields(whole, ["schema"]).map_err(unreadable)?.known;
-            let schema = present(schema).map(Json::from);
-            Ok(Some(ResponseFormat::JsonSchema { whole: whole.into(), schema }))
+            let whole = schema_bytes.add(AT, whole)?;
+            Ok(Some(ResponseFormat::JsonSchema { whole, schema: present(schema).map(Json::from) }))
         }
         _ => Err(wrong("response_format.type", ACCEPTED)),
     }
@@ -426,12 +473,14 @@ fn parse_message(at: &str, item: &RawValue, ignored: &mut Ignored) -> Result<Mes
     }
     let at_content = format!("{at}.content");
     match role.as_str() {
-        "system" | "developer" => Ok(Message::System(texts(&at_content, required(&at_content, content)?)?)),
-        "user" => Ok(Message::User(parts(&at_content, required(&at_content, content)?)?)),
+        "system" | "developer" => {
+            Ok(Message::System(texts(&at_content, required(&at_content, content)?, ignored)?))
+        }
+        "user" => Ok(Message::User(parts(&at_content, required(&at_content, content)?, ignored)?)),
         "assistant" => {
             let content = present(content).or(present(refusal));
             Ok(Message::Assistant {
-                texts: content.map(|content| texts(&at_content, content)).transpose()?.unwrap_or_default(),
+                texts: content.map(|it| texts(&at_content, it, ignored)).transpose()?.unwrap_or_default(),
                 calls: present(calls).map(|calls| parse_calls(at, calls)).transpose()?.unwrap_or_default(),
             })
         }
@@ -440,7 +489,10 @@ fn parse_message(at: &str, item: &RawValue, ignored: &mut Ignored) -> Result<Mes
             let call_id: Option<String> = optional(&at_id, call_id, "a string")?;
             Ok(Message::Tool {
                 call_id: call_id.ok_or_else(|| wrong(at_id, "is missing"))?,
-                texts: texts(&at_content, required(&at_content, content)?)?,
+                texts: present(content)
+                    .map(|it| texts(&at_content, it, ignored))
+                    .transpose()?
+                    .unwrap_or_default(),
             })
         }
         _ => Err(wrong(format!("{at}.role"), format!("is not one of {ROLES}"))),
@@ -452,26 +504,25 @@ fn required<'a>(at: &str, raw: Option<&'a RawValue>) -> Result<&'a RawValue, Api
 }
 
 /// Content that may only be words; empty ones are none.
-fn texts(at: &str, content: &RawValue) -> Result<Vec<String>, ApiError> {
+fn texts(at: &str, content: &RawValue, ignored: &mut Ignored) -> Result<Vec<String>, ApiError> {
     let text = |part| match part {
         Part::Text(text) => Ok(text),
         Part::Image(_) => Err(wrong(at, "may hold text only; pictures belong into a 'user' message")),
     };
-    parts(at, content)?.into_iter().map(text).collect()
+    parts(at, content, ignored)?.into_iter().map(text).collect()
 }
 
 /// Content as a string or in parts; empty texts are left out.
-fn parts(at: &str, content: &RawValue) -> Result<Vec<Part>, ApiError> {
+fn parts(at: &str, content: &RawValue, ignored: &mut Ignored) -> Result<Vec<Part>, ApiError> {
     match content.get().as_bytes().first() {
         Some(b'"') => {
-            let text: String = serde_json::from_str(content.get())
-                .map_err(|error| wrong(at, format!("cannot be read: {error}")))?;
+            let text: String = string(content).map_err(|error| wrong(at, error))?;
             Ok(Some(text).filter(|text| !text.is_empty()).map(Part::Text).into_iter().collect())
         }
         Some(b'[') => {
             let mut parts = Vec::new();
             each(at, content, |index, item| {
-                parts.extend(parse_part(&format!("{at}[{index}]"), item)?);
+                parts.extend(parse_part(&format!("{at}[{index}]"), item, ignored)?);
                 Ok(())
             })?;
             Ok(parts)
@@ -480,16 +531,23 @@ fn parts(at: &str, content: &RawValue) -> Result<Vec<Part>, ApiError> {
     }
 }
 
-fn parse_part(at: &str, item: &RawValue) -> Result<Option<Part>, ApiError> {
+fn parse_part(at: &str, item: &RawValue, ignored: &mut Ignored) -> Result<Option<Part>, ApiError> {
     let fields = object_fields(item, ["type", "text", "refusal", "image_url"])
         .map_err(|_| wrong(at, format!("must be an object with 'type', not {}", kind(item))))?;
     let [kind_of_part, text, refusal, image_url] = fields.known;
     let kind_of_part: Option<String> = optional(&format!("{at}.type"), kind_of_part, "a string")?;
-    let words = |name: &str, raw| {
-        let text: Option<String> = optional(&format!("{at}.{name}"), raw, "a string")?;
-        let text = text.ok_or_else(|| wrong(format!("{at}.{name}"), "is missing"))?;
-        Ok(Some(Part::Text(text)).filter(|_| !matches!(present(raw).map(RawValue::get), Some("\"\""))))
+    let words = |name: &str, raw: Option<&RawValue>| {
+        let at = format!("{at}.{name}");
+        let raw = present(raw).ok_or_else(|| wrong(at.as_str(), "is missing"))?;
+        let text = string(raw).map_err(|error| wrong(at, error))?;
+        Ok(Some(text).filter(|text| !text.is_empty()).map(Part::Text))
     };
+    if let Some(thoughts @ ("thinking" | "redacted_thinking" | "reasoning")) = kind_of_part.as_deref() {
+        // What a model once thought is nothing to another.
+        ignored.add("messages.content.", vec![thoughts.to_owned()]);
+        return Ok(None);
+    }
+    ignored.add("messages.content.", fields.unknown);
     match kind_of_part.as_deref() {
         Some("text") => words("text", text),
         Some("refusal") => words("refusal", refusal),
@@ -502,7 +560,9 @@ fn parse_part(at: &str, item: &RawValue) -> Result<Option<Part>, ApiError> {
             } else {
                 let unreadable =
                     |_| wrong(at.as_str(), format!("must be an object with 'url', not {}", kind(raw)));
-                let [url] = object_fields(raw, ["url"]).map_err(unreadable)?.known;
+                let fields = object_fields(raw, ["url"]).map_err(unreadable)?;
+                ignored.add("messages.content.image_url.", fields.unknown);
+                let [url] = fields.known;
                 url
             };
             let at = format!("{at}.url");
@@ -523,11 +583,14 @@ fn parse_image(at: &str, url: String) -> Result<Image, ApiError> {
     let (head, base64) = inline.ok_or_else(|| wrong(at, ACCEPTED))?;
     let media_type = head.strip_suffix(";base64").ok_or_else(|| wrong(at, ACCEPTED))?;
     let media_type = media_type.split(';').next().unwrap_or_default();
-    let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte);
-    if !media_type.starts_with("image/") || base64.is_empty() || !base64.bytes().all(is_base64) {
+    if !media_type.starts_with("image/") || !is_base64(base64) {
         return Err(wrong(at, format!("{ACCEPTED}, of an image")));
     }
     Ok(Image::Inline { media_type: media_type.to_owned(), base64: base64.to_owned() })
+}
+
+fn is_base64(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte))
 }
 
 fn parse_calls(at: &str, list: &RawValue) -> Result<Vec<ToolCall>, ApiError> {
@@ -575,5 +638,6 @@ fn parse_call(at: &str, item: &RawValue) -> Result<ToolCall, ApiError> {
 fn signature(extra: &RawValue) -> Option<String> {
     let [google] = object_fields(extra, ["google"]).ok()?.known;
     let [signature] = object_fields(google?, ["thought_signature"]).ok()?.known;
-    serde_json::from_str(signature?.get()).ok()
+    // One that is spoilt is worse than none.
+    serde_json::from_str(signature?.get()).ok().filter(|text: &String| is_base64(text))
 }
