@@ -137,7 +137,7 @@ impl Drop for Process {
     }
 }
 
-/// The three ways to the same simulated Groq.
+/// The ways to the same simulated Groq.
 struct Ways {
     groq: Process,
     reverse: Process,
@@ -153,12 +153,13 @@ impl Ways {
         Self { groq, reverse, proxy }
     }
 
-    fn each(&self) -> [(&'static str, &Process, &'static str); 3] {
+    fn each(&self) -> [(&'static str, &Process, &'static str); 4] {
         let completions = "/openai/v1/chat/completions";
         [
             ("direct", &self.groq, completions),
             ("reverse proxy", &self.reverse, completions),
-            ("this proxy", &self.proxy, "/chat"),
+            ("/chat", &self.proxy, "/chat"),
+            ("/v1/chat/completions", &self.proxy, "/v1/chat/completions"),
         ]
     }
 }
@@ -258,13 +259,12 @@ async fn time_to_first_token(times: usize) {
         taken.sort_unstable();
         let median = taken[times / 2].as_secs_f64() * 1e6;
         medians.push(median);
-        println!("  {name:14} {median:8.0} µs   p99 {:8.0} µs", taken[times * 99 / 100].as_secs_f64() * 1e6);
+        println!("  {name:20} {median:8.0} µs   p99 {:8.0} µs", taken[times * 99 / 100].as_secs_f64() * 1e6);
     }
-    let (reverse, proxy) = (medians[1] - medians[0], medians[2] - medians[0]);
-    println!(
-        "  added: reverse proxy {reverse:.0} µs, this proxy {proxy:.0} µs, ratio {:.2}\n",
-        proxy / reverse
-    );
+    let added = |way: usize| medians[way] - medians[0];
+    let [reverse, chat, openai] = [added(1), added(2), added(3)];
+    println!("  added: {reverse:.0} µs, {chat:.0} µs, {openai:.0} µs");
+    println!("  ratios {:.2} {:.2}\n", chat / reverse, openai / reverse);
 }
 
 /// CPU time for each event.
@@ -277,9 +277,9 @@ async fn per_event(name: &str, events: usize, pace_us: u64, connections: usize, 
         let (cpu, wall) = load(process, path, connections, times).await;
         let cost = cpu.as_secs_f64() * 1e6 / (events * connections * times) as f64;
         costs.push(cost);
-        println!("  {name:14} {cost:8.2} µs CPU an event, {:.1} s in all", wall.as_secs_f64());
+        println!("  {name:20} {cost:8.2} µs CPU an event, {:.1} s in all", wall.as_secs_f64());
     }
-    println!("  ratio {:.2}\n", costs[1] / costs[0]);
+    println!("  ratios {:.2} {:.2}\n", costs[1] / costs[0], costs[2] / costs[0]);
 }
 
 /// Memory for each open stream on which nothing happens.
@@ -287,7 +287,7 @@ async fn memory(streams: usize) {
     println!("memory_of_an_idle_stream ({streams} streams)");
     let ways = Ways::open(2, 0, true);
     let mut costs = Vec::new();
-    for (name, process, path) in ways.each().into_iter().skip(1) {
+    for (name, process, path) in ways.each().into_iter().skip(1).take(2) {
         let mut open = Vec::new();
         let mut before = 0.0;
         for index in 0..streams + 100 {
@@ -300,7 +300,7 @@ async fn memory(streams: usize) {
         }
         let cost = (process.memory_kib() - before) / streams as f64;
         costs.push(cost);
-        println!("  {name:14} {cost:8.1} KiB a stream");
+        println!("  {name:20} {cost:8.1} KiB a stream");
     }
     println!("  ratio {:.2}", costs[1] / costs[0]);
 }

@@ -287,6 +287,12 @@ impl Dispatcher {
         }
     }
 
+    /// How many tokens a candidate's model takes.
+    fn window(&self, candidate: Candidate) -> u64 {
+        let model = self.look_up(candidate).map(|(_, model, _)| model);
+        model.map_or(0, |model| candidate.provider.capabilities(model).window)
+    }
+
     /// Whether a candidate can do what is needed.
     fn can(&self, candidate: Candidate, needs: &Needs) -> bool {
         let model = self.look_up(candidate).map(|(_, model, _)| model);

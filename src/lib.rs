@@ -4,11 +4,11 @@
 //!
 //! ```text
 //! client bytes ─► server (clocks of a connection) ─► ingress (id, origin, key, body)
-//!              ─► surfaces::chat parses ─► chat::ChatRequest
+//!              ─► surfaces parse ─► chat::ChatRequest
 //!              ─► dispatch: whom limits picks, one after the other
 //!                  └► attempt: providers encode ─► upstream sends ─► sse, answer, providers decode ─► chat::Event…
 //!                     until the first content; before it any failure means: remember it, next candidate
-//!              ─► relay: Event… ─► surfaces::chat encodes ─► client bytes
+//!              ─► relay: Event… ─► surfaces encode ─► client bytes
 //! ```
 //!
 //! One direction, no way back: surfaces know no provider, providers know no HTTP library, dispatch knows neither.

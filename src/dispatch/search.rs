@@ -118,8 +118,19 @@ impl<'d> Search<'d> {
     }
 
     fn may_try(&self, candidate: Candidate) -> bool {
-        let ruled_out = |place: &Place| self.considered.iter().any(|it| it.ruled_out() == Some(*place));
-        self.is_eligible(candidate) && !candidate.places().iter().any(ruled_out)
+        self.is_eligible(candidate) && !self.considered.iter().any(|it| self.rules_out(it, candidate))
+    }
+
+    /// Whether what came of considering somebody rules this candidate out: it is within reach of the failure, or at the
+    /// provider that finds fault with the request. A conversation that is too long may fit a model with more room.
+    fn rules_out(&self, considered: &Considered, candidate: Candidate) -> bool {
+        match considered {
+            Considered::Failed(failed, failure) if failure.reason == Reason::ContextTooLong => {
+                let window = |candidate| self.dispatcher.window(candidate);
+                failed.provider == candidate.provider && window(candidate) <= window(*failed)
+            }
+            considered => considered.ruled_out().is_some_and(|place| candidate.places().contains(&place)),
+        }
     }
 
     /// Whether it may answer and can.

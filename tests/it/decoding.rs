@@ -55,17 +55,21 @@ fn decode<'a>(provider: Provider, is_json: bool, pieces: impl IntoIterator<Item 
     golden
 }
 
-const ANSWERS: [(Provider, &str); 12] = [
+const ANSWERS: [(Provider, &str); 16] = [
     (Provider::Groq, "stream.sse"),
     (Provider::Groq, "stream_error.sse"),
     (Provider::Groq, "whole.json"),
+    (Provider::Groq, "tools.sse"),
+    (Provider::Groq, "tools_whole.json"),
     (Provider::Cerebras, "stream.sse"),
     (Provider::Cerebras, "stream_error.sse"),
     (Provider::Cerebras, "whole.json"),
+    (Provider::Cerebras, "tools.sse"),
     (Provider::Gemini, "stream.sse"),
     (Provider::Gemini, "stream_bare_error.sse"),
     (Provider::Gemini, "blocked.sse"),
     (Provider::Gemini, "whole.json"),
+    (Provider::Gemini, "tools.sse"),
     (Provider::Gemini, "array.json"),
     (Provider::Gemini, "error_array.json"),
 ];

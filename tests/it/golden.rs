@@ -1,7 +1,11 @@
 //! What we send to providers, against golden files.
 
-use ai_proxy_free::chat::{ChatRequest, Message};
+use ai_proxy_free::chat::{ChatRequest, Event, FinishReason, Message, ToolCallOpening, ToolCallPiece, Usage};
+use ai_proxy_free::failure::Reason;
 use ai_proxy_free::providers::Provider;
+use ai_proxy_free::relay::{Encode as _, Interrupted};
+use ai_proxy_free::surfaces::openai::Completion;
+use ai_proxy_free::surfaces::{Author, Call as _};
 
 type Said<'a> = (fn(&str) -> Message, &'a str);
 
@@ -50,4 +54,116 @@ fn snapshot(provider: Provider, case: &str, request: &ChatRequest, model: &str) 
     let body: serde_json::Value = serde_json::from_slice(&wire.body).expect("JSON");
     let golden = format!("POST {}\n\n{body:#}\n", wire.path);
     insta::assert_snapshot!(format!("request_{}_{case}", provider.name()), golden);
+}
+
+/// Everything that a client of OpenAI's surface can ask at once, for each model that takes another form of it.
+#[test]
+fn requests_of_openais_clients_are_encoded_as_their_golden_files_say() {
+    let tools = r#"[
+        {"type":"function","function":{"name":"get_weather","description":"Weather for a city","strict":true,
+         "parameters":{"$schema":"https://json-schema.org/draft/2020-12/schema","type":"object",
+            "properties":{"city":{"type":"string","minLength":1},"unit":{"const":"C"},"limit":{"type":"integer","maximum":9007199254740993}},
+            "required":["city"],"additionalProperties":false}}},
+        {"type":"function","function":{"name":"now"}}]"#;
+    let conversation = r#"[
+        {"role":"developer","content":"Be terse."},
+        {"role":"user","content":[{"type":"text","text":"What is this, and the weather?"},
+            {"type":"image_url","image_url":{"url":"data:image/png;base64,iVBORw0KGgo=","detail":"low"}}]},
+        {"role":"assistant","content":"One moment.","reasoning_content":"Hm.","tool_calls":[
+            {"id":"c1","type":"function","function":{"name":"get_weather","arguments":"{\"city\": \"Lima\",\"n\":12345678901234567890}"},
+             "extra_content":{"google":{"thought_signature":"sig"}}},
+            {"id":"c2","type":"function","function":{"name":"now","arguments":""}}]},
+        {"role":"tool","tool_call_id":"c2","content":"noon"},
+        {"role":"tool","tool_call_id":"c1","content":[{"type":"text","text":"{\"temp\":21}"}]},
+        {"role":"user","content":"And in words?"}]"#;
+    let sampling = r#""temperature":0.2,"top_p":0.9,"max_completion_tokens":64,"stop":"END","seed":5000000000,"user":"me",
+        "frequency_penalty":0.5,"presence_penalty":-0.5,"parallel_tool_calls":false,"reasoning_effort":"high""#;
+    let schema = r#"{"type":"json_schema","json_schema":{"name":"answer","strict":true,"schema":{"type":"object",
+        "properties":{"city":{"type":"string","pattern":"^L"}},"required":["city"],"additionalProperties":false}}}"#;
+    let question = r#"[{"role":"user","content":"Lima?"}]"#;
+    let cases = [
+        (
+            "tools",
+            format!(r#"{{"messages":{conversation},"tools":{tools},"tool_choice":"auto",{sampling}}}"#),
+        ),
+        (
+            "named_tool",
+            format!(
+                r#"{{"messages":{question},"tools":{tools},"tool_choice":{{"type":"function","function":{{"name":"now"}}}}}}"#
+            ),
+        ),
+        (
+            "allowed_tools",
+            format!(
+                r#"{{"messages":{question},"tools":{tools},"tool_choice":{{"type":"allowed_tools","allowed_tools":
+               {{"mode":"required","tools":[{{"type":"function","function":{{"name":"now"}}}}]}}}}}}"#
+            ),
+        ),
+        ("schema", format!(r#"{{"messages":{question},"response_format":{schema}}}"#)),
+        ("json_object", format!(r#"{{"messages":{question},"response_format":{{"type":"json_object"}}}}"#)),
+    ];
+    let models = [
+        (Provider::Groq, "qwen/qwen3.8-27b"),
+        (Provider::Cerebras, "qwen-3.8-27b"),
+        (Provider::Gemini, "gemini-3.8-flash"),
+        (Provider::Gemini, "gemini-2.5-flash"),
+    ];
+    for (case, body) in &cases {
+        let mut call = Completion::parse(&http::HeaderMap::new(), body.as_bytes()).expect("a good request");
+        for (provider, model) in models {
+            let name = model.rsplit('/').next().unwrap_or_default();
+            snapshot(provider, &format!("{case}_{name}"), call.request(), model);
+        }
+    }
+}
+
+/// What a client of OpenAI's surface reads: every event of the middle, streamed, whole, and broken off.
+#[test]
+fn answers_are_written_for_openais_clients_as_their_golden_files_say() {
+    let opening = |id: &str, name: &str, signature: Option<&str>| {
+        Some(ToolCallOpening { id: id.into(), name: name.into(), signature: signature.map(str::to_owned) })
+    };
+    let piece = |index, opening, arguments: &str| {
+        Event::ToolCall(ToolCallPiece { index, opening, arguments: arguments.into() })
+    };
+    let usage = Usage {
+        prompt_tokens: 9,
+        completion_tokens: 5,
+        total_tokens: 14,
+        cached_tokens: Some(2),
+        reasoning_tokens: Some(3),
+    };
+    let events = vec![
+        Event::Reasoning("Need \"it\".".into()),
+        Event::Text("Uno\n".into()),
+        piece(0, opening("c1", "get_weather", Some("sig")), "{\"city\":"),
+        piece(0, None, "\"Lima\"}"),
+        piece(1, opening("c2", "now", None), "{}"),
+        Event::Usage(usage),
+        Event::Finish(FinishReason::ToolCalls),
+    ];
+    let call = Completion::parse(
+        &http::HeaderMap::new(),
+        br#"{"messages":[{"role":"user","content":"x"}],"stream":true,"stream_options":{"include_usage":true}}"#,
+    )
+    .expect("a good request");
+    let author = Author {
+        provider: Provider::Gemini,
+        model: "gemini-3.8-flash".into(),
+        request_id: "1".into(),
+        created: 1_763_800_000,
+    };
+    let mut encoder = call.encoder(author.clone());
+    let mut stream = Vec::new();
+    for event in events.clone() {
+        encoder.event(event, &mut stream);
+    }
+    let whole = call.encode_whole(events, &author).1;
+    let mut broken = Vec::new();
+    let mut encoder = call.encoder(author);
+    encoder.event(Event::Text("Uno".into()), &mut broken);
+    encoder.interrupted(&Interrupted::Provider { name: "Gemini", reason: Reason::BrokenStream }, &mut broken);
+    for (case, bytes) in [("stream", stream), ("whole", whole), ("broken", broken)] {
+        insta::assert_snapshot!(format!("openai_{case}"), String::from_utf8(bytes).expect("UTF-8"));
+    }
 }

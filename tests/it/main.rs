@@ -19,6 +19,8 @@ mod fallback;
 mod golden;
 mod https;
 mod interruption;
+mod openai;
+mod openai_requests;
 mod origins_and_keys;
 mod rests;
 mod secrets;

@@ -485,6 +485,9 @@ async fn arguments_are_sent_byte_for_byte() -> anyhow::Result<()> {
             Provider::Groq | Provider::Cerebras => format!("\"arguments\":{}", json!(arguments)),
         };
         assert!(body.contains(&sent), "{body}");
+        // Gemini's SDK in Python hides this.
+        let says_why = body.contains(r#""finishMessage":"Model generated function call(s).""#);
+        assert_eq!(says_why, provider == Provider::Gemini, "{body}");
     }
     let gemini = start(Provider::Gemini).await?;
     gemini.always(Behaviour::calling([("f", "")]).with_call_ids());

@@ -345,7 +345,8 @@ fn left_out(can: &Capabilities, request: &ChatRequest) -> Vec<&'static str> {
         ("user", request.user.is_some()),
         ("frequency_penalty", request.frequency_penalty.is_some()),
         ("presence_penalty", request.presence_penalty.is_some()),
-        ("parallel_tool_calls", request.parallel_tool_calls.is_some()),
+        // Several at once is how it is anyway.
+        ("parallel_tool_calls", request.parallel_tool_calls == Some(false)),
         ("reasoning_effort", untold),
     ];
     fields.into_iter().filter(|(_, is_left_out)| *is_left_out).map(|(name, _)| name).collect()

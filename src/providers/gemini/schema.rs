@@ -93,6 +93,7 @@ impl Cleaner {
         let is_reference = entries.iter().any(|(name, _)| name == "$ref");
         let has_enum = entries.iter().any(|(name, _)| name == "enum");
         let mut rewritten: Vec<(Cow<'a, str>, Cow<'a, RawValue>)> = Vec::new();
+        let mut merged: Vec<&'a RawValue> = Vec::new();
         for (name, value) in entries {
             let text = value.get();
             match &*name {
@@ -108,11 +109,12 @@ impl Cleaner {
                 "items" if text.starts_with('[') => self.put(&mut rewritten, "prefixItems".into(), text),
                 "allOf" => {
                     self.has_changed = true;
-                    self.merge(&mut rewritten, value);
+                    merged = serde_json::from_str(text).unwrap_or_default();
                 }
                 _ => rewritten.push((name, Cow::Borrowed(value))),
             }
         }
+        merge(&mut rewritten, merged);
         rewritten
     }
 
@@ -124,22 +126,6 @@ impl Cleaner {
     ) {
         self.has_changed = true;
         entries.extend(RawValue::from_string(text.to_owned()).ok().map(|value| (name, Cow::Owned(value))));
-    }
-
-    /// Adds what stands in all of `schemas`: properties and requirements together, of the rest the first.
-    fn merge<'a>(&mut self, into: &mut Vec<(Cow<'a, str>, Cow<'a, RawValue>)>, schemas: &'a RawValue) {
-        let schemas: Vec<&'a RawValue> = serde_json::from_str(schemas.get()).unwrap_or_default();
-        for (name, value) in schemas.into_iter().filter_map(entries).flatten() {
-            match into.iter_mut().find(|(known, _)| *known == name) {
-                None => into.push((name, Cow::Borrowed(value))),
-                Some((_, known)) if matches!(&*name, "properties" | "required" | "$defs") => {
-                    if let Some(joined) = join(known.get(), value.get()) {
-                        *known = Cow::Owned(joined);
-                    }
-                }
-                Some(_) => {}
-            }
-        }
     }
 
     fn schemas(&mut self, list: &RawValue, depth: usize) {
@@ -176,14 +162,33 @@ impl Cleaner {
     }
 }
 
-/// Two JSON objects, or two arrays, as one.
-fn join(one: &str, other: &str) -> Option<Box<RawValue>> {
-    let one = one.trim_end();
-    let inner = |text: &str| text.get(1..text.len().checked_sub(1)?).map(|it| it.trim().to_owned());
-    let (head, tail) = (inner(one)?, inner(other.trim())?);
-    let (open, close) = (one.get(..1)?, one.get(one.len() - 1..)?);
-    let comma = if head.is_empty() || tail.is_empty() { "" } else { "," };
-    RawValue::from_string(format!("{open}{head}{comma}{tail}{close}")).ok()
+/// Adds what stands in all of `schemas`: properties and requirements together, of the rest the first.
+fn merge<'a>(into: &mut Vec<(Cow<'a, str>, Cow<'a, RawValue>)>, schemas: Vec<&'a RawValue>) {
+    let mut joined = [("properties", Vec::new()), ("required", Vec::new()), ("$defs", Vec::new())];
+    for (name, value) in schemas.into_iter().filter_map(entries).flatten() {
+        let is_known = into.iter().any(|(known, _)| *known == name);
+        match joined.iter_mut().find(|(joinable, _)| *joinable == name) {
+            Some((_, more)) if is_known => more.push(value.get()),
+            None if is_known => {}
+            _ => into.push((name, Cow::Borrowed(value))),
+        }
+    }
+    for (name, more) in joined.into_iter().filter(|(_, more)| !more.is_empty()) {
+        if let Some((_, known)) = into.iter_mut().find(|(known, _)| known == name)
+            && let Some(whole) = join(known.get(), &more)
+        {
+            *known = Cow::Owned(whole);
+        }
+    }
+}
+
+/// JSON objects, or arrays, as one.
+fn join(first: &str, more: &[&str]) -> Option<Box<RawValue>> {
+    let (open, close) = (first.get(..1)?, first.get(first.len().checked_sub(1)?..)?);
+    let inner = |text: &&str| text.get(1..text.len().checked_sub(1)?).map(|it| it.trim().to_owned());
+    let all: Vec<String> =
+        std::iter::once(&first).chain(more).filter_map(inner).filter(|it| !it.is_empty()).collect();
+    RawValue::from_string(format!("{open}{}{close}", all.join(","))).ok()
 }
 
 /// The entries of an object; none if it is anything else.

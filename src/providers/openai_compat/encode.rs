@@ -259,6 +259,8 @@ impl Serialize for WireCall<'_> {
             name: &'a str,
             arguments: &'a str,
         }
+        // Some models write nothing for no arguments, and some providers read that as broken JSON.
+        let arguments = if arguments.trim().is_empty() { "{}" } else { arguments };
         Wire { id, r#type: "function", function: Function { name, arguments } }.serialize(serializer)
     }
 }

@@ -1,4 +1,4 @@
-//! What Gemini accepts: fields, their forms, the order of turns, and what each model can do.
+//! What Gemini accepts: fields, their forms, and what each model can do.
 //!
 //! Sources, checked 2026-11, besides the types of google-genai 3.4.0: thinking levels, forced calls in JSON mode and
 //! the two thinking fields from recorded errors in vercel/ai (July to October 2026); Gemma's thinking
@@ -77,6 +77,7 @@ const MIME_TYPES: &[&str] =
     &["text/plain", "application/json", "application/xml", "application/yaml", "text/x.enum"];
 
 const MAX_STOPS: usize = 5;
+
 /// How Google writes the types of its enums.
 pub(super) const ENUM_PREFIX: &str = "type.googleapis.com/google.ai.generativelanguage.v1beta";
 

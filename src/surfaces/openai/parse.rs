@@ -14,6 +14,8 @@ use crate::surfaces::fields::{
 /// What every surface of OpenAI's kind allows.
 const MAX_TOOLS: usize = 128;
 const MAX_STOPS: usize = 4;
+/// More than any model makes at once.
+const MAX_CALLS: usize = 1_000;
 
 /// Who may say a message.
 const ROLES: &str = "'system', 'developer', 'user', 'assistant', 'tool'";
@@ -535,6 +537,9 @@ fn parse_calls(at: &str, list: &RawValue) -> Result<Vec<ToolCall>, ApiError> {
     }
     let mut calls: Vec<ToolCall> = Vec::new();
     each(&at, list, |index, item| {
+        if index >= MAX_CALLS {
+            return Err(wrong(at.as_str(), format!("has more than {MAX_CALLS} calls")));
+        }
         let call = parse_call(&format!("{at}[{index}]"), item)?;
         if calls.iter().any(|known| known.id == call.id) {
             return Err(wrong(format!("{at}[{index}].id"), "is the id of another call in this message"));

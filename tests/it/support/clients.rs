@@ -108,7 +108,22 @@ pub(crate) async fn chat(proxy: &TestProxy, body: &Value) -> anyhow::Result<Repl
 
 /// The same with headers of its own.
 pub(crate) async fn ask(proxy: &TestProxy, body: &Value, headers: &[(&str, &str)]) -> anyhow::Result<Reply> {
-    let mut request = http_client()?.post(proxy.url("/chat")).json(body);
+    ask_at(proxy, "/chat", body, headers).await
+}
+
+/// Posts `body` to `/v1/chat/completions` and reads the answer to its end.
+pub(crate) async fn complete(proxy: &TestProxy, body: &Value) -> anyhow::Result<Reply> {
+    ask_at(proxy, "/v1/chat/completions", body, &[]).await
+}
+
+/// Posts `body` to `path` and reads the answer to its end.
+pub(crate) async fn ask_at(
+    proxy: &TestProxy,
+    path: &str,
+    body: &Value,
+    headers: &[(&str, &str)],
+) -> anyhow::Result<Reply> {
+    let mut request = http_client()?.post(proxy.url(path)).json(body);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }

@@ -3,7 +3,7 @@
 mod clients;
 mod proxy;
 
-pub(crate) use clients::{RawClient, Reply, ask, chat, http_client, parse_sse, question};
+pub(crate) use clients::{RawClient, Reply, ask, ask_at, chat, complete, http_client, parse_sse, question};
 pub(crate) use proxy::{Binary, TestProxy};
 
 use std::time::Duration;
