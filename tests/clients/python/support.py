@@ -159,6 +159,27 @@ class Faults:
         return Handler
 
 
+def connect(sdk, name, base_url, heads, is_async=False, **options):
+    """A client of one of the official SDKs, which are all made alike; the heads of its answers go to `heads`."""
+
+    def see(response):
+        # The SDK of Cerebras opens its connection with a question of its own.
+        if not response.url.path.endswith("/tcp_warming"):
+            heads.append(response)
+
+    async def watch(response):
+        see(response)
+
+    http_client = sdk.DefaultAsyncHttpxClient if is_async else sdk.DefaultHttpxClient
+    # Strict: what does not fit the SDK's types is an error.
+    usual = {"api_key": "a-key", "max_retries": 0, "timeout": 10, "_strict_response_validation": True}
+    return getattr(sdk, f"{'Async' if is_async else ''}{name}")(
+        base_url=base_url,
+        http_client=http_client(event_hooks={"response": [watch if is_async else see]}),
+        **{**usual, **options},
+    )
+
+
 # Settings of a proxy, and who answers three requests there in turn.
 ROTATIONS = {
     "all are well": ({}, [["Groq:ok"], ["Cerebras:ok"], ["Gemini:ok"]]),

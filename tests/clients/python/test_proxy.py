@@ -9,7 +9,21 @@ import groq
 import openai
 import pytest
 
-from support import ALLOWED, CALLS, INSTANCE, PIXEL, PROVIDERS, SCHEMA, SEEN, TOOLS, Faults, drain, echo, includes
+from support import (
+    ALLOWED,
+    CALLS,
+    INSTANCE,
+    PIXEL,
+    PROVIDERS,
+    SCHEMA,
+    SEEN,
+    TOOLS,
+    Faults,
+    connect,
+    drain,
+    echo,
+    includes,
+)
 
 
 @dataclass(frozen=True)
@@ -61,25 +75,8 @@ class Caller:
         return "streamed" in self.mode
 
     def client(self, is_async=False):
-        sdk = self.vendor.sdk
-
-        def see(response):
-            # The SDK of Cerebras opens its connection with a question of its own.
-            if not response.url.path.endswith("/tcp_warming"):
-                self.heads.append(response)
-
-        async def watch(response):
-            see(response)
-
-        hook = watch if is_async else see
-        http_client = sdk.DefaultAsyncHttpxClient if is_async else sdk.DefaultHttpxClient
-        connect = getattr(sdk, f"{'Async' if is_async else ''}{self.vendor.name}")
-        # Strict: what does not fit the SDK's types is an error.
-        usual = {"api_key": "a-key", "max_retries": 0, "timeout": 10, "_strict_response_validation": True}
         return connect(
-            base_url=self.origin + self.vendor.path,
-            http_client=http_client(event_hooks={"response": [hook]}),
-            **{**usual, **self.options},
+            self.vendor.sdk, self.vendor.name, self.origin + self.vendor.path, self.heads, is_async, **self.options
         )
 
     def parts(self, content="Hi", messages=None, **fields):
