@@ -8,6 +8,7 @@ import { z } from 'zod';
 import {
   assertIncludes,
   CALLS,
+  collect,
   echo,
   Faults,
   INSTANCE,
@@ -40,11 +41,8 @@ const call = ({ content = 'Hi', ...fields } = {}) => ({
 /** How a question is asked; the answer comes out as a whole completion. */
 const WAYS = {
   whole: (client, fields) => client.chat.completions.create(call(fields)),
-  streamed: async (client, fields) => {
-    const chunks = [];
-    for await (const chunk of await client.chat.completions.create({ ...call(fields), stream: true })) chunks.push(chunk);
-    return joined(chunks);
-  },
+  streamed: async (client, fields) =>
+    joined(await collect(await client.chat.completions.create({ ...call(fields), stream: true }))),
   'stream helper': (client, fields) =>
     client.chat.completions.stream({ ...call(fields), stream_options: { include_usage: true } }).finalChatCompletion(),
 };
@@ -91,7 +89,10 @@ for (const [way, ask] of Object.entries(WAYS)) {
         for (const _ of trails) {
           const [{ message, finish_reason: finish }] = (await ask(client, { tools: TOOLS, ...fields })).choices;
           const calls = message.tool_calls ?? [];
-          assert.deepEqual(calls.map((call) => call.function.name), names);
+          assert.deepEqual(
+            calls.map((call) => call.function.name),
+            names,
+          );
           for (const call of calls) assert.deepEqual(JSON.parse(call.function.arguments), INSTANCE);
           assert.ok(calls.every(({ id, type }) => id && type === 'function'));
           assert.equal(new Set(calls.map(({ id }) => id)).size, names.length);
@@ -133,7 +134,11 @@ for (const [way, ask] of Object.entries(WAYS)) {
     });
 
     test('who fails before the first word is not noticed', async (t) => {
-      for (const [fault, reason] of [['overloaded', 'overloaded'], ['html_200', 'upstream_error'], ['empty', 'empty_answer']]) {
+      for (const [fault, reason] of [
+        ['overloaded', 'overloaded'],
+        ['html_200', 'upstream_error'],
+        ['empty', 'empty_answer'],
+      ]) {
         const { client, trails } = await connect(t, { faults: new Faults({ Cerebras: fault }) });
         for (let turn = 0; turn < 3; turn += 1) assert.ok((await ask(client)).choices[0].message.content);
         assert.deepEqual(trails(), ['Groq:ok', `Cerebras:${reason}, Gemini:ok`, 'Groq:ok']);
@@ -164,25 +169,31 @@ eachRotation('answers and calls are parsed after a zod schema', async ({ client,
   assert.deepEqual(streamed.choices[0].message.parsed, INSTANCE);
 });
 
-eachRotation('the SDK runs tools by itself, each step by another', async ({ client, provider, trails: seen }, trails) => {
-  const places = [];
-  const run = (place) => places.push(place) && 'sunny';
-  const tool = { type: 'function', function: { name: 'get_weather', parameters: TOOLS[0].function.parameters, parse: JSON.parse, function: run } };
-  for (const stream of [false, true, false]) {
-    const runner = client.chat.completions.runTools({ ...call({ content: 'get_weather', tools: [tool] }), stream });
-    assert.equal(await runner.finalContent(), told(provider(), ['sunny']));
-  }
-  assert.deepEqual(places, [INSTANCE, INSTANCE, INSTANCE]);
-  assert.deepEqual(seen().slice(0, 3), trails);
-});
+eachRotation(
+  'the SDK runs tools by itself, each step by another',
+  async ({ client, provider, trails: seen }, trails) => {
+    const places = [];
+    const run = (place) => places.push(place) && 'sunny';
+    const tool = {
+      type: 'function',
+      function: { name: 'get_weather', parameters: TOOLS[0].function.parameters, parse: JSON.parse, function: run },
+    };
+    for (const stream of [false, true, false]) {
+      const runner = client.chat.completions.runTools({ ...call({ content: 'get_weather', tools: [tool] }), stream });
+      assert.equal(await runner.finalContent(), told(provider(), ['sunny']));
+    }
+    assert.deepEqual(places, [INSTANCE, INSTANCE, INSTANCE]);
+    assert.deepEqual(seen().slice(0, 3), trails);
+  },
+);
 
 for (const prefix of ['/v1', '/openai/v1']) {
   test(`models are listed and found under ${prefix}`, async (t) => {
     const { client } = await connect(t, { prefix });
-    const ids = [];
-    for await (const model of client.models.list()) ids.push(model.id);
+    const ids = (await collect(client.models.list())).map(({ id }) => id);
     assert.deepEqual(ids.slice(0, 3), ['auto', 'groq', 'groq/openai/gpt-oss-20b']);
-    for (const id of [...ids, 'openai/gpt-oss-20b']) assertIncludes(await client.models.retrieve(id), { id, object: 'model' });
+    for (const id of [...ids, 'openai/gpt-oss-20b'])
+      assertIncludes(await client.models.retrieve(id), { id, object: 'model' });
     const error = await thrown(client.models.retrieve('no/such/model'));
     assert.ok(error instanceof OpenAI.NotFoundError);
     assert.equal(error.code, 'model_not_found');
@@ -196,7 +207,12 @@ const INVALID = 'invalid_request_error';
 
 // What goes wrong, and what the client is to make of it.
 const REFUSALS = {
-  'field out of range': [OpenAI.BadRequestError, 400, { type: INVALID, param: 'temperature' }, { fields: { temperature: 9 } }],
+  'field out of range': [
+    OpenAI.BadRequestError,
+    400,
+    { type: INVALID, param: 'temperature' },
+    { fields: { temperature: 9 } },
+  ],
   'several answers': [OpenAI.BadRequestError, 400, { type: INVALID, param: 'n' }, { fields: { n: 2 } }],
   'too long for everyone': [
     OpenAI.BadRequestError,
@@ -229,7 +245,12 @@ const REFUSALS = {
     { type: 'rate_limit_error', code: 'rate_limit_exceeded' },
     { faults: Faults.ofAll('rate_limited'), requests: 2 },
   ],
-  'no key is accepted': [OpenAI.InternalServerError, 502, { type: 'server_error' }, { faults: Faults.ofAll('bad_key') }],
+  'no key is accepted': [
+    OpenAI.InternalServerError,
+    502,
+    { type: 'server_error' },
+    { faults: Faults.ofAll('bad_key') },
+  ],
   'no keys': [OpenAI.InternalServerError, 503, { type: 'server_error' }, { env: NO_KEYS }],
 };
 
@@ -238,7 +259,9 @@ for (const way of ['whole', 'streamed', 'stream helper']) {
     for (const [name, [Class, status, body, { fields, headers, requests = 1, ...proxy }]] of Object.entries(REFUSALS)) {
       test(name, async (t) => {
         const { client, heads } = await connect(t, { ...proxy, maxRetries: 1 });
-        const error = await thrown(WAYS[way](headers ? client.withOptions({ defaultHeaders: headers }) : client, fields));
+        const error = await thrown(
+          WAYS[way](headers ? client.withOptions({ defaultHeaders: headers }) : client, fields),
+        );
         assert.equal(error.constructor, Class);
         assert.equal(error.status, status);
         assertIncludes(error.error, body);
@@ -292,8 +315,5 @@ test('a client that leaves ends the answer, which is no failure', async (t) => {
     const stream = await client.chat.completions.create({ ...call(), stream: true });
     for await (const _ of stream) break;
   }
-  assert.deepEqual(
-    await services(),
-    Object.fromEntries(PROVIDERS.map((name) => [name, { count: 1, failures: 0 }])),
-  );
+  assert.deepEqual(await services(), Object.fromEntries(PROVIDERS.map((name) => [name, { count: 1, failures: 0 }])));
 });

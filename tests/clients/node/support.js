@@ -17,8 +17,7 @@ export const echo = (provider, question) =>
   `[simulated ${provider}] You said: ${question}\nThis answer comes word by word, as a real one would.`;
 
 /** A picture of one pixel, and what the little model says of it. */
-export const PIXEL =
-  'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==';
+export const PIXEL = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==';
 export const SEEN = 'I see 1 image(s): image/png';
 
 /** The schema of a tool's parameters or of an answer, and the smallest thing that fits. */
@@ -151,6 +150,13 @@ export const ROTATIONS = {
     trails: ['Groq:ok', 'Cerebras:bad_key, Gemini:ok', 'Groq:ok'],
   },
 };
+
+/** Everything that an asynchronous iterable yields. */
+export async function collect(iterable) {
+  const items = [];
+  for await (const item of iterable) items.push(item);
+  return items;
+}
 
 /** Keeps the heads of all answers. */
 export function watch() {
