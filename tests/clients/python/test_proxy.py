@@ -274,6 +274,60 @@ def test_a_conversation_with_tools_moves_on_through_the_rotation(vendor, mode, r
 
 @each_vendor
 @each_mode
+def test_a_tool_keeps_a_name_that_not_everyone_takes(vendor, mode, proxy):
+    ask = Caller(vendor, mode, proxy)
+    odd = {**TOOLS[0], "function": {**TOOLS[0]["function"], "name": "2nd_weather"}}
+    for provider in PROVIDERS:
+        received = ask(tools=[odd], tool_choice="required")
+        assert ask.trail == [f"{provider}:ok"]
+        assert [call.function.name for call in calls(received)] == ["2nd_weather"]
+
+
+# Everything that may be said without asking for what nobody here has.
+FIELDS = {
+    "temperature": 0.5,
+    "top_p": 0.9,
+    "max_tokens": None,
+    "max_completion_tokens": 100,
+    "stop": ["STOP"],
+    "seed": 7,
+    "frequency_penalty": 0,
+    "presence_penalty": 0.1,
+    "user": "someone",
+    "n": 1,
+    "logprobs": False,
+    "logit_bias": None,
+    "reasoning_effort": "low",
+    "parallel_tool_calls": True,
+    "response_format": {"type": "text"},
+    "service_tier": "auto",
+    "metadata": {"a": "b"},
+    "store": False,
+    "an_unknown_field": True,
+}
+
+
+@each_vendor
+@each_mode
+def test_no_field_that_clients_send_costs_an_answer(vendor, mode, rotation):
+    origin, trails = rotation
+    ask = Caller(vendor, mode, origin)
+    messages = [
+        {"role": "developer", "content": "Be brief."},
+        {"role": "system", "content": [{"type": "text", "text": "Be friendly."}]},
+        {"role": "user", "content": "One", "name": "me"},
+        {"role": "assistant", "content": "Two", "refusal": None, "tool_calls": None, "function_call": None},
+        {"role": "user", "content": [{"type": "text", "text": "Hi"}]},
+    ]
+    for trail in trails:
+        received = ask(messages=messages, extra_body=FIELDS)
+        assert ask.trail == trail
+        assert text(received) == echo(ask.provider, "Hi")
+        assert "an_unknown_field" in ask.heads[-1].headers["x-ignored-fields"]
+
+
+@each_vendor
+@each_mode
 def test_an_image_is_seen_whoever_answers(vendor, mode, rotation):
     origin, trails = rotation
     ask = Caller(vendor, mode, origin)

@@ -1,6 +1,8 @@
 """What OpenAI's Python SDK does beyond sending a request: its stream helper, parsed answers, its own tool loop."""
 
 import json
+from enum import Enum
+from typing import Literal
 
 import httpx
 import openai
@@ -15,6 +17,11 @@ class Forecast(BaseModel):
 
     city: str
     days: int = Field(ge=3)
+
+
+class Vehicle(Enum):
+    BUS = "bus"
+    TRAIN = "train"
 
 
 FORECAST = Forecast(**INSTANCE)
@@ -126,6 +133,38 @@ def test_answers_and_calls_are_parsed(rotation, is_async):
             parsed = message.tool_calls[0].function.parsed_arguments if "tools" in fields else message.parsed
             assert parsed == FORECAST
         assert answered == {trail[-1].split(":")[0] for trail in trails}
+
+
+class Leg(BaseModel):
+    """A part of the way."""
+
+    start: Literal["Lima", "Quito"]
+    by: Vehicle
+    stops: list[str] = Field(max_length=3)
+
+
+class Trip(BaseModel):
+    """Has in its schema what real ones have: definitions, references, alternatives, lists."""
+
+    legs: list[Leg]
+    note: str | None
+    price: float = Field(ge=1.5, description="In soles")
+
+
+@each_way
+def test_a_schema_with_all_that_real_ones_have_is_kept_to(rotation, is_async):
+    origin, trails = rotation
+    client = Client(origin, is_async)
+    tool = openai.pydantic_function_tool(Trip)
+    for fields in [{"response_format": Trip}, {"tools": [tool], "tool_choice": "required"}]:
+        for _ in trails:
+            for answer in [client.parse("Hi", **fields), client.stream("Hi", [], **fields)]:
+                message = answer.choices[0].message
+                trip = message.tool_calls[0].function.parsed_arguments if "tools" in fields else message.parsed
+                assert isinstance(trip, Trip)
+                assert (trip.legs[0].start, trip.legs[0].by) == ("Lima", Vehicle.BUS)
+    answered = {head.headers["x-provider"] for head in client.heads}
+    assert answered == {trail[-1].split(":")[0] for trail in trails}
 
 
 @each_way
