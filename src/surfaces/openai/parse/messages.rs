@@ -1,0 +1,249 @@
+//! The conversation: who says what, shows what, calls what, and what came of it.
+
+use serde_json::value::RawValue;
+
+use super::Ignored;
+use crate::chat::{Image, Message, Part, ToolCall};
+use crate::error::ApiError;
+use crate::surfaces::fields::{bad, each, kind, object_fields, optional, present, string, wrong};
+
+/// More than any model makes at once.
+const MAX_CALLS: usize = 1_000;
+
+/// Who may say a message.
+const ROLES: &str = "'system', 'developer', 'user', 'assistant', 'tool'";
+
+pub(super) fn parse_messages(list: &RawValue, ignored: &mut Ignored) -> Result<Vec<Message>, ApiError> {
+    let mut messages = Vec::new();
+    // Calls that a tool has yet to answer, and where they stand.
+    let mut open: Vec<(String, String)> = Vec::new();
+    let unanswered = |open: &[(String, String)]| match open.first() {
+        Some((at, id)) => {
+            let id: String = id.chars().take(100).collect();
+            Err(wrong(at.as_str(), format!("has a call ('{id}') that no 'tool' message after it answers")))
+        }
+        None => Ok(()),
+    };
+    each("messages", list, |index, item| {
+        let at = format!("messages[{index}]");
+        let message = parse_message(&at, item, ignored)?;
+        match &message {
+            Message::Tool { call_id, .. } => {
+                let position = open.iter().position(|(_, id)| id == call_id);
+                let position = position.ok_or_else(|| {
+                    wrong(
+                        format!("{at}.tool_call_id"),
+                        "answers none of the calls in the 'assistant' message before it",
+                    )
+                })?;
+                open.remove(position);
+            }
+            Message::Assistant { calls, .. } => {
+                unanswered(&open)?;
+                open.extend(calls.iter().map(|call| (format!("{at}.tool_calls"), call.id.clone())));
+            }
+            Message::System(_) | Message::User(_) => unanswered(&open)?,
+        }
+        messages.push(message);
+        Ok(())
+    })?;
+    unanswered(&open)?;
+    if !messages.is_empty() && messages.iter().all(is_empty) {
+        return Err(bad("messages have no content: send at least one with a non-empty 'content'"));
+    }
+    Ok(messages)
+}
+
+fn is_empty(message: &Message) -> bool {
+    match message {
+        Message::System(texts) => texts.is_empty(),
+        Message::User(parts) => parts.is_empty(),
+        Message::Assistant { texts, calls } => texts.is_empty() && calls.is_empty(),
+        Message::Tool { .. } => false,
+    }
+}
+
+fn parse_message(at: &str, item: &RawValue, ignored: &mut Ignored) -> Result<Message, ApiError> {
+    let names = ["role", "content", "tool_calls", "tool_call_id", "refusal", "function_call", "audio"];
+    let fields = object_fields(item, names)
+        .map_err(|_| wrong(at, format!("must be an object with 'role' and 'content', not {}", kind(item))))?;
+    let [role, content, calls, call_id, refusal, function_call, audio] = fields.known;
+    let role: Option<String> = role.and_then(|role| serde_json::from_str(role.get()).ok());
+    let role = role.ok_or_else(|| wrong(at, format!("needs a 'role': one of {ROLES}")))?;
+    ignored.add("messages.", fields.unknown);
+    if present(function_call).is_some() {
+        return Err(wrong(format!("{at}.function_call"), "is not available here: use 'tool_calls'"));
+    }
+    if present(audio).is_some() {
+        return Err(wrong(format!("{at}.audio"), "is not available here"));
+    }
+    let at_content = format!("{at}.content");
+    match role.as_str() {
+        "system" | "developer" => {
+            Ok(Message::System(texts(&at_content, required(&at_content, content)?, ignored)?))
+        }
+        "user" => Ok(Message::User(parts(&at_content, required(&at_content, content)?, ignored)?)),
+        "assistant" => {
+            let content = present(content).or(present(refusal));
+            Ok(Message::Assistant {
+                texts: content.map(|it| texts(&at_content, it, ignored)).transpose()?.unwrap_or_default(),
+                calls: present(calls).map(|calls| parse_calls(at, calls)).transpose()?.unwrap_or_default(),
+            })
+        }
+        "tool" => {
+            let at_id = format!("{at}.tool_call_id");
+            let call_id: Option<String> = optional(&at_id, call_id, "a string")?;
+            Ok(Message::Tool {
+                call_id: call_id.ok_or_else(|| wrong(at_id, "is missing"))?,
+                texts: present(content)
+                    .map(|it| texts(&at_content, it, ignored))
+                    .transpose()?
+                    .unwrap_or_default(),
+            })
+        }
+        _ => Err(wrong(format!("{at}.role"), format!("is not one of {ROLES}"))),
+    }
+}
+
+fn required<'a>(at: &str, raw: Option<&'a RawValue>) -> Result<&'a RawValue, ApiError> {
+    present(raw).ok_or_else(|| wrong(at, "is missing: send a string or an array of parts"))
+}
+
+/// Content that may only be words; empty ones are none.
+fn texts(at: &str, content: &RawValue, ignored: &mut Ignored) -> Result<Vec<String>, ApiError> {
+    let text = |part| match part {
+        Part::Text(text) => Ok(text),
+        Part::Image(_) => Err(wrong(at, "may hold text only; pictures belong into a 'user' message")),
+    };
+    parts(at, content, ignored)?.into_iter().map(text).collect()
+}
+
+/// Content as a string or in parts; empty texts are left out.
+fn parts(at: &str, content: &RawValue, ignored: &mut Ignored) -> Result<Vec<Part>, ApiError> {
+    match content.get().as_bytes().first() {
+        Some(b'"') => {
+            let text: String = string(content).map_err(|error| wrong(at, error))?;
+            Ok(Some(text).filter(|text| !text.is_empty()).map(Part::Text).into_iter().collect())
+        }
+        Some(b'[') => {
+            let mut parts = Vec::new();
+            each(at, content, |index, item| {
+                parts.extend(parse_part(&format!("{at}[{index}]"), item, ignored)?);
+                Ok(())
+            })?;
+            Ok(parts)
+        }
+        _ => Err(wrong(at, format!("must be a string or an array of parts, not {}", kind(content)))),
+    }
+}
+
+fn parse_part(at: &str, item: &RawValue, ignored: &mut Ignored) -> Result<Option<Part>, ApiError> {
+    let fields = object_fields(item, ["type", "text", "refusal", "image_url"])
+        .map_err(|_| wrong(at, format!("must be an object with 'type', not {}", kind(item))))?;
+    let [kind_of_part, text, refusal, image_url] = fields.known;
+    let kind_of_part: Option<String> = optional(&format!("{at}.type"), kind_of_part, "a string")?;
+    let words = |name: &str, raw: Option<&RawValue>| {
+        let at = format!("{at}.{name}");
+        let raw = present(raw).ok_or_else(|| wrong(at.as_str(), "is missing"))?;
+        let text = string(raw).map_err(|error| wrong(at, error))?;
+        Ok(Some(text).filter(|text| !text.is_empty()).map(Part::Text))
+    };
+    if let Some(thoughts @ ("thinking" | "redacted_thinking" | "reasoning")) = kind_of_part.as_deref() {
+        // What a model once thought is nothing to another.
+        ignored.add("messages.content.", vec![thoughts.to_owned()]);
+        return Ok(None);
+    }
+    ignored.add("messages.content.", fields.unknown);
+    match kind_of_part.as_deref() {
+        Some("text") => words("text", text),
+        Some("refusal") => words("refusal", refusal),
+        Some("image_url") => {
+            let at = format!("{at}.image_url");
+            let raw = present(image_url).ok_or_else(|| wrong(at.as_str(), "is missing"))?;
+            // Some write the URL without its object.
+            let url = if raw.get().starts_with('"') {
+                Some(raw)
+            } else {
+                let unreadable =
+                    |_| wrong(at.as_str(), format!("must be an object with 'url', not {}", kind(raw)));
+                let fields = object_fields(raw, ["url"]).map_err(unreadable)?;
+                ignored.add("messages.content.image_url.", fields.unknown);
+                let [url] = fields.known;
+                url
+            };
+            let at = format!("{at}.url");
+            let url: Option<String> = optional(&at, url, "a string")?;
+            let url = url.ok_or_else(|| wrong(at.as_str(), "is missing"))?;
+            parse_image(&at, url).map(|image| Some(Part::Image(image)))
+        }
+        _ => Err(wrong(format!("{at}.type"), "must be 'text' or 'image_url': nothing else is taken here")),
+    }
+}
+
+fn parse_image(at: &str, url: String) -> Result<Image, ApiError> {
+    const ACCEPTED: &str = "must be an http(s) URL or data:<media type>;base64,<data>";
+    if url.starts_with("https://") || url.starts_with("http://") {
+        return Ok(Image::Remote(url));
+    }
+    let inline = url.strip_prefix("data:").and_then(|rest| rest.split_once(','));
+    let (head, base64) = inline.ok_or_else(|| wrong(at, ACCEPTED))?;
+    let media_type = head.strip_suffix(";base64").ok_or_else(|| wrong(at, ACCEPTED))?;
+    let media_type = media_type.split(';').next().unwrap_or_default();
+    if !media_type.starts_with("image/") || !is_base64(base64) {
+        return Err(wrong(at, format!("{ACCEPTED}, of an image")));
+    }
+    Ok(Image::Inline { media_type: media_type.to_owned(), base64: base64.to_owned() })
+}
+
+fn is_base64(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte))
+}
+
+fn parse_calls(at: &str, list: &RawValue) -> Result<Vec<ToolCall>, ApiError> {
+    let at = format!("{at}.tool_calls");
+    if !list.get().starts_with('[') {
+        return Err(wrong(at, format!("must be an array of calls, not {}", kind(list))));
+    }
+    let mut calls: Vec<ToolCall> = Vec::new();
+    each(&at, list, |index, item| {
+        if index >= MAX_CALLS {
+            return Err(wrong(at.as_str(), format!("has more than {MAX_CALLS} calls")));
+        }
+        let call = parse_call(&format!("{at}[{index}]"), item)?;
+        if calls.iter().any(|known| known.id == call.id) {
+            return Err(wrong(format!("{at}[{index}].id"), "is the id of another call in this message"));
+        }
+        calls.push(call);
+        Ok(())
+    })?;
+    Ok(calls)
+}
+
+fn parse_call(at: &str, item: &RawValue) -> Result<ToolCall, ApiError> {
+    let unreadable = |_| wrong(at, format!("must be an object with 'id' and 'function', not {}", kind(item)));
+    let [id, function, extra] =
+        object_fields(item, ["id", "function", "extra_content"]).map_err(unreadable)?.known;
+    let string = |name: &str, raw| {
+        let at = format!("{at}.{name}");
+        let text: Option<String> = optional(&at, raw, "a string")?;
+        text.ok_or_else(|| wrong(at, "is missing"))
+    };
+    let at_function = format!("{at}.function");
+    let function = present(function).ok_or_else(|| wrong(at_function.as_str(), "is missing"))?;
+    let unreadable = |_| wrong(at_function.as_str(), format!("must be an object, not {}", kind(function)));
+    let [name, arguments] = object_fields(function, ["name", "arguments"]).map_err(unreadable)?.known;
+    Ok(ToolCall {
+        id: string("id", id)?,
+        name: string("function.name", name)?,
+        arguments: string("function.arguments", arguments)?,
+        signature: extra.and_then(signature),
+    })
+}
+
+/// `extra_content.google.thought_signature`, where Google's own translation puts it.
+fn signature(extra: &RawValue) -> Option<String> {
+    let [google] = object_fields(extra, ["google"]).ok()?.known;
+    let [signature] = object_fields(google?, ["thought_signature"]).ok()?.known;
+    // One that is spoilt is worse than none.
+    serde_json::from_str(signature?.get()).ok().filter(|text: &String| is_base64(text))
+}
