@@ -110,6 +110,9 @@ impl Cleaner {
                 "$ref" => (name, self.reference(value)),
                 "definitions" => (self.renamed("$defs"), Cow::Borrowed(value)),
                 "const" if !has_enum => (self.renamed("enum"), owned(format!("[{text}]"), value)),
+                // A little looser is better than not at all.
+                "exclusiveMinimum" if is_number(text) => (self.renamed("minimum"), Cow::Borrowed(value)),
+                "exclusiveMaximum" if is_number(text) => (self.renamed("maximum"), Cow::Borrowed(value)),
                 "items" if text.starts_with('[') => (self.renamed("prefixItems"), Cow::Borrowed(value)),
                 _ => (name, Cow::Borrowed(value)),
             };
@@ -197,6 +200,11 @@ fn flatten<'a>(entries: Entries<'a>, depth: usize, flat: &mut Entries<'a>) {
     for part in parts.into_iter().filter_map(self::entries) {
         flatten(part, depth + 1, flat);
     }
+}
+
+/// Older schemas have a boolean there.
+fn is_number(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_digit() || c == '-')
 }
 
 /// `text` as JSON; `instead` should it be none.
@@ -295,6 +303,10 @@ mod tests {
                 r#"{"properties":{"a":{}},"required":["a"],"enum":[5]}"#,
             ),
             (r#"{"definitions":{"A":{}},"$defs":{"B":{}}}"#, r#"{"$defs":{"A":{},"B":{}}}"#),
+            (
+                r#"{"exclusiveMinimum":1.50,"exclusiveMaximum":true,"maximum":9}"#,
+                r#"{"minimum":1.50,"maximum":9}"#,
+            ),
             (r#"{"items":true}"#, r#"{"items":{}}"#),
             (r#"{"additionalProperties":{"minLength":1}}"#, r#"{"additionalProperties":{}}"#),
             (r#"{"anyOf":[{"not":{}}]}"#, r#"{"anyOf":[{}]}"#),
