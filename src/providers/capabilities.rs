@@ -33,6 +33,12 @@ pub struct Capabilities {
     pub json_beside_tools: JsonBesideTools,
     /// How much it can be told to think, in order; empty if it cannot be told.
     pub efforts: &'static [Effort],
+    /// Whether it is told so by a number of tokens instead of a word.
+    pub thinks_by_budget: bool,
+    /// Take instructions apart from the conversation.
+    pub instructions: bool,
+    /// Whether it signs its calls of tools and wants to see the signatures again.
+    pub signs_calls: bool,
 }
 
 /// Which pictures a model can see.
@@ -111,6 +117,9 @@ impl Capabilities {
         schema: true,
         json_beside_tools: JsonBesideTools::Always,
         efforts: &[],
+        thinks_by_budget: false,
+        instructions: true,
+        signs_calls: true,
     };
 
     /// Whether it can do less, or more, than this effort says and cannot be told so.

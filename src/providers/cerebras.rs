@@ -22,6 +22,9 @@ const GPT_OSS: Capabilities = Capabilities {
     schema: true,
     json_beside_tools: JsonBesideTools::Always,
     efforts: &[Effort::Low, Effort::Medium, Effort::High],
+    thinks_by_budget: false,
+    instructions: true,
+    signs_calls: false,
 };
 
 /// Pictures by URL are a 400.

@@ -33,12 +33,15 @@ const FLASH: Capabilities = Capabilities {
     schema: true,
     json_beside_tools: JsonBesideTools::Unforced,
     efforts: &[Effort::Low, Effort::Medium, Effort::High],
+    thinks_by_budget: false,
+    instructions: true,
+    signs_calls: true,
 };
 
 const FLASH_LITE: Capabilities =
     Capabilities { efforts: &[Effort::Minimal, Effort::Low, Effort::Medium, Effort::High], ..FLASH };
 
-/// Neither tools nor JSON are promised.
+/// Neither tools nor JSON are promised, and instructions are refused.
 const GEMMA: Capabilities = Capabilities {
     window: 131_072,
     max_output: 32_768,
@@ -48,12 +51,17 @@ const GEMMA: Capabilities = Capabilities {
     schema: false,
     json_beside_tools: JsonBesideTools::Never,
     efforts: &[],
+    thinks_by_budget: false,
+    instructions: false,
+    signs_calls: false,
 };
 
 /// The second generation, which ends in December 2026: told with a number of tokens how much to think.
 const SECOND: Capabilities = Capabilities {
     json_beside_tools: JsonBesideTools::Never,
     efforts: &[Effort::None, Effort::Minimal, Effort::Low, Effort::Medium, Effort::High],
+    thinks_by_budget: true,
+    signs_calls: false,
     ..FLASH
 };
 

@@ -22,6 +22,9 @@ const GPT_OSS: Capabilities = Capabilities {
     schema: true,
     json_beside_tools: JsonBesideTools::Never,
     efforts: &[Effort::Low, Effort::Medium, Effort::High],
+    thinks_by_budget: false,
+    instructions: true,
+    signs_calls: false,
 };
 
 /// `json_schema` is for some models only, and these are not named among them.

@@ -162,9 +162,8 @@ impl GenerationConfig<'_> {
 /// `request` as JSON for `model`; see [`Provider::encode`](crate::providers::Provider::encode).
 pub(in crate::providers) fn encode(can: &Capabilities, request: &ChatRequest, model: &str) -> WireRequest {
     let names = Names::of(&request.tools);
-    let wants_signatures = !model.starts_with("gemma") && !model.starts_with("gemini-2");
     let mut system = Vec::new();
-    let mut turns = Turns { contents: Vec::new(), names: &names, wants_signatures };
+    let mut turns = Turns { contents: Vec::new(), names: &names, wants_signatures: can.signs_calls };
     let mut messages = request.messages().iter().peekable();
     while let Some(message) = messages.next() {
         match message {
@@ -183,7 +182,7 @@ pub(in crate::providers) fn encode(can: &Capabilities, request: &ChatRequest, mo
         // A turn with calls must follow one of the user's.
         contents.insert(0, Content { role: Some("user"), parts: vec![WirePart::Text { text: " " }] });
     }
-    if !system.is_empty() && (contents.is_empty() || model.starts_with("gemma")) {
+    if !system.is_empty() && (contents.is_empty() || !can.instructions) {
         fold_into_first_user_turn(&mut contents, std::mem::take(&mut system));
     }
     let body = Request {
@@ -195,7 +194,7 @@ pub(in crate::providers) fn encode(can: &Capabilities, request: &ChatRequest, mo
             .as_ref()
             .filter(|_| !request.offered_tools().is_empty())
             .map(|it| names.choice(it)),
-        generation_config: generation_config(can, request, model),
+        generation_config: generation_config(can, request),
     };
     WireRequest {
         path: format!("/v1beta/models/{model}:streamGenerateContent?alt=sse"),
@@ -300,7 +299,7 @@ fn declarations<'a>(tools: &'a [Tool], names: &Names<'a>) -> Vec<Declarations<'a
     vec![Declarations { function_declarations: tools.iter().map(declaration).collect() }]
 }
 
-fn generation_config<'a>(can: &Capabilities, request: &'a ChatRequest, model: &str) -> GenerationConfig<'a> {
+fn generation_config<'a>(can: &Capabilities, request: &'a ChatRequest) -> GenerationConfig<'a> {
     let response_json_schema = match &request.response_format {
         Some(ResponseFormat::JsonSchema { schema, .. }) => schema.as_ref().map(schema::clean),
         Some(ResponseFormat::JsonObject) | None => None,
@@ -314,17 +313,17 @@ fn generation_config<'a>(can: &Capabilities, request: &'a ChatRequest, model: &s
         seed: request.seed.map(|seed| i32::try_from(seed).unwrap_or((seed & 0x7fff_ffff) as i32)),
         response_mime_type: request.response_format.as_ref().map(|_| "application/json"),
         response_json_schema,
-        thinking_config: thinking_config(can, request, model),
+        thinking_config: thinking_config(can, request),
     }
 }
 
-fn thinking_config(can: &Capabilities, request: &ChatRequest, model: &str) -> Option<ThinkingConfig> {
+fn thinking_config(can: &Capabilities, request: &ChatRequest) -> Option<ThinkingConfig> {
     let effort = request.effort.and_then(|effort| effort.nearest(can.efforts));
     let mut config = ThinkingConfig {
         include_thoughts: request.wants_thoughts && !can.efforts.is_empty(),
         ..ThinkingConfig::default()
     };
-    if model.starts_with("gemini-2") {
+    if can.thinks_by_budget {
         config.thinking_budget = effort.map(budget);
     } else {
         config.thinking_level = effort.map(Effort::as_str);
