@@ -87,6 +87,10 @@ fn requests_of_openais_clients_are_encoded_as_their_golden_files_say() {
             format!(r#"{{"messages":{conversation},"tools":{tools},"tool_choice":"auto",{sampling}}}"#),
         ),
         (
+            "empty_text",
+            r#"{"messages":[{"role":"user","content":""},{"role":"user","content":"Lima?"}]}"#.to_owned(),
+        ),
+        (
             "named_tool",
             format!(
                 r#"{{"messages":{question},"tools":{tools},"tool_choice":{{"type":"function","function":{{"name":"now"}}}}}}"#
