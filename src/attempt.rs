@@ -111,8 +111,8 @@ enum Arrival {
 ///
 /// On `Ok` the caller may commit to a 200, unless [`Answer::is_cut_before_content`]. On `Err` nothing has reached the
 /// client and another candidate may be tried. An answer that a safety filter has blocked is an answer. Waits at most
-/// `timeouts.first_token` for the first meaningful event (three times that if no stream is asked for), `timeouts.idle` between thoughts, and a second for the body
-/// of an error. Dropping the future closes the connection.
+/// `timeouts.first_token` for the first meaningful event (three times that if no stream is asked for),
+/// `timeouts.idle` between thoughts, and a second for the body of an error. Dropping the future closes the connection.
 ///
 /// # Errors
 /// Any [`Reason`]; limits and faults of the request in the provider's own words.

@@ -76,7 +76,7 @@ pub struct App {
     /// For when there are none left.
     pub overload_warning: RareWarning,
     /// What providers want to see again with their calls.
-    pub signatures: Signatures,
+    pub signatures: Arc<Signatures>,
     /// When it all ends.
     pub shutdown: Shutdown,
     /// When it all began.
@@ -106,7 +106,7 @@ impl AppState {
             server,
             admission,
             overload_warning: RareWarning::default(),
-            signatures: Signatures::default(),
+            signatures: Arc::default(),
             shutdown,
             started: Instant::now(),
         })))

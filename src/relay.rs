@@ -8,6 +8,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -16,7 +17,6 @@ use futures::stream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
-use crate::AppState;
 use crate::alarm::Alarm;
 use crate::attempt::Answer;
 use crate::chat::{Event, ToolCallPiece};
@@ -24,6 +24,7 @@ use crate::failure::{Failure, Reason};
 use crate::ledger::Entry;
 use crate::request_log::RequestLog;
 use crate::server::Closer;
+use crate::signatures::Signatures;
 
 /// After how much silence a comment is sent, so that nothing between us and the client takes it for dead.
 const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(15);
@@ -90,7 +91,7 @@ pub struct Held {
     /// The client's connection.
     pub connection: Option<Closer>,
     /// Where signatures of calls are kept.
-    pub state: AppState,
+    pub signatures: Arc<Signatures>,
 }
 
 /// Breaks the connection.
@@ -105,13 +106,13 @@ pub fn body<E: Encode>(
     held: Held,
     ending: impl Future<Output = ()> + Send + 'static,
 ) -> Body {
-    let Held { entry, log, permit, connection, state } = held;
+    let Held { entry, log, permit, connection, signatures } = held;
     let relay = Box::new(Relay {
         answer,
         encoder,
         books: Some((entry, log)),
         connection,
-        state,
+        signatures,
         stage: Stage::Relaying,
         events: Vec::new(),
         silent_since: None,
@@ -127,7 +128,7 @@ pub async fn whole(mut answer: Answer, held: Held) -> Vec<Event> {
     let mut events = Vec::new();
     // It is all there: reading only hands it over, and cannot fail.
     let _ = answer.read(&mut events).await;
-    events.iter().for_each(|event| remember_signature(&held.state, event));
+    events.iter().for_each(|event| remember_signature(&held.signatures, event));
     held.entry.complete();
     held.log.answered(answer.unreadable_events());
     events
@@ -139,7 +140,7 @@ struct Relay<E> {
     /// Taken when the outcome is written.
     books: Option<(Entry, RequestLog)>,
     connection: Option<Closer>,
-    state: AppState,
+    signatures: Arc<Signatures>,
     stage: Stage,
     /// Empty between frames, kept for its memory.
     events: Vec<Event>,
@@ -168,11 +169,11 @@ enum Wake {
 }
 
 /// Keeps what the provider of a call wants to see again with it.
-fn remember_signature(state: &AppState, event: &Event) {
+fn remember_signature(signatures: &Signatures, event: &Event) {
     if let Event::ToolCall(ToolCallPiece { opening: Some(opening), .. }) = event
         && let Some(signature) = &opening.signature
     {
-        state.signatures.remember(&opening.id, signature);
+        signatures.remember(&opening.id, signature);
     }
 }
 
@@ -222,7 +223,7 @@ impl<E: Encode> Relay<E> {
             if matches!(event, Event::Finish(_)) {
                 self.stage = Stage::Complete;
             }
-            remember_signature(&self.state, &event);
+            remember_signature(&self.signatures, &event);
             self.encoder.event(event, &mut frame);
         }
         if self.stage == Stage::Complete {

@@ -137,7 +137,7 @@ async fn answer<C: Call>(
     let created = state.dispatcher.ledger().now().as_second();
     let author = Author { provider, model, request_id, created };
     let connection = head.extensions.get::<Closer>().cloned();
-    let held = Held { entry, log, permit, connection, state: state.clone() };
+    let held = Held { entry, log, permit, connection, signatures: state.signatures.clone() };
     let (content_type, body) = if is_stream {
         let encoder = call.encoder(author);
         (encoder.content_type(), relay::body(answer, encoder, held, state.shutdown.ending()))

@@ -91,12 +91,12 @@ struct FunctionCall<'a> {
 struct FunctionResponse<'a> {
     id: &'a str,
     name: Cow<'a, str>,
-    response: Result_,
+    response: ToolResult,
 }
 
 /// Must be an object, whatever the tool has said.
 #[derive(Serialize)]
-struct Result_ {
+struct ToolResult {
     result: String,
 }
 
@@ -240,7 +240,7 @@ impl<'a> Turns<'a, '_> {
         {
             let Some(position) = calls.iter().position(|call| call.id == *call_id) else { continue };
             let name = calls.get(position).map(|call| self.names.wire(&call.name)).unwrap_or_default();
-            let response = Result_ { result: texts.concat() };
+            let response = ToolResult { result: texts.concat() };
             let function_response = FunctionResponse { id: call_id, name, response };
             responses.push((position, WirePart::FunctionResponse { function_response }));
         }

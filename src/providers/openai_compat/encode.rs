@@ -3,7 +3,7 @@
 
 use serde::ser::{SerializeMap as _, SerializeSeq as _};
 use serde::{Serialize, Serializer};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Field, Quirks};
 use crate::chat::{ChatRequest, Image, Message, Part, ResponseFormat, Tool, ToolCall, ToolChoice};
@@ -49,19 +49,25 @@ impl Body<'_> {
         self.quirks.streams_schema || !has_schema
     }
 
-    fn left_out(&self) -> Vec<&'static str> {
+    /// What the client set of the fields that not every provider takes.
+    fn set_fields(&self) -> impl Iterator<Item = (&'static str, Field, Value)> {
         let request = self.request;
+        let parallel = request.parallel_tool_calls.filter(|_| !request.offered_tools().is_empty());
         let fields = [
-            ("top_p", Field::TopP, request.top_p.is_some()),
-            ("seed", Field::Seed, request.seed.is_some()),
-            ("stop", Field::Stop, !request.stop.is_empty()),
-            ("user", Field::User, request.user.is_some()),
-            ("frequency_penalty", Field::FrequencyPenalty, request.frequency_penalty.is_some()),
-            ("presence_penalty", Field::PresencePenalty, request.presence_penalty.is_some()),
-            ("parallel_tool_calls", Field::ParallelToolCalls, request.parallel_tool_calls.is_some()),
+            ("top_p", Field::TopP, request.top_p.map(Value::from)),
+            ("seed", Field::Seed, request.seed.map(Value::from)),
+            ("stop", Field::Stop, (!request.stop.is_empty()).then(|| json!(request.stop))),
+            ("user", Field::User, request.user.clone().map(Value::from)),
+            ("frequency_penalty", Field::FrequencyPenalty, request.frequency_penalty.map(Value::from)),
+            ("presence_penalty", Field::PresencePenalty, request.presence_penalty.map(Value::from)),
+            ("parallel_tool_calls", Field::ParallelToolCalls, parallel.map(Value::from)),
         ];
-        let untaken = fields.into_iter().filter(|(_, field, is_set)| *is_set && !self.takes(*field));
-        let effort = self.can.misses_effort(request.effort).then_some("reasoning_effort");
+        fields.into_iter().filter_map(|(name, field, value)| Some((name, field, value?)))
+    }
+
+    fn left_out(&self) -> Vec<&'static str> {
+        let untaken = self.set_fields().filter(|(_, field, _)| !self.takes(*field));
+        let effort = self.can.misses_effort(self.request.effort).then_some("reasoning_effort");
         untaken.map(|(name, ..)| name).chain(effort).collect()
     }
 }
@@ -74,22 +80,16 @@ impl Serialize for Body<'_> {
         body.serialize_entry("messages", &Messages(request.messages()))?;
         // No `stream_options`: usage comes without it, and Groq once refused it.
         body.serialize_entry("stream", &self.is_stream())?;
-        let mut optional = |name: &'static str, value: Option<serde_json::Value>| match value {
+        for (name, _, value) in self.set_fields().filter(|(_, field, _)| self.takes(*field)) {
+            body.serialize_entry(name, &value)?;
+        }
+        let mut optional = |name: &'static str, value: Option<Value>| match value {
             Some(value) => body.serialize_entry(name, &value),
             None => Ok(()),
         };
-        let if_taken = |field, value: Option<serde_json::Value>| value.filter(|_| self.takes(field));
         optional(quirks.max_tokens_name, request.max_tokens.map(|most| json!(most.min(can.max_output))))?;
         optional("temperature", request.temperature.map(Into::into))?;
-        optional("top_p", if_taken(Field::TopP, request.top_p.map(Into::into)))?;
-        optional("seed", if_taken(Field::Seed, request.seed.map(Into::into)))?;
-        let stop = (!request.stop.is_empty()).then(|| json!(request.stop));
-        optional("stop", if_taken(Field::Stop, stop))?;
-        let penalty = request.frequency_penalty.map(Into::into);
-        optional("frequency_penalty", if_taken(Field::FrequencyPenalty, penalty))?;
-        let penalty = request.presence_penalty.map(Into::into);
-        optional("presence_penalty", if_taken(Field::PresencePenalty, penalty))?;
-        optional("user", if_taken(Field::User, request.user.clone().map(Into::into)))?;
+
         optional("reasoning_effort", self.effort().map(Into::into))?;
         let is_parsed = quirks.parses_reasoning_of.iter().any(|prefix| model.starts_with(prefix));
         optional("reasoning_format", is_parsed.then(|| "parsed".into()))?;
@@ -100,11 +100,6 @@ impl Serialize for Body<'_> {
             if let Some(choice) = &request.tool_choice {
                 body.serialize_entry("tool_choice", &tool_choice(choice))?;
             }
-            if let Some(parallel) =
-                request.parallel_tool_calls.filter(|_| self.takes(Field::ParallelToolCalls))
-            {
-                body.serialize_entry("parallel_tool_calls", &parallel)?;
-            }
         }
         if let Some(format) = &request.response_format {
             body.serialize_entry("response_format", &Format(format))?;
@@ -113,7 +108,7 @@ impl Serialize for Body<'_> {
     }
 }
 
-fn tool_choice(choice: &ToolChoice) -> serde_json::Value {
+fn tool_choice(choice: &ToolChoice) -> Value {
     match choice {
         ToolChoice::Auto => json!("auto"),
         ToolChoice::None => json!("none"),

@@ -7,7 +7,6 @@ use serde_json::value::RawValue;
 
 use self::messages::parse_messages;
 use self::tools::{SchemaBytes, parse_format, parse_tool_choice, parse_tools};
-
 use super::{AUTO, Completion};
 use crate::chat::{ChatRequest, Effort};
 use crate::error::ApiError;
