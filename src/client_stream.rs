@@ -8,17 +8,25 @@
 //!
 //! Many HTTP clients look for an answer only when they have sent everything, and closing under them costs them the
 //! refusal that they were sent. So the end is said first, and what still comes is read and forgotten.
+//!
+//! hyper does not notice either that a client leaves while something that it sent is unread, such as a second request
+//! behind the first; [`departure`](ClientStream::departure) does.
 
 use std::io::{self, IoSlice};
+use std::net::Shutdown as Close;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+#[cfg(any(target_os = "android", target_os = "linux"))]
+use tokio::io::Interest;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 use tracing::debug;
 
+use crate::refusal;
 use crate::server::Shutdown;
 
 /// What the kernel may hold beyond what the peer has room for, in bytes. The peer is seen to read whenever it has made
@@ -31,9 +39,11 @@ const LINGER: Duration = Duration::from_secs(2);
 
 /// A connection whose writes fail once the peer has taken nothing for a while, and whose end lets the peer finish.
 pub(crate) struct ClientStream {
-    stream: TcpStream,
+    stream: Arc<TcpStream>,
     stall_limit: Duration,
     shutdown: Shutdown,
+    /// What is written in place of what hyper says, from this byte on.
+    refusal: Option<(Vec<u8>, usize)>,
     /// Runs while a write waits.
     stalled: Option<Pin<Box<Sleep>>>,
     /// Runs when all is said: how long to listen on.
@@ -47,7 +57,64 @@ impl ClientStream {
         if let Err(error) = tune(&stream) {
             debug!(%error, "Cannot set the options of a socket");
         }
-        Self { stream, stall_limit, shutdown, stalled: None, lingering: None }
+        let stream = Arc::new(stream);
+        Self { stream, stall_limit, shutdown, refusal: None, stalled: None, lingering: None }
+    }
+
+    /// Comes true when the peer has closed its side, whatever it has sent that is not read yet. Only Linux tells; on
+    /// other systems it never comes true.
+    pub(crate) fn departure(&self) -> impl Future<Output = ()> + Send + use<> {
+        let stream = self.stream.clone();
+        async move {
+            #[cfg(any(target_os = "android", target_os = "linux"))]
+            // Of what this interest waits for, a socket of ours can only have the end of what is read: priority data is not
+            // asked for.
+            if stream.ready(Interest::PRIORITY).await.is_ok_and(|ready| ready.is_read_closed()) {
+                return;
+            }
+            drop(stream);
+            std::future::pending().await
+        }
+    }
+
+    fn poll_try_write(
+        &self,
+        context: &mut Context<'_>,
+        mut write: impl FnMut(&TcpStream) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.stream.poll_write_ready(context))?;
+            match write(&self.stream) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                written => return Poll::Ready(written),
+            }
+        }
+    }
+
+    /// Writes `bytes`, which `write` writes as they are, or the refusal that they stand for.
+    fn poll_write_or_refuse(
+        &mut self,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+        write: impl FnMut(&TcpStream) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        if self.refusal.is_none() {
+            self.refusal = refusal::in_place_of(bytes).map(|refusal| (refusal, 0));
+        }
+        let Some((refusal, mut from)) = self.refusal.take() else {
+            return self.poll_try_write(context, write);
+        };
+        while let Some(rest) = refusal.get(from..).filter(|rest| !rest.is_empty()) {
+            match self.poll_try_write(context, |stream| stream.try_write(rest)) {
+                Poll::Ready(Ok(written)) => from += written,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {
+                    self.refusal = Some((refusal, from));
+                    return Poll::Pending;
+                }
+            }
+        }
+        Poll::Ready(Ok(bytes.len()))
     }
 
     fn watch<T>(&mut self, context: &mut Context<'_>, write: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
@@ -61,6 +128,20 @@ impl ClientStream {
         // Reset, or the kernel would go on offering the rest to a peer that does not want it.
         let _ = self.stream.set_zero_linger();
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+fn poll_read(
+    stream: &TcpStream,
+    context: &mut Context<'_>,
+    buffer: &mut ReadBuf<'_>,
+) -> Poll<io::Result<()>> {
+    loop {
+        ready!(stream.poll_read_ready(context))?;
+        match stream.try_read_buf(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            read => return Poll::Ready(read.map(drop)),
+        }
     }
 }
 
@@ -79,14 +160,14 @@ impl AsyncRead for ClientStream {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_read(context, buffer)
+        poll_read(&self.stream, context, buffer)
     }
 }
 
 impl AsyncWrite for ClientStream {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let write = Pin::new(&mut this.stream).poll_write(context, bytes);
+        let write = this.poll_write_or_refuse(context, bytes, |stream| stream.try_write(bytes));
         this.watch(context, write)
     }
 
@@ -96,16 +177,22 @@ impl AsyncWrite for ClientStream {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let write = Pin::new(&mut this.stream).poll_write_vectored(context, slices);
+        // A refusal is never in pieces.
+        let bytes = slices.first().map_or(&[][..], |slice| slice);
+        let write = if slices.len() == 1 {
+            this.poll_write_or_refuse(context, bytes, |stream| stream.try_write(bytes))
+        } else {
+            this.poll_try_write(context, |stream| stream.try_write_vectored(slices))
+        };
         this.watch(context, write)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        true
     }
 
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(context)
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -113,7 +200,7 @@ impl AsyncWrite for ClientStream {
         let lingering = match lingering {
             Some(lingering) => lingering,
             None => {
-                ready!(Pin::new(&mut *stream).poll_shutdown(context))?;
+                socket2::SockRef::from(&**stream).shutdown(Close::Write)?;
                 let begun = shutdown.begun();
                 lingering.insert(Box::pin(async move {
                     tokio::select! {
@@ -126,7 +213,7 @@ impl AsyncWrite for ClientStream {
         let mut forgotten = [0; 4_096];
         while lingering.as_mut().poll(context).is_pending() {
             let mut buffer = ReadBuf::new(&mut forgotten);
-            let read = ready!(Pin::new(&mut *stream).poll_read(context, &mut buffer));
+            let read = ready!(poll_read(stream, context, &mut buffer));
             if read.is_err() || buffer.filled().is_empty() {
                 break;
             }

@@ -28,6 +28,10 @@ pub enum ApiError {
     BodyTooLarge(usize),
     /// The request head has too many headers or too many bytes.
     HeadTooLarge,
+    /// The request's URI alone has too many bytes.
+    UriTooLong,
+    /// What came is no HTTP/1.1 request.
+    NotHttp,
     /// The body did not arrive in time.
     BodyTimeout,
     /// No client key, or none that we know.
@@ -64,10 +68,13 @@ impl ApiError {
     /// The HTTP status.
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::BadRequest(_) | Self::InvalidField { .. } | Self::Incapable(_) => StatusCode::BAD_REQUEST,
+            Self::BadRequest(_) | Self::InvalidField { .. } | Self::Incapable(_) | Self::NotHttp => {
+                StatusCode::BAD_REQUEST
+            }
             Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::UriTooLong => StatusCode::URI_TOO_LONG,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::OriginRefused => StatusCode::FORBIDDEN,
@@ -97,6 +104,11 @@ impl ApiError {
             }
             Self::HeadTooLarge => {
                 format!("Request headers exceed {MAX_HEADERS} headers or {MAX_HEAD_BYTES} bytes")
+            }
+            Self::UriTooLong => format!("The URI is longer than {MAX_HEAD_BYTES} bytes"),
+            Self::NotHttp => {
+                "This is no valid HTTP/1.1 request: its first line, a header or its framing is wrong"
+                    .to_owned()
             }
             Self::BodyTimeout => "Request body did not arrive in time (BODY_READ_TIMEOUT_MS)".to_owned(),
             Self::Unauthorized => {

@@ -11,6 +11,7 @@ use bytes::{Bytes, BytesMut};
 
 use http::header::{
     ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, ORIGIN,
+    TRANSFER_ENCODING,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use http_body_util::BodyExt as _;
@@ -21,7 +22,7 @@ use tower_http::cors::{AllowHeaders, AllowOrigin, Any, CorsLayer};
 use crate::AppState;
 use crate::config::CorsOrigins;
 use crate::error::ApiError;
-use crate::server::{MAX_HEAD_BYTES, MAX_HEADERS};
+use crate::server::{Crowded, MAX_HEAD_BYTES, MAX_HEADERS};
 use crate::surfaces::Surface;
 
 /// The name under which a request is found in the log.
@@ -64,8 +65,24 @@ fn check(state: &AppState, request: &Request) -> Result<(), ApiError> {
     let bytes =
         headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len()).sum::<usize>();
     let line = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
+    if line > MAX_HEAD_BYTES {
+        return Err(ApiError::UriTooLong);
+    }
     if headers.len() > MAX_HEADERS || bytes + line > MAX_HEAD_BYTES {
         return Err(ApiError::HeadTooLarge);
+    }
+    // hyper reads whatever ends in `chunked` as chunked; something before us may read it otherwise.
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    if codings.next().is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
+        || codings.next().is_some()
+    {
+        return Err(ApiError::BadRequest(
+            "The only 'Transfer-Encoding' that is read is 'chunked'".to_owned(),
+        ));
+    }
+    let is_crowded = request.extensions().get::<Crowded>().is_some();
+    if is_crowded && request.uri().path() != "/health" {
+        return Err(ApiError::TooManyRequests);
     }
     match (&state.server.cors_origins, headers.get(ORIGIN)) {
         (CorsOrigins::These(origins), Some(origin)) if request.uri().path() != "/health" => {
@@ -84,9 +101,14 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
         let is_plain = bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(byte));
         !bytes.is_empty() && bytes.len() <= MAX_LEN && is_plain
     };
-    let new = || HeaderValue::try_from(format!("{:032x}", fastrand::u128(..)));
+    let new = || HeaderValue::try_from(new_request_id());
     let given = headers.get(X_REQUEST_ID).filter(is_sane).cloned();
     given.or_else(|| new().ok()).unwrap_or_else(|| HeaderValue::from_static("none"))
+}
+
+/// An id for a request that came without one.
+pub(crate) fn new_request_id() -> String {
+    format!("{:032x}", fastrand::u128(..))
 }
 
 /// Refuses requests without a client key, if clients need one. `/health` never does.

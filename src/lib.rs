@@ -34,6 +34,7 @@ pub mod limits;
 pub mod logging;
 pub mod providers;
 pub mod redaction;
+mod refusal;
 pub mod relay;
 pub mod request_log;
 mod routes;

@@ -30,8 +30,14 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How long streams that were told to end may take to say so to their clients.
 const LAST_WORDS: Duration = Duration::from_millis(800);
 
-/// Connections beyond the concurrent requests: for `/health`, for idle ones, and for those that are refused.
+/// Connections beyond the concurrent requests: for idle ones, and for those that are refused.
 const SPARE_CONNECTIONS: usize = 1_024;
+
+/// Connections beyond even those: each for one request, which is refused unless it asks how the server is.
+const CROWDED_CONNECTIONS: usize = 256;
+
+/// How long a connection of those may take to say what it wants.
+const CROWDED_HEADER_READ_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long clients may take, and how many there may be.
 #[derive(Clone, Copy, Debug)]
@@ -113,13 +119,17 @@ impl Closer {
     }
 }
 
+/// Stands among the extensions of a request that has come on a connection too many.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Crowded;
+
 /// Serves `app` on `listener` until the end that `shutdown` begins is complete.
 ///
 /// From the beginning of the end new connections are refused, idle ones are closed, and open streams have
 /// `limits.shutdown_grace` to finish; those that do not are told to end, which they have most of a second for.
 pub async fn serve(listener: TcpListener, app: Router, limits: ConnectionLimits, shutdown: Shutdown) {
-    let most = limits.max_concurrent_requests.saturating_add(SPARE_CONNECTIONS).min(Semaphore::MAX_PERMITS);
-    let most = u32::try_from(most).unwrap_or(u32::MAX);
+    let most = limits.max_concurrent_requests.saturating_add(SPARE_CONNECTIONS + CROWDED_CONNECTIONS);
+    let most = u32::try_from(most.min(Semaphore::MAX_PERMITS)).unwrap_or(u32::MAX);
     let places = Arc::new(Semaphore::new(most as usize));
     tokio::select! {
         () = accept(&listener, &app, limits, &shutdown, &places) => {}
@@ -145,12 +155,16 @@ async fn accept(
     shutdown: &Shutdown,
     places: &Arc<Semaphore>,
 ) {
-    let warning = RareWarning::default();
+    let (warning, crowd_warning) = (RareWarning::default(), RareWarning::default());
     // Ends only if the semaphore is closed, which nobody does.
     while let Ok(place) = places.clone().acquire_owned().await {
         match listener.accept().await {
             Ok((stream, _)) => {
-                let connection = connection(stream, app.clone(), limits, shutdown.clone());
+                let is_crowded = places.available_permits() < CROWDED_CONNECTIONS;
+                if is_crowded {
+                    crowd_warning.say(|| warn!("Too many connections at once: new ones are refused"));
+                }
+                let connection = connection(stream, app.clone(), limits, is_crowded, shutdown.clone());
                 #[expect(
                     clippy::disallowed_methods,
                     reason = "a connection is its own task; dropping its socket ends it"
@@ -168,17 +182,33 @@ async fn accept(
     }
 }
 
-async fn connection(stream: TcpStream, app: Router, limits: ConnectionLimits, shutdown: Shutdown) {
+async fn connection(
+    stream: TcpStream,
+    app: Router,
+    limits: ConnectionLimits,
+    is_crowded: bool,
+    shutdown: Shutdown,
+) {
     let stream = ClientStream::new(stream, limits.client_stall_timeout, shutdown.clone());
+    let departure = stream.departure();
+    let header_read_timeout = if is_crowded {
+        limits.header_read_timeout.min(CROWDED_HEADER_READ_TIMEOUT)
+    } else {
+        limits.header_read_timeout
+    };
     let closer = Closer::default();
     let asked = closer.0.clone();
     let service = service_fn(move |mut request: http::Request<Incoming>| {
         request.extensions_mut().insert(closer.clone());
+        if is_crowded {
+            request.extensions_mut().insert(Crowded);
+        }
         app.clone().oneshot(request)
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(limits.header_read_timeout)
+        .header_read_timeout(header_read_timeout)
+        .keep_alive(!is_crowded)
         // Above what is allowed, so that whoever is only somewhat over is told so in JSON.
         .max_headers(4 * MAX_HEADERS)
         .max_header_size(4 * MAX_HEAD_BYTES)
@@ -190,14 +220,21 @@ async fn connection(stream: TcpStream, app: Router, limits: ConnectionLimits, sh
             () = asked.notified() => {}
         }
     };
-    let ended = tokio::select! {
-        ended = &mut connection => ended,
-        () = is_last => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    let served = async {
+        tokio::select! {
+            ended = &mut connection => ended,
+            () = is_last => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
         }
     };
-    if let Err(error) = ended {
-        debug!(%error, "A connection ended early");
+    // What can be answered at once is answered even to a client that has left; hence the order.
+    tokio::select! {
+        biased;
+        ended = served => if let Err(error) = ended {
+            debug!(%error, "A connection ended early");
+        },
+        () = departure => debug!("A client left"),
     }
 }

@@ -3,7 +3,13 @@
 //! HTTP/1.1 with a pool, identity encoding, no redirects (reqwest would resend key and prompt to wherever a 307
 //! points), no referer, no clock but the one for connecting: all others belong to the attempt. The proxy
 //! variables of the environment are honoured for real hosts, never for loopback.
+//!
+//! A connection that has been idle may end just while a request goes into it: the provider's clock ran out, or the
+//! machine has slept. That is nobody's failure, so such a request is sent once more, on a new connection.
 
+use std::cell::Cell;
+use std::error::Error as StdError;
+use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,6 +18,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body_util::BodyExt as _;
 use reqwest::redirect::Policy;
 use tokio::time::{Instant, timeout_at};
+use tower::util::MapRequestLayer;
 
 use crate::config::ProviderConfig;
 use crate::failure::Reason;
@@ -29,8 +36,22 @@ const MAX_ERROR_BODY_BYTES: usize = 64 * 1024;
 /// The connections to providers.
 #[derive(Debug)]
 pub struct Upstream {
-    loopback: Option<reqwest::Client>,
-    remote: Option<reqwest::Client>,
+    loopback: Option<Clients>,
+    remote: Option<Clients>,
+}
+
+/// The clients for one kind of host.
+#[derive(Debug)]
+struct Clients {
+    /// Keeps connections for the next request.
+    pooled: reqwest::Client,
+    /// Opens a connection for each request.
+    fresh: reqwest::Client,
+}
+
+tokio::task_local! {
+    /// Whether the request that this task sends has begun to open a connection.
+    static IS_CONNECTING: Cell<bool>;
 }
 
 /// No HTTPS is possible on this machine.
@@ -93,31 +114,20 @@ impl Upstream {
     pub fn new(providers: &[ProviderConfig], connect_timeout: Duration) -> Result<Self, TlsUnavailable> {
         // Whoever came first has chosen the same: there is only one provider of cryptography in the binary.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = |network: Network| {
-            let mut urls =
-                providers.iter().filter(|it| Network::of(it) == network).map(|it| &it.base_url).peekable();
-            let is_wanted = urls.peek().is_some();
-            let builder = reqwest::Client::builder()
-                .http1_only()
-                .redirect(Policy::none())
-                .referer(false)
-                .user_agent(concat!("ai-proxy-free/", env!("CARGO_PKG_VERSION")))
-                .connect_timeout(connect_timeout)
-                .pool_idle_timeout(POOL_IDLE_TIMEOUT)
-                .pool_max_idle_per_host(MAX_IDLE_CONNECTIONS);
-            let builder = match network {
-                Network::Loopback => builder.no_proxy(),
-                Network::Remote => builder,
-            };
-            // Without HTTPS no CA certificates are needed, and a machine without any can run the demo.
-            let builder =
-                if urls.any(|url| url.scheme() == "https") { builder } else { builder.tls_certs_only([]) };
-            is_wanted.then(|| builder.build().map_err(|error| TlsUnavailable(root_cause(&error)))).transpose()
+        let clients = |network| {
+            let mut its = providers.iter().filter(|it| Network::of(it) == network).peekable();
+            its.peek().is_some().then(|| {
+                let needs_tls = its.any(|it| it.base_url.scheme() == "https");
+                Clients::new(network, needs_tls, connect_timeout)
+            })
         };
-        Ok(Self { loopback: client(Network::Loopback)?, remote: client(Network::Remote)? })
+        let loopback = clients(Network::Loopback).transpose()?;
+        let remote = clients(Network::Remote).transpose()?;
+        Ok(Self { loopback, remote })
     }
 
-    /// Sends `call` and waits for the head of the answer, whatever its status.
+    /// Sends `call` and waits for the head of the answer, whatever its status. Sends it once more, on a new connection,
+    /// if a connection that had served before ends without a word.
     ///
     /// Waits for ever once connected: the caller has the clock. Dropping the future closes the connection.
     ///
@@ -126,27 +136,85 @@ impl Upstream {
     /// timeout, nothing was sent. [`Reason::UpstreamError`]: the connection ended without an answer, or the
     /// answer was no HTTP; the provider may have seen the request.
     pub async fn send(&self, call: Call) -> Result<Response, Reason> {
-        let client = match call.network {
+        let clients = match call.network {
             Network::Loopback => &self.loopback,
             Network::Remote => &self.remote,
         };
-        let client = client.as_ref().ok_or(Reason::ConnectFailed)?;
+        let clients = clients.as_ref().ok_or(Reason::ConnectFailed)?;
         let (key_name, key_value) = call.key_header;
-        let request = client
+        let request = clients
+            .pooled
             .post(call.url)
             .header(CONTENT_TYPE, "application/json")
             .header(ACCEPT, "text/event-stream, application/json")
             .header(ACCEPT_ENCODING, "identity")
             .header(key_name, key_value)
-            .body(call.body);
-        request.send().await.map(Response::from).map_err(|error| {
-            match (error.is_connect(), error.is_timeout()) {
-                (true, true) => Reason::Timeout,
-                (true, false) => Reason::ConnectFailed,
-                (false, _) => Reason::UpstreamError,
+            .body(call.body)
+            .build()
+            .map_err(|_| Reason::ConnectFailed)?;
+        // Shares the body's bytes.
+        let again = request.try_clone();
+        let sent = IS_CONNECTING.scope(Cell::new(false), async {
+            let answer = clients.pooled.execute(request).await;
+            (answer, IS_CONNECTING.with(Cell::get))
+        });
+        let answer = match (sent.await, again) {
+            ((Err(error), false), Some(again)) if is_without_a_word(&error) => {
+                clients.fresh.execute(again).await
             }
+            ((answer, _), _) => answer,
+        };
+        answer.map(Response::from).map_err(|error| match (error.is_connect(), error.is_timeout()) {
+            (true, true) => Reason::Timeout,
+            (true, false) => Reason::ConnectFailed,
+            (false, _) => Reason::UpstreamError,
         })
     }
+}
+
+impl Clients {
+    fn new(network: Network, needs_tls: bool, connect_timeout: Duration) -> Result<Self, TlsUnavailable> {
+        let client = |max_idle_connections| {
+            let note_connecting = MapRequestLayer::new(|target| {
+                // Fails outside of a request, where nobody asks.
+                let _ = IS_CONNECTING.try_with(|it| it.set(true));
+                target
+            });
+            let builder = reqwest::Client::builder()
+                .http1_only()
+                .redirect(Policy::none())
+                .referer(false)
+                .user_agent(concat!("ai-proxy-free/", env!("CARGO_PKG_VERSION")))
+                .connect_timeout(connect_timeout)
+                .pool_idle_timeout(POOL_IDLE_TIMEOUT)
+                .pool_max_idle_per_host(max_idle_connections)
+                .connector_layer(note_connecting);
+            let builder = match network {
+                Network::Loopback => builder.no_proxy(),
+                Network::Remote => builder,
+            };
+            // Without HTTPS no CA certificates are needed, and a machine without any can run the demo.
+            let builder = if needs_tls { builder } else { builder.tls_certs_only([]) };
+            builder.build().map_err(|error| TlsUnavailable(root_cause(&error)))
+        };
+        Ok(Self { pooled: client(MAX_IDLE_CONNECTIONS)?, fresh: client(0)? })
+    }
+}
+
+/// Whether the connection ended before anything of an answer was understood.
+fn is_without_a_word(error: &reqwest::Error) -> bool {
+    causes(error).any(|cause| {
+        let is_incomplete =
+            cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_incomplete_message);
+        let is_reset = cause.downcast_ref::<io::Error>().is_some_and(|error| {
+            matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)
+        });
+        is_incomplete || is_reset
+    })
+}
+
+fn causes<'a>(error: &'a reqwest::Error) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(Some(error as &(dyn StdError + 'static)), |&cause| cause.source())
 }
 
 impl From<reqwest::Response> for Response {
@@ -190,9 +258,5 @@ impl Body {
 
 /// The innermost cause, which says the most; the outer ones quote URLs.
 fn root_cause(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
+    causes(error).last().map(ToString::to_string).unwrap_or_default()
 }

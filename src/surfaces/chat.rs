@@ -331,6 +331,10 @@ struct ErrorBody {
 
 /// `error` as this surface says it: `{"error":"<sentence>"}`, for failed providers also `attempts`.
 pub fn error_response(error: &ApiError) -> Response {
-    let body = ErrorBody { error: error.message(), attempts: attempts(error) };
-    response(error, json::to_vec(&body))
+    response(error, error_body(error))
+}
+
+/// The body of that.
+pub(crate) fn error_body(error: &ApiError) -> Vec<u8> {
+    json::to_vec(&ErrorBody { error: error.message(), attempts: attempts(error) })
 }
