@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use tokio::time::{Instant, timeout_at};
 
 use crate::alarm::Alarm;
@@ -134,6 +134,13 @@ pub async fn open(context: Context<'_>, order: Order) -> Result<Answer, Failure>
         "application/json" => true,
         _ => false,
     };
+    // Identity was asked for. A compressed stream comes when its compressor pleases, not when the model speaks.
+    if headers
+        .get(CONTENT_ENCODING)
+        .is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
+    {
+        return Err(source.failure(Diagnosis::provider(Reason::UpstreamError)));
+    }
     let exhausted = provider.exhausted_allowance(&headers);
     // They would keep the buffer alive in which they came, for as long as the answer takes.
     drop(headers);

@@ -1,10 +1,13 @@
 //! What all tests use: a proxy over simulated providers, and clients that see every byte.
 
 mod clients;
+pub(crate) mod log;
 mod proxy;
+mod raw_upstream;
 
 pub(crate) use clients::{RawClient, Reply, ask, ask_at, chat, complete, http_client, parse_sse, question};
-pub(crate) use proxy::{Binary, TestProxy};
+pub(crate) use proxy::{Binary, ProxyBuilder, TestProxy};
+pub(crate) use raw_upstream::{RawUpstream, Script, Step};
 
 use std::time::Duration;
 

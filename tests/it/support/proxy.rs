@@ -38,6 +38,7 @@ impl TestClock {
 pub(crate) struct TestProxy {
     pub(crate) address: SocketAddr,
     pub(crate) simulator: Simulator,
+    pub(crate) state: AppState,
     pub(crate) clock: TestClock,
     pub(crate) shutdown: Shutdown,
     pub(crate) server: JoinHandle<()>,
@@ -57,6 +58,7 @@ impl ProxyBuilder {
     }
 
     pub(crate) async fn start(self) -> anyhow::Result<TestProxy> {
+        super::log::search();
         let clock = TestClock::default();
         let simulator = Simulator::start(|provider| Settings::new(provider, clock.clock())).await?;
         let variables = simulated_variables(&simulator, self.variables);
@@ -66,9 +68,9 @@ impl ProxyBuilder {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
         let limits = state.connection_limits();
-        let serving = server::serve(listener, ai_proxy_free::app(state), limits, shutdown.clone());
+        let serving = server::serve(listener, ai_proxy_free::app(state.clone()), limits, shutdown.clone());
         let server = tokio::spawn(serving);
-        Ok(TestProxy { address, simulator, clock, shutdown, server })
+        Ok(TestProxy { address, simulator, state, clock, shutdown, server })
     }
 }
 

@@ -1,0 +1,354 @@
+//! Rows 47 to 72: an answer has begun, and what comes then is not what should come.
+
+use std::time::Duration;
+
+use ai_proxy_free::providers::Provider;
+use serde_json::{Value, json};
+
+use super::dialect::{CHUNKED_STREAM, Dialect, LAST_CHUNK, chunk, event, open_stream, whole_stream};
+use super::trial::{Failure, answers, breaks, fault};
+use crate::support::{Script, Step};
+
+const BROKEN: Failure = Failure::new(502, "broken_stream");
+const BEGINNING: [&str; 2] = ["canary-one, ", "canary-two, "];
+const SO_FAR: &str = "canary-one, canary-two, ";
+
+fn beginning(dialect: Dialect) -> Vec<u8> {
+    [dialect.opening(), dialect.text(BEGINNING[0]), dialect.text(BEGINNING[1])].concat()
+}
+
+/// Long enough for the beginning to be read by itself: a failure that arrives together with the first content is made
+/// up for.
+const A_MOMENT: Duration = Duration::from_millis(400);
+
+/// The beginning of an answer, and then these steps.
+fn then(steps: impl Fn(Dialect) -> Script + Send + Sync) -> impl Fn(Dialect) -> Script + Send + Sync {
+    move |dialect| {
+        let mut script = vec![Step::Send(open_stream(&beginning(dialect))), Step::Pause(A_MOMENT)];
+        script.extend(steps(dialect));
+        script
+    }
+}
+
+/// A whole stream of the beginning, then `more`, and then what every answer ends with.
+fn with(more: impl Fn(Dialect) -> Vec<u8> + Send + Sync) -> impl Fn(Dialect) -> Script + Send + Sync {
+    move |dialect| {
+        whole_stream(&[beginning(dialect), more(dialect), dialect.finish(), dialect.end_mark()].concat())
+    }
+}
+
+#[tokio::test]
+async fn row_047_a_cut_between_or_in_chunks_is_visible() -> anyhow::Result<()> {
+    let faults = [
+        fault("between chunks", then(|_| vec![Step::Close])),
+        fault("in a chunk's size", then(|_| vec![Step::Send(b"1f".to_vec()), Step::Close])),
+        fault("in an event", then(|_| vec![Step::Send(b"1f\r\ndata: {\"ch".to_vec()), Step::Close])),
+        fault("no size at all", then(|_| vec![Step::Send(b"zz\r\ndata".to_vec()), Step::Close])),
+    ];
+    breaks(BROKEN, SO_FAR, "broke off", faults).await
+}
+
+#[tokio::test]
+async fn row_048_fewer_bytes_than_announced_are_visible() -> anyhow::Result<()> {
+    let short = |dialect: Dialect| {
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: 100000\r\n\r\n";
+        vec![Step::Send([head.as_bytes(), &beginning(dialect)].concat()), Step::Close]
+    };
+    breaks(BROKEN, SO_FAR, "broke off", [fault("short", short)]).await
+}
+
+#[tokio::test]
+async fn row_049_a_reset_is_visible() -> anyhow::Result<()> {
+    // The pause lets the beginning be read before the reset takes it away.
+    let reset = then(|_| vec![Step::Pause(Duration::from_millis(300)), Step::Reset]);
+    breaks(BROKEN, SO_FAR, "broke off", [fault("reset", reset)]).await
+}
+
+/// Nothing tells such a cut from an end but that no finish came, and none is made up.
+#[tokio::test]
+async fn row_050_an_end_in_good_order_without_a_finish_is_visible() -> anyhow::Result<()> {
+    let closed = |dialect: Dialect| {
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
+        vec![Step::Send([head.as_bytes(), &beginning(dialect)].concat()), Step::Close]
+    };
+    let faults = [
+        fault("closed", closed),
+        fault("the last chunk", |dialect| whole_stream(&beginning(dialect))),
+        fault("half an event before the end", |dialect| {
+            whole_stream(&[beginning(dialect), dialect.text("canary-three")[..40].to_vec()].concat())
+        }),
+    ];
+    breaks(BROKEN, SO_FAR, "broke off", faults).await
+}
+
+#[tokio::test]
+async fn row_051_a_finish_without_an_end_mark_is_an_end() -> anyhow::Result<()> {
+    let faults = [
+        fault("in good order", |dialect| whole_stream(&[beginning(dialect), dialect.finish()].concat())),
+        fault("cut", then(|dialect| vec![Step::Send(chunk(&dialect.finish())), Step::Close])),
+        fault(
+            "reset",
+            then(|dialect| {
+                // The pause lets the finish be read before the reset takes it away.
+                vec![
+                    Step::Send(chunk(&dialect.finish())),
+                    Step::Pause(Duration::from_millis(300)),
+                    Step::Reset,
+                ]
+            }),
+        ),
+        fault("no blank line", |dialect| {
+            let finish = dialect.finish();
+            whole_stream(&[beginning(dialect), finish[..finish.len() - 2].to_vec()].concat())
+        }),
+    ];
+    answers(SO_FAR, "stop", faults).await
+}
+
+#[tokio::test]
+async fn row_054_a_stall_between_events_is_given_up() -> anyhow::Result<()> {
+    let pings = |_: Dialect| -> Script {
+        let ping = [Step::Pause(Duration::from_millis(50)), Step::Send(chunk(b": ping\n\n"))];
+        std::iter::repeat_n(ping, 100).flatten().chain([Step::Stall]).collect()
+    };
+    let faults = [
+        fault("silence", then(|_| vec![Step::Stall])),
+        fault("pings", then(pings)),
+        fault("half an event", then(|dialect| vec![Step::Send(chunk(&dialect.text("x")[..9])), Step::Stall])),
+    ];
+    let faults = faults.map(|it| it.with("IDLE_TIMEOUT_MS", 1_000));
+    breaks(Failure::new(504, "timeout"), SO_FAR, "stopped sending", faults).await
+}
+
+#[tokio::test]
+async fn row_056_an_error_in_the_stream_is_told() -> anyhow::Result<()> {
+    let ending = |end: fn(Vec<u8>) -> Vec<u8>| {
+        then(move |dialect| {
+            let events = end(event(&dialect.overloaded_in_stream()));
+            vec![Step::Send([chunk(&events), LAST_CHUNK.to_vec()].concat())]
+        })
+    };
+    let faults = [
+        fault("an event with an error", ending(|error| error)),
+        fault("an event called error", ending(|error| [b"event: error\n".to_vec(), error].concat())),
+        fault("an error and an end mark", ending(|error| [error, b"data: [DONE]\n\n".to_vec()].concat())),
+    ];
+    breaks(Failure::new(502, "overloaded"), SO_FAR, "is overloaded", faults).await
+}
+
+/// Google has been seen to end a stream like this; the others are met in the same way.
+#[tokio::test]
+async fn row_057_a_bare_error_behind_good_events_is_told() -> anyhow::Result<()> {
+    let tail = |write: fn(&Value) -> String| {
+        move |dialect: Dialect| {
+            let error = write(&dialect.overloaded_in_stream());
+            whole_stream(&[beginning(dialect), error.into_bytes()].concat())
+        }
+    };
+    let faults = [
+        fault("one line", tail(Value::to_string)),
+        fault("one line and its end", tail(|error| format!("{error}\n"))),
+        fault("many lines", tail(|error| format!("{error:#}\n"))),
+        fault("many lines behind a blank one", tail(|error| format!("\n{error:#}\n\n"))),
+        fault("in an array", tail(|error| format!("[{error:#}\n]\n"))).of([Provider::Gemini]),
+    ];
+    breaks(Failure::new(502, "overloaded"), SO_FAR, "is overloaded", faults).await
+}
+
+#[tokio::test]
+async fn row_058_what_comes_behind_the_end_is_ignored() -> anyhow::Result<()> {
+    let behind = |more: fn(Dialect) -> Vec<u8>| {
+        move |dialect: Dialect| {
+            let end = [dialect.finish(), b"data: [DONE]\n\n".to_vec()].concat();
+            whole_stream(&[beginning(dialect), end, more(dialect)].concat())
+        }
+    };
+    let faults = [
+        fault("text", behind(|dialect| dialect.text("canary-late"))),
+        fault("another end mark", behind(|_| b"data: [DONE]\n\n".to_vec())),
+        fault("an error", behind(|dialect| event(&dialect.overloaded_in_stream()))),
+        fault("garbage", behind(|_| b"data: {{{\n\n\x00\xff".to_vec())),
+    ];
+    answers(SO_FAR, "stop", faults).await
+}
+
+#[tokio::test]
+async fn row_060_a_byte_at_a_time_is_the_same_answer() -> anyhow::Result<()> {
+    let whole = |dialect: Dialect| [open_stream(&dialect.stream(&BEGINNING)), LAST_CHUNK.to_vec()].concat();
+    let chunks = |dialect: Dialect| {
+        let head = CHUNKED_STREAM.as_bytes().to_vec();
+        let bytes = dialect.stream(&BEGINNING).into_iter().flat_map(|byte| chunk(&[byte]));
+        [head, bytes.collect(), LAST_CHUNK.to_vec()].concat()
+    };
+    let faults = [
+        fault("segments of a byte", move |dialect| vec![Step::Drip(whole(dialect))]),
+        fault("chunks of a byte", move |dialect| vec![Step::Send(chunks(dialect))]),
+    ];
+    answers(SO_FAR, "stop", faults).await
+}
+
+/// Characters, line ends and field names come in two pieces, wherever the cut falls.
+#[tokio::test]
+async fn row_061_no_cut_changes_the_answer() -> anyhow::Result<()> {
+    let text = "¿Cómo? 日本 \u{1F600}\u{2028}e\u{301}";
+    let dialect = Dialect(Provider::Groq);
+    let events =
+        String::from_utf8([dialect.text(text), dialect.finish()].concat())?.replace("\n\n", "\r\n\r\n");
+    let events = events.into_bytes();
+    for at in 1..events.len() {
+        let (first, second) = events.split_at(at);
+        let mut decoder = ai_proxy_free::answer::AnswerDecoder::new(Provider::Groq, false, None);
+        let mut decoded = Vec::new();
+        for piece in [first, second] {
+            decoder.push(piece, &mut decoded).map_err(|it| anyhow::anyhow!("cut at {at}: {it:?}"))?;
+        }
+        decoder.end(&mut decoded).map_err(|it| anyhow::anyhow!("cut at {at}: {it:?}"))?;
+        let whole: String = decoded.iter().map(ai_proxy_free::chat::Event::text).collect();
+        assert_eq!(whole, text, "cut at {at}");
+    }
+    let dripped = |dialect: Dialect| {
+        let text = dialect.text("¿Cómo? 日本 \u{1F600}\u{2028}e\u{301}");
+        let events = [text, dialect.finish(), dialect.end_mark()].concat();
+        let events = String::from_utf8(events).expect("UTF-8").replace("\n\n", "\r\n\r\n");
+        vec![Step::Drip([open_stream(events.as_bytes()), LAST_CHUNK.to_vec()].concat())]
+    };
+    answers(text, "stop", [fault("dripped", dripped)]).await
+}
+
+/// The ways of writing the same events that the WHATWG's rules for event streams allow.
+#[tokio::test]
+async fn row_062_all_ways_of_writing_events_are_read() -> anyhow::Result<()> {
+    type Rewrite = fn(String) -> String;
+    let cases: [(&str, Rewrite); 12] = [
+        ("CR", |it| it.replace('\n', "\r")),
+        ("CRLF", |it| it.replace('\n', "\r\n")),
+        ("mixed line ends", |it| it.replacen('\n', "\r\n", 3).replacen("\n\n", "\r\r", 1)),
+        ("a byte order mark", |it| format!("\u{FEFF}{it}")),
+        ("no space", |it| it.replace("data: ", "data:")),
+        ("two spaces", |it| it.replace("data: ", "data:  ")),
+        ("a field without a value", |it| it.replace("data: {", "data\ndata: {")),
+        ("unknown fields", |it| it.replace("data: ", "datas: x\ndata : y\nfoo\ndata: ")),
+        ("an id with NUL, and retry", |it| it.replace("data: ", "id: a\0b\nretry: 10x\nretry: 1\ndata: ")),
+        ("comments", |it| it.replace("data: ", ":\n: data: x\n:data:\ndata: ")),
+        ("event names", |it| it.replace("data: ", "event: message\ndata: ")),
+        ("blank lines", |it| it.replace("\n\n", "\n\n\n\n\n")),
+    ];
+    let faults = cases.map(|(name, rewrite)| {
+        fault(name, move |dialect| {
+            let stream = String::from_utf8(dialect.stream(&BEGINNING)).expect("UTF-8");
+            whole_stream(rewrite(stream).as_bytes())
+        })
+    });
+    answers(SO_FAR, "stop", faults).await
+}
+
+/// 8 MiB of an event without an end are enough.
+#[tokio::test]
+async fn row_064_a_line_without_an_end_is_given_up() -> anyhow::Result<()> {
+    let endless = |begin: &'static [u8]| {
+        then(move |_| vec![Step::Send(chunk(begin)), Step::Flood(chunk(&[b'x'; 64 * 1024]))])
+    };
+    let faults = [
+        fault("data", endless(b"data: {\"")),
+        fault("a comment", endless(b": ")),
+        fault("an unknown field", endless(b"x")),
+    ];
+    breaks(Failure::new(502, "upstream_error"), SO_FAR, "failed", faults).await
+}
+
+#[tokio::test]
+async fn row_065_an_event_that_is_no_json_is_passed_over() -> anyhow::Result<()> {
+    let faults = [
+        "{",
+        "{\"choices\":[{\"delta\":{\"content\":\"x\"",
+        "null",
+        "7",
+        "[]",
+        "\"text\"",
+        "undefined",
+        "{}{}",
+    ]
+    .map(|data| fault(data, with(move |_| format!("data: {data}\n\n").into_bytes())));
+    answers(SO_FAR, "stop", faults).await
+}
+
+#[tokio::test]
+async fn row_066_broken_characters_are_marked_and_nothing_is_lost() -> anyhow::Result<()> {
+    let broken = |dialect: Dialect| {
+        let text = String::from_utf8(dialect.text("<here>")).expect("UTF-8");
+        let (before, after) = text.split_once("<here>").expect("the text");
+        [before.as_bytes(), b"a\xff\xc3(\xe2\x82z", after.as_bytes()].concat()
+    };
+    answers(&format!("{SO_FAR}a\u{FFFD}\u{FFFD}(\u{FFFD}z"), "stop", [fault("broken", with(broken))]).await
+}
+
+#[tokio::test]
+async fn row_067_monsters_in_an_event_are_survived() -> anyhow::Result<()> {
+    let monster = |json: String| {
+        with(move |dialect| {
+            let event = String::from_utf8(dialect.text("")).expect("UTF-8");
+            event.replacen('{', &format!("{{\"monster\":{json},"), 1).into_bytes()
+        })
+    };
+    let faults = [
+        ("ten thousand digits", "9".repeat(10_000)),
+        ("beyond all numbers", "1e400".to_owned()),
+        ("a hundred thousand brackets", "[".repeat(100_000)),
+        ("deep and closed", format!("{}{}", "[".repeat(10_000), "]".repeat(10_000))),
+        ("NUL", "\"\\u0000\"".to_owned()),
+        ("half a pair", "\"\\ud800\"".to_owned()),
+    ]
+    .map(|(name, json)| fault(name, monster(json)));
+    answers(SO_FAR, "stop", faults).await?;
+    let nul = |dialect: Dialect| dialect.text("a\0b");
+    answers(&format!("{SO_FAR}a\0b"), "stop", [fault("NUL in the text", with(nul))]).await?;
+    let half = |dialect: Dialect| {
+        let text = String::from_utf8(dialect.text("<here>")).expect("UTF-8");
+        text.replace("<here>", "a\\ud800b").into_bytes()
+    };
+    answers(&format!("{SO_FAR}a\u{FFFD}b"), "stop", [fault("half a pair in the text", with(half))]).await
+}
+
+#[tokio::test]
+async fn row_068_of_two_fields_of_one_name_the_last_counts() -> anyhow::Result<()> {
+    let twice = |dialect: Dialect| {
+        let text = String::from_utf8(dialect.text("canary-last")).expect("UTF-8");
+        let field = if dialect.0 == Provider::Gemini { "\"text\":" } else { "\"content\":" };
+        let once = format!("{field}\"canary-last\"");
+        assert!(text.contains(&once));
+        text.replace(&once, &format!("{field}\"canary-first\",{once}")).into_bytes()
+    };
+    answers(&format!("{SO_FAR}canary-last"), "stop", [fault("twice", with(twice))]).await
+}
+
+#[tokio::test]
+async fn row_069_usage_may_come_alone_or_not_at_all() -> anyhow::Result<()> {
+    let before = |dialect: Dialect| [dialect.usage(), dialect.usage()].concat();
+    let behind = |dialect: Dialect| {
+        whole_stream(&[beginning(dialect), dialect.finish(), dialect.usage(), dialect.end_mark()].concat())
+    };
+    let odd = |dialect: Dialect| {
+        let field = if dialect.0 == Provider::Gemini { "usageMetadata" } else { "usage" };
+        event(&json!({field: {"prompt_tokens": "many", "promptTokenCount": -1}}))
+    };
+    let faults = [
+        fault("before the finish", with(before)),
+        fault("behind the finish", behind),
+        fault("odd", with(odd)),
+        fault("none", with(|_| Vec::new())),
+    ];
+    answers(SO_FAR, "stop", faults).await
+}
+
+#[tokio::test]
+async fn row_071_a_model_that_goes_on_behind_its_finish_is_ignored() -> anyhow::Result<()> {
+    let goes_on = |dialect: Dialect| {
+        let more =
+            [dialect.finish(), dialect.text("canary-late"), dialect.finish(), dialect.end_mark()].concat();
+        whole_stream(&[beginning(dialect), more].concat())
+    };
+    let for_ever = then(|dialect| {
+        vec![Step::Send(chunk(&dialect.finish())), Step::Flood(chunk(&dialect.text("canary-late")))]
+    });
+    answers(SO_FAR, "stop", [fault("goes on", goes_on), fault("for ever", for_ever)]).await
+}
