@@ -112,8 +112,6 @@ impl Upstream {
     /// # Errors
     /// [`TlsUnavailable`] if HTTPS is needed and the machine has no CA certificates.
     pub fn new(providers: &[ProviderConfig], connect_timeout: Duration) -> Result<Self, TlsUnavailable> {
-        // Whoever came first has chosen the same: there is only one provider of cryptography in the binary.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let clients = |network| {
             let mut its = providers.iter().filter(|it| Network::of(it) == network).peekable();
             its.peek().is_some().then(|| {
@@ -174,30 +172,47 @@ impl Upstream {
 
 impl Clients {
     fn new(network: Network, needs_tls: bool, connect_timeout: Duration) -> Result<Self, TlsUnavailable> {
+        Self::with(|max_idle_connections| {
+            Self::builder(network, needs_tls, connect_timeout, max_idle_connections)
+        })
+    }
+
+    fn with(builder: impl Fn(usize) -> reqwest::ClientBuilder) -> Result<Self, TlsUnavailable> {
+        // Whoever came first has chosen the same: there is only one provider of cryptography in the binary.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let client = |max_idle_connections| {
-            let note_connecting = MapRequestLayer::new(|target| {
-                // Fails outside of a request, where nobody asks.
-                let _ = IS_CONNECTING.try_with(|it| it.set(true));
-                target
-            });
-            let builder = reqwest::Client::builder()
-                .http1_only()
-                .redirect(Policy::none())
-                .referer(false)
-                .user_agent(concat!("ai-proxy-free/", env!("CARGO_PKG_VERSION")))
-                .connect_timeout(connect_timeout)
-                .pool_idle_timeout(POOL_IDLE_TIMEOUT)
-                .pool_max_idle_per_host(max_idle_connections)
-                .connector_layer(note_connecting);
-            let builder = match network {
-                Network::Loopback => builder.no_proxy(),
-                Network::Remote => builder,
-            };
-            // Without HTTPS no CA certificates are needed, and a machine without any can run the demo.
-            let builder = if needs_tls { builder } else { builder.tls_certs_only([]) };
-            builder.build().map_err(|error| TlsUnavailable(root_cause(&error)))
+            let built = builder(max_idle_connections).build();
+            built.map_err(|error| TlsUnavailable(root_cause(&error)))
         };
         Ok(Self { pooled: client(MAX_IDLE_CONNECTIONS)?, fresh: client(0)? })
+    }
+
+    fn builder(
+        network: Network,
+        needs_tls: bool,
+        connect_timeout: Duration,
+        max_idle_connections: usize,
+    ) -> reqwest::ClientBuilder {
+        let note_connecting = MapRequestLayer::new(|target| {
+            // Fails outside of a request, where nobody asks.
+            let _ = IS_CONNECTING.try_with(|it| it.set(true));
+            target
+        });
+        let builder = reqwest::Client::builder()
+            .http1_only()
+            .redirect(Policy::none())
+            .referer(false)
+            .user_agent(concat!("ai-proxy-free/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(connect_timeout)
+            .pool_idle_timeout(POOL_IDLE_TIMEOUT)
+            .pool_max_idle_per_host(max_idle_connections)
+            .connector_layer(note_connecting);
+        let builder = match network {
+            Network::Loopback => builder.no_proxy(),
+            Network::Remote => builder,
+        };
+        // Without HTTPS no CA certificates are needed, and a machine without any can run the demo.
+        if needs_tls { builder } else { builder.tls_certs_only([]) }
     }
 }
 
@@ -259,4 +274,40 @@ impl Body {
 /// The innermost cause, which says the most; the outer ones quote URLs.
 fn root_cause(error: &reqwest::Error) -> String {
     causes(error).last().map(ToString::to_string).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use reqwest::dns::{Name, Resolve, Resolving};
+
+    use super::*;
+
+    /// Looks up names for ever.
+    struct Sleepy;
+
+    impl Resolve for Sleepy {
+        fn resolve(&self, _: Name) -> Resolving {
+            Box::pin(std::future::pending())
+        }
+    }
+
+    #[tokio::test]
+    async fn row_002_a_name_that_nobody_resolves_is_given_up() {
+        let patience = Duration::from_millis(100);
+        let clients = Clients::with(|max_idle_connections| {
+            let builder = Clients::builder(Network::Loopback, false, patience, max_idle_connections);
+            builder.dns_resolver(Arc::new(Sleepy))
+        });
+        let upstream = Upstream { loopback: clients.ok(), remote: None };
+        let call = Call {
+            url: "http://api.example/v1/chat/completions".to_owned(),
+            network: Network::Loopback,
+            key_header: (http::header::AUTHORIZATION, HeaderValue::from_static("Bearer key")),
+            body: b"{}".to_vec(),
+        };
+        let sent = tokio::time::timeout(Duration::from_secs(20), upstream.send(call)).await;
+        assert_eq!(sent.expect("a clock ends it").err(), Some(Reason::Timeout));
+    }
 }

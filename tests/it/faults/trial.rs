@@ -25,10 +25,18 @@ const A_YEAR: Duration = Duration::from_secs(365 * 86_400);
 /// One way for a provider to misbehave.
 pub(super) struct Fault {
     name: String,
-    script: Box<dyn Fn(Dialect) -> Script + Send + Sync>,
+    met: Met,
     variables: Vec<(&'static str, String)>,
     only: Vec<Provider>,
     is_for_good: bool,
+}
+
+/// What is met instead of a provider that is well.
+enum Met {
+    /// A server that says this.
+    Script(Box<dyn Fn(Dialect) -> Script + Send + Sync>),
+    /// A base URL at which there is nobody.
+    Nobody(String),
 }
 
 /// What a provider's failure before its first content is called, and what the client gets when nobody else is left.
@@ -52,11 +60,20 @@ pub(super) fn fault(
     name: impl Into<String>,
     script: impl Fn(Dialect) -> Script + Send + Sync + 'static,
 ) -> Fault {
-    let (variables, only) = (Vec::new(), Provider::ALL.to_vec());
-    Fault { name: name.into(), script: Box::new(script), variables, only, is_for_good: false }
+    Fault::new(name.into(), Met::Script(Box::new(script)))
+}
+
+/// A base URL at which there is nobody.
+pub(super) fn nobody_at(base_url: impl Into<String>) -> Fault {
+    let base_url = base_url.into();
+    Fault::new(base_url.clone(), Met::Nobody(base_url)).for_good()
 }
 
 impl Fault {
+    fn new(name: String, met: Met) -> Self {
+        Self { name, met, variables: Vec::new(), only: Provider::ALL.to_vec(), is_for_good: false }
+    }
+
     /// With this clock or limit.
     pub(super) fn with(mut self, variable: &'static str, value: impl ToString) -> Self {
         self.variables.push((variable, value.to_string()));
@@ -149,14 +166,21 @@ impl Trial<'_> {
     /// The provider misbehaves at its first request, and is well at all others.
     async fn upstream(&self) -> anyhow::Result<RawUpstream> {
         let dialect = Dialect(self.provider);
-        let faulty = (self.fault.script)(dialect);
+        let faulty = match &self.fault.met {
+            Met::Script(script) => script(dialect),
+            Met::Nobody(_) => Vec::new(),
+        };
         let well = whole_stream(&dialect.stream(&[RECOVERED]));
         RawUpstream::start(move |number| if number == 0 { faulty.clone() } else { well.clone() }).await
     }
 
     fn proxy(&self, upstream: &RawUpstream) -> ProxyBuilder {
         let profile = self.provider.profile();
-        let builder = TestProxy::builder().with(profile.base_url_variable, upstream.base_url());
+        let base_url = match &self.fault.met {
+            Met::Script(_) => upstream.base_url(),
+            Met::Nobody(base_url) => base_url.clone(),
+        };
+        let builder = TestProxy::builder().with(profile.base_url_variable, base_url);
         // One model: another would be asked before anybody is told of a failure.
         let builder = builder.with(profile.models_variable, profile.models[0].id);
         self.fault.variables.iter().fold(builder, |builder, (name, value)| builder.with(name, value))

@@ -7,8 +7,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::within_patience;
-
 /// One thing done to a socket.
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
@@ -95,9 +93,8 @@ impl RawUpstream {
     /// Waits until the traffic is as it should be.
     pub(crate) async fn until(&self, what: &str, mut is_reached: impl FnMut(Traffic) -> bool) {
         let mut traffic = self.traffic.clone();
-        within_patience(what, async { traffic.wait_for(|traffic| is_reached(*traffic)).await.map(drop) })
-            .await
-            .expect("the server lives as long as this");
+        let reached = async { traffic.wait_for(|traffic| is_reached(*traffic)).await.is_ok() };
+        assert!(super::within_patience(what, reached).await, "the server is gone");
     }
 }
 
