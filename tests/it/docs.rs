@@ -1,5 +1,6 @@
 //! The documents say what the program does.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use ai_proxy_free::config;
@@ -65,4 +66,42 @@ fn the_example_settings_are_good_settings() {
     let entries: std::collections::HashMap<String, String> =
         dotenvy::from_read_iter(example.as_bytes()).map(|entry| entry.expect("a good line")).collect();
     config::Config::from_lookup(|name| entries.get(name).cloned()).expect("good settings");
+}
+
+/// The names of all tests that begin with the number of a fault.
+fn row_tests(directory: &Path) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for entry in std::fs::read_dir(directory).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            names.extend(row_tests(&path));
+        } else {
+            let text = std::fs::read_to_string(&path).expect("source");
+            let names_in_it = text.split("fn row_").skip(1).filter_map(|rest| rest.split('(').next());
+            let is_number = |name: &&str| name.starts_with(|first: char| first.is_ascii_digit());
+            names.extend(names_in_it.filter(is_number).map(|name| format!("row_{name}")));
+        }
+    }
+    names
+}
+
+#[test]
+fn every_fault_stands_in_the_table_with_its_tests() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let written: BTreeSet<String> =
+        ["src", "tests/it"].into_iter().flat_map(|directory| row_tests(&root.join(directory))).collect();
+    let mut named = BTreeSet::new();
+    for line in read("FAULTS.md").lines() {
+        let mut cells = line.split('|').map(str::trim).skip(1);
+        let Some(number) = cells.next().and_then(|cell| cell.parse::<u32>().ok()) else { continue };
+        let tests: Vec<&str> = line.split('`').filter(|word| word.starts_with("row_")).collect();
+        assert!(!tests.is_empty(), "no test for fault {number}");
+        for test in tests {
+            assert!(test.starts_with(&format!("row_{number:03}_")), "{test} stands at fault {number}");
+            assert!(written.contains(test), "there is no test {test}");
+            named.insert(test.to_owned());
+        }
+    }
+    let unnamed: Vec<&String> = written.difference(&named).collect();
+    assert!(unnamed.is_empty(), "not in FAULTS.md: {unnamed:?}");
 }

@@ -158,7 +158,7 @@ async fn a_bad_key_leaves_the_other_keys_alone() -> anyhow::Result<()> {
 
 /// With everybody failing, requests must not multiply into calls.
 #[tokio::test]
-async fn a_dead_world_is_called_no_more_than_it_must_be() -> anyhow::Result<()> {
+async fn row_120_a_dead_world_is_called_no_more_than_it_must_be() -> anyhow::Result<()> {
     for behaviour in ["overloaded", "server_error", "empty", "html_200", "bad_key", "rate_limited"] {
         let proxy = TestProxy::start().await?;
         proxy.all(&Behaviour::named(behaviour).expect("known"));
@@ -196,5 +196,22 @@ async fn a_probe_opens_the_way_as_soon_as_it_has_content() -> anyhow::Result<()>
         within_patience("the way to be open", served).await?;
         drop(probe);
     }
+    Ok(())
+}
+
+/// Of many requests that come when a rest is over, one finds out whether it is; the others are answered elsewhere.
+#[tokio::test]
+async fn row_121_a_crowd_probes_once() -> anyhow::Result<()> {
+    let proxy = TestProxy::start().await?;
+    let groq = proxy.provider(Provider::Groq);
+    groq.always(Behaviour::trouble(Trouble::ServerError));
+    assert_eq!(chat(&proxy, &question()).await?.header("x-provider"), Some("Cerebras"));
+    proxy.clock.advance(Duration::from_secs(6));
+    let client = crate::support::http_client()?;
+    let crowd = (0..30).map(|_| client.post(proxy.url("/chat")).json(&question()).send());
+    for response in futures::future::try_join_all(crowd).await? {
+        assert_eq!(response.status(), 200);
+    }
+    assert_eq!(groq.chats().len(), 2, "the first failure and one probe");
     Ok(())
 }

@@ -18,7 +18,7 @@ async fn simulator(behaviour: &Behaviour) -> anyhow::Result<Simulator> {
 }
 
 #[tokio::test]
-async fn open_streams_may_finish_and_nobody_new_is_let_in() -> anyhow::Result<()> {
+async fn row_111_open_streams_may_finish_and_nobody_new_is_let_in() -> anyhow::Result<()> {
     for signal in ["TERM", "INT"] {
         let slow = Behaviour::answer(["One, ", "two, ", "three."]).paced(Duration::from_millis(300));
         let simulator = simulator(&slow).await?;
@@ -37,7 +37,7 @@ async fn open_streams_may_finish_and_nobody_new_is_let_in() -> anyhow::Result<()
 }
 
 #[tokio::test]
-async fn streams_that_do_not_finish_in_time_end_with_a_visible_error() -> anyhow::Result<()> {
+async fn row_111_streams_that_do_not_finish_in_time_end_with_a_visible_error() -> anyhow::Result<()> {
     let stalls = Behaviour::answer(["One, ", "two."]).with(Fault::Stall(After::Text(1)));
     let simulator = simulator(&stalls).await?;
     let (mut binary, address) = Binary::over(&simulator, &[("SHUTDOWN_GRACE_SECONDS", "1")]).await?;
@@ -62,7 +62,7 @@ async fn streams_that_do_not_finish_in_time_end_with_a_visible_error() -> anyhow
 }
 
 #[tokio::test]
-async fn a_second_signal_ends_at_once() -> anyhow::Result<()> {
+async fn row_112_a_second_signal_ends_at_once() -> anyhow::Result<()> {
     for (signal, expected) in [("TERM", 143), ("INT", 130)] {
         let simulator = simulator(&Behaviour::echo().with(Fault::Stall(After::Text(1)))).await?;
         let (mut binary, address) = Binary::over(&simulator, &[]).await?;
@@ -78,7 +78,7 @@ async fn a_second_signal_ends_at_once() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn idle_connections_do_not_hold_up_the_end() -> anyhow::Result<()> {
+async fn row_111_idle_connections_do_not_hold_up_the_end() -> anyhow::Result<()> {
     let proxy = TestProxy::start().await?;
     let mut idle = RawClient::connect(proxy.address).await?;
     tokio::io::AsyncWriteExt::write_all(&mut idle.stream, b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n").await?;

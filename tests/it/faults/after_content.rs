@@ -6,8 +6,9 @@ use ai_proxy_free::providers::Provider;
 use serde_json::{Value, json};
 
 use super::dialect::{CHUNKED_STREAM, Dialect, LAST_CHUNK, chunk, event, open_stream, whole_stream};
+use super::mode::Mode;
 use super::trial::{Failure, answers, breaks, fault};
-use crate::support::{Script, Step};
+use crate::support::{Binary, RawClient, RawUpstream, Script, Step};
 
 const BROKEN: Failure = Failure::new(502, "broken_stream");
 const BEGINNING: [&str; 2] = ["canary-one, ", "canary-two, "];
@@ -351,4 +352,38 @@ async fn row_071_a_model_that_goes_on_behind_its_finish_is_ignored() -> anyhow::
         vec![Step::Send(chunk(&dialect.finish())), Step::Flood(chunk(&dialect.text("canary-late")))]
     });
     answers(SO_FAR, "stop", [fault("goes on", goes_on), fault("for ever", for_ever)]).await
+}
+
+/// Unread bytes stay where they are, in the kernels; here they do not pile up.
+#[tokio::test]
+async fn row_072_a_flood_waits_for_its_reader() -> anyhow::Result<()> {
+    const STREAMS: usize = 8;
+    for provider in Provider::ALL {
+        let dialect = Dialect(provider);
+        let flood = chunk(&dialect.text(&"x".repeat(16 * 1024)));
+        let upstream =
+            RawUpstream::always(vec![Step::Send(CHUNKED_STREAM.into()), Step::Flood(flood)]).await?;
+        let variables = [
+            (provider.profile().key_variables[0], "key".to_owned()),
+            (provider.profile().base_url_variable, upstream.base_url()),
+        ];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value)).into();
+        let (binary, address) = Binary::start(&[], variables).await?;
+        let before = binary.memory_kib()?;
+        for (before_these, mode) in Mode::ALL.into_iter().filter(|mode| mode.is_streamed()).enumerate() {
+            let mut unread = Vec::new();
+            for _ in 0..STREAMS {
+                let mut client = RawClient::connect_with_little_room(address).await?;
+                client.send_to(mode.path(), mode.headers(), &mode.body()).await?;
+                unread.push(client);
+            }
+            let all = (before_these + 1) * STREAMS;
+            upstream.until("the calls", |traffic| traffic.requests == all).await;
+            // Whatever can pile up does so at memory speed.
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let grown = binary.memory_kib()?.saturating_sub(before) / STREAMS;
+            assert!(grown < 8 * 1024, "{provider:?} {mode:?}: {grown} KiB a stream");
+        }
+    }
+    Ok(())
 }

@@ -211,6 +211,13 @@ impl Binary {
         super::within_patience(text, search).await
     }
 
+    /// Memory in use now.
+    pub(crate) fn memory_kib(&self) -> anyhow::Result<usize> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id().expect("it runs")))?;
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line");
+        Ok(resident.trim().trim_end_matches(" kB").parse()?)
+    }
+
     /// Sends a signal such as `TERM`.
     pub(crate) async fn signal(&self, name: &str) -> anyhow::Result<()> {
         let id = self.child.id().expect("it runs").to_string();
