@@ -187,6 +187,22 @@ fn nothing_after_the_end_counts() {
     }
 }
 
+/// Found by fuzzing: the late call was not passed on, yet the answer ended with `tool_calls` and with arguments of a
+/// call that nobody had heard of.
+#[test]
+fn a_call_after_the_finish_is_no_call() {
+    let openai = "data: {\"choices\":[{\"delta\":{\"content\":\"b\"},\"finish_reason\":\"stop\"}]}\n\n\
+                  data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"function\":{\"name\":\"f\"}}]}}]}\n\n";
+    let gemini = "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"b\"}]},\"finishReason\":\"STOP\"}]}\n\n\
+                  data: {\"candidates\":[{\"content\":{\"parts\":[{\"functionCall\":{\"name\":\"f\"}}]}}]}\n\n";
+    for (provider, stream) in
+        [(Provider::Groq, openai), (Provider::Cerebras, openai), (Provider::Gemini, gemini)]
+    {
+        let golden = decode(provider, false, [stream.as_bytes()]);
+        assert_eq!(golden, "text       \"b\"\nfinish     stop\n", "{provider:?}");
+    }
+}
+
 /// Every documented error: file, status, headers, and what it means.
 #[test]
 fn errors_mean_what_their_documentation_says() {
