@@ -154,6 +154,10 @@ fn broken_utf_8_loses_no_event() {
             "{provider:?}:\n{golden}"
         );
     }
+    let array =
+        b"[{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"\xff\"}]},\"finishReason\":\"STOP\"}]}]";
+    let golden = decode(Provider::Gemini, true, [array.as_slice()]);
+    assert_eq!(golden, "text       \"\u{fffd}\"\nfinish     stop\n");
 }
 
 #[test]
