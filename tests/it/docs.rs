@@ -66,3 +66,32 @@ fn the_example_settings_are_good_settings() {
         dotenvy::from_read_iter(example.as_bytes()).map(|entry| entry.expect("a good line")).collect();
     config::Config::from_lookup(|name| entries.get(name).cloned()).expect("good settings");
 }
+
+/// `file.rs::name` in SECURITY.md is a test there; a word in quotes behind «fuzz target» is one.
+#[test]
+fn every_test_that_security_names_exists() {
+    let text = read("SECURITY.md");
+    let named: Vec<(&str, &str)> = text
+        .split('`')
+        .filter_map(|word| word.split_once("::"))
+        .filter(|(file, _)| file.ends_with(".rs"))
+        .collect();
+    assert!(named.len() > 20, "the table names its tests: {named:?}");
+    for (file, name) in named {
+        let text = read(file);
+        let lines: Vec<&str> = text.lines().map(str::trim).collect();
+        let declaration = format!("fn {name}(");
+        let at = lines.iter().position(|line| line.contains(&declaration));
+        let before = at.map(|at| &lines[..at]).unwrap_or_default();
+        let mut attributes = before.iter().rev().take_while(|line| line.starts_with("#["));
+        let is_test = attributes.any(|line| line.starts_with("#[test") || line.starts_with("#[tokio::test"));
+        assert!(is_test, "{file} has no test {name}");
+    }
+    let targets = read("fuzz/Cargo.toml");
+    for part in text.split("fuzz target").skip(1) {
+        let names = part.split('|').next().unwrap_or_default();
+        for name in names.split('`').skip(1).step_by(2) {
+            assert!(targets.contains(&format!("name = \"{name}\"")), "there is no fuzz target {name}");
+        }
+    }
+}
