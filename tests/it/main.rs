@@ -28,5 +28,6 @@ mod secrets;
 mod shutdown;
 mod simulator_rules;
 mod slow_clients;
+mod supply_chain;
 mod support;
 mod unicode;
