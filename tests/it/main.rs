@@ -12,6 +12,7 @@ mod chat;
 mod command_line;
 mod concurrency;
 mod decoding;
+mod descriptors;
 mod docs;
 mod errors;
 mod fairness;

@@ -140,7 +140,10 @@ pub(crate) struct Binary {
 
 impl Binary {
     pub(crate) fn command(directory: &std::path::Path) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ai-proxy-free"));
+        Self::isolated(Command::new(env!("CARGO_BIN_EXE_ai-proxy-free")), directory)
+    }
+
+    fn isolated(mut command: Command, directory: &std::path::Path) -> Command {
         command.env_clear().current_dir(directory).kill_on_drop(true);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
@@ -171,6 +174,13 @@ impl Binary {
         let directory = tempfile::tempdir()?;
         let mut command = Self::command(directory.path());
         command.args(arguments).env("PORT", "0").envs(variables);
+        Self::launch(command, directory).await
+    }
+
+    async fn launch(
+        mut command: Command,
+        directory: tempfile::TempDir,
+    ) -> anyhow::Result<(Self, SocketAddr)> {
         let mut child = command.spawn()?;
         let stdout = child.stdout.take().expect("standard output is piped");
         let mut binary =
@@ -188,6 +198,32 @@ impl Binary {
     ) -> anyhow::Result<(Self, SocketAddr)> {
         let own = own.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
         Self::start(&[], simulated_variables(simulator, own)).await
+    }
+
+    /// The same with at most so many descriptors.
+    pub(crate) async fn with_descriptors(
+        most: usize,
+        simulator: &Simulator,
+        own: &[(&str, &str)],
+    ) -> anyhow::Result<(Self, SocketAddr)> {
+        let own = own.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+        let directory = tempfile::tempdir()?;
+        let mut command = Self::isolated(Command::new("/bin/sh"), directory.path());
+        command.args([
+            "-c",
+            &format!("ulimit -n {most} && exec \"$0\""),
+            env!("CARGO_BIN_EXE_ai-proxy-free"),
+        ]);
+        command.env("PORT", "0").envs(simulated_variables(simulator, own));
+        Self::launch(command, directory).await
+    }
+
+    /// CPU time so far, user and system.
+    pub(crate) fn cpu_time(&self) -> anyhow::Result<Duration> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id().expect("it runs")))?;
+        let fields: Vec<&str> = stat.rsplit(") ").next().expect("fields").split(' ').collect();
+        let ticks: u64 = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
+        Ok(Duration::from_millis(ticks * 10))
     }
 
     /// Reads until a line holds `text`, and gives that line.
