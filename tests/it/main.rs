@@ -16,6 +16,7 @@ mod docs;
 mod errors;
 mod fairness;
 mod fallback;
+mod faults;
 mod golden;
 mod https;
 mod interruption;

@@ -1,0 +1,8 @@
+//! The fault table, row by row: each test bears the number of its row, and a failing assertion names the case.
+
+mod clients_bodies;
+mod clients_http;
+mod clients_leaving;
+mod clients_slow;
+mod ourselves;
+mod ways;
