@@ -150,7 +150,7 @@ fn smuggling(length: usize, body: &str) -> Vec<(&'static str, String, String)> {
         ("a line feed in an extension", format!("{length:x};a\nb\r\n{body}\r\n0\r\n\r\n")),
         ("a carriage return in an extension", format!("{length:x};a\rb\r\n{body}\r\n0\r\n\r\n")),
         ("an endless extension", format!("{length:x};{}\r\n{body}\r\n0\r\n\r\n", many('a'))),
-        ("a trailer without end", format!("{sized}0\r\nx: {}\r\n\r\n", many('a'))),
+        ("a trailer without end", format!("{sized}0\r\nx: {}\r\n\r\n", many('a').repeat(10))),
         ("a trailer that is none", format!("{sized}0\r\nrubbish\r\n\r\n")),
     ] {
         cases.push((case, "transfer-encoding: chunked\r\n".to_owned(), chunks));

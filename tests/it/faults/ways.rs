@@ -91,25 +91,36 @@ impl Way {
         self,
         proxy: &TestProxy,
         headers: &[(&str, &str)],
-        body: impl Into<Vec<u8>>,
+        body: impl Into<reqwest::Body>,
     ) -> anyhow::Result<Reply> {
-        let mut request = http_client()?.post(proxy.url(self.path())).header("accept", self.accept());
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let response = within_patience("an answer", request.body(body.into()).send()).await?;
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let body = within_patience("its end", response.bytes()).await?.into();
-        Ok(Reply { status, headers, body, is_broken: false })
+        self.post_from(&http_client()?, proxy, headers, body).await
     }
 
     /// The same with JSON.
     pub(super) async fn post_json(
         self,
         proxy: &TestProxy,
-        body: impl Into<Vec<u8>>,
+        body: impl Into<reqwest::Body>,
     ) -> anyhow::Result<Reply> {
         self.post(proxy, &[("content-type", "application/json")], body).await
+    }
+
+    /// The same for somebody who asks often.
+    pub(super) async fn post_from(
+        self,
+        client: &reqwest::Client,
+        proxy: &TestProxy,
+        headers: &[(&str, &str)],
+        body: impl Into<reqwest::Body>,
+    ) -> anyhow::Result<Reply> {
+        let mut request = client.post(proxy.url(self.path())).header("accept", self.accept());
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = within_patience("an answer", request.body(body).send()).await?;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let body = within_patience("its end", response.bytes()).await?.into();
+        Ok(Reply { status, headers, body, is_broken: false })
     }
 
     /// The text of a complete answer.
