@@ -198,6 +198,12 @@ pub(super) fn assert_unreadable(reply: &Reply, status: u16, case: &str) {
     assert_eq!(reply.header("connection"), Some("close"), "{case}");
 }
 
+/// A proxy that closes no connection because of a clock: who is to be closed is closed for what it did.
+pub(super) async fn patient_proxy() -> anyhow::Result<TestProxy> {
+    let names = ["HEADER_READ_TIMEOUT_MS", "BODY_READ_TIMEOUT_MS", "CLIENT_STALL_TIMEOUT_MS"];
+    names.iter().fold(TestProxy::builder(), |builder, name| builder.with(name, 600_000)).start().await
+}
+
 /// Sends `bytes` and gives all that comes back until the proxy closes.
 pub(super) async fn converse(proxy: &TestProxy, case: &str, bytes: &[u8]) -> anyhow::Result<Vec<Reply>> {
     let mut client = RawClient::connect(proxy.address).await?;
@@ -350,4 +356,9 @@ impl Before {
         proxy.all(&Behaviour::echo());
         self.assert_asked(proxy, 1, case).await
     }
+}
+
+/// `depth` times `open` around `core`.
+pub(super) fn nested(open: &str, core: &str, close: &str, depth: usize) -> String {
+    open.repeat(depth) + core + &close.repeat(depth)
 }
