@@ -3,7 +3,7 @@
 use ai_proxy_free::providers::Provider;
 use ai_proxy_free::simulator::{After, Behaviour, Fault};
 use serde_json::json;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use super::ways::{Before, Way, converse, ending, patient_proxy, read_replies};
@@ -238,7 +238,8 @@ async fn row_091_one_connection_serves_all_surfaces() -> anyhow::Result<()> {
         client.stream.write_all(way.request("", &way.body()).as_bytes()).await?;
         let whole = async {
             while read_whole(&client.received).is_none() {
-                tokio::io::AsyncReadExt::read_buf(&mut client.stream, &mut client.received).await?;
+                let read = client.stream.read_buf(&mut client.received).await?;
+                anyhow::ensure!(read > 0, "{way:?}: the connection has ended");
             }
             anyhow::Ok(())
         };
