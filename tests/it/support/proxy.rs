@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::process::Stdio;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use ai_proxy_free::AppState;
@@ -20,15 +20,33 @@ use tokio::task::JoinHandle;
 
 /// A clock that stands still until it is put forward, so that every wait is exact: noon in California, in winter.
 #[derive(Clone, Default)]
-pub(crate) struct TestClock(Arc<AtomicI64>);
+pub(crate) struct TestClock {
+    ahead_ms: Arc<AtomicI64>,
+    is_broken: Arc<AtomicBool>,
+}
 
 impl TestClock {
     pub(crate) fn advance(&self, by: Duration) {
-        self.0.fetch_add(i64::try_from(by.as_millis()).expect("a sensible span"), Ordering::SeqCst);
+        self.ahead_ms.fetch_add(i64::try_from(by.as_millis()).expect("a sensible span"), Ordering::SeqCst);
     }
 
+    /// From now on whoever in the proxy asks what time it is panics, as a bug of ours would make it; or no longer.
+    pub(crate) fn set_broken(&self, is_broken: bool) {
+        self.is_broken.store(is_broken, Ordering::SeqCst);
+    }
+
+    /// The time for the proxy.
     fn clock(&self) -> Clock {
-        let ahead_ms = self.0.clone();
+        let (clock, is_broken) = (self.reliable_clock(), self.is_broken.clone());
+        Arc::new(move || {
+            assert!(!is_broken.load(Ordering::SeqCst), "the clock is broken, as the test wants it");
+            clock()
+        })
+    }
+
+    /// The same time for everybody else.
+    pub(crate) fn reliable_clock(&self) -> Clock {
+        let ahead_ms = self.ahead_ms.clone();
         let noon: Timestamp = "2026-11-23T20:00:00Z".parse().expect("a time");
         Arc::new(move || noon + Duration::from_millis(ahead_ms.load(Ordering::SeqCst) as u64))
     }
@@ -60,7 +78,7 @@ impl ProxyBuilder {
     pub(crate) async fn start(self) -> anyhow::Result<TestProxy> {
         super::log::search();
         let clock = TestClock::default();
-        let simulator = Simulator::start(|provider| Settings::new(provider, clock.clock())).await?;
+        let simulator = Simulator::start(|provider| Settings::new(provider, clock.reliable_clock())).await?;
         let variables = simulated_variables(&simulator, self.variables);
         let config = Config::from_lookup(|name| variables.get(name).cloned())?;
         let shutdown = Shutdown::default();
