@@ -163,6 +163,7 @@ async fn row_097_what_is_no_json_is_told_where_and_not_quoted() -> anyhow::Resul
     for way in Way::ALL {
         let mut good = way.body();
         good["user"] = json!(SECRET);
+        good["messages"][0]["content"] = json!("Hola");
         let good = good.to_string();
         let with = |from: &str, to: &str| good.replacen(from, to, 1).into_bytes();
         let cases: Vec<(&str, Vec<u8>)> = vec![

@@ -1,6 +1,7 @@
 //! Rows 84 and 85: heads that are too large, and requests of which nobody can say where they end.
 
-use super::ways::{Before, Way, assert_unreadable, converse, patient_proxy};
+use super::ways::{Before, PROMPT, Way, assert_unreadable, converse, patient_proxy};
+use crate::support::Reply;
 
 #[tokio::test]
 async fn row_084_heads_that_are_too_large_are_refused_with_a_reason() -> anyhow::Result<()> {
@@ -93,12 +94,6 @@ fn smuggling(length: usize, body: &str) -> Vec<(&'static str, String, String)> {
         cases.push((case, headers, body.to_owned()));
     }
     for (case, headers) in [
-        ("a length and chunks", format!("content-length: {length}\r\ntransfer-encoding: chunked\r\n")),
-        ("chunks and a length", format!("transfer-encoding: chunked\r\ncontent-length: {length}\r\n")),
-        ("chunks and no length", "transfer-encoding: chunked\r\ncontent-length: 0\r\n".to_owned()),
-        ("chunks and the length of the chunks", {
-            format!("content-length: {}\r\ntransfer-encoding: chunked\r\n", chunked.len())
-        }),
         ("a length and another coding", format!("transfer-encoding: cow\r\ncontent-length: {length}\r\n")),
         ("no coding", "transfer-encoding: identity\r\n".to_owned()),
         ("an unknown coding", "transfer-encoding: xchunked\r\n".to_owned()),
@@ -197,6 +192,50 @@ async fn row_085_what_two_readers_could_read_in_two_ways_is_refused() -> anyhow:
     Ok(())
 }
 
+/// A reader before us may believe the length where we believe the chunks.
+#[tokio::test]
+async fn row_085_a_length_beside_chunks_is_refused() -> anyhow::Result<()> {
+    for (case, replies) in length_beside_chunks().await? {
+        let [reply] = replies.as_slice() else { panic!("{case}: {replies:?}") };
+        assert_unreadable(reply, 400, &case);
+    }
+    Ok(())
+}
+
+/// Refused or not: the chunks say where the request ends, and what stands behind it is never read.
+#[tokio::test]
+async fn row_085_behind_a_length_beside_chunks_nothing_is_read() -> anyhow::Result<()> {
+    for (case, replies) in length_beside_chunks().await? {
+        let [reply] = replies.as_slice() else { panic!("{case}: {replies:?}") };
+        assert!(reply.status == 400 || reply.text().contains(PROMPT), "{case}: {}", reply.text());
+    }
+    Ok(())
+}
+
+/// What is answered to requests with both, until the connection ends.
+async fn length_beside_chunks() -> anyhow::Result<Vec<(String, Vec<Reply>)>> {
+    let proxy = patient_proxy().await?;
+    let mut answered = Vec::new();
+    for way in Way::SURFACES {
+        let body = way.body().to_string();
+        let length = body.len();
+        let chunked = format!("{length:x}\r\n{body}\r\n0\r\n\r\n");
+        for (case, headers) in [
+            ("a length and chunks", format!("content-length: {length}\r\ntransfer-encoding: chunked\r\n")),
+            ("chunks and a length", format!("transfer-encoding: chunked\r\ncontent-length: {length}\r\n")),
+            ("chunks and no length", "transfer-encoding: chunked\r\ncontent-length: 0\r\n".to_owned()),
+            ("chunks and the length of the chunks", {
+                format!("content-length: {}\r\ntransfer-encoding: chunked\r\n", chunked.len())
+            }),
+        ] {
+            let case = format!("{way:?} {case}");
+            let request = way.head(&headers) + &chunked + SMUGGLED;
+            answered.push((case.clone(), converse(&proxy, &case, request.as_bytes()).await?));
+        }
+    }
+    Ok(answered)
+}
+
 /// What can be read in one way only is read, also if it is unusual.
 #[tokio::test]
 async fn row_085_what_is_merely_unusual_is_read() -> anyhow::Result<()> {
@@ -238,7 +277,7 @@ async fn row_085_what_is_merely_unusual_is_read() -> anyhow::Result<()> {
             let request = format!("{}{rest}{next}", way.head(&headers));
             let replies = converse(&proxy, &name, request.as_bytes()).await?;
             let [reply, next] = replies.as_slice() else { panic!("{name}: {replies:?}") };
-            assert!(way.text(reply, &name).contains("Hola"), "{name}: {}", reply.text());
+            assert!(way.text(reply, &name).contains(PROMPT), "{name}: {}", reply.text());
             assert_eq!(next.status, 404, "{name}: {}", next.text());
             before.assert_asked(&proxy, 1, &name).await?;
         }
