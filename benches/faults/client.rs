@@ -16,6 +16,9 @@ pub(crate) enum Leaving {
     Rst,
 }
 
+/// Costs no call.
+pub(crate) const HEALTH: &[u8] = b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n";
+
 /// A question to `path`, to whoever can answer, as a stream.
 pub(crate) fn question(path: &str) -> Vec<u8> {
     post(path, r#"{"messages":[{"role":"user","content":"Hola"}],"stream":true}"#)

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::task::JoinSet;
 
-use crate::client::Client;
+use crate::client::{Client, HEALTH};
 use crate::support::Process;
 use crate::{Figure, Size, comes_true, groq, ms, percentile, proxy_over};
 
@@ -13,8 +13,6 @@ const HEALTH_BOUND: Duration = Duration::from_millis(50);
 
 /// Beyond the clock.
 const SLACK: Duration = Duration::from_secs(1);
-
-const HEALTH: &[u8] = b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n";
 
 /// How a client is slow.
 #[derive(Clone, Copy, Debug)]

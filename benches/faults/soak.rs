@@ -15,7 +15,7 @@ use ai_proxy_free::simulator::{After, Behaviour, Fault, Reply, SimulatedProvider
 use tokio::io::AsyncWriteExt as _;
 use tokio::task::JoinSet;
 
-use crate::client::Client;
+use crate::client::{Client, HEALTH};
 use crate::support::{Process, WORD, post};
 use crate::{Figure, Size, comes_true, leading_to, simulator};
 
@@ -159,7 +159,16 @@ fn counters(all_stayed: &[Counts], end: &[Counts], tally: &Tally, log: &Log) -> 
         measured: format!("{failures} and {} of {} calls", number(&log.failures), told.iter().sum::<u64>()),
         is_ok: failures == number(&log.failures),
     };
-    vec![while_all_stayed, in_the_end, failed]
+    let (least, most) = (received.iter().min().copied(), received.iter().max().copied());
+    let share = least.unwrap_or_default() as f64 / most.unwrap_or_default() as f64;
+    let even = Figure {
+        // They fail equally often, so whoever is called less is not let back in.
+        name: "soak: calls to the provider that got least ÷ to the one that got most".to_owned(),
+        bound: "≥ 0.7".to_owned(),
+        measured: format!("{share:.2}"),
+        is_ok: share >= 0.7,
+    };
+    vec![while_all_stayed, in_the_end, failed, even]
 }
 
 /// What clients got.
@@ -218,8 +227,8 @@ struct State {
 impl State {
     async fn settled(proxy: &Process, simulator: &Simulator, size: Size) -> Self {
         let upstream = || simulator.providers().map(SimulatedProvider::open_connections).sum::<usize>();
-        // Unused connections to providers are kept for 50 s.
-        let limit = size.pick(Duration::from_secs(3), Duration::from_secs(70));
+        // Unused connections to providers are kept for 50 s, and looked for every 50 s.
+        let limit = size.pick(Duration::from_secs(3), Duration::from_secs(110));
         comes_true(limit, || upstream() == 0).await;
         let upstream = upstream();
         Self {
@@ -242,7 +251,7 @@ struct Counts {
 
 async fn counts(proxy: &Process, simulator: &Simulator) -> Vec<Counts> {
     let mut client = Client::connect(proxy).await;
-    client.send(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n").await.expect("a connection");
+    client.send(HEALTH).await.expect("a connection");
     let health: serde_json::Value =
         serde_json::from_str(&client.reply().await.expect("an answer").body).expect("JSON");
     let counts = |provider: &SimulatedProvider| {

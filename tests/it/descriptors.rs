@@ -8,7 +8,7 @@ use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
-use crate::support::{Binary, RawClient, question, within_patience};
+use crate::support::{Binary, RawClient, question};
 
 /// What the process may have; it needs about a dozen for itself.
 const MOST_DESCRIPTORS: usize = 64;
@@ -49,46 +49,44 @@ impl Crowded {
 
 #[tokio::test]
 async fn running_out_of_descriptors_costs_little_time_and_few_lines() -> anyhow::Result<()> {
-    let Crowded { mut binary, crowd, .. } = Crowded::start().await?;
+    let mut crowded = Crowded::start().await?;
+    let binary = &mut crowded.binary;
     let (begun, cpu) = (Instant::now(), binary.cpu_time()?);
     for _ in 0..2 {
         binary.line_with(HINT).await?;
     }
     let (taken, cpu) = (begun.elapsed(), binary.cpu_time()? - cpu);
     assert!(taken > Duration::from_millis(1_500), "the same line again and again: twice in {taken:?}");
-    assert!(cpu < taken / 3, "it spins: {cpu:?} of {taken:?}");
-    drop(crowd);
+    assert!(cpu < taken / 10, "it spins: {cpu:?} of {taken:?}");
     Ok(())
 }
 
 /// Whoever is connected is told the truth at once, although nobody can be called.
 #[tokio::test]
 async fn without_descriptors_requests_fail_honestly() -> anyhow::Result<()> {
-    let Crowded { mut early, crowd, .. } = Crowded::start().await?;
-    early.received.clear();
-    early.send("1.1", "connection: close\r\n", &question()).await?;
-    let response = early.read_to_end().await;
+    let mut crowded = Crowded::start().await?;
+    crowded.early.received.clear();
+    crowded.early.send("1.1", "connection: close\r\n", &question()).await?;
+    let response = crowded.early.read_to_end().await;
     assert!(response.starts_with("HTTP/1.1 502 "), "{response}");
     let (_, body) = response.split_once("\r\n\r\n").expect("a body");
     let body: Value = serde_json::from_str(body)?;
     let attempts = body["attempts"].as_array().expect("attempts");
     assert!(attempts.len() == 3 && attempts.iter().all(|it| it["reason"] == "connect_failed"), "{body}");
-    drop(crowd);
     Ok(())
 }
 
 #[tokio::test]
 async fn when_clients_leave_others_are_served() -> anyhow::Result<()> {
-    let Crowded { address, crowd, _simulator, binary, .. } = Crowded::start().await?;
+    let mut crowded = Crowded::start().await?;
     // It waits to be let in.
-    let mut late = RawClient::connect(address).await?;
+    let mut late = RawClient::connect(crowded.address).await?;
     late.stream.write_all(HEALTH).await?;
-    drop(crowd);
+    crowded.crowd.clear();
     late.read_until("\"status\":\"ok\"").await?;
     late.received.clear();
     late.send("1.1", "connection: close\r\n", &question()).await?;
-    let response = within_patience("an answer", late.read_to_end()).await;
+    let response = late.read_to_end().await;
     assert!(response.contains("data: [DONE]"), "{response}");
-    drop(binary);
     Ok(())
 }
