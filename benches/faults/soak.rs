@@ -29,7 +29,7 @@ const CALM: Duration = Duration::from_millis(4_700);
 /// In percent of the requests.
 const CANCELS: u32 = 10;
 /// In percent of the requests; the storms come on top.
-const SPRINKLED_FAULTS: u32 = 3;
+const SPRINKLED_FAULTS: u32 = 5;
 
 /// Who leaves.
 #[derive(Clone, Copy, PartialEq, Eq)]
