@@ -23,6 +23,7 @@ mod slow_clients;
 mod soak;
 #[path = "../support/mod.rs"]
 mod support;
+mod weather;
 
 use std::process::ExitCode;
 use std::sync::Arc;

@@ -192,22 +192,12 @@ async fn row_085_what_two_readers_could_read_in_two_ways_is_refused() -> anyhow:
     Ok(())
 }
 
-/// A reader before us may believe the length where we believe the chunks.
-#[tokio::test]
-async fn row_085_a_length_beside_chunks_is_refused() -> anyhow::Result<()> {
-    for (case, replies) in length_beside_chunks().await? {
-        let [reply] = replies.as_slice() else { panic!("{case}: {replies:?}") };
-        assert_unreadable(reply, 400, &case);
-    }
-    Ok(())
-}
-
-/// Refused or not: the chunks say where the request ends, and what stands behind it is never read.
+/// The chunks say where the request ends. A reader before us may believe the length, so what stands behind is never read.
 #[tokio::test]
 async fn row_085_behind_a_length_beside_chunks_nothing_is_read() -> anyhow::Result<()> {
     for (case, replies) in length_beside_chunks().await? {
         let [reply] = replies.as_slice() else { panic!("{case}: {replies:?}") };
-        assert!(reply.status == 400 || reply.text().contains(PROMPT), "{case}: {}", reply.text());
+        assert!(reply.text().contains(PROMPT), "{case}: {}", reply.text());
     }
     Ok(())
 }
