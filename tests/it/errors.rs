@@ -311,7 +311,7 @@ async fn when_all_fail_the_status_says_how() -> anyhow::Result<()> {
     ];
     for (behaviour, status, reason, upstream_status, retry_after, words) in cases {
         for stream in [true, false] {
-            let proxy = TestProxy::builder().with("FIRST_TOKEN_TIMEOUT_MS", 150).start().await?;
+            let proxy = TestProxy::builder().with("FIRST_TOKEN_TIMEOUT_MS", 1_000).start().await?;
             proxy.all(&behaviour);
             let mut body = question();
             body["stream"] = json!(stream);

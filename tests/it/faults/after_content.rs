@@ -118,7 +118,7 @@ async fn row_054_a_stall_between_events_is_given_up() -> anyhow::Result<()> {
         fault("pings", then(pings)),
         fault("half an event", then(|dialect| vec![Step::Send(chunk(&dialect.text("x")[..9])), Step::Stall])),
     ];
-    let faults = faults.map(|it| it.with("IDLE_TIMEOUT_MS", 1_000));
+    let faults = faults.map(|it| it.with("IDLE_TIMEOUT_MS", 2_000));
     breaks(Failure::new(504, "timeout"), SO_FAR, "stopped sending", faults).await
 }
 
