@@ -259,7 +259,8 @@ impl Dispatcher {
                 Err(failure) => {
                     let (reason, status) = (failure.reason, failure.status);
                     warn!(request_id, reason = reason.as_str(), status, "{name} {}", reason.explanation());
-                    let is_gone = failure.reason == Reason::ModelGone;
+                    // One that comes back within minutes may never have been gone.
+                    let is_gone = failure.reason == Reason::ModelGone && failure.wait.is_none();
                     let is_news =
                         is_gone && self.in_use(service).any(|(number, _)| number == candidate.model);
                     entry.failed(&failure);

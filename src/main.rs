@@ -92,8 +92,7 @@ async fn start(command: Command, environment: &Environment) -> Result<ExitCode, 
     let config = Config::from_lookup(lookup).map_err(Fatal::settings)?;
 
     let shutdown = Shutdown::default();
-    let random = fastrand::Rng::new();
-    let state = || AppState::new(&config, clock.clone(), random.clone(), shutdown.clone());
+    let state = || AppState::new(&config, clock.clone(), fastrand::Rng::new(), shutdown.clone());
     if command == Command::Check {
         return Ok(try_keys(&config, &state().map_err(Fatal::settings)?).await);
     }
@@ -119,7 +118,7 @@ async fn start(command: Command, environment: &Environment) -> Result<ExitCode, 
         tokio::select! {
             () = serving => {}
             // Beside serving: a start without a network serves at once.
-            never = state.dispatcher.keep_models_current(random.clone()) => match never {},
+            never = state.dispatcher.keep_models_current(fastrand::Rng::new()) => match never {},
         }
     };
     tokio::pin!(serving);
