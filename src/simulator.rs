@@ -215,6 +215,11 @@ impl SimulatedProvider {
         self.shared.state().request_count
     }
 
+    /// How many completions among them, forgotten ones included.
+    pub fn chat_count(&self) -> u64 {
+        self.shared.state().chat_count
+    }
+
     /// How many connections are open.
     pub fn open_connections(&self) -> usize {
         self.shared.open_connections.load(Ordering::Relaxed)
@@ -259,6 +264,7 @@ struct State {
     models_of_keys: HashMap<String, Vec<String>>,
     requests: VecDeque<ReceivedRequest>,
     request_count: u64,
+    chat_count: u64,
     quotas: QuotaBook,
     /// The thought signatures issued, in the spelling of [`base64::normal`].
     signatures: HashSet<String>,
@@ -274,6 +280,7 @@ impl Shared {
             models_of_keys: HashMap::new(),
             requests: VecDeque::new(),
             request_count: 0,
+            chat_count: 0,
             quotas: QuotaBook::new(settings.quota),
             signatures: HashSet::new(),
         };
@@ -329,6 +336,7 @@ impl Shared {
         let mut state = self.state();
         request.number = state.request_count;
         state.request_count += 1;
+        state.chat_count += u64::from(request.is_chat());
         let number = request.number;
         state.requests.push_back(request);
         if state.requests.len() > self.settings.kept_requests {
