@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tracing_subscriber::filter::Targets;
 use url::{Host, Url};
 
-use crate::providers::Provider;
+use crate::providers::{Provider, is_model_id};
 
 /// Where to listen.
 pub const ENV_HOST: &str = "HOST";
@@ -367,11 +367,7 @@ impl Reader<'_> {
         let name = profile.models_variable;
         let models = self.list(name);
         for model in &models {
-            let is_plain =
-                model.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-:/@".contains(&byte));
-            // It becomes part of a URL, where these would lead elsewhere.
-            let is_id = is_plain && !model.split('/').any(|part| matches!(part, "" | "." | ".."));
-            if !is_id {
+            if !is_model_id(model) {
                 self.mistaken_item(
                     name,
                     model,

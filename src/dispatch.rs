@@ -4,10 +4,11 @@
 //! before it counts: to its first content, or to its end. Until then every failure is remembered and the next
 //! candidate is tried. The loop knows no HTTP and no JSON.
 
+mod lists;
 mod outcome;
 mod search;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use http::{HeaderName, HeaderValue};
 use tokio::time::{Instant, timeout_at};
@@ -15,6 +16,7 @@ use tracing::{info, warn};
 
 use crate::answer::ExpectedCalls;
 use crate::attempt::{self, Answer, Context, Order};
+use crate::catalogue::{Catalogue, Names};
 use crate::chat::{ChatRequest, Needs};
 use crate::clock::Clock;
 use crate::config::{ProviderConfig, Timeouts};
@@ -25,6 +27,7 @@ use crate::providers::Provider;
 use crate::redaction::Redactor;
 use crate::upstream::{Call, Network, TlsUnavailable, Upstream};
 
+pub use self::lists::Reading;
 pub use self::outcome::{AllFailed, Answered, FailedProvider, Incapable, Trail, Unanswered, Verdict};
 use self::search::Search;
 
@@ -42,7 +45,9 @@ pub struct Dispatcher {
 #[derive(Debug)]
 struct Service {
     provider: Provider,
-    models: Vec<String>,
+    names: Names,
+    // Held for microseconds, never across an await, and before the lock of the limits.
+    catalogue: Mutex<Catalogue>,
     base_url: String,
     network: Network,
     key_headers: Vec<(HeaderName, HeaderValue)>,
@@ -120,15 +125,20 @@ impl Dispatcher {
         timeouts: Timeouts,
         redactor: Redactor,
         clock: Clock,
+        random: fastrand::Rng,
     ) -> Result<Self, SetupError> {
         let upstream = Upstream::new(providers, timeouts.connect)?;
         let services = providers.iter().map(Service::new).collect::<Result<Vec<_>, _>>()?;
-        let offers = services.iter().map(|service| Offer {
-            provider: service.provider,
-            keys: service.key_headers.len(),
-            models: service.models.len(),
+        let offers = providers.iter().map(|it| Offer {
+            provider: it.provider,
+            keys: it.keys.len(),
+            models: it.models.len(),
         });
-        let ledger = Arc::new(Ledger::new(Limits::new(offers.collect()), clock));
+        let ledger = Arc::new(Ledger::new(Limits::new(offers.collect(), random), clock));
+        for service in &services {
+            let stock = service.catalogue().stock(&service.names);
+            ledger.limits.restock(service.provider, stock, ledger.now());
+        }
         Ok(Self { services, upstream, timeouts, redactor: Arc::new(redactor), ledger })
     }
 
@@ -137,16 +147,22 @@ impl Dispatcher {
         &self.ledger
     }
 
-    /// Everything that is offered: the models of the providers that have a key.
+    /// Everything that is offered: the models in use of the providers that have a key.
     pub fn offered(&self) -> impl Iterator<Item = (Provider, &str)> {
         let with_key = self.services.iter().filter(|service| !service.key_headers.is_empty());
-        with_key.flat_map(|service| service.models.iter().map(|model| (service.provider, model.as_str())))
+        with_key.flat_map(|service| self.in_use(service).map(|(_, model)| (service.provider, model)))
+    }
+
+    /// The models of a provider that are used, best first, with their numbers.
+    fn in_use<'s>(&self, service: &'s Service) -> impl Iterator<Item = (usize, &'s str)> {
+        let numbers = self.ledger.limits.in_use(service.provider, self.ledger.now());
+        numbers.into_iter().filter_map(|number| Some((number, service.names.get(number)?)))
     }
 
     /// Whether `target` leaves it to this model to answer.
     pub fn includes(&self, target: &Target, provider: Provider, model: &str) -> bool {
         let service = self.services.iter().find(|service| service.provider == provider);
-        let number = service.and_then(|service| service.models.iter().position(|it| it == model));
+        let number = service.and_then(|service| service.names.find(model));
         number.is_some_and(|number| target.allows(provider, number))
     }
 
@@ -165,18 +181,27 @@ impl Dispatcher {
         let wanted: Vec<Wanted> = match model {
             None => services().map(|service| Wanted { provider: service.provider, model: None }).collect(),
             Some(pinned) => {
-                let number = |service: &Service| service.models.iter().position(|model| model == pinned);
-                let offers = services().filter_map(|service| Some((service.provider, number(service)?)));
+                let offers =
+                    services().filter_map(|service| Some((service.provider, self.number(service, pinned)?)));
                 offers.map(|(provider, number)| Wanted { provider, model: Some(number) }).collect()
             }
         };
         if wanted.is_empty() {
-            let known = services().flat_map(|service| service.models.iter().cloned()).collect();
+            let models = services().flat_map(|service| self.in_use(service));
+            let known = models.map(|(_, model)| model.to_owned()).collect();
             return Err(UnknownTarget::Model { name: shorten(model.unwrap_or_default()), known });
         }
         // Among several who have the model there is a turn to take.
         let is_pinned = is_pinned && wanted.len() == 1;
         Ok(Target { wanted, is_pinned })
+    }
+
+    /// The number of a model that may be asked for by name: one that is used, or that is wanted and may be gone.
+    fn number(&self, service: &Service, model: &str) -> Option<usize> {
+        let number = service.names.find(model)?;
+        let is_known =
+            service.catalogue().is_wanted(number) || self.in_use(service).any(|(it, _)| it == number);
+        is_known.then_some(number)
     }
 
     /// Finds an answer to `request`: tries candidates that can do what it needs in turn, each at most once, until one
@@ -234,7 +259,14 @@ impl Dispatcher {
                 Err(failure) => {
                     let (reason, status) = (failure.reason, failure.status);
                     warn!(request_id, reason = reason.as_str(), status, "{name} {}", reason.explanation());
+                    // One that comes back within minutes may never have been gone.
+                    let is_gone = failure.reason == Reason::ModelGone && failure.wait.is_none();
+                    let is_news =
+                        is_gone && self.in_use(service).any(|(number, _)| number == candidate.model);
                     entry.failed(&failure);
+                    if is_news {
+                        self.report_lost(service, &[candidate.model]);
+                    }
                     search.fail(candidate, failure);
                 }
             }
@@ -268,9 +300,7 @@ impl Dispatcher {
     fn usable(&self, target: &Target, needs: &Needs) -> Result<usize, Unanswered> {
         let mut usable: Vec<Provider> = Vec::new();
         let mut incapable = Incapable::default();
-        for (provider, model) in
-            self.offered().filter(|(provider, model)| self.includes(target, *provider, model))
-        {
+        for (provider, model) in self.reachable(target) {
             match provider.capabilities(model).lacks(needs) {
                 Some(lack) => incapable.add(provider, lack),
                 None if usable.contains(&provider) => {}
@@ -284,6 +314,19 @@ impl Dispatcher {
         } else {
             Err(Unanswered::Incapable(incapable))
         }
+    }
+
+    /// The models that `target` leads to, of providers that have a key.
+    fn reachable(&self, target: &Target) -> impl Iterator<Item = (Provider, &str)> {
+        let with_key = self.services.iter().filter(|service| !service.key_headers.is_empty());
+        with_key.flat_map(|service| {
+            let its = |wanted: &&Wanted| wanted.provider == service.provider;
+            let models = target.wanted.iter().filter(its).flat_map(|wanted| match wanted.model {
+                Some(number) => service.names.get(number).into_iter().collect::<Vec<_>>(),
+                None => self.in_use(service).map(|(_, model)| model).collect(),
+            });
+            models.map(|model| (service.provider, model)).collect::<Vec<_>>()
+        })
     }
 
     /// How many tokens a candidate's model takes.
@@ -301,25 +344,37 @@ impl Dispatcher {
     /// The service, model and key that a candidate's numbers stand for.
     fn look_up(&self, candidate: Candidate) -> Option<(&Service, &str, &(HeaderName, HeaderValue))> {
         let service = self.services.iter().find(|service| service.provider == candidate.provider)?;
-        Some((service, service.models.get(candidate.model)?, service.key_headers.get(candidate.key)?))
+        Some((service, service.names.get(candidate.model)?, service.key_headers.get(candidate.key)?))
     }
 }
 
 impl Service {
     fn new(config: &ProviderConfig) -> Result<Self, SetupError> {
         let provider = config.provider;
+        let catalogue = Catalogue::new(provider, &config.models, config.keys.len());
         let key_headers = config.keys.iter().map(|key| provider.key_header(key));
         Ok(Self {
             provider,
-            models: config.models.clone(),
+            names: Names::of(&catalogue),
+            catalogue: Mutex::new(catalogue),
             base_url: config.base_url.as_str().trim_end_matches('/').to_owned(),
             network: Network::of(config),
             key_headers: key_headers.collect::<Result<_, _>>().map_err(|_| SetupError::Key(provider))?,
         })
     }
+
+    fn catalogue(&self) -> std::sync::MutexGuard<'_, Catalogue> {
+        // Nothing that is done with it can panic half-way.
+        self.catalogue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Target {
+    /// Whether it is about certain models, rather than providers with whatever they have.
+    pub fn names_model(&self) -> bool {
+        self.wanted.iter().any(|wanted| wanted.model.is_some())
+    }
+
     fn allows(&self, provider: Provider, model: usize) -> bool {
         let is_it = |wanted: &Wanted| {
             wanted.provider == provider && wanted.model.is_none_or(|wanted| wanted == model)

@@ -17,7 +17,9 @@
 mod alarm;
 pub mod answer;
 pub mod attempt;
+pub mod catalogue;
 pub mod chat;
+pub mod check;
 mod client_stream;
 pub mod clock;
 pub mod config;
@@ -97,9 +99,14 @@ impl AppState {
     ///
     /// # Errors
     /// [`SetupError`]: this machine cannot speak HTTPS, or a key cannot be sent.
-    pub fn new(config: &Config, clock: Clock, shutdown: Shutdown) -> Result<Self, SetupError> {
+    pub fn new(
+        config: &Config,
+        clock: Clock,
+        random: fastrand::Rng,
+        shutdown: Shutdown,
+    ) -> Result<Self, SetupError> {
         let redactor = Redactor::new(config::secrets(config));
-        let dispatcher = Dispatcher::new(&config.providers, config.timeouts, redactor, clock)?;
+        let dispatcher = Dispatcher::new(&config.providers, config.timeouts, redactor, clock, random)?;
         let admission = Arc::new(Semaphore::new(config.server.max_concurrent_requests));
         let server = config.server.clone();
         Ok(Self(Arc::new(App {

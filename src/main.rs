@@ -1,14 +1,14 @@
 //! From the environment to a running server; maps failures to exit codes.
 
 use std::collections::HashMap;
-use std::io;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use ai_proxy_free::clock::Clock;
 use ai_proxy_free::config::{Config, ENV_HOST, ENV_PORT, ProviderConfig};
 use ai_proxy_free::server::Shutdown;
-use ai_proxy_free::{AppState, demo, healthcheck, logging, server};
+use ai_proxy_free::{AppState, check, demo, healthcheck, logging, server};
 use clap::{Parser, Subcommand};
 use tokio::net::TcpListener;
 use tracing::{info, warn};
@@ -30,6 +30,8 @@ enum Command {
     Serve,
     /// Start the proxy with built-in simulated providers: needs no key and no network
     Demo,
+    /// Try every key and name the models and limits; spends no quota: exit code 0 if a provider is usable, 1 if not
+    Check,
     /// Ask the running server for /health: exit code 0 if it is well, 1 if not
     Healthcheck,
 }
@@ -81,7 +83,7 @@ async fn start(command: Command, environment: &Environment) -> Result<ExitCode, 
     let clock: Clock = Arc::new(jiff::Timestamp::now);
     let demo = match command {
         Command::Demo => Some(demo::Demo::start(clock.clone()).await.map_err(Fatal::machine)?),
-        Command::Serve | Command::Healthcheck => None,
+        Command::Serve | Command::Check | Command::Healthcheck => None,
     };
     let lookup = |name: &str| match &demo {
         Some(demo) => demo.variable(name).unwrap_or_else(|| environment.get(name)),
@@ -89,16 +91,21 @@ async fn start(command: Command, environment: &Environment) -> Result<ExitCode, 
     };
     let config = Config::from_lookup(lookup).map_err(Fatal::settings)?;
 
+    let shutdown = Shutdown::default();
+    let state = || AppState::new(&config, clock.clone(), fastrand::Rng::new(), shutdown.clone());
+    if command == Command::Check {
+        return Ok(try_keys(&config, &state().map_err(Fatal::settings)?).await);
+    }
+
     // What can fail comes first: whoever cannot start says that and nothing else.
     let mut signals = Signals::new().map_err(Fatal::machine)?;
     let (host, port) = (config.server.host.as_str(), config.server.port);
     let cannot_listen = |error| Fatal::machine(format!("cannot listen on {host}:{port}: {error}"));
     let listener = TcpListener::bind((host, port)).await.map_err(cannot_listen)?;
     let address = listener.local_addr().map_err(cannot_listen)?;
-    let shutdown = Shutdown::default();
-    let state = AppState::new(&config, clock.clone(), shutdown.clone()).map_err(Fatal::settings)?;
+    let state = state().map_err(Fatal::settings)?;
 
-    let _log_guard = logging::start(&config.log, clock);
+    let _log_guard = logging::start(&config.log, clock.clone());
     report(&config);
     info!(target: logging::STARTUP, "ai-proxy-free {} listening on http://{address}", env!("CARGO_PKG_VERSION"));
     if demo.is_some() {
@@ -106,7 +113,14 @@ async fn start(command: Command, environment: &Environment) -> Result<ExitCode, 
     }
 
     let limits = state.connection_limits();
-    let serving = server::serve(listener, ai_proxy_free::app(state), limits, shutdown.clone());
+    let serving = server::serve(listener, ai_proxy_free::app(state.clone()), limits, shutdown.clone());
+    let serving = async {
+        tokio::select! {
+            () = serving => {}
+            // Beside serving: a start without a network serves at once.
+            never = state.dispatcher.keep_models_current(fastrand::Rng::new()) => match never {},
+        }
+    };
     tokio::pin!(serving);
     tokio::select! {
         () = &mut serving => {}
@@ -118,6 +132,17 @@ async fn start(command: Command, environment: &Environment) -> Result<ExitCode, 
     })
 }
 
+/// Prints what every key is good for.
+async fn try_keys(config: &Config, state: &AppState) -> ExitCode {
+    let report = check::run(config, &state.dispatcher).await;
+    let mut stdout = io::stdout();
+    for line in report.lines {
+        // Whoever has stopped reading still wants the exit code.
+        let _ = writeln!(stdout, "{line}");
+    }
+    if report.is_usable { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
 /// Logs what the settings amount to.
 fn report(config: &Config) {
     for warning in &config.warnings {
@@ -126,7 +151,7 @@ fn report(config: &Config) {
     for ProviderConfig { provider, keys, models, .. } in &config.providers {
         let name = provider.name();
         match keys.len() {
-            0 => warn!("{name} is off: {} is not set", provider.profile().key_variables.join(" or ")),
+            0 => warn!("{name} is off: {}", check::missing_key(*provider)),
             keys => info!(keys, models = models.join(","), "{name} is ready"),
         }
     }

@@ -17,7 +17,7 @@ mod waits;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 
-use self::capabilities::{Capabilities, Model};
+use self::capabilities::{Capabilities, Model, PlanLimit};
 use self::error_body::ErrorBody;
 use crate::answer::Sink;
 use crate::chat::ChatRequest;
@@ -52,6 +52,8 @@ pub struct Profile {
     pub path_prefix: &'static str,
     /// Models to use, best first: today's, each with its source in the provider's file.
     pub models: &'static [Model],
+    /// Words in the ids of models, best first: which ones to guess when none of the known ones is left.
+    pub preferred_families: &'static [&'static str],
     /// What the models can do whose ids begin like this, if they are not among [`models`](Self::models).
     families: &'static [(&'static str, Capabilities)],
     /// The header that carries the key, and what stands before the key in it.
@@ -139,6 +141,31 @@ impl Provider {
         known.or_else(family).unwrap_or(&Capabilities::UNKNOWN)
     }
 
+    /// What its free plan is documented to allow with this model; empty if nobody says.
+    pub fn free_plan(self, model: &str) -> &'static [PlanLimit] {
+        let known = self.profile().models.iter().find(|known| known.id == model);
+        known.map_or(&[], |known| known.free_plan)
+    }
+
+    /// Where its list of models is: what follows the base URL, path and query.
+    pub fn models_path(self) -> &'static str {
+        match &self.profile().dialect {
+            Dialect::OpenAiCompat(quirks) => quirks.models_path,
+            Dialect::Gemini => gemini::MODELS_PATH,
+        }
+    }
+
+    /// The ids in a list of models, without those that it says answer no chats; `None` if it is no such list, or only
+    /// the beginning of one.
+    pub fn parse_models(self, body: &[u8]) -> Option<Vec<String>> {
+        let mut models = match &self.profile().dialect {
+            Dialect::OpenAiCompat(_) => openai_compat::parse_models(body),
+            Dialect::Gemini => gemini::parse_models(body),
+        }?;
+        models.retain(|id| is_model_id(id));
+        Some(models)
+    }
+
     /// `request` in this provider's dialect, asking for a stream where there is one.
     ///
     /// The model can do what the request needs; what it merely does not take is left out.
@@ -180,6 +207,13 @@ impl Provider {
             Dialect::Gemini => None,
         }
     }
+}
+
+/// Whether `text` can be a model's id. It may become part of a URL, where anything else would lead elsewhere.
+pub fn is_model_id(text: &str) -> bool {
+    const MAX_BYTES: usize = 200;
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-:/@".contains(&byte));
+    is_plain && text.len() <= MAX_BYTES && !text.split('/').any(|part| matches!(part, "" | "." | ".."))
 }
 
 /// `data` with broken characters replaced and, of keys that stand twice, the last: for JSON that was refused as it is.

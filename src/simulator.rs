@@ -18,7 +18,7 @@ mod quota;
 mod schema_instance;
 mod wire;
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -54,7 +54,7 @@ pub struct Settings {
     pub quota: Option<Quota>,
     /// How many received requests are kept; older ones are forgotten.
     pub kept_requests: usize,
-    /// The models there are; other ones get the provider's 404.
+    /// The models there are at first; other ones get the provider's 404.
     pub models: Vec<String>,
 }
 
@@ -183,6 +183,23 @@ impl SimulatedProvider {
         self.shared.state().next.push_back(behaviour);
     }
 
+    /// From now on there are these models, in lists and in answers, for every key without
+    /// [models of its own](Self::offer_to).
+    pub fn offer<S: Into<String>>(&self, models: impl IntoIterator<Item = S>) {
+        self.shared.state().models = models.into_iter().map(Into::into).collect();
+    }
+
+    /// From now on there are these models for this key: accounts differ.
+    pub fn offer_to<S: Into<String>>(&self, key: &str, models: impl IntoIterator<Item = S>) {
+        let models = models.into_iter().map(Into::into).collect();
+        self.shared.state().models_of_keys.insert(key.to_owned(), models);
+    }
+
+    /// From now on every list of models goes like this: [`Behaviour::echo`] for the true one.
+    pub fn list_always(&self, behaviour: Behaviour) {
+        self.shared.state().listing = behaviour;
+    }
+
     /// The requests received, oldest first; of very many only the latest.
     pub fn requests(&self) -> Vec<ReceivedRequest> {
         self.shared.state().requests.iter().cloned().collect()
@@ -196,6 +213,11 @@ impl SimulatedProvider {
     /// How many requests there have been, forgotten ones included.
     pub fn request_count(&self) -> u64 {
         self.shared.state().request_count
+    }
+
+    /// How many completions among them, forgotten ones included.
+    pub fn chat_count(&self) -> u64 {
+        self.shared.state().chat_count
     }
 
     /// How many connections are open.
@@ -237,8 +259,12 @@ struct Shared {
 struct State {
     usual: Behaviour,
     next: VecDeque<Behaviour>,
+    listing: Behaviour,
+    models: Vec<String>,
+    models_of_keys: HashMap<String, Vec<String>>,
     requests: VecDeque<ReceivedRequest>,
     request_count: u64,
+    chat_count: u64,
     quotas: QuotaBook,
     /// The thought signatures issued, in the spelling of [`base64::normal`].
     signatures: HashSet<String>,
@@ -249,8 +275,12 @@ impl Shared {
         let state = State {
             usual: Behaviour::echo(),
             next: VecDeque::new(),
+            listing: Behaviour::echo(),
+            models: settings.models.clone(),
+            models_of_keys: HashMap::new(),
             requests: VecDeque::new(),
             request_count: 0,
+            chat_count: 0,
             quotas: QuotaBook::new(settings.quota),
             signatures: HashSet::new(),
         };
@@ -271,11 +301,17 @@ impl Shared {
     /// How a completion is to go: as its `x-simulate` header says, or the next in line, or as usual.
     fn behaviour_for(&self, request: &ReceivedRequest) -> Behaviour {
         if !request.is_chat() {
-            return Behaviour::echo();
+            return self.state().listing.clone();
         }
         let named = request.header("x-simulate").and_then(Behaviour::named);
         let mut state = self.state();
         named.or_else(|| state.next.pop_front()).unwrap_or_else(|| state.usual.clone())
+    }
+
+    /// The models there are for a key.
+    fn models_for(&self, key: &str) -> Vec<String> {
+        let state = self.state();
+        state.models_of_keys.get(key).unwrap_or(&state.models).clone()
     }
 
     /// A new thought signature, which is remembered.
@@ -300,6 +336,7 @@ impl Shared {
         let mut state = self.state();
         request.number = state.request_count;
         state.request_count += 1;
+        state.chat_count += u64::from(request.is_chat());
         let number = request.number;
         state.requests.push_back(request);
         if state.requests.len() > self.settings.kept_requests {

@@ -75,6 +75,16 @@ impl Network {
     }
 }
 
+/// A request for what a provider tells about itself.
+pub struct Query {
+    /// Where to.
+    pub url: String,
+    /// Which kind of host that is.
+    pub network: Network,
+    /// The header with the key.
+    pub key_header: (HeaderName, HeaderValue),
+}
+
 /// A request to a provider, complete. It holds a prompt, so it does not print itself.
 pub struct Call {
     /// Where to.
@@ -134,32 +144,56 @@ impl Upstream {
     /// timeout, nothing was sent. [`Reason::UpstreamError`]: the connection ended without an answer, or the
     /// answer was no HTTP; the provider may have seen the request.
     pub async fn send(&self, call: Call) -> Result<Response, Failure> {
-        let clients = match call.network {
+        let Call { url, network, key_header, body } = call;
+        let clients = self.clients(network)?;
+        let request = clients
+            .pooled
+            .post(url)
+            .header(CONTENT_TYPE, "application/json")
+            .header(ACCEPT, "text/event-stream, application/json")
+            .body(body);
+        clients.exchange(request, key_header).await
+    }
+
+    /// The same for a `query`, with the same pool of connections.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub async fn get(&self, query: Query) -> Result<Response, Failure> {
+        let Query { url, network, key_header } = query;
+        let clients = self.clients(network)?;
+        clients.exchange(clients.pooled.get(url).header(ACCEPT, "application/json"), key_header).await
+    }
+
+    fn clients(&self, network: Network) -> Result<&Clients, Failure> {
+        let clients = match network {
             Network::Loopback => &self.loopback,
             Network::Remote => &self.remote,
         };
-        let not_sent = || Failure::without_answer(Reason::ConnectFailed, Scope::Provider);
-        let clients = clients.as_ref().ok_or_else(not_sent)?;
-        let (key_name, key_value) = call.key_header;
-        let request = clients
-            .pooled
-            .post(call.url)
-            .header(CONTENT_TYPE, "application/json")
-            .header(ACCEPT, "text/event-stream, application/json")
+        clients.as_ref().ok_or_else(not_sent)
+    }
+}
+
+impl Clients {
+    async fn exchange(
+        &self,
+        request: reqwest::RequestBuilder,
+        (key_name, key_value): (HeaderName, HeaderValue),
+    ) -> Result<Response, Failure> {
+        let request = request
             .header(ACCEPT_ENCODING, "identity")
             .header(key_name, key_value)
-            .body(call.body)
             .build()
             .map_err(|_| not_sent())?;
         // Shares the body's bytes.
         let again = request.try_clone();
         let sent = IS_CONNECTING.scope(Cell::new(false), async {
-            let answer = clients.pooled.execute(request).await;
+            let answer = self.pooled.execute(request).await;
             (answer, IS_CONNECTING.with(Cell::get))
         });
         let answer = match (sent.await, again) {
             ((Err(error), false), Some(again)) if is_without_a_word(&error) => {
-                clients.fresh.execute(again).await
+                self.fresh.execute(again).await
             }
             ((answer, _), _) => answer,
         };
@@ -174,9 +208,7 @@ impl Upstream {
             Failure::without_answer(reason, scope)
         })
     }
-}
 
-impl Clients {
     fn new(network: Network, needs_tls: bool, connect_timeout: Duration) -> Result<Self, TlsUnavailable> {
         Self::with(|max_idle_connections| {
             Self::builder(network, needs_tls, connect_timeout, max_idle_connections)
@@ -220,6 +252,11 @@ impl Clients {
         // Without HTTPS no CA certificates are needed, and a machine without any can run the demo.
         if needs_tls { builder } else { builder.tls_certs_only([]) }
     }
+}
+
+/// Nothing can be sent at all.
+fn not_sent() -> Failure {
+    Failure::without_answer(Reason::ConnectFailed, Scope::Provider)
 }
 
 /// Whether the connection ended before anything of an answer was understood.
@@ -269,6 +306,19 @@ impl Body {
             }
         }
         Ok(None)
+    }
+
+    /// The whole body, read to its end so that the connection can serve again; none if it is longer than `most` bytes
+    /// or breaks off. Waits for ever: the caller has the clock.
+    pub async fn whole(mut self, most: usize) -> Option<Vec<u8>> {
+        let mut whole = Vec::new();
+        while let Some(chunk) = self.chunk().await.ok()? {
+            if whole.len() + chunk.len() > most {
+                return None;
+            }
+            whole.extend_from_slice(&chunk);
+        }
+        Some(whole)
     }
 
     /// The beginning of the body, as much as arrives by `deadline`: for reading what went wrong.

@@ -24,10 +24,10 @@ pub(crate) async fn measure(size: Size) -> Vec<Figure> {
             let mut times = Vec::new();
             for number in 0..size.pick(30, 300) {
                 let path = if number % 2 == 0 { "/chat" } else { "/v1/chat/completions" };
-                let known = groq.request_count();
+                let known = groq.chat_count();
                 let mut client = Client::connect(&proxy).await;
                 client.send(&question(path)).await.expect("a connection");
-                groq.until(|it| it.request_count() > known).await;
+                groq.until(|it| it.chat_count() > known).await;
                 if is_streaming {
                     client.read_until(WORD).await.expect("an event");
                 }
@@ -50,9 +50,9 @@ pub(crate) async fn measure(size: Size) -> Vec<Figure> {
     figures
 }
 
-/// When the caller of the last request left.
+/// When the caller of the last completion left.
 fn abandoned(provider: &SimulatedProvider) -> Option<Instant> {
-    match provider.requests().last()?.outcome {
+    match provider.chats().last()?.outcome {
         Outcome::Abandoned(at) => Some(at.into_std()),
         Outcome::Open | Outcome::Answered(_) => None,
     }

@@ -124,7 +124,7 @@ async fn round_trip(proxy: &Process) -> Duration {
 }
 
 fn last(provider: &SimulatedProvider) -> ReceivedRequest {
-    provider.requests().pop().expect("a request")
+    provider.chats().pop().expect("a request")
 }
 
 async fn ask(proxy: &Process) -> u16 {
@@ -165,7 +165,7 @@ pub(crate) async fn calls_while_all_fail(size: Size) -> Vec<Figure> {
 }
 
 fn calls(simulator: &Simulator) -> u64 {
-    simulator.providers().map(SimulatedProvider::request_count).sum()
+    simulator.providers().map(SimulatedProvider::chat_count).sum()
 }
 
 /// `crowd` clients at once ask `times` each, with a `pause` after each.

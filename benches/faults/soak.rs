@@ -249,7 +249,7 @@ async fn counts(proxy: &Process, simulator: &Simulator) -> Vec<Counts> {
     let counts = |provider: &SimulatedProvider| {
         let told = &health["stats"]["services"][provider.provider().name()];
         let told = |name: &str| told[name].as_u64().expect("a number");
-        Counts { received: provider.request_count(), count: told("count"), failures: told("failures") }
+        Counts { received: provider.chat_count(), count: told("count"), failures: told("failures") }
     };
     simulator.providers().map(counts).collect()
 }

@@ -77,6 +77,12 @@ impl<'d> Search<'d> {
                 self.considered.push(Considered::PassedOver(passed_over.provider, passed_over.reason));
             }
         }
+        // Whoever it was meant for has left the stock since the request came.
+        if pick.admission.is_none() && self.considered.is_empty() {
+            let missing = self.target.wanted.iter().map(|wanted| wanted.provider);
+            let gone = missing.map(|provider| Considered::PassedOver(provider, Reason::ModelGone));
+            self.considered.extend(gone);
+        }
         pick.admission
     }
 

@@ -6,7 +6,7 @@
 
 use http::header::AUTHORIZATION;
 
-use super::capabilities::{Capabilities, Images, JsonBesideTools, Model};
+use super::capabilities::{Capabilities, Images, JsonBesideTools, Model, PlanLimit, requests, tokens};
 use super::openai_compat::{Allowance, Field, Quirks};
 use super::{Dialect, Profile};
 use crate::chat::Effort;
@@ -34,6 +34,10 @@ const QWEN: Capabilities = Capabilities {
     ..GPT_OSS
 };
 
+/// Of accounts on trial: there is no other free plan since July 2026. Read in an account, 2026-08-31.
+const TRIAL: &[PlanLimit] =
+    &[requests(5, "minute"), tokens(30_000, "minute"), tokens(1_000_000, "hour"), tokens(1_000_000, "day")];
+
 /// Cerebras's row of data.
 pub static PROFILE: Profile = Profile {
     name: "Cerebras",
@@ -43,11 +47,16 @@ pub static PROFILE: Profile = Profile {
     base_url: "https://api.cerebras.ai",
     path_prefix: "/v1",
     // The two models of shared accounts, October and November 2026.
-    models: &[Model { id: "gpt-oss-120b", can: GPT_OSS }, Model { id: "qwen-3.8-27b", can: QWEN }],
+    models: &[
+        Model { id: "gpt-oss-120b", can: GPT_OSS, free_plan: TRIAL },
+        Model { id: "qwen-3.8-27b", can: QWEN, free_plan: TRIAL },
+    ],
+    preferred_families: &["gpt-oss", "qwen"],
     families: &[],
     key_header: (AUTHORIZATION, "Bearer "),
     dialect: Dialect::OpenAiCompat(Quirks {
         chat_path: "/v1/chat/completions",
+        models_path: "/v1/models",
         max_tokens_name: "max_completion_tokens",
         takes: &[
             Field::TopP,

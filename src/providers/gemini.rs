@@ -12,10 +12,11 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName};
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 pub(super) use self::encode::encode;
-use super::capabilities::{Capabilities, Images, JsonBesideTools, Model};
+use super::capabilities::{Capabilities, Images, JsonBesideTools, Model, PlanLimit, requests, tokens};
 use super::error_body::ErrorBody;
 use super::{Decoded, Dialect, Profile, classify, lenient, waits};
 use crate::answer::{Sink, WireCall};
@@ -65,6 +66,14 @@ const SECOND: Capabilities = Capabilities {
     ..FLASH
 };
 
+/// Google has stopped publishing its limits. These were read in projects' own pages of AI Studio, July to September 2026.
+const FLASH_PLAN: &[PlanLimit] = &[requests(5, "minute"), requests(20, "day"), tokens(250_000, "minute")];
+/// The same.
+const FLASH_LITE_PLAN: &[PlanLimit] =
+    &[requests(15, "minute"), requests(500, "day"), tokens(250_000, "minute")];
+/// The same; the tokens are those of Gemma 3.
+const GEMMA_PLAN: &[PlanLimit] = &[requests(30, "minute"), requests(14_400, "day"), tokens(15_000, "minute")];
+
 /// Gemini's row of data.
 pub static PROFILE: Profile = Profile {
     name: "Gemini",
@@ -73,13 +82,14 @@ pub static PROFILE: Profile = Profile {
     base_url_variable: "GOOGLE_GEMINI_BASE_URL",
     base_url: "https://generativelanguage.googleapis.com",
     path_prefix: "/v1beta",
-    // Free requests a day, read July to September 2026: flash-lite 500, flash 20, gemma 14,400.
     models: &[
-        Model { id: "gemini-3.5-flash-lite", can: FLASH_LITE },
-        Model { id: "gemini-3.1-flash-lite", can: FLASH_LITE },
-        Model { id: "gemini-3.8-flash", can: FLASH },
-        Model { id: "gemma-4-31b-it", can: GEMMA },
+        Model { id: "gemini-3.5-flash-lite", can: FLASH_LITE, free_plan: FLASH_LITE_PLAN },
+        Model { id: "gemini-3.1-flash-lite", can: FLASH_LITE, free_plan: FLASH_LITE_PLAN },
+        Model { id: "gemini-3.8-flash", can: FLASH, free_plan: FLASH_PLAN },
+        Model { id: "gemma-4-31b-it", can: GEMMA, free_plan: GEMMA_PLAN },
     ],
+    // The others have no free quota or hardly any.
+    preferred_families: &["flash-lite", "flash", "gemma"],
     families: &[
         (
             "gemini-2.5-pro",
@@ -163,6 +173,34 @@ struct UsageMetadata {
     thoughts_token_count: u64,
     cached_content_token_count: Option<u64>,
     total_token_count: Option<u64>,
+}
+
+/// Where the list of models is: all on one page, since there are less than a hundred.
+pub(super) const MODELS_PATH: &str = "/v1beta/models?pageSize=1000";
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ModelList {
+    models: Vec<Value>,
+    #[serde(default, deserialize_with = "lenient::text")]
+    next_page_token: Option<String>,
+}
+
+/// Reads a list of models; see [`Provider::parse_models`](super::Provider::parse_models).
+///
+/// Part of a list is none: nobody could say what is missing from it.
+pub(super) fn parse_models(body: &[u8]) -> Option<Vec<String>> {
+    let list: ModelList = serde_json::from_slice(body).ok()?;
+    if list.next_page_token.is_some_and(|token| !token.is_empty()) {
+        return None;
+    }
+    let generates = |model: &Value| {
+        let methods = model.get("supportedGenerationMethods").and_then(Value::as_array);
+        methods.is_some_and(|methods| methods.iter().any(|method| method == "generateContent"))
+    };
+    let generating = list.models.iter().filter(|model| generates(model));
+    let names = generating.filter_map(|model| model.get("name")?.as_str()?.strip_prefix("models/"));
+    Some(names.map(str::to_owned).collect())
 }
 
 /// Reads one event or a whole answer; see [`Provider::decode`](super::Provider::decode).

@@ -6,7 +6,7 @@
 
 use http::header::AUTHORIZATION;
 
-use super::capabilities::{Capabilities, Images, JsonBesideTools, Model};
+use super::capabilities::{Capabilities, Images, JsonBesideTools, Model, PlanLimit, requests, tokens};
 use super::openai_compat::{Allowance, Field, Quirks};
 use super::{Dialect, Profile};
 use crate::chat::Effort;
@@ -36,6 +36,11 @@ const QWEN: Capabilities = Capabilities {
     ..GPT_OSS
 };
 
+/// Each model for itself. Read from <https://console.groq.com/docs/rate-limits> by third parties in August 2026; of
+/// qwen3.8, which came later, the same is assumed.
+const FREE_PLAN: &[PlanLimit] =
+    &[requests(30, "minute"), requests(1_000, "day"), tokens(8_000, "minute"), tokens(200_000, "day")];
+
 /// Groq's row of data.
 pub static PROFILE: Profile = Profile {
     name: "Groq",
@@ -44,19 +49,24 @@ pub static PROFILE: Profile = Profile {
     base_url_variable: "GROQ_BASE_URL",
     base_url: "https://api.groq.com",
     path_prefix: "/openai/v1",
-    // Free plan, read August to November 2026: 30 requests a minute and 1,000 a day, 8,000 tokens a minute and
-    // 200,000 a day, each model for itself. The smallest is the fastest; the qwen models are previews.
+    // Read August to November 2026. The smallest is the fastest; the qwen models are previews.
     models: &[
-        Model { id: "openai/gpt-oss-20b", can: GPT_OSS },
-        Model { id: "openai/gpt-oss-120b", can: GPT_OSS },
-        Model { id: "qwen/qwen3.8-27b", can: QWEN },
-        // Thinks or does not, and cannot be told how much.
-        Model { id: "qwen/qwen3.6-27b", can: Capabilities { efforts: &[Effort::None], ..QWEN } },
+        Model { id: "openai/gpt-oss-20b", can: GPT_OSS, free_plan: FREE_PLAN },
+        Model { id: "openai/gpt-oss-120b", can: GPT_OSS, free_plan: FREE_PLAN },
+        Model { id: "qwen/qwen3.8-27b", can: QWEN, free_plan: FREE_PLAN },
+        Model {
+            id: "qwen/qwen3.6-27b",
+            // Thinks or does not, and cannot be told how much.
+            can: Capabilities { efforts: &[Effort::None], ..QWEN },
+            free_plan: FREE_PLAN,
+        },
     ],
+    preferred_families: &["gpt-oss", "qwen", "llama"],
     families: &[],
     key_header: (AUTHORIZATION, "Bearer "),
     dialect: Dialect::OpenAiCompat(Quirks {
         chat_path: "/openai/v1/chat/completions",
+        models_path: "/openai/v1/models",
         max_tokens_name: "max_completion_tokens",
         // The penalties are in its schema and «not supported by any model».
         takes: &[

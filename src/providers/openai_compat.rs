@@ -8,6 +8,7 @@ mod encode;
 
 use http::HeaderMap;
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 pub(super) use self::encode::encode;
@@ -22,6 +23,8 @@ use crate::failure::{Diagnosis, Reason, Scope};
 pub struct Quirks {
     /// Where completions are asked for.
     pub chat_path: &'static str,
+    /// Where the list of models is.
+    pub models_path: &'static str,
     /// What it calls the limit of an answer's tokens.
     pub max_tokens_name: &'static str,
     /// Which optional fields it takes; any other would be a 400 or without effect.
@@ -148,6 +151,20 @@ struct WireUsage<'a> {
 struct UsageDetails {
     cached_tokens: Option<u64>,
     reasoning_tokens: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct ModelList {
+    data: Vec<Value>,
+}
+
+/// Reads a list of models; see [`Provider::parse_models`](super::Provider::parse_models).
+pub(super) fn parse_models(body: &[u8]) -> Option<Vec<String>> {
+    let list: ModelList = serde_json::from_slice(body).ok()?;
+    // Only Groq says it, and not in its SDK's types.
+    let is_active = |model: &&Value| model.get("active").and_then(Value::as_bool) != Some(false);
+    let ids = list.data.iter().filter(is_active).filter_map(|model| model.get("id")?.as_str());
+    Some(ids.map(str::to_owned).collect())
 }
 
 /// Reads one event; see [`Provider::decode`](super::Provider::decode).

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use self::refusals::{Refused, refused_for, refused_for_quota};
 use super::behaviour::{Behaviour, Fault, Reply, SimulatedCall, Trouble};
 use super::echo::{self, Said};
-use super::models;
+use super::models::facts;
 use super::wire::{Response, Step};
 use super::{ReceivedRequest, Shared};
 
@@ -74,10 +74,15 @@ fn answer(
 ) -> Result<Response, Refused> {
     let key = authenticate(request)?;
     let version = if request.path.starts_with("/v1beta/") { "v1beta" } else { "v1" };
+    let models = shared.models_for(&key);
+    let scripted = || match &behaviour.reply {
+        Reply::Trouble(trouble) => Err(refused_for(*trouble, "", version)),
+        reply => Ok(Response::scripted(reply)),
+    };
     let (model, is_stream, is_sse) = match asked {
-        Some(Asked::Models) => return Ok(model_list(shared)),
+        Some(Asked::Models) => return Ok(scripted()?.unwrap_or_else(|| model_list(&models))),
         Some(Asked::Model(id)) => {
-            let known = shared.settings.models.iter().find(|model| model.as_str() == *id);
+            let known = models.iter().find(|model| model.as_str() == *id);
             let model = known.ok_or_else(|| refused_for(Trouble::ModelGone, id, version))?;
             return Ok(Response::json(200, Vec::new(), &model_entry(model)));
         }
@@ -93,7 +98,7 @@ fn answer(
     }
     let body = request.json();
     rules::check(&body)?;
-    if !shared.settings.models.iter().any(|known| known == model) {
+    if !models.iter().any(|known| known == model) {
         return Err(refused_for(Trouble::ModelGone, model, version));
     }
     rules::check_for_model(&body, model, |signature| shared.has_signed(signature))?;
@@ -107,7 +112,7 @@ fn answer(
         return Err(refused_for(*trouble, model, version));
     }
     let said = echo::said(shared.provider.name(), behaviour, &prompt::read(&body));
-    let needs_signature = !said.calls.is_empty() && models::facts(model).is_gemini_3;
+    let needs_signature = !said.calls.is_empty() && facts(model).is_gemini_3;
     let signature = needs_signature.then(|| shared.sign(model));
     let id = format!("sim{}", shared.state().request_count);
     let answer = Answer { model, id, prompt_tokens, said: &said, behaviour, signature };
@@ -268,16 +273,21 @@ fn finish_reason(openai: &str) -> &'static str {
     }
 }
 
-fn model_list(shared: &Shared) -> Response {
-    let models: Vec<Value> = shared.settings.models.iter().map(|id| model_entry(id)).collect();
+fn model_list(models: &[String]) -> Response {
+    let models: Vec<Value> = models.iter().map(|id| model_entry(id)).collect();
     Response::json(200, Vec::new(), &json!({ "models": models }))
 }
 
 fn model_entry(id: &str) -> Value {
+    let methods = if id.contains("embedding") {
+        ["embedContent", "countTokens"]
+    } else {
+        ["generateContent", "countTokens"]
+    };
     json!({
         "name": format!("models/{id}"), "version": "sim", "displayName": format!("Simulated {id}"),
         "description": "Simulated", "inputTokenLimit": 1_048_576, "outputTokenLimit": 65_536,
-        "supportedGenerationMethods": ["generateContent", "countTokens"], "temperature": 1, "maxTemperature": 2,
+        "supportedGenerationMethods": methods, "temperature": 1, "maxTemperature": 2,
         "topP": 0.95, "topK": 64, "thinking": true,
     })
 }

@@ -75,7 +75,11 @@ fn answer(
     if request.method == "GET"
         && let Some(id) = path.strip_prefix(dialect.models_path)
     {
-        return models(shared, style, id.trim_start_matches('/'));
+        return match &behaviour.reply {
+            Reply::Trouble(trouble) => Err(refused_for(style, *trouble, "")),
+            reply => Response::scripted(reply)
+                .map_or_else(|| models(&shared.models_for(&key), style, id.trim_start_matches('/')), Ok),
+        };
     }
     if request.method != "POST" || path != dialect.chat_path {
         let message =
@@ -91,7 +95,7 @@ fn answer(
     let body = request.json();
     rules::check(style, &body)?;
     let model = model_of(&body);
-    if !shared.settings.models.contains(&model) {
+    if !shared.models_for(&key).contains(&model) {
         return Err(refused_for(style, Trouble::ModelGone, &model));
     }
     rules::check_for_model(style, &body, &model)?;
@@ -134,13 +138,12 @@ fn authenticate(style: Style, request: &ReceivedRequest) -> Result<String, Refus
     Ok(key.to_owned())
 }
 
-fn models(shared: &Shared, style: Style, id: &str) -> Result<Response, Refused> {
+fn models(models: &[String], style: Style, id: &str) -> Result<Response, Refused> {
     let entry = |id: &String| match style {
         Style::Groq => json!({"id": id, "object": "model", "created": 1_760_000_000, "owned_by": "Simulated",
             "active": true, "context_window": 131_072, "public_apps": null, "max_completion_tokens": facts(id).max_completion_tokens.min(65_536)}),
         Style::Cerebras => json!({"id": id, "object": "model", "created": 0, "owned_by": "Simulated"}),
     };
-    let models = &shared.settings.models;
     if id.is_empty() {
         let data: Vec<Value> = models.iter().map(entry).collect();
         return Ok(Response::json(200, Vec::new(), &json!({"object": "list", "data": data})));

@@ -86,12 +86,11 @@ fn target(dispatcher: &Dispatcher, model: &str) -> Result<Target, ApiError> {
         // Some models have a slash in their own ids.
         attempt(Some(model), None).or_else(after_slash).or_else(|_| attempt(None, Some(model)))
     };
-    found.map_err(|unknown| {
-        let known: Vec<String> = models::ids(dispatcher).collect();
-        ApiError::UnknownModel(format!(
-            "The model '{}' does not exist. There are: {}",
-            unknown.name(),
-            known.join(", ")
-        ))
-    })
+    found.map_err(|error| unknown(dispatcher, error.name()))
+}
+
+/// There is no such `model`; cut to a readable length.
+fn unknown(dispatcher: &Dispatcher, model: &str) -> ApiError {
+    let known: Vec<String> = models::ids(dispatcher).collect();
+    ApiError::UnknownModel(format!("The model '{model}' does not exist. There are: {}", known.join(", ")))
 }

@@ -10,7 +10,9 @@ use crate::support::{Binary, http_client, question};
 async fn help_and_version_are_as_usual() -> anyhow::Result<()> {
     let (code, out, _) = Binary::run(&["--help"], &[], None).await?;
     assert_eq!(code, Some(0));
-    for word in ["serve", "demo", "healthcheck", "simulated providers", "--version"] {
+    for word in
+        ["serve", "demo", "check", "healthcheck", "simulated providers", "spends no quota", "--version"]
+    {
         assert!(out.contains(word), "{out}");
     }
     let (code, out, _) = Binary::run(&["--version"], &[], None).await?;

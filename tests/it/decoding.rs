@@ -17,6 +17,32 @@ fn fixture(provider: Provider, name: &str) -> Vec<u8> {
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
+#[test]
+fn lists_of_models_are_read_without_what_answers_no_chats() {
+    let cases = [
+        (Provider::Groq, vec!["openai/gpt-oss-20b", "whisper-large-v3-turbo", "qwen/qwen3.8-27b"]),
+        (Provider::Cerebras, vec!["gpt-oss-120b", "qwen-3.8-27b"]),
+        (Provider::Gemini, vec!["gemini-3.8-flash", "gemma-4-31b-it"]),
+    ];
+    for (provider, ids) in cases {
+        assert_eq!(provider.parse_models(&fixture(provider, "models.json")), Some(owned(&ids)));
+        for no_list in ["", "{", "null", "[]", "{}", r#"{"data":7,"models":{}}"#, "<html>", "\u{0}"] {
+            assert_eq!(provider.parse_models(no_list.as_bytes()), None, "{provider:?}: {no_list}");
+        }
+        let odd = r#"{"data":[7,{},{"id":7},{"id":"../x"},{"id":"a b"},{"id":"good","active":"?"}],
+            "models":[7,{},{"name":7,"supportedGenerationMethods":["generateContent"]},{"name":"models/silent"},
+            {"name":"models/..","supportedGenerationMethods":["generateContent"]},
+            {"name":"models/good","supportedGenerationMethods":[7,"generateContent"]}]}"#;
+        assert_eq!(provider.parse_models(odd.as_bytes()), Some(owned(&["good"])), "{provider:?}");
+    }
+    let page = br#"{"models":[{"name":"models/x","supportedGenerationMethods":["generateContent"]}],"nextPageToken":"y"}"#;
+    assert_eq!(Provider::Gemini.parse_models(page), None, "of a page nobody knows what is missing");
+}
+
+fn owned(ids: &[&str]) -> Vec<String> {
+    ids.iter().map(|id| (*id).to_owned()).collect()
+}
+
 /// The events of an answer that comes in `pieces`, and how it ends: the text of a golden file.
 fn decode<'a>(provider: Provider, is_json: bool, pieces: impl IntoIterator<Item = &'a [u8]>) -> String {
     let expected = ExpectedCalls { renamed: Vec::new(), random: fastrand::Rng::with_seed(1) };

@@ -175,7 +175,7 @@ async fn a_pinned_request_falls_back_to_nobody_else() -> anyhow::Result<()> {
     assert_eq!(reply.status, 502);
     assert_eq!(
         reply.json()["attempts"],
-        json!([{"provider": "Cerebras", "reason": "upstream_error", "status": 500, "retry_after_seconds": 5}])
+        json!([{"provider": "Cerebras", "reason": "upstream_error", "status": 500, "retry_after_seconds": 6}])
     );
     Ok(())
 }

@@ -21,6 +21,7 @@ mod faults;
 mod golden;
 mod https;
 mod interruption;
+mod models;
 mod openai;
 mod openai_requests;
 mod origins_and_keys;

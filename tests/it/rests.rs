@@ -33,7 +33,8 @@ async fn each_failure_rests_as_long_as_promised() -> anyhow::Result<()> {
         let refused = chat(&proxy, &pinned()).await?;
         assert!(refused.status != 200 && groq.chats().len() == 1, "{case}: called during its rest");
         let left: u64 = refused.header("retry-after").expect("a time").parse()?;
-        assert!((1..=2).contains(&left), "{case}: {left}");
+        // Where nobody has stated it, the time is a little longer by chance.
+        assert!((1..=3).contains(&left), "{case}: {left}");
         assert_eq!(refused.json()["attempts"][0].get("status"), None, "{case}: nobody was asked");
         proxy.clock.advance(Duration::from_secs(left));
         assert_eq!(

@@ -5,7 +5,7 @@
 
 use serde::Serialize;
 
-use super::{AUTO, target};
+use super::{AUTO, target, unknown};
 use crate::dispatch::Dispatcher;
 use crate::error::ApiError;
 use crate::json;
@@ -116,6 +116,9 @@ fn entry(dispatcher: &Dispatcher, id: &str) -> Result<Entry, ApiError> {
         .offered()
         .filter(|(provider, model)| dispatcher.includes(&target, *provider, model))
         .collect();
+    if target.names_model() && stands_for.is_empty() {
+        return Err(unknown(dispatcher, id));
+    }
     let can: Vec<&Capabilities> =
         stands_for.iter().map(|(provider, model)| provider.capabilities(model)).collect();
     let any = |has: fn(&Capabilities) -> bool| can.iter().any(|can| has(can));

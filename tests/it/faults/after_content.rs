@@ -370,6 +370,8 @@ async fn row_072_a_flood_waits_for_its_reader() -> anyhow::Result<()> {
         ];
         let variables = variables.map(|(name, value)| (name.to_owned(), value)).into();
         let (binary, address) = Binary::start(&[], variables).await?;
+        // A list that is a flood, too, and is given up.
+        upstream.until("the list of models", |traffic| traffic.requests == 1 && traffic.open == 0).await;
         let before = binary.memory_kib()?;
         for (before_these, way) in Way::STREAMS.into_iter().enumerate() {
             let mut unread = Vec::new();
@@ -378,7 +380,7 @@ async fn row_072_a_flood_waits_for_its_reader() -> anyhow::Result<()> {
                 client.stream.write_all(way.request("", &way.body()).as_bytes()).await?;
                 unread.push(client);
             }
-            let all = (before_these + 1) * STREAMS;
+            let all = 1 + (before_these + 1) * STREAMS;
             upstream.until("the calls", |traffic| traffic.requests == all).await;
             // Whatever can pile up does so at memory speed.
             tokio::time::sleep(Duration::from_secs(1)).await;

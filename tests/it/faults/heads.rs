@@ -152,7 +152,7 @@ async fn row_021_a_refused_request_leaves_the_provider_as_it_is() -> anyhow::Res
 async fn row_022_a_model_that_is_gone_is_made_up_for() -> anyhow::Result<()> {
     let gone =
         status(404, "model_not_found", "The model `m` does not exist or you do not have access to it.");
-    falls_back(Failure::new(502, "model_gone"), [fault("404", gone).for_good()]).await
+    falls_back(Failure::new(502, "model_gone"), [fault("404", gone).cured_by_another_model()]).await
 }
 
 #[tokio::test]

@@ -30,6 +30,7 @@ pub(super) struct Fault {
     variables: Vec<(&'static str, String)>,
     only: Vec<Provider>,
     is_for_good: bool,
+    is_cured: bool,
 }
 
 /// What is met instead of a provider that is well.
@@ -72,7 +73,14 @@ pub(super) fn nobody_at(base_url: impl Into<String>) -> Fault {
 
 impl Fault {
     fn new(name: String, met: Met) -> Self {
-        Self { name, met, variables: Vec::new(), only: Provider::ALL.to_vec(), is_for_good: false }
+        Self {
+            name,
+            met,
+            variables: Vec::new(),
+            only: Provider::ALL.to_vec(),
+            is_for_good: false,
+            is_cured: false,
+        }
     }
 
     /// With this clock or limit.
@@ -84,6 +92,12 @@ impl Fault {
     /// Of these providers only.
     pub(super) fn of(mut self, providers: impl IntoIterator<Item = Provider>) -> Self {
         self.only = providers.into_iter().collect();
+        self
+    }
+
+    /// The provider itself makes up for it.
+    pub(super) fn cured_by_another_model(mut self) -> Self {
+        self.is_cured = true;
         self
     }
 
@@ -182,7 +196,7 @@ impl Trial<'_> {
             Met::Nobody(base_url) => base_url.clone(),
         };
         let builder = TestProxy::builder().with(profile.base_url_variable, base_url);
-        // One model: another would be asked before anybody is told of a failure.
+        // One model: another would be asked before anybody is told of a failure. The spares are asked only if it is gone.
         let builder = builder.with(profile.models_variable, profile.models[0].id);
         self.fault.variables.iter().fold(builder, |builder, (name, value)| builder.with(name, value))
     }
@@ -248,6 +262,11 @@ impl Trial<'_> {
         let proxy = self.alone(&upstream).await?;
 
         let (_, told) = self.ask(&proxy).await?;
+        if self.fault.is_cured {
+            assert_eq!(told, self.answer(RECOVERED, "stop"), "{place}");
+            assert_eq!(proxy.counts(self.provider).await?, (2, 1), "{place}: one outcome each");
+            return self.owes_nothing(&proxy).await;
+        }
         let Told::Refused { status, error, attempts, retry_after } = told else {
             panic!("{place}: {told:?}")
         };

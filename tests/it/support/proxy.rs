@@ -66,12 +66,19 @@ pub(crate) struct TestProxy {
 #[derive(Default)]
 pub(crate) struct ProxyBuilder {
     variables: HashMap<String, String>,
+    reads_models: bool,
 }
 
 impl ProxyBuilder {
     /// Sets a variable; an empty value unsets it.
     pub(crate) fn with(mut self, name: &str, value: impl ToString) -> Self {
         self.variables.insert(name.to_owned(), value.to_string());
+        self
+    }
+
+    /// Has read the lists of models before it serves; without this it never reads any.
+    pub(crate) fn reading_models(mut self) -> Self {
+        self.reads_models = true;
         self
     }
 
@@ -82,7 +89,10 @@ impl ProxyBuilder {
         let variables = simulated_variables(&simulator, self.variables);
         let config = Config::from_lookup(|name| variables.get(name).cloned())?;
         let shutdown = Shutdown::default();
-        let state = AppState::new(&config, clock.clock(), shutdown.clone())?;
+        let state = AppState::new(&config, clock.clock(), fastrand::Rng::with_seed(7), shutdown.clone())?;
+        if self.reads_models {
+            state.dispatcher.read_lists().await;
+        }
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
         let limits = state.connection_limits();
@@ -114,6 +124,11 @@ impl TestProxy {
         for provider in self.simulator.providers() {
             provider.always(behaviour.clone());
         }
+    }
+
+    /// Reads the lists of models as after six hours.
+    pub(crate) async fn read_models(&self) {
+        self.state.dispatcher.read_lists().await;
     }
 
     /// How many calls the providers have received together.
