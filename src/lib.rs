@@ -15,6 +15,7 @@
 //! ARCHITECTURE.md tells more.
 
 mod alarm;
+pub mod allowances;
 pub mod answer;
 pub mod attempt;
 pub mod chat;

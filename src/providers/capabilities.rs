@@ -3,6 +3,7 @@
 //! A request goes only to models that can do what it asks. Of a model that is in no table (users may name any) the best
 //! is hoped: a refusal costs one call, a wrong guess the answer.
 
+use crate::allowances::FreePlan;
 use crate::chat::{Effort, Needs};
 
 /// A model that is offered by default.
@@ -12,6 +13,8 @@ pub struct Model {
     pub id: &'static str,
     /// What it can do.
     pub can: Capabilities,
+    /// What its provider's documents allow on the free plan.
+    pub free_plan: FreePlan,
 }
 
 /// What a model can do.
