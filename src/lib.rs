@@ -34,6 +34,7 @@ pub mod ledger;
 pub mod limits;
 pub mod logging;
 pub mod providers;
+mod providers_report;
 pub mod redaction;
 mod refusal;
 pub mod relay;

@@ -300,6 +300,7 @@ async fn unknown_paths_and_wrong_methods_are_told_apart() -> anyhow::Result<()> 
         ("DELETE", "/chat", "POST"),
         ("OPTIONS", "/chat", "POST"),
         ("POST", "/health", "GET,HEAD"),
+        ("POST", "/providers", "GET,HEAD"),
     ] {
         let response = client.request(method.parse()?, proxy.url(path)).send().await?;
         assert_eq!(response.status(), 405, "{method} {path}");

@@ -23,6 +23,7 @@ mod interruption;
 mod openai;
 mod openai_requests;
 mod origins_and_keys;
+mod providers_report;
 mod rests;
 mod secrets;
 mod shutdown;
