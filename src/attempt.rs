@@ -77,7 +77,6 @@ pub struct Answer {
     /// Decoded and not yet handed out.
     pending: Vec<Event>,
     exhausted: Option<Diagnosis>,
-    is_stream: bool,
     begun: Instant,
     /// When the first token had come, counted from the beginning of the call.
     first_token: Option<Duration>,
@@ -164,7 +163,6 @@ pub async fn open(context: Context<'_>, order: Order, learn: impl Fn(&[Told])) -
         alarm: Alarm::default(),
         pending: Vec::new(),
         exhausted,
-        is_stream,
         begun,
         first_token: None,
     };
@@ -196,8 +194,8 @@ impl Answer {
         self.exhausted.as_ref()
     }
 
-    /// How long after the beginning of the call, connecting included, its first thought, text or call of a tool came. None
-    /// if there is none, or if everything comes at once because no stream was asked for.
+    /// How long after the beginning of the call, connecting included, its first thought, text or call of a tool came; none
+    /// if it has none, or came all at once.
     pub fn time_to_first_token(&self) -> Option<Duration> {
         self.first_token
     }
@@ -317,11 +315,6 @@ impl Answer {
                 self.decoder.push(&bytes, events)?;
                 if events.len() > known && matches!(self.phase, Phase::FirstToken(_)) {
                     self.phase = Phase::Streaming;
-                }
-                if self.first_token.is_none()
-                    && self.is_stream
-                    && events.iter().skip(known).any(Event::is_token)
-                {
                     self.first_token = Some(self.begun.elapsed());
                 }
                 if self.decoder.is_complete() && !matches!(self.phase, Phase::Ending(_)) {

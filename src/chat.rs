@@ -387,11 +387,6 @@ impl Event {
     pub const fn is_content(&self) -> bool {
         matches!(self, Self::Text(_) | Self::ToolCall(_))
     }
-
-    /// Whether the model has produced it: content, or a thought.
-    pub const fn is_token(&self) -> bool {
-        self.is_content() || matches!(self, Self::Reasoning(_))
-    }
 }
 
 /// A piece of a call of a tool. The first piece of a call opens it; the arguments of all its pieces together are JSON
