@@ -15,6 +15,7 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use tokio::time::{Instant, timeout_at};
 
 use crate::alarm::Alarm;
+use crate::allowances::Told;
 use crate::answer::{AnswerDecoder, ExpectedCalls};
 use crate::chat::{Event, FinishReason};
 use crate::config::Timeouts;
@@ -76,6 +77,9 @@ pub struct Answer {
     /// Decoded and not yet handed out.
     pending: Vec<Event>,
     exhausted: Option<Diagnosis>,
+    begun: Instant,
+    /// When the first token had come, counted from the beginning of the call.
+    first_token: Option<Duration>,
 }
 
 /// Where an answer comes from: what is needed to make a failure of a diagnosis.
@@ -114,18 +118,23 @@ enum Arrival {
 /// `timeouts.first_token` for the first meaningful event (three times that if no stream is asked for),
 /// `timeouts.idle` between thoughts, and a second for the body of an error. Dropping the future closes the connection.
 ///
+/// `learn` hears what the provider tells of allowances as soon as it is there, whatever comes of the attempt.
+///
 /// # Errors
 /// Any [`Reason`]; limits and faults of the request in the provider's own words.
-pub async fn open(context: Context<'_>, order: Order) -> Result<Answer, Failure> {
+pub async fn open(context: Context<'_>, order: Order, learn: impl Fn(&[Told])) -> Result<Answer, Failure> {
     let Order { provider, call, expected, is_stream } = order;
     let patience = if is_stream { 1 } else { WHOLE_PATIENCE };
-    let deadline = Instant::now() + context.timeouts.first_token * patience;
+    let begun = Instant::now();
+    let deadline = begun + context.timeouts.first_token * patience;
     let too_late = |_| Failure::without_answer(Reason::Timeout, Scope::Provider);
     let Response { status, headers, body } =
         timeout_at(deadline, context.upstream.send(call)).await.map_err(too_late)??;
     let source = Source { provider, status, redactor: context.redactor.clone() };
+    learn(&provider.allowances(&headers));
     if !(200..300).contains(&status) {
         let body = body.beginning(Instant::now() + ENDING_TIME).await;
+        learn(&provider.allowances_in_error(status, &body));
         return Err(source.failure(provider.diagnose(status, &headers, &body)));
     }
     let is_json = match media_type(&headers).as_str() {
@@ -153,6 +162,8 @@ pub async fn open(context: Context<'_>, order: Order) -> Result<Answer, Failure>
         alarm: Alarm::default(),
         pending: Vec::new(),
         exhausted,
+        begun,
+        first_token: None,
     };
     answer.await_content().await?;
     Ok(answer)
@@ -180,6 +191,12 @@ impl Answer {
     /// An allowance of which the answer's headers say that it is used up now.
     pub fn exhausted(&self) -> Option<&Diagnosis> {
         self.exhausted.as_ref()
+    }
+
+    /// How long after the beginning of the call, connecting included, its first thought, text or call of a tool came; none
+    /// if it has none, or came all at once.
+    pub fn time_to_first_token(&self) -> Option<Duration> {
+        self.first_token
     }
 
     /// Events that could not be read and were passed over.
@@ -298,6 +315,7 @@ impl Answer {
                 self.decoder.push(&bytes, events)?;
                 if events.len() > known && matches!(self.phase, Phase::FirstToken(_)) {
                     self.phase = Phase::Streaming;
+                    self.first_token = Some(self.begun.elapsed());
                 }
                 if self.decoder.is_complete() && !matches!(self.phase, Phase::Ending(_)) {
                     self.phase = Phase::Ending(Instant::now() + ENDING_TIME);

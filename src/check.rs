@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
+use crate::allowances::FreePlan;
 use crate::config::{Config, ProviderConfig};
 use crate::dispatch::{Dispatcher, Reading};
 use crate::failure::{Failure, Reason};
 use crate::providers::Provider;
-use crate::providers::capabilities::PlanLimit;
 
 /// What came of a check.
 #[derive(Debug)]
@@ -54,9 +54,10 @@ fn line(config: &ProviderConfig, reading: &Reading) -> String {
 }
 
 /// The documented limits, in words.
-fn limits(plan: &[PlanLimit]) -> String {
+fn limits(plan: FreePlan) -> String {
     let mut words = String::new();
-    for (index, PlanLimit { limit, unit, window }) in plan.iter().enumerate() {
+    for (index, (measure, limit)) in plan.iter().enumerate() {
+        let (unit, window) = (measure.unit.as_str(), measure.window.as_str());
         let separator = if index == 0 { "; documented limits of the free plan: " } else { ", " };
         // Writing to a string cannot fail.
         let _ = write!(words, "{separator}{} {unit} a {window}", in_groups(*limit));

@@ -68,7 +68,8 @@ pub fn invitation(address: SocketAddr, needs_client_key: bool) -> String {
          curl -iN http://{address}/chat{key} -H 'Content-Type: application/json' \
          -d '{{\"messages\":[{{\"role\":\"user\",\"content\":\"Hola\"}}]}}'\n\n\
          The header x-provider says who answered. Groq is limited to {GROQ_REQUESTS_PER_MINUTE} requests a minute \
-         here: after them x-attempts shows how the others take over. http://{address}/health counts.\n\
+         here: after them x-attempts shows how the others take over. http://{address}/health counts, \
+         http://{address}/providers tells what is known of each model.\n\
          Clients of OpenAI's API: base URL http://{address}/v1, model auto, any key.\n"
     )
 }

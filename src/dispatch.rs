@@ -53,6 +53,17 @@ struct Service {
     key_headers: Vec<(HeaderName, HeaderValue)>,
 }
 
+/// What a provider has to offer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Roster<'d> {
+    /// Who.
+    pub provider: Provider,
+    /// How many keys it has; without any it serves nobody.
+    pub keys: usize,
+    /// Its models in order of preference: the number that stands in a [`Candidate`], and the provider's id.
+    pub models: Vec<(usize, &'d str)>,
+}
+
 /// The dispatcher cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
@@ -159,6 +170,18 @@ impl Dispatcher {
         numbers.into_iter().filter_map(|number| Some((number, service.names.get(number)?)))
     }
 
+    /// Everybody in rotation order, with a key or without: the models that are wanted, and those used in their stead.
+    pub fn roster(&self) -> impl Iterator<Item = Roster<'_>> {
+        self.services.iter().map(|service| {
+            let is_wanted = |number: usize| service.catalogue().is_wanted(number);
+            let wanted = (0..).take_while(|&number| is_wanted(number));
+            let wanted = wanted.filter_map(|number| Some((number, service.names.get(number)?)));
+            let others = self.in_use(service).filter(|&(number, _)| !is_wanted(number));
+            let models = wanted.chain(others).collect();
+            Roster { provider: service.provider, keys: service.key_headers.len(), models }
+        })
+    }
+
     /// Whether `target` leaves it to this model to answer.
     pub fn includes(&self, target: &Target, provider: Provider, model: &str) -> bool {
         let service = self.services.iter().find(|service| service.provider == provider);
@@ -224,10 +247,11 @@ impl Dispatcher {
         let mut search = Search::new(self, target, needs);
         while let Some(admission) = search.next() {
             let candidate = admission.candidate;
-            let mut entry = Entry::open(self.ledger.clone(), admission);
             let Some((service, model, key_header)) = self.look_up(candidate) else {
+                self.ledger.limits.abandoned(&admission);
                 break;
             };
+            let mut entry = Entry::open(self.ledger.clone(), admission, model);
             let number = search.attempts() + 1;
             let name = service.provider.name();
             info!(request_id, model, "Attempt {number}/{}: Using service {name}", usable.max(number));
@@ -287,9 +311,10 @@ impl Dispatcher {
         let context = Context { upstream: &self.upstream, timeouts: self.timeouts, redactor: &self.redactor };
         // What is left of the time may be too little for anybody: no reason to let the provider rest.
         let too_late = |_| Failure::without_answer(Reason::Timeout, Scope::Request);
-        let mut answer = timeout_at(deadline, attempt::open(context, order)).await.map_err(too_late)??;
+        let opened = attempt::open(context, order, |told| entry.learn(told));
+        let mut answer = timeout_at(deadline, opened).await.map_err(too_late)??;
         // Here and not at the end: others wait to hear that the provider is well again.
-        entry.has_begun(answer.exhausted());
+        entry.has_begun(answer.exhausted(), answer.time_to_first_token());
         if extent == Extent::Whole {
             answer.read_whole().await?;
         }

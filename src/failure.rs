@@ -12,7 +12,7 @@ use jiff::tz::TimeZone;
 use crate::redaction::CleanText;
 
 /// Why an attempt did not give an answer. Exhaustive: the word is part of the outside contract.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reason {
     /// A limit that is over within minutes.
     RateLimited,

@@ -48,14 +48,17 @@ fn services<S: Serializer>(stats: &&Stats, serializer: S) -> Result<S::Ok, S::Er
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::failure::Reason;
+    use crate::stats::Outcome;
 
     #[test]
     fn has_exactly_the_promised_shape() {
         let stats = Stats::default();
-        stats.attempted(Provider::Gemini);
-        stats.attempted(Provider::Gemini);
-        stats.failed(Provider::Gemini);
         let now = "2025-12-30T06:10:00Z".parse().unwrap();
+        for model in ["gemini-3.5-flash-lite", "gemini-3.8-flash"] {
+            stats.model(Provider::Gemini, model).attempted(0, None, now);
+        }
+        stats.model(Provider::Gemini, "gemini-3.8-flash").ended(Outcome::Failed(Reason::Overloaded));
         let health = Health::new(&stats, now, Duration::from_millis(3_600_999));
         assert_eq!(
             serde_json::to_string(&health).unwrap(),

@@ -15,6 +15,7 @@
 //! ARCHITECTURE.md tells more.
 
 mod alarm;
+pub mod allowances;
 pub mod answer;
 pub mod attempt;
 pub mod catalogue;
@@ -35,6 +36,7 @@ pub mod ledger;
 pub mod limits;
 pub mod logging;
 pub mod providers;
+mod providers_report;
 pub mod redaction;
 mod refusal;
 pub mod relay;

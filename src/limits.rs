@@ -178,10 +178,12 @@ pub struct Change {
 }
 
 /// Why a candidate cannot serve: the rest that lasts longest.
-#[derive(Clone, Copy, Debug)]
-struct Blocked {
-    until: Timestamp,
-    reason: Reason,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Blocked {
+    /// When it is over; [`Timestamp::MAX`] if never.
+    pub until: Timestamp,
+    /// What put it to rest.
+    pub reason: Reason,
 }
 
 impl Limits {
@@ -271,6 +273,11 @@ impl Limits {
             self.offers.iter().flat_map(|&offer| state.in_order_of_preference(offer, &eligible, now));
         let starts = candidates.map(|candidate| state.blocked(candidate, now).map_or(now, |it| it.until));
         starts.min().filter(|&start| start < Timestamp::MAX)
+    }
+
+    /// What keeps `candidate` from serving now; none if nothing does.
+    pub fn blocked(&self, candidate: Candidate, now: Timestamp) -> Option<Blocked> {
+        self.lock().blocked(candidate, now)
     }
 
     /// The call has produced content: what it probed is well again.

@@ -11,17 +11,19 @@ mod error_body;
 pub mod gemini;
 pub mod groq;
 mod lenient;
+mod limit_words;
 pub mod openai_compat;
 mod waits;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 
-use self::capabilities::{Capabilities, Model, PlanLimit};
+use self::capabilities::{Capabilities, Model};
 use self::error_body::ErrorBody;
+use crate::allowances::{FreePlan, Told};
 use crate::answer::Sink;
 use crate::chat::ChatRequest;
-use crate::failure::Diagnosis;
+use crate::failure::{Diagnosis, Wait};
 use crate::json;
 
 /// A service that answers. The order of [`ALL`](Self::ALL) is the order of the rotation and of `/health`.
@@ -54,6 +56,8 @@ pub struct Profile {
     pub models: &'static [Model],
     /// Words in the ids of models, best first: which ones to guess when none of the known ones is left.
     pub preferred_families: &'static [&'static str],
+    /// When its day ends, if its requests are counted by days of the calendar.
+    pub day_end: Option<Wait>,
     /// What the models can do whose ids begin like this, if they are not among [`models`](Self::models).
     families: &'static [(&'static str, Capabilities)],
     /// The header that carries the key, and what stands before the key in it.
@@ -141,8 +145,8 @@ impl Provider {
         known.or_else(family).unwrap_or(&Capabilities::UNKNOWN)
     }
 
-    /// What its free plan is documented to allow with this model; empty if nobody says.
-    pub fn free_plan(self, model: &str) -> &'static [PlanLimit] {
+    /// The limits that its documents name for the model of this id; none for a model that is in no table.
+    pub fn free_plan(self, model: &str) -> FreePlan {
         let known = self.profile().models.iter().find(|known| known.id == model);
         known.map_or(&[], |known| known.free_plan)
     }
@@ -205,6 +209,27 @@ impl Provider {
         match &self.profile().dialect {
             Dialect::OpenAiCompat(quirks) => openai_compat::exhausted_allowance(quirks, headers),
             Dialect::Gemini => None,
+        }
+    }
+
+    /// What an answer's headers tell of allowances.
+    pub fn allowances(self, headers: &HeaderMap) -> Vec<Told> {
+        match &self.profile().dialect {
+            Dialect::OpenAiCompat(quirks) => limit_words::from_headers(quirks.allowances, headers),
+            Dialect::Gemini => Vec::new(),
+        }
+    }
+
+    /// What the body of an answer with an error status tells of allowances.
+    pub fn allowances_in_error(self, status: u16, body: &[u8]) -> Vec<Told> {
+        // Whatever else is refused has nothing to do with a limit.
+        if !matches!(status, 413 | 429) {
+            return Vec::new();
+        }
+        let error = ErrorBody::parse(body);
+        match &self.profile().dialect {
+            Dialect::OpenAiCompat(quirks) => openai_compat::allowances_in_error(quirks, &error),
+            Dialect::Gemini => gemini::allowances_in_error(&error),
         }
     }
 }

@@ -21,6 +21,7 @@ use crate::error::ApiError;
 use crate::health::Health;
 use crate::ingress::{self, X_REQUEST_ID};
 use crate::json;
+use crate::providers_report;
 use crate::relay::{self, Encode as _, Held};
 use crate::request_log::RequestLog;
 use crate::server::Closer;
@@ -34,7 +35,10 @@ const LARGE_BODY_BYTES: usize = 256 * 1024;
 /// All routes with everything a request passes before them, from the outside in: id, size and origin; CORS;
 /// client key; panics.
 pub(crate) fn router(state: AppState) -> Router {
-    let chat = Router::new().route("/chat", post(complete::<ChatCall>)).route("/health", get(health));
+    let chat = Router::new()
+        .route("/chat", post(complete::<ChatCall>))
+        .route("/health", get(health))
+        .route("/providers", get(providers));
     let mut openai = Router::new();
     // The second is where Groq's SDK looks.
     for prefix in ["/v1", "/openai/v1"] {
@@ -69,6 +73,10 @@ async fn health(State(state): State<AppState>) -> Response {
     let ledger = state.dispatcher.ledger();
     let health = Health::new(&ledger.stats, ledger.now(), state.started.elapsed());
     json_response(json::to_vec(&health))
+}
+
+async fn providers(State(state): State<AppState>) -> Response {
+    json_response(json::to_vec(&providers_report::report(&state.dispatcher)))
 }
 
 async fn list_models(State(state): State<AppState>) -> Response {

@@ -3,6 +3,7 @@
 //! A request goes only to models that can do what it asks. Of a model that is in no table (users may name any) the best
 //! is hoped: a refusal costs one call, a wrong guess the answer.
 
+use crate::allowances::FreePlan;
 use crate::chat::{Effort, Needs};
 
 /// A model that is offered by default.
@@ -12,29 +13,8 @@ pub struct Model {
     pub id: &'static str,
     /// What it can do.
     pub can: Capabilities,
-    /// What its provider's free plan is documented to allow, for each account; the provider's own words count more.
-    pub free_plan: &'static [PlanLimit],
-}
-
-/// One limit of a plan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PlanLimit {
-    /// How much.
-    pub limit: u64,
-    /// Of what: `requests` or `tokens`.
-    pub unit: &'static str,
-    /// In what time: `minute`, `hour` or `day`.
-    pub window: &'static str,
-}
-
-/// A limit of requests.
-pub(super) const fn requests(limit: u64, window: &'static str) -> PlanLimit {
-    PlanLimit { limit, unit: "requests", window }
-}
-
-/// A limit of tokens.
-pub(super) const fn tokens(limit: u64, window: &'static str) -> PlanLimit {
-    PlanLimit { limit, unit: "tokens", window }
+    /// What its provider's documents allow on the free plan.
+    pub free_plan: FreePlan,
 }
 
 /// What a model can do.

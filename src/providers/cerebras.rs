@@ -6,11 +6,12 @@
 
 use http::header::AUTHORIZATION;
 
-use super::capabilities::{Capabilities, Images, JsonBesideTools, Model, PlanLimit, requests, tokens};
-use super::openai_compat::{Allowance, Field, Quirks};
+use super::capabilities::{Capabilities, Images, JsonBesideTools, Model};
+use super::limit_words::AllowanceHeaders;
+use super::openai_compat::{Field, Quirks};
 use super::{Dialect, Profile};
+use crate::allowances::{FreePlan, Measure};
 use crate::chat::Effort;
-use crate::failure::Reason;
 
 /// The windows and caps of accounts on trial.
 const GPT_OSS: Capabilities = Capabilities {
@@ -34,9 +35,14 @@ const QWEN: Capabilities = Capabilities {
     ..GPT_OSS
 };
 
-/// Of accounts on trial: there is no other free plan since July 2026. Read in an account, 2026-08-31.
-const TRIAL: &[PlanLimit] =
-    &[requests(5, "minute"), tokens(30_000, "minute"), tokens(1_000_000, "hour"), tokens(1_000_000, "day")];
+/// Of accounts on trial, which is all there is since July 2026. A report of 31 August 2026; the provider's page names no
+/// numbers for them.
+const TRIAL: FreePlan = &[
+    (Measure::REQUESTS_A_MINUTE, 5),
+    (Measure::TOKENS_A_MINUTE, 30_000),
+    (Measure::TOKENS_AN_HOUR, 1_000_000),
+    (Measure::TOKENS_A_DAY, 1_000_000),
+];
 
 /// Cerebras's row of data.
 pub static PROFILE: Profile = Profile {
@@ -52,6 +58,8 @@ pub static PROFILE: Profile = Profile {
         Model { id: "qwen-3.8-27b", can: QWEN, free_plan: TRIAL },
     ],
     preferred_families: &["gpt-oss", "qwen"],
+    // Its headers say when the day ends; no document does.
+    day_end: None,
     families: &[],
     key_header: (AUTHORIZATION, "Bearer "),
     dialect: Dialect::OpenAiCompat(Quirks {
@@ -71,17 +79,21 @@ pub static PROFILE: Profile = Profile {
         streams_schema: true,
         parses_reasoning_of: &["qwen"],
         allowances: &[
-            Allowance {
+            AllowanceHeaders {
+                measure: Measure::REQUESTS_A_DAY,
+                limit: "x-ratelimit-limit-requests-day",
                 remaining: "x-ratelimit-remaining-requests-day",
                 reset: "x-ratelimit-reset-requests-day",
-                reason: Reason::QuotaExhausted,
             },
-            Allowance {
+            AllowanceHeaders {
+                measure: Measure::TOKENS_A_MINUTE,
+                limit: "x-ratelimit-limit-tokens-minute",
                 remaining: "x-ratelimit-remaining-tokens-minute",
                 reset: "x-ratelimit-reset-tokens-minute",
-                reason: Reason::RateLimited,
             },
         ],
+        // Its refusals name no figures.
+        limit_markers: &[],
         day_markers: &["per day"],
     }),
 };

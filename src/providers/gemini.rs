@@ -16,9 +16,10 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 pub(super) use self::encode::encode;
-use super::capabilities::{Capabilities, Images, JsonBesideTools, Model, PlanLimit, requests, tokens};
+use super::capabilities::{Capabilities, Images, JsonBesideTools, Model};
 use super::error_body::ErrorBody;
 use super::{Decoded, Dialect, Profile, classify, lenient, waits};
+use crate::allowances::{FreePlan, Measure, Source, Told, Unit, Window};
 use crate::answer::{Sink, WireCall};
 use crate::chat::{Effort, FinishReason, Usage};
 use crate::failure::{Diagnosis, Reason, Scope, Wait};
@@ -66,13 +67,18 @@ const SECOND: Capabilities = Capabilities {
     ..FLASH
 };
 
-/// Google has stopped publishing its limits. These were read in projects' own pages of AI Studio, July to September 2026.
-const FLASH_PLAN: &[PlanLimit] = &[requests(5, "minute"), requests(20, "day"), tokens(250_000, "minute")];
-/// The same.
-const FLASH_LITE_PLAN: &[PlanLimit] =
-    &[requests(15, "minute"), requests(500, "day"), tokens(250_000, "minute")];
-/// The same; the tokens are those of Gemma 3.
-const GEMMA_PLAN: &[PlanLimit] = &[requests(30, "minute"), requests(14_400, "day"), tokens(15_000, "minute")];
+/// Google publishes no numbers. Readings of AI Studio by others, July to September 2026; Gemma's of August 2026.
+const FLASH_PLAN: FreePlan =
+    &[(Measure::REQUESTS_A_MINUTE, 5), (Measure::REQUESTS_A_DAY, 20), (Measure::TOKENS_A_MINUTE, 250_000)];
+
+const FLASH_LITE_PLAN: FreePlan =
+    &[(Measure::REQUESTS_A_MINUTE, 15), (Measure::REQUESTS_A_DAY, 500), (Measure::TOKENS_A_MINUTE, 250_000)];
+
+const GEMMA_PLAN: FreePlan = &[
+    (Measure::REQUESTS_A_MINUTE, 30),
+    (Measure::REQUESTS_A_DAY, 14_400),
+    (Measure::TOKENS_A_MINUTE, 15_000),
+];
 
 /// Gemini's row of data.
 pub static PROFILE: Profile = Profile {
@@ -90,6 +96,7 @@ pub static PROFILE: Profile = Profile {
     ],
     // The others have no free quota or hardly any.
     preferred_families: &["flash-lite", "flash", "gemma"],
+    day_end: Some(Wait::PacificMidnight),
     families: &[
         (
             "gemini-2.5-pro",
@@ -325,8 +332,7 @@ fn usage(raw: &RawValue) -> Option<Usage> {
 
 /// What an error answer means; see [`Provider::diagnose`](super::Provider::diagnose).
 pub(super) fn diagnose(status: u16, headers: &HeaderMap, error: &ErrorBody) -> Diagnosis {
-    let violations = quota_violations(error);
-    let is_daily = violations.iter().any(|violation| violation.contains("PerDay"));
+    let is_daily = quota_violations(error).any(|violation| violation.is_daily());
     let mut diagnosis = classify::diagnose(status, headers, error, is_daily);
     if let Some(wait) = retry_delay(error) {
         diagnosis.wait = Some(wait);
@@ -368,14 +374,116 @@ fn says_limit_is_zero(message: &str) -> bool {
     })
 }
 
-/// The ids of the quotas that a 429 says are used up, such as `GenerateRequestsPerDayPerProjectPerModel-FreeTier`.
-fn quota_violations(error: &ErrorBody) -> Vec<&str> {
+/// A quota that a 429 says is used up.
+struct Violation<'e> {
+    /// Such as `GenerateRequestsPerDayPerProjectPerModel-FreeTier`.
+    quota_id: &'e str,
+    limit: Option<u64>,
+}
+
+fn quota_violations(error: &ErrorBody) -> impl Iterator<Item = Violation<'_>> {
     let violations = error.details.iter().filter_map(|detail| detail.get("violations")?.as_array()).flatten();
-    violations.filter_map(|violation| violation.get("quotaId")?.as_str()).collect()
+    violations.filter_map(|violation| {
+        let quota_id = violation.get("quotaId")?.as_str()?;
+        // In the JSON form of Google's protocols, numbers of 64 bits are strings.
+        let limit =
+            violation.get("quotaValue").and_then(|it| it.as_u64().or_else(|| it.as_str()?.parse().ok()));
+        Some(Violation { quota_id, limit })
+    })
+}
+
+impl Violation<'_> {
+    fn is_daily(&self) -> bool {
+        self.quota_id.contains("PerDay")
+    }
+
+    fn measure(&self) -> Option<Measure> {
+        let unit = match self.quota_id {
+            id if id.contains("Token") => Unit::Tokens,
+            id if id.contains("Requests") => Unit::Requests,
+            _ => return None,
+        };
+        let window = match self.quota_id {
+            _ if self.is_daily() => Window::Day,
+            id if id.contains("PerMinute") => Window::Minute,
+            _ => return None,
+        };
+        Some(Measure { unit, window })
+    }
+}
+
+/// What an error answer tells of allowances; see [`Provider::allowances_in_error`](super::Provider::allowances_in_error).
+pub(super) fn allowances_in_error(error: &ErrorBody) -> Vec<Told> {
+    let told = quota_violations(error).filter_map(|violation| {
+        let measure = violation.measure()?;
+        Some(Told {
+            measure,
+            limit: violation.limit,
+            // Of requests the next one was too many, of tokens a smaller number may still do.
+            remaining: (measure.unit == Unit::Requests).then_some(0),
+            reset: if violation.is_daily() { Some(Wait::PacificMidnight) } else { retry_delay(error) },
+            source: Source::ErrorBody,
+        })
+    });
+    told.collect()
 }
 
 /// `RetryInfo.retryDelay`: seconds with an `s`.
 fn retry_delay(error: &ErrorBody) -> Option<Wait> {
     let delay = error.details.iter().find_map(|detail| detail.get("retryDelay")?.as_str())?;
     waits::duration(delay).map(Wait::For)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(body: &[u8]) -> Vec<Told> {
+        allowances_in_error(&ErrorBody::parse(body))
+    }
+
+    #[test]
+    fn violations_tell_of_the_quota_that_they_name() {
+        let told_of = |measure, limit, remaining, reset| {
+            vec![Told { measure, limit, remaining, reset, source: Source::ErrorBody }]
+        };
+        let delay = Some(Wait::For(Duration::from_millis(34_400)));
+        let midnight = Some(Wait::PacificMidnight);
+        let (minute, day) = (Measure::REQUESTS_A_MINUTE, Measure::REQUESTS_A_DAY);
+        let cases = [
+            (
+                "GenerateRequestsPerDayPerProjectPerModel-FreeTier",
+                r#""20""#,
+                told_of(day, Some(20), Some(0), midnight),
+            ),
+            (
+                "GenerateRequestsPerMinutePerProjectPerModel-FreeTier",
+                r#""5""#,
+                told_of(minute, Some(5), Some(0), delay),
+            ),
+            (
+                "GenerateContentInputTokensPerModelPerMinute-FreeTier",
+                r#""250000""#,
+                told_of(Measure::TOKENS_A_MINUTE, Some(250_000), None, delay),
+            ),
+            (
+                "GenerateContentInputTokensPerModelPerDay-FreeTier",
+                "1000000",
+                told_of(Measure::TOKENS_A_DAY, Some(1_000_000), None, midnight),
+            ),
+            ("GenerateRequestsPerDay", "null", told_of(day, None, Some(0), midnight)),
+            ("GenerateRequestsPerDay", "-1", told_of(day, None, Some(0), midnight)),
+            ("GenerateRequestsPerWeek", "7", vec![]),
+            ("ImagesPerDay", "7", vec![]),
+        ];
+        for (quota_id, value, expected) in cases {
+            let body = format!(
+                r#"{{"error":{{"code":429,"details":[
+                    {{"violations":[{{"quotaId":"{quota_id}","quotaValue":{value}}},{{"quotaId":7}},null]}},
+                    {{"retryDelay":"34.4s"}}]}}}}"#
+            );
+            assert_eq!(told(body.as_bytes()), expected, "{quota_id}: {value}");
+        }
+        assert_eq!(told(br#"{"error":{"code":429,"details":"x"}}"#), []);
+    }
 }

@@ -6,11 +6,12 @@
 
 use http::header::AUTHORIZATION;
 
-use super::capabilities::{Capabilities, Images, JsonBesideTools, Model, PlanLimit, requests, tokens};
-use super::openai_compat::{Allowance, Field, Quirks};
+use super::capabilities::{Capabilities, Images, JsonBesideTools, Model};
+use super::limit_words::AllowanceHeaders;
+use super::openai_compat::{Field, Quirks};
 use super::{Dialect, Profile};
+use crate::allowances::{FreePlan, Measure};
 use crate::chat::Effort;
-use crate::failure::Reason;
 
 /// Structured output is refused beside tools. Windows and caps as read in August 2026.
 const GPT_OSS: Capabilities = Capabilities {
@@ -36,10 +37,14 @@ const QWEN: Capabilities = Capabilities {
     ..GPT_OSS
 };
 
-/// Each model for itself. Read from <https://console.groq.com/docs/rate-limits> by third parties in August 2026; of
-/// qwen3.8, which came later, the same is assumed.
-const FREE_PLAN: &[PlanLimit] =
-    &[requests(30, "minute"), requests(1_000, "day"), tokens(8_000, "minute"), tokens(200_000, "day")];
+/// Of each model for itself. Readings of <https://console.groq.com/docs/rate-limits> by others, 17 and 21 August 2026;
+/// for qwen3.8, which is newer, taken from its predecessor.
+const FREE_PLAN: FreePlan = &[
+    (Measure::REQUESTS_A_MINUTE, 30),
+    (Measure::REQUESTS_A_DAY, 1_000),
+    (Measure::TOKENS_A_MINUTE, 8_000),
+    (Measure::TOKENS_A_DAY, 200_000),
+];
 
 /// Groq's row of data.
 pub static PROFILE: Profile = Profile {
@@ -49,19 +54,21 @@ pub static PROFILE: Profile = Profile {
     base_url_variable: "GROQ_BASE_URL",
     base_url: "https://api.groq.com",
     path_prefix: "/openai/v1",
-    // Read August to November 2026. The smallest is the fastest; the qwen models are previews.
+    // The smallest is the fastest; the qwen models are previews.
     models: &[
         Model { id: "openai/gpt-oss-20b", can: GPT_OSS, free_plan: FREE_PLAN },
         Model { id: "openai/gpt-oss-120b", can: GPT_OSS, free_plan: FREE_PLAN },
         Model { id: "qwen/qwen3.8-27b", can: QWEN, free_plan: FREE_PLAN },
+        // Thinks or does not, and cannot be told how much.
         Model {
             id: "qwen/qwen3.6-27b",
-            // Thinks or does not, and cannot be told how much.
             can: Capabilities { efforts: &[Effort::None], ..QWEN },
             free_plan: FREE_PLAN,
         },
     ],
     preferred_families: &["gpt-oss", "qwen", "llama"],
+    // Its days have no beginning: what was used comes back little by little.
+    day_end: None,
     families: &[],
     key_header: (AUTHORIZATION, "Bearer "),
     dialect: Dialect::OpenAiCompat(Quirks {
@@ -81,16 +88,24 @@ pub static PROFILE: Profile = Profile {
         parses_reasoning_of: &["qwen"],
         // Requests are counted by the day, tokens by the minute; the other two limits have no header.
         allowances: &[
-            Allowance {
+            AllowanceHeaders {
+                measure: Measure::REQUESTS_A_DAY,
+                limit: "x-ratelimit-limit-requests",
                 remaining: "x-ratelimit-remaining-requests",
                 reset: "x-ratelimit-reset-requests",
-                reason: Reason::QuotaExhausted,
             },
-            Allowance {
+            AllowanceHeaders {
+                measure: Measure::TOKENS_A_MINUTE,
+                limit: "x-ratelimit-limit-tokens",
                 remaining: "x-ratelimit-remaining-tokens",
                 reset: "x-ratelimit-reset-tokens",
-                reason: Reason::RateLimited,
             },
+        ],
+        limit_markers: &[
+            ("(RPM)", Measure::REQUESTS_A_MINUTE),
+            ("(RPD)", Measure::REQUESTS_A_DAY),
+            ("(TPM)", Measure::TOKENS_A_MINUTE),
+            ("(TPD)", Measure::TOKENS_A_DAY),
         ],
         day_markers: &["(RPD)", "(TPD)"],
     }),

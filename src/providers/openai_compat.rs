@@ -13,7 +13,9 @@ use serde_json::value::RawValue;
 
 pub(super) use self::encode::encode;
 use super::error_body::ErrorBody;
+use super::limit_words::{self, AllowanceHeaders};
 use super::{Decoded, classify, lenient, waits};
+use crate::allowances::{Measure, Told};
 use crate::answer::{Sink, WireCall};
 use crate::chat::{FinishReason, Usage};
 use crate::failure::{Diagnosis, Reason, Scope};
@@ -33,21 +35,12 @@ pub struct Quirks {
     pub streams_schema: bool,
     /// The models, by the beginnings of their ids, that mix their thoughts into the text unless told not to.
     pub parses_reasoning_of: &'static [&'static str],
-    /// The allowances that the answers' headers tell about.
-    pub allowances: &'static [Allowance],
+    /// The allowances that the answers' headers tell about, the one of the longest window first.
+    pub allowances: &'static [AllowanceHeaders],
+    /// What names the allowance in the sentence of a refusal that tells its figures.
+    pub limit_markers: &'static [(&'static str, Measure)],
     /// What stands in the sentence of a 429 when the limit is one of a day.
     pub day_markers: &'static [&'static str],
-}
-
-/// A pair of headers about one allowance.
-#[derive(Debug)]
-pub struct Allowance {
-    /// The header with what is left of it.
-    pub remaining: &'static str,
-    /// The header with the time until it is whole again.
-    pub reset: &'static str,
-    /// What using it up amounts to.
-    pub reason: Reason,
 }
 
 /// A field of the request that not every provider takes.
@@ -281,13 +274,15 @@ pub(super) fn diagnose(quirks: &Quirks, status: u16, headers: &HeaderMap, error:
     diagnosis
 }
 
+/// What an error answer tells of allowances; see [`Provider::allowances_in_error`](super::Provider::allowances_in_error).
+pub(super) fn allowances_in_error(quirks: &Quirks, error: &ErrorBody) -> Vec<Told> {
+    limit_words::from_sentence(quirks.limit_markers, &error.message).into_iter().collect()
+}
+
 /// The allowance with nothing left of which the headers tell; the one of the longest window if there are several.
 pub(super) fn exhausted_allowance(quirks: &Quirks, headers: &HeaderMap) -> Option<Diagnosis> {
-    let is_spent = |allowance: &&Allowance| {
-        let remaining = headers.get(allowance.remaining).and_then(|value| value.to_str().ok());
-        remaining.and_then(|text| text.trim().parse::<f64>().ok()).is_some_and(|left| left <= 0.0)
-    };
-    let allowance = quirks.allowances.iter().find(is_spent)?;
+    let allowance = quirks.allowances.iter().find(|allowance| allowance.remaining(headers) == Some(0))?;
     let wait = waits::from_reset_header(headers, allowance.reset)?;
-    Some(Diagnosis { wait: Some(wait), ..Diagnosis::new(allowance.reason, Scope::KeyModel) })
+    let reason = allowance.measure.window.exhausted();
+    Some(Diagnosis { wait: Some(wait), ..Diagnosis::new(reason, Scope::KeyModel) })
 }

@@ -25,6 +25,7 @@ mod models;
 mod openai;
 mod openai_requests;
 mod origins_and_keys;
+mod providers_report;
 mod rests;
 mod secrets;
 mod shutdown;

@@ -74,6 +74,8 @@ async fn canaries_never_sing() -> anyhow::Result<()> {
                         seen += &text.replace("canary-prompt", "");
                     }
                 }
+                let report = client.get(format!("http://{address}/providers"));
+                seen += &report.bearer_auth("canary-key-client").send().await?.text().await?;
             }
         }
         for body in [

@@ -1,8 +1,10 @@
 //! Every fault of a provider is tried with every provider's dialect, in every way, among others and alone; and after
 //! each the proxy serves on, owes nothing and has told nobody a secret.
 
+use ai_proxy_free::dispatch::Roster;
 use ai_proxy_free::providers::Provider;
 use ai_proxy_free::simulator::Behaviour;
+use ai_proxy_free::stats::{Counts, Outcome};
 use futures::future::try_join_all;
 
 use super::dialect::{Dialect, whole_stream};
@@ -328,12 +330,27 @@ impl Trial<'_> {
         self.owes_nothing(&proxy).await
     }
 
-    /// Every place among the concurrent requests is free again.
+    /// Every place among the concurrent requests is free again, and every attempt has its outcome.
     async fn owes_nothing(&self, proxy: &TestProxy) -> anyhow::Result<()> {
         let all = proxy.state.server.max_concurrent_requests;
         let admission = proxy.state.admission.clone();
         let permits = admission.acquire_many(u32::try_from(all)?);
         drop(within_patience(&format!("{}: the places", self.place()), permits).await?);
+        let dispatcher = &proxy.state.dispatcher;
+        let stats = &dispatcher.ledger().stats;
+        for Roster { provider, models, .. } in dispatcher.roster() {
+            let outcomes = || models.iter().flat_map(|(_, id)| stats.model(provider, id).outcomes());
+            let is_failure = |outcome: &Outcome| matches!(outcome, Outcome::Failed(_));
+            let failures =
+                outcomes().filter(|(outcome, _)| is_failure(outcome)).map(|(_, count)| count).sum();
+            let sums = Counts { attempts: outcomes().map(|(_, count)| count).sum(), failures };
+            assert_eq!(
+                stats.counts(provider),
+                sums,
+                "{}: {provider:?}: every attempt has ended",
+                self.place()
+            );
+        }
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -141,6 +141,28 @@ impl TestProxy {
         let health: Value = super::http_client()?.get(self.url("/health")).send().await?.json().await?;
         let counts = &health["stats"]["services"][provider.name()];
         Ok((counts["count"].as_u64().expect("a count"), counts["failures"].as_u64().expect("failures")))
+    }
+
+    /// What `/providers` tells of a provider.
+    pub(crate) async fn report(&self, provider: Provider) -> anyhow::Result<Value> {
+        let response = super::http_client()?.get(self.url("/providers")).send().await?;
+        assert_eq!(response.status(), 200);
+        let mut report: Value = response.json().await?;
+        let providers = report["providers"].as_array_mut().expect("a list");
+        let mut its = providers.iter_mut().filter(|it| it["name"] == provider.name());
+        Ok(its.next().expect("everybody is there").take())
+    }
+
+    /// How often its attempts have ended how, over all its models: a word and a number each.
+    pub(crate) async fn outcomes(&self, provider: Provider) -> anyhow::Result<BTreeMap<String, u64>> {
+        let report = self.report(provider).await?;
+        let mut outcomes = BTreeMap::new();
+        for model in report["models"].as_array().expect("a list") {
+            for (word, count) in model["outcomes"].as_object().expect("outcomes") {
+                *outcomes.entry(word.clone()).or_default() += count.as_u64().expect("a number");
+            }
+        }
+        Ok(outcomes)
     }
 }
 
