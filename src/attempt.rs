@@ -121,9 +121,8 @@ pub async fn open(context: Context<'_>, order: Order) -> Result<Answer, Failure>
     let patience = if is_stream { 1 } else { WHOLE_PATIENCE };
     let deadline = Instant::now() + context.timeouts.first_token * patience;
     let too_late = |_| Failure::without_answer(Reason::Timeout, Scope::Provider);
-    let head = timeout_at(deadline, context.upstream.send(call)).await.map_err(too_late)?;
-    let head = head.map_err(|reason| Failure::without_answer(reason, Scope::Provider))?;
-    let Response { status, headers, body } = head;
+    let Response { status, headers, body } =
+        timeout_at(deadline, context.upstream.send(call)).await.map_err(too_late)??;
     let source = Source { provider, status, redactor: context.redactor.clone() };
     if !(200..300).contains(&status) {
         let body = body.beginning(Instant::now() + ENDING_TIME).await;
@@ -206,7 +205,8 @@ impl Answer {
     /// added.
     pub async fn read(&mut self, events: &mut Vec<Event>) -> Result<(), Failure> {
         if !self.pending.is_empty() {
-            events.append(&mut self.pending);
+            // Not `append`: it would keep the room for as long as the answer takes.
+            events.extend(std::mem::take(&mut self.pending));
             return Ok(());
         }
         let known = events.len();

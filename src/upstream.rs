@@ -21,7 +21,7 @@ use tokio::time::{Instant, timeout_at};
 use tower::util::MapRequestLayer;
 
 use crate::config::ProviderConfig;
-use crate::failure::Reason;
+use crate::failure::{Failure, Reason, Scope};
 
 /// How long an unused connection is kept. Providers close theirs after a minute or more; closing first avoids
 /// sending a request into a connection that is just being closed.
@@ -143,7 +143,7 @@ impl Upstream {
     /// [`Reason::ConnectFailed`]: nothing was sent. [`Reason::Timeout`]: no connection within the connect
     /// timeout, nothing was sent. [`Reason::UpstreamError`]: the connection ended without an answer, or the
     /// answer was no HTTP; the provider may have seen the request.
-    pub async fn send(&self, call: Call) -> Result<Response, Reason> {
+    pub async fn send(&self, call: Call) -> Result<Response, Failure> {
         let Call { url, network, key_header, body } = call;
         let clients = self.clients(network)?;
         let request = clients
@@ -159,18 +159,18 @@ impl Upstream {
     ///
     /// # Errors
     /// As [`send`](Self::send).
-    pub async fn get(&self, query: Query) -> Result<Response, Reason> {
+    pub async fn get(&self, query: Query) -> Result<Response, Failure> {
         let Query { url, network, key_header } = query;
         let clients = self.clients(network)?;
         clients.exchange(clients.pooled.get(url).header(ACCEPT, "application/json"), key_header).await
     }
 
-    fn clients(&self, network: Network) -> Result<&Clients, Reason> {
+    fn clients(&self, network: Network) -> Result<&Clients, Failure> {
         let clients = match network {
             Network::Loopback => &self.loopback,
             Network::Remote => &self.remote,
         };
-        clients.as_ref().ok_or(Reason::ConnectFailed)
+        clients.as_ref().ok_or_else(not_sent)
     }
 }
 
@@ -179,12 +179,12 @@ impl Clients {
         &self,
         request: reqwest::RequestBuilder,
         (key_name, key_value): (HeaderName, HeaderValue),
-    ) -> Result<Response, Reason> {
+    ) -> Result<Response, Failure> {
         let request = request
             .header(ACCEPT_ENCODING, "identity")
             .header(key_name, key_value)
             .build()
-            .map_err(|_| Reason::ConnectFailed)?;
+            .map_err(|_| not_sent())?;
         // Shares the body's bytes.
         let again = request.try_clone();
         let sent = IS_CONNECTING.scope(Cell::new(false), async {
@@ -197,10 +197,15 @@ impl Clients {
             }
             ((answer, _), _) => answer,
         };
-        answer.map(Response::from).map_err(|error| match (error.is_connect(), error.is_timeout()) {
-            (true, true) => Reason::Timeout,
-            (true, false) => Reason::ConnectFailed,
-            (false, _) => Reason::UpstreamError,
+        answer.map(Response::from).map_err(|error| {
+            let reason = match (error.is_connect(), error.is_timeout()) {
+                (true, true) => Reason::Timeout,
+                (true, false) => Reason::ConnectFailed,
+                (false, _) => Reason::UpstreamError,
+            };
+            // What this machine lacks is no reason for a provider to rest.
+            let scope = if is_out_of_descriptors(&error) { Scope::Request } else { Scope::Provider };
+            Failure::without_answer(reason, scope)
         })
     }
 
@@ -249,6 +254,11 @@ impl Clients {
     }
 }
 
+/// There was nothing to send it with.
+fn not_sent() -> Failure {
+    Failure::without_answer(Reason::ConnectFailed, Scope::Provider)
+}
+
 /// Whether the connection ended before anything of an answer was understood.
 fn is_without_a_word(error: &reqwest::Error) -> bool {
     causes(error).any(|cause| {
@@ -259,6 +269,14 @@ fn is_without_a_word(error: &reqwest::Error) -> bool {
         });
         is_incomplete || is_reset
     })
+}
+
+/// Whether this process, or the machine, may open nothing more.
+fn is_out_of_descriptors(error: &reqwest::Error) -> bool {
+    // The numbers of EMFILE and ENFILE are the same on Linux, macOS and the BSDs; Windows has no such limit.
+    let numbers = [24, 23].map(Some);
+    let io_errors = causes(error).filter_map(|cause| cause.downcast_ref::<io::Error>());
+    cfg!(unix) && io_errors.map(io::Error::raw_os_error).any(|number| numbers.contains(&number))
 }
 
 fn causes<'a>(error: &'a reqwest::Error) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
@@ -354,6 +372,7 @@ mod tests {
             body: b"{}".to_vec(),
         };
         let sent = tokio::time::timeout(Duration::from_secs(20), upstream.send(call)).await;
-        assert_eq!(sent.expect("a clock ends it").err(), Some(Reason::Timeout));
+        let failure = sent.expect("a clock ends it").expect_err("nobody is there");
+        assert_eq!(failure.reason, Reason::Timeout);
     }
 }

@@ -82,14 +82,14 @@ impl Dispatcher {
 
     async fn fetch_list(&self, service: &Service, key: usize) -> Result<Vec<String>, Failure> {
         let provider = service.provider;
-        let unreachable = |reason| Failure::without_answer(reason, Scope::Provider);
-        let key_header = service.key_headers.get(key).ok_or_else(|| unreachable(Reason::ConnectFailed))?;
+        let no_key = || Failure::without_answer(Reason::BadKey, Scope::Key);
+        let key_header = service.key_headers.get(key).ok_or_else(no_key)?;
         let query = Query {
             url: format!("{}{}", service.base_url, provider.models_path()),
             network: service.network,
             key_header: key_header.clone(),
         };
-        let Response { status, headers, body } = self.upstream.get(query).await.map_err(unreachable)?;
+        let Response { status, headers, body } = self.upstream.get(query).await?;
         let failure = |diagnosis: Diagnosis| {
             let Diagnosis { reason, scope, wait, message } = diagnosis;
             let message = message.map(|words| self.redactor.clean(&words.0));

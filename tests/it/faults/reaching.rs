@@ -45,6 +45,7 @@ async fn row_004_a_connection_that_nobody_answers_is_given_up() -> anyhow::Resul
         waiting.push(stream?);
     }
     let unanswered = nobody_at(format!("http://{address}")).with("CONNECT_TIMEOUT_MS", 500);
+    let unanswered = unanswered.with("FIRST_TOKEN_TIMEOUT_MS", 600_000);
     falls_back(Failure::new(504, "timeout"), [unanswered]).await
 }
 
