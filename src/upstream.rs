@@ -254,7 +254,7 @@ impl Clients {
     }
 }
 
-/// Nothing can be sent at all.
+/// There was nothing to send it with.
 fn not_sent() -> Failure {
     Failure::without_answer(Reason::ConnectFailed, Scope::Provider)
 }

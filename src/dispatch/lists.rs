@@ -20,7 +20,10 @@ use crate::upstream::{Query, Response};
 const LIST_LIFE: Duration = Duration::from_secs(6 * 3_600);
 
 /// The most that is added to that by chance, so that many proxies do not ask in the same second.
-const LIST_LIFE_JITTER: Duration = Duration::from_secs(600);
+const LIST_LIFE_JITTER: Duration = Duration::from_secs(60);
+
+/// How soon lists are asked for again when one could not be had: there may have been no network yet.
+const LIST_RETRY: Duration = Duration::from_secs(5 * 60);
 
 /// For a whole list, besides connecting: it is some tens of kilobytes that nobody has to think about.
 const LIST_TIME: Duration = Duration::from_secs(5);
@@ -43,11 +46,13 @@ pub struct Reading {
 }
 
 impl Dispatcher {
-    /// Reads all lists now and again every six hours, as long as it is polled.
+    /// Reads all lists now and again every six hours, as long as it is polled; every five minutes while one cannot be had.
     pub async fn keep_models_current(&self, mut random: fastrand::Rng) -> Infallible {
         loop {
-            self.read_lists().await;
-            tokio::time::sleep(LIST_LIFE + LIST_LIFE_JITTER.mul_f64(random.f64())).await;
+            let readings = self.read_lists().await;
+            let is_missing = |reading: &Reading| matches!(&reading.model, Err(failure) if failure.reason != Reason::BadKey);
+            let life = if readings.iter().any(is_missing) { LIST_RETRY } else { LIST_LIFE };
+            tokio::time::sleep(life + LIST_LIFE_JITTER.mul_f64(random.f64())).await;
         }
     }
 
@@ -82,8 +87,8 @@ impl Dispatcher {
 
     async fn fetch_list(&self, service: &Service, key: usize) -> Result<Vec<String>, Failure> {
         let provider = service.provider;
-        let unreachable = || Failure::without_answer(Reason::ConnectFailed, Scope::Provider);
-        let key_header = service.key_headers.get(key).ok_or_else(unreachable)?;
+        let no_key = || Failure::without_answer(Reason::BadKey, Scope::Key);
+        let key_header = service.key_headers.get(key).ok_or_else(no_key)?;
         let query = Query {
             url: format!("{}{}", service.base_url, provider.models_path()),
             network: service.network,

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use ai_proxy_free::simulator::{Settings, Simulator};
+use ai_proxy_free::simulator::{After, Behaviour, Fault, Settings, Simulator};
 use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
@@ -33,6 +33,10 @@ impl Crowded {
     async fn start() -> anyhow::Result<Self> {
         let clock = std::sync::Arc::new(jiff::Timestamp::now);
         let simulator = Simulator::start(|provider| Settings::new(provider, clock.clone())).await?;
+        // A connection that a list of models has opened would still serve.
+        for provider in simulator.providers() {
+            provider.list_always(Behaviour::echo().with(Fault::Reset(After::Nothing)));
+        }
         let own = [("HEADER_READ_TIMEOUT_MS", "60000")];
         let (mut binary, address) = Binary::with_descriptors(MOST_DESCRIPTORS, &simulator, &own).await?;
         let mut early = RawClient::connect(address).await?;

@@ -502,7 +502,7 @@ async fn row_106_an_unknown_model_is_told_what_there_is_and_a_long_name_is_cut()
             }
         }
     }
-    assert!(simulator.providers().all(|provider| provider.request_count() == 0), "somebody was asked");
+    assert!(simulator.providers().all(|provider| provider.chat_count() == 0), "somebody was asked");
     let asked = Way::ChatStream.body();
     let served = client.post(format!("http://{address}/chat")).json(&asked).send().await?;
     assert_eq!(served.status(), 200, "the next request");

@@ -21,7 +21,9 @@ const UPSTREAM_ERROR: Failure = Failure::new(502, "upstream_error");
 
 #[tokio::test]
 async fn row_001_a_name_that_does_not_exist_is_made_up_for() -> anyhow::Result<()> {
-    falls_back(CONNECT_FAILED, [nobody_at("http://nowhere.invalid")]).await
+    // Finding out that there is no such name takes some machines five seconds.
+    let nowhere = nobody_at("http://nowhere.invalid").with("CONNECT_TIMEOUT_MS", 18_000);
+    falls_back(CONNECT_FAILED, [nowhere]).await
 }
 
 #[tokio::test]
@@ -66,8 +68,8 @@ async fn row_008_proxies_of_the_environment_are_for_real_hosts_only() -> anyhow:
         let (_binary, address) = Binary::start(&[], variables.collect()).await?;
         let response = http_client()?.post(format!("http://{address}/chat")).json(&question()).send().await?;
         assert_eq!(response.status(), 200, "{request}: {}", response.text().await?);
-        let last = upstream.requests().pop().expect("a request");
-        assert!(last.starts_with(request), "{last}");
+        let requests = upstream.requests();
+        assert!(requests.iter().any(|it| it.starts_with(request)), "{requests:?}");
     }
     Ok(())
 }
