@@ -13,8 +13,9 @@
     reason = "a bench may panic, spawn and look at the clock"
 )]
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, Stdio};
+mod support;
+
+use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -29,6 +30,8 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
+
+use crate::support::{Process, WORD, connect, post};
 
 fn main() {
     let _ = rlimit::increase_nofile_limit(u64::MAX);
@@ -77,38 +80,20 @@ async fn reverse_proxy(upstream: &str) {
     }
 }
 
-/// A process under measurement; ends when dropped.
-struct Process {
-    child: Child,
-    address: String,
-}
-
 impl Process {
-    fn start(mut command: Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).spawn().expect("a process");
-        let mut lines = BufReader::new(child.stdout.take().expect("its output"));
-        let mut line = String::new();
-        while !line.contains("listening on http://") {
-            line.clear();
-            assert!(lines.read_line(&mut line).expect("a line") > 0, "it ended early");
-        }
-        let address = line.rsplit("http://").next().expect("an address").trim().to_owned();
-        // Its log must go somewhere.
-        std::thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()));
-        Self { child, address }
-    }
-
     fn itself(arguments: &[&str]) -> Self {
         let mut command = Command::new(std::env::current_exe().expect("this program"));
         command.args(arguments);
-        Self::start(command)
+        Self::start(command, |_| {})
     }
 
-    fn proxy(groq: &Self) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ai-proxy-free"));
-        command.env_clear().env("PORT", "0").env("GROQ_API_KEY", "key");
-        command.env("GROQ_BASE_URL", format!("http://{}", groq.address)).env("IDLE_TIMEOUT_MS", "600000");
-        Self::start(command)
+    fn over(groq: &Self) -> Self {
+        let variables = [
+            ("GROQ_API_KEY", "key".to_owned()),
+            ("GROQ_BASE_URL", format!("http://{}", groq.address)),
+            ("IDLE_TIMEOUT_MS", "600000".to_owned()),
+        ];
+        Self::proxy(variables, |_| {})
     }
 
     /// CPU time so far, user and system.
@@ -119,21 +104,6 @@ impl Process {
         let ticks: u64 =
             fields[11].parse::<u64>().expect("a number") + fields[12].parse::<u64>().expect("a number");
         Duration::from_millis(ticks * 10)
-    }
-
-    /// Memory in use, in KiB.
-    fn memory_kib(&self) -> f64 {
-        let status =
-            std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("its status");
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a line");
-        line.split_whitespace().nth(1).expect("a number").parse().expect("a number")
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -149,7 +119,7 @@ impl Ways {
         let stall = if stall { "stall" } else { "no" };
         let groq = Process::itself(&["simulator", &events.to_string(), &pace_us.to_string(), stall]);
         let reverse = Process::itself(&["reverse-proxy", &format!("http://{}", groq.address)]);
-        let proxy = Process::proxy(&groq);
+        let proxy = Process::over(&groq);
         Self { groq, reverse, proxy }
     }
 
@@ -167,16 +137,8 @@ impl Ways {
 fn request(path: &str) -> Vec<u8> {
     let body =
         r#"{"model":"openai/gpt-oss-20b","messages":[{"role":"user","content":"Hola"}],"stream":true}"#;
-    let length = body.len();
-    format!(
-        "POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer key\r\ncontent-type: application/json\r\n\
-         content-length: {length}\r\n\r\n{body}"
-    )
-    .into_bytes()
+    post(path, body)
 }
-
-/// What stands in the first content of every answer.
-const WORD: &[u8] = b"word number";
 
 /// Sends a request and reads until `mark` has come; gives the time to the first content.
 async fn ask(stream: &mut TcpStream, request: &[u8], mark: &[u8]) -> Duration {
@@ -201,12 +163,6 @@ async fn ask(stream: &mut TcpStream, request: &[u8], mark: &[u8]) -> Duration {
             tail.drain(..tail.len() - mark.len());
         }
     }
-}
-
-async fn connect(process: &Process) -> TcpStream {
-    let stream = TcpStream::connect(&process.address).await.expect("a connection");
-    stream.set_nodelay(true).expect("a socket");
-    stream
 }
 
 /// `connections` at once, each asking `times`; gives CPU time and wall time.

@@ -72,6 +72,10 @@ impl Sink<'_> {
 
     /// A call of a tool, or a piece of one.
     pub fn call(&mut self, call: WireCall) {
+        // One that comes too late is not passed on, so it must not decide how the answer ends either.
+        if self.said.finish.is_some() {
+            return;
+        }
         for piece in self.said.calls.take(call) {
             self.pass_on(Event::ToolCall(piece));
         }

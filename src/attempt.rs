@@ -128,9 +128,8 @@ pub async fn open(context: Context<'_>, order: Order, learn: impl Fn(&[Told])) -
     let begun = Instant::now();
     let deadline = begun + context.timeouts.first_token * patience;
     let too_late = |_| Failure::without_answer(Reason::Timeout, Scope::Provider);
-    let head = timeout_at(deadline, context.upstream.send(call)).await.map_err(too_late)?;
-    let head = head.map_err(|reason| Failure::without_answer(reason, Scope::Provider))?;
-    let Response { status, headers, body } = head;
+    let Response { status, headers, body } =
+        timeout_at(deadline, context.upstream.send(call)).await.map_err(too_late)??;
     let source = Source { provider, status, redactor: context.redactor.clone() };
     learn(&provider.allowances(&headers));
     if !(200..300).contains(&status) {

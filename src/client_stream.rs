@@ -44,6 +44,8 @@ pub(crate) struct ClientStream {
     shutdown: Shutdown,
     /// What is written in place of what hyper says, from this byte on.
     refusal: Option<(Vec<u8>, usize)>,
+    /// The last write took less than it was given: the next one begins somewhere.
+    is_cut: bool,
     /// Runs while a write waits.
     stalled: Option<Pin<Box<Sleep>>>,
     /// Runs when all is said: how long to listen on.
@@ -58,7 +60,7 @@ impl ClientStream {
             debug!(%error, "Cannot set the options of a socket");
         }
         let stream = Arc::new(stream);
-        Self { stream, stall_limit, shutdown, refusal: None, stalled: None, lingering: None }
+        Self { stream, stall_limit, shutdown, refusal: None, is_cut: false, stalled: None, lingering: None }
     }
 
     /// Comes true when the peer has closed its side, whatever it has sent that is not read yet. Only Linux tells; on
@@ -98,7 +100,8 @@ impl ClientStream {
         bytes: &[u8],
         write: impl FnMut(&TcpStream) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
-        if self.refusal.is_none() {
+        // The middle of an answer may look like anything.
+        if self.refusal.is_none() && !self.is_cut {
             self.refusal = refusal::in_place_of(bytes).map(|refusal| (refusal, 0));
         }
         let Some((refusal, mut from)) = self.refusal.take() else {
@@ -117,8 +120,15 @@ impl ClientStream {
         Poll::Ready(Ok(bytes.len()))
     }
 
-    fn watch<T>(&mut self, context: &mut Context<'_>, write: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if write.is_ready() {
+    /// Sees to it that `write`, which was given so many bytes, does not wait too long.
+    fn watch(
+        &mut self,
+        context: &mut Context<'_>,
+        write: Poll<io::Result<usize>>,
+        given: usize,
+    ) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(outcome) = &write {
+            self.is_cut = outcome.as_ref().is_ok_and(|&taken| taken < given);
             self.stalled = None;
             return write;
         }
@@ -168,7 +178,7 @@ impl AsyncWrite for ClientStream {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let write = this.poll_write_or_refuse(context, bytes, |stream| stream.try_write(bytes));
-        this.watch(context, write)
+        this.watch(context, write, bytes.len())
     }
 
     fn poll_write_vectored(
@@ -184,7 +194,7 @@ impl AsyncWrite for ClientStream {
         } else {
             this.poll_try_write(context, |stream| stream.try_write_vectored(slices))
         };
-        this.watch(context, write)
+        this.watch(context, write, slices.iter().map(|slice| slice.len()).sum())
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -216,9 +216,10 @@ impl Limits {
     pub fn succeeded(&self, admission: &mut Admission) {
         let mut state = self.lock();
         for (place, ended) in admission.probes.drain(..) {
-            // A rest that somebody else has renewed meanwhile is not this call's to end.
-            if state.rests.get(&place).is_some_and(|rest| rest.until <= ended) {
-                state.rests.remove(&place);
+            match state.rests.get_mut(&place) {
+                // Somebody else has renewed it meanwhile: it is not this call's to end, and for another to probe.
+                Some(rest) if rest.until > ended => rest.is_being_probed = false,
+                _ => drop(state.rests.remove(&place)),
             }
         }
     }
@@ -462,6 +463,8 @@ mod tests {
         limits.failed(&slow, &failure(Reason::QuotaExhausted, Scope::KeyModel, Some(3_600)), at(7));
         limits.succeeded(&mut probe);
         assert_eq!(limits.soonest(|_| true, at(8)), Some(at(3_607)));
+        assert_eq!(pick(&limits, 3_606), None);
+        assert!(pick(&limits, 3_607).is_some(), "it may be probed when it is over");
     }
 
     #[test]

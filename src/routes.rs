@@ -29,6 +29,9 @@ use crate::surfaces::chat::ChatCall;
 use crate::surfaces::openai::{self, Completion};
 use crate::surfaces::{Author, Call, Surface};
 
+/// Bodies from this size on are read beside the threads that serve everybody. Below it the worst takes some milliseconds.
+const LARGE_BODY_BYTES: usize = 256 * 1024;
+
 /// All routes with everything a request passes before them, from the outside in: id, size and origin; CORS;
 /// client key; panics.
 pub(crate) fn router(state: AppState) -> Router {
@@ -122,8 +125,8 @@ async fn answer<C: Call>(
     body: Bytes,
     permit: OwnedSemaphorePermit,
 ) -> Result<Response, ApiError> {
-    let mut call = C::parse(&head.headers, &body)?;
-    drop(body);
+    let mut call = parse::<C>(&head.headers, body).await?;
+
     call.request().calls_mut().for_each(|earlier| state.signatures.recall(earlier));
 
     let is_stream = call.is_stream(head.version);
@@ -154,6 +157,19 @@ async fn answer<C: Call>(
         (content_type, Body::from(body))
     };
     Ok((headers, [(CONTENT_TYPE, content_type)], body).into_response())
+}
+
+/// Reads a request. One that is large may be made to take a second: that second is not taken from everybody else.
+async fn parse<C: Call>(headers: &HeaderMap, body: Bytes) -> Result<C, ApiError> {
+    if body.len() < LARGE_BODY_BYTES {
+        return C::parse(headers, &body);
+    }
+    let headers = headers.clone();
+    let parsed = tokio::task::spawn_blocking(move || C::parse(&headers, &body)).await;
+    parsed.unwrap_or_else(|error| match error.try_into_panic() {
+        Ok(panic) => std::panic::resume_unwind(panic),
+        Err(_) => Err(ApiError::ShuttingDown),
+    })
 }
 
 async fn find_answer(

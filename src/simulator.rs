@@ -100,8 +100,9 @@ pub struct ReceivedRequest {
 pub enum Outcome {
     /// It is being answered.
     Open,
-    /// The answer has been written, or broken off as planned.
-    Answered,
+    /// The answer has been written, or broken off as planned. Its last step began then: what follows from it cannot
+    /// have come earlier.
+    Answered(Instant),
     /// The caller has left before that.
     Abandoned(Instant),
 }

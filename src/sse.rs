@@ -86,15 +86,20 @@ impl Decoder {
 
     /// Takes in a line that has not ended yet.
     fn hold(&mut self, part: &[u8]) -> Result<(), EventTooLarge> {
-        if self.line.len() + self.data.len() + part.len() > MAX_EVENT_BYTES {
-            return Err(EventTooLarge);
-        }
+        self.expect_room(self.line.len() + part.len())?;
         self.line.extend_from_slice(part);
         Ok(())
     }
 
+    /// Counts what the event would take with a line of this length: the same whether the line comes whole or in pieces.
+    fn expect_room(&self, line_bytes: usize) -> Result<(), EventTooLarge> {
+        let is_too_large = self.name.len() + self.data.len() + line_bytes > MAX_EVENT_BYTES;
+        if is_too_large { Err(EventTooLarge) } else { Ok(()) }
+    }
+
     /// Takes in a whole line without its end; `true` if it completes an event.
     fn take_line(&mut self, line: &[u8]) -> Result<bool, EventTooLarge> {
+        self.expect_room(line.len())?;
         let line = if self.is_past_first_line {
             line
         } else {
@@ -116,9 +121,6 @@ impl Decoder {
         };
         match field {
             b"data" => {
-                if self.data.len() + value.len() > MAX_EVENT_BYTES {
-                    return Err(EventTooLarge);
-                }
                 if self.has_data {
                     self.data.push(b'\n');
                 }
@@ -272,6 +274,27 @@ mod tests {
         let mut decoder = Decoder::default();
         let refused_after = (1..20).find(|_| decoder.feed(&line).next().is_err());
         assert_eq!(refused_after, Some(8), "an event of many lines, whose ends count");
+    }
+
+    /// Names count as well, and so does a line that no event keeps: nothing beyond the limit is held.
+    #[test]
+    fn the_largest_event_is_the_same_in_any_cut() {
+        let fields: [fn(usize) -> Vec<u8>; 3] = [
+            |size| [b"data: ".as_slice(), &vec![b'x'; size - 6], b"\n\n"].concat(),
+            |size| [b"event: xyz\ndata: ".as_slice(), &vec![b'x'; size - 9], b"\n\n"].concat(),
+            |size| [b":".as_slice(), &vec![b'x'; size - 1], b"\n\n"].concat(),
+        ];
+        for field in fields {
+            for (size, is_taken) in [(MAX_EVENT_BYTES, true), (MAX_EVENT_BYTES + 1, false)] {
+                let stream = field(size);
+                for piece_size in [stream.len(), stream.len() - 3, 4096] {
+                    let mut decoder = Decoder::default();
+                    let mut pieces = stream.chunks(piece_size);
+                    let is_read = pieces.all(|piece| decoder.feed(piece).next().is_ok());
+                    assert_eq!(is_read, is_taken, "{size} in pieces of {piece_size}");
+                }
+            }
+        }
     }
 
     proptest! {

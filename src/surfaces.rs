@@ -42,7 +42,7 @@ impl Surface {
 }
 
 /// A valid request as its client meant it, and how its answer is to be written.
-pub trait Call: Sized + Send {
+pub trait Call: Sized + Send + 'static {
     /// Writes a streamed answer.
     type Encoder: Encode;
 

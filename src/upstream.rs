@@ -21,7 +21,7 @@ use tokio::time::{Instant, timeout_at};
 use tower::util::MapRequestLayer;
 
 use crate::config::ProviderConfig;
-use crate::failure::Reason;
+use crate::failure::{Failure, Reason, Scope};
 
 /// How long an unused connection is kept. Providers close theirs after a minute or more; closing first avoids
 /// sending a request into a connection that is just being closed.
@@ -133,12 +133,13 @@ impl Upstream {
     /// [`Reason::ConnectFailed`]: nothing was sent. [`Reason::Timeout`]: no connection within the connect
     /// timeout, nothing was sent. [`Reason::UpstreamError`]: the connection ended without an answer, or the
     /// answer was no HTTP; the provider may have seen the request.
-    pub async fn send(&self, call: Call) -> Result<Response, Reason> {
+    pub async fn send(&self, call: Call) -> Result<Response, Failure> {
         let clients = match call.network {
             Network::Loopback => &self.loopback,
             Network::Remote => &self.remote,
         };
-        let clients = clients.as_ref().ok_or(Reason::ConnectFailed)?;
+        let not_sent = || Failure::without_answer(Reason::ConnectFailed, Scope::Provider);
+        let clients = clients.as_ref().ok_or_else(not_sent)?;
         let (key_name, key_value) = call.key_header;
         let request = clients
             .pooled
@@ -149,7 +150,7 @@ impl Upstream {
             .header(key_name, key_value)
             .body(call.body)
             .build()
-            .map_err(|_| Reason::ConnectFailed)?;
+            .map_err(|_| not_sent())?;
         // Shares the body's bytes.
         let again = request.try_clone();
         let sent = IS_CONNECTING.scope(Cell::new(false), async {
@@ -162,10 +163,15 @@ impl Upstream {
             }
             ((answer, _), _) => answer,
         };
-        answer.map(Response::from).map_err(|error| match (error.is_connect(), error.is_timeout()) {
-            (true, true) => Reason::Timeout,
-            (true, false) => Reason::ConnectFailed,
-            (false, _) => Reason::UpstreamError,
+        answer.map(Response::from).map_err(|error| {
+            let reason = match (error.is_connect(), error.is_timeout()) {
+                (true, true) => Reason::Timeout,
+                (true, false) => Reason::ConnectFailed,
+                (false, _) => Reason::UpstreamError,
+            };
+            // What this machine lacks is no reason for a provider to rest.
+            let scope = if is_out_of_descriptors(&error) { Scope::Request } else { Scope::Provider };
+            Failure::without_answer(reason, scope)
         })
     }
 }
@@ -226,6 +232,14 @@ fn is_without_a_word(error: &reqwest::Error) -> bool {
         });
         is_incomplete || is_reset
     })
+}
+
+/// Whether this process, or the machine, may open nothing more.
+fn is_out_of_descriptors(error: &reqwest::Error) -> bool {
+    // The numbers of EMFILE and ENFILE are the same on Linux, macOS and the BSDs; Windows has no such limit.
+    let numbers = [24, 23].map(Some);
+    let io_errors = causes(error).filter_map(|cause| cause.downcast_ref::<io::Error>());
+    cfg!(unix) && io_errors.map(io::Error::raw_os_error).any(|number| numbers.contains(&number))
 }
 
 fn causes<'a>(error: &'a reqwest::Error) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
@@ -308,6 +322,7 @@ mod tests {
             body: b"{}".to_vec(),
         };
         let sent = tokio::time::timeout(Duration::from_secs(20), upstream.send(call)).await;
-        assert_eq!(sent.expect("a clock ends it").err(), Some(Reason::Timeout));
+        let failure = sent.expect("a clock ends it").expect_err("nobody is there");
+        assert_eq!(failure.reason, Reason::Timeout);
     }
 }

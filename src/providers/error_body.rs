@@ -30,7 +30,9 @@ impl ErrorBody {
         if body.trim_ascii_start().starts_with(b"<") {
             return Self { is_html: true, ..Self::default() };
         }
-        serde_json::from_slice(body).map(Self::from_value).unwrap_or_default()
+        // A broken character in the sentence must not cost the code beside it.
+        let text = String::from_utf8_lossy(body);
+        serde_json::from_str(&text).map(Self::from_value).unwrap_or_default()
     }
 
     /// Reads an error that stands in `value`, whatever it is wrapped in.
@@ -105,6 +107,7 @@ mod tests {
             );
         }
         assert_eq!(ErrorBody::parse(br#"{"error":"just words"}"#).message, "just words");
+        assert_eq!(ErrorBody::parse(b"{\"error\":{\"message\":\"\xff\",\"code\":\"c\"}}").code, "c");
         assert!(ErrorBody::parse(b"\n <!DOCTYPE html><html>").is_html);
         for nothing in ["", "{", "null", "[]", "7", r#"{"error":null}"#, r#"{"error":[]}"#, "\u{0}"] {
             assert_eq!(ErrorBody::parse(nothing.as_bytes()), ErrorBody::default(), "{nothing:?}");

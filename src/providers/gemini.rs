@@ -246,7 +246,8 @@ fn diagnose_in_stream(data: &[u8]) -> Diagnosis {
 }
 
 fn decode_array(data: &[u8], sink: &mut Sink<'_>) -> Result<Decoded, Diagnosis> {
-    let Ok(items) = serde_json::from_slice::<Vec<&RawValue>>(data) else {
+    let text = String::from_utf8_lossy(data);
+    let Ok(items) = serde_json::from_str::<Vec<&RawValue>>(&text) else {
         return Ok(Decoded::Unreadable);
     };
     for item in items {

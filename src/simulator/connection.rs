@@ -125,7 +125,9 @@ fn parse_head(inbox: &[u8]) -> io::Result<Option<(ReceivedRequest, usize, usize)
 
 /// Does the steps; says what became of the request and whether the connection can go on.
 async fn perform(stream: &mut TcpStream, inbox: &mut Vec<u8>, steps: Vec<Step>) -> (Outcome, bool) {
+    let mut last_step = Instant::now();
     for step in steps {
+        last_step = Instant::now();
         let (mut reader, mut writer) = stream.split();
         let work = async {
             match step {
@@ -152,14 +154,14 @@ async fn perform(stream: &mut TcpStream, inbox: &mut Vec<u8>, steps: Vec<Step>) 
         match ended {
             Ok(()) => {}
             Err(End::Gone) => return (Outcome::Abandoned(Instant::now()), false),
-            Err(End::Closed) => return (Outcome::Answered, false),
+            Err(End::Closed) => return (Outcome::Answered(last_step), false),
             Err(End::Reset) => {
                 let _ = SockRef::from(&*stream).set_linger(Some(Duration::ZERO));
-                return (Outcome::Answered, false);
+                return (Outcome::Answered(last_step), false);
             }
         }
     }
-    (Outcome::Answered, true)
+    (Outcome::Answered(last_step), true)
 }
 
 enum End {

@@ -1,6 +1,6 @@
-//! A client that leaves takes its upstream call with it, whatever phase it is in.
+//! What a client that leaves must not do to others: rows 74 to 77 of the fault table show that its call ends.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ai_proxy_free::providers::Provider;
 use ai_proxy_free::simulator::{After, Behaviour, Fault, Outcome, SimulatedProvider};
@@ -10,42 +10,6 @@ use crate::support::{RawClient, TestProxy, chat, question, within_patience};
 
 fn is_abandoned(provider: &SimulatedProvider) -> bool {
     matches!(provider.chats().last().map(|request| request.outcome), Some(Outcome::Abandoned(_)))
-}
-
-/// The promise is 100 ms. A busy machine may oversleep once, so the best of five counts.
-#[tokio::test(flavor = "multi_thread")]
-async fn leaving_closes_the_call_within_a_tenth_of_a_second() -> anyhow::Result<()> {
-    let phases = [
-        ("before the head", Fault::Stall(After::Nothing), None, true),
-        ("before the first token", Fault::Stall(After::Head), None, true),
-        ("mid-stream", Fault::Stall(After::Text(1)), Some("One, "), true),
-        ("while a whole answer is collected", Fault::Stall(After::Text(1)), None, false),
-    ];
-    for (phase, fault, seen, stream) in phases {
-        for provider in Provider::ALL {
-            let mut best = Duration::MAX;
-            for _ in 0..5 {
-                let proxy = TestProxy::start().await?;
-                let simulated = proxy.provider(provider);
-                simulated.always(Behaviour::answer(["One, ", "two."]).thinking(["hm"]).with(fault.clone()));
-                let body = json!({"messages": [{"role": "user", "content": "x"}], "provider": provider.name(), "stream": stream});
-                let mut client = RawClient::post(proxy.address, &body).await?;
-                within_patience("the call", simulated.until(|it| !it.chats().is_empty())).await;
-                if let Some(text) = seen {
-                    client.read_until(text).await?;
-                }
-                let left = Instant::now();
-                drop(client);
-                within_patience("the call's end", simulated.until(is_abandoned)).await;
-                within_patience("its connection's end", simulated.until(|it| it.open_connections() == 0))
-                    .await;
-                best = best.min(left.elapsed());
-                assert_eq!(proxy.counts(provider).await?, (1, 0), "counted, and no failure");
-            }
-            assert!(best < Duration::from_millis(100), "{provider:?} {phase}: {best:?}");
-        }
-    }
-    Ok(())
 }
 
 /// Whoever waits for the second provider and leaves must not set a third one to work.

@@ -1,8 +1,9 @@
 //! Many at once.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ai_proxy_free::simulator::Behaviour;
+use tokio::io::AsyncWriteExt as _;
 
 use crate::support::{RawClient, TestProxy, http_client, parse_sse, question, within_patience};
 
@@ -12,7 +13,7 @@ async fn row_122_five_hundred_streams_at_once_are_whole_and_health_answers_meanw
     let proxy = TestProxy::start().await?;
     let words: Vec<String> = (0..40).map(|number| format!("{number} ")).collect();
     let expected = words.concat();
-    proxy.all(&Behaviour::answer(words).paced(Duration::from_millis(50)));
+    proxy.all(&Behaviour::answer(words).paced(Duration::from_millis(200)));
 
     let mut streams = tokio::task::JoinSet::new();
     for _ in 0..500 {
@@ -45,6 +46,44 @@ async fn row_122_five_hundred_streams_at_once_are_whole_and_health_answers_meanw
         anyhow::Ok(())
     };
     within_patience("500 streams", all).await
+}
+
+/// Reading a request that was made to be slow to read is nobody else's time.
+#[tokio::test]
+async fn row_122_health_answers_while_a_hostile_body_is_read() -> anyhow::Result<()> {
+    let proxy = TestProxy::start().await?;
+    let messages = "{\"role\":\"user\",\"content\":\"x\"},".repeat(500_000);
+    let body = format!("{{\"messages\":[{messages}{{\"role\":\"nobody\"}}]}}");
+    for path in ["/chat", "/v1/chat/completions"] {
+        let mut hostile = RawClient::connect(proxy.address).await?;
+        let length = body.len();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
+        );
+        hostile.stream.write_all(head.as_bytes()).await?;
+        hostile.stream.write_all(body.as_bytes()).await?;
+        let begun = Instant::now();
+        let refused = hostile.read_until("HTTP/1.1 400 ");
+        tokio::pin!(refused);
+        let mut longest = Duration::ZERO;
+        let client = http_client()?;
+        loop {
+            let asked = Instant::now();
+            let health = client.get(proxy.url("/health")).send();
+            tokio::select! {
+                health = health => assert_eq!(health?.status(), 200),
+                refused = &mut refused => {
+                    refused?;
+                    longest = longest.max(asked.elapsed());
+                    break;
+                }
+            }
+            longest = longest.max(asked.elapsed());
+        }
+        let taken = begun.elapsed();
+        assert!(longest < taken / 2, "{path}: /health took {longest:?} of {taken:?}");
+    }
+    Ok(())
 }
 
 /// The data of a chunked body.

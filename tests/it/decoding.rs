@@ -154,6 +154,10 @@ fn broken_utf_8_loses_no_event() {
             "{provider:?}:\n{golden}"
         );
     }
+    let array =
+        b"[{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"\xff\"}]},\"finishReason\":\"STOP\"}]}]";
+    let golden = decode(Provider::Gemini, true, [array.as_slice()]);
+    assert_eq!(golden, "text       \"\u{fffd}\"\nfinish     stop\n");
 }
 
 #[test]
@@ -184,6 +188,22 @@ fn nothing_after_the_end_counts() {
         let bytes = fixture(provider, "stream.sse");
         let whole = decode(provider, false, [bytes.as_slice()]);
         assert_eq!(decode(provider, false, [&bytes, more.as_bytes()]), whole, "{provider:?}");
+    }
+}
+
+/// Found by fuzzing: the late call was not passed on, yet the answer ended with `tool_calls` and with arguments of a
+/// call that nobody had heard of.
+#[test]
+fn a_call_after_the_finish_is_no_call() {
+    let openai = "data: {\"choices\":[{\"delta\":{\"content\":\"b\"},\"finish_reason\":\"stop\"}]}\n\n\
+                  data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"function\":{\"name\":\"f\"}}]}}]}\n\n";
+    let gemini = "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"b\"}]},\"finishReason\":\"STOP\"}]}\n\n\
+                  data: {\"candidates\":[{\"content\":{\"parts\":[{\"functionCall\":{\"name\":\"f\"}}]}}]}\n\n";
+    for (provider, stream) in
+        [(Provider::Groq, openai), (Provider::Cerebras, openai), (Provider::Gemini, gemini)]
+    {
+        let golden = decode(provider, false, [stream.as_bytes()]);
+        assert_eq!(golden, "text       \"b\"\nfinish     stop\n", "{provider:?}");
     }
 }
 

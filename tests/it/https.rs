@@ -12,7 +12,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
-use crate::support::{Binary, http_client, question};
+use crate::support::{Binary, http_client, question, within_patience};
 
 /// A certificate authority in a file, and the address of a simulated Groq behind TLS.
 struct Secured {
@@ -142,11 +142,12 @@ async fn row_005_a_stalled_handshake_is_given_up() -> anyhow::Result<()> {
         ("GROQ_BASE_URL", base_url.as_str()),
         ("SSL_CERT_FILE", ca_file.as_str()),
         ("CONNECT_TIMEOUT_MS", "200"),
+        ("FIRST_TOKEN_TIMEOUT_MS", "600000"),
     ];
     let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
     let (_binary, address) = Binary::start(&[], variables).await?;
-    let response = http_client()?.post(format!("http://{address}/chat")).json(&question()).send().await?;
-    assert_eq!(response.status(), 504);
+    let asked = http_client()?.post(format!("http://{address}/chat")).json(&question()).send();
+    assert_eq!(within_patience("the end of the connect clock", asked).await?.status(), 504);
     Ok(())
 }
 

@@ -32,7 +32,7 @@ fn interruptions() -> Vec<(&'static str, Behaviour, &'static str)> {
 async fn a_streamed_answer_that_breaks_is_visibly_broken() -> anyhow::Result<()> {
     for (case, behaviour, words) in interruptions() {
         for failing in Provider::ALL {
-            let proxy = TestProxy::builder().with("IDLE_TIMEOUT_MS", 200).start().await?;
+            let proxy = TestProxy::builder().with("IDLE_TIMEOUT_MS", 1_000).start().await?;
             proxy.make_next(failing).await?;
             proxy.all(&Behaviour::answer(["another ", "answer"]));
             proxy.provider(failing).always(behaviour.clone());
@@ -68,7 +68,7 @@ async fn a_broken_answer_is_its_connections_last() -> anyhow::Result<()> {
 #[tokio::test]
 async fn bare_text_that_breaks_breaks_the_connection() -> anyhow::Result<()> {
     for (case, behaviour, _) in interruptions() {
-        let proxy = TestProxy::builder().with("IDLE_TIMEOUT_MS", 200).start().await?;
+        let proxy = TestProxy::builder().with("IDLE_TIMEOUT_MS", 1_000).start().await?;
         proxy.all(&behaviour);
         for provider in Provider::ALL {
             let reply = ask(&proxy, &question(), &[("accept", "text/plain")]).await?;
@@ -84,7 +84,7 @@ async fn bare_text_that_breaks_breaks_the_connection() -> anyhow::Result<()> {
 async fn an_answer_that_is_not_streamed_falls_back_when_it_breaks() -> anyhow::Result<()> {
     for (case, behaviour, _) in interruptions() {
         for failing in Provider::ALL {
-            let proxy = TestProxy::builder().with("IDLE_TIMEOUT_MS", 200).start().await?;
+            let proxy = TestProxy::builder().with("IDLE_TIMEOUT_MS", 1_000).start().await?;
             proxy.make_next(failing).await?;
             proxy.all(&Behaviour::answer(["another ", "answer"]));
             proxy.provider(failing).always(behaviour.clone());

@@ -309,6 +309,7 @@ async fn a_request_goes_only_to_models_that_can_do_it() -> anyhow::Result<()> {
     ];
     for (case, body, models) in cases {
         let proxy = TestProxy::start().await?;
+        proxy.all(&Behaviour::answer(["Yes."]));
         for model in models.iter().cycle().take(2 * models.len()) {
             let reply = complete(&proxy, &body).await?;
             assert_eq!(

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use ai_proxy_free::providers::Provider;
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
 
 use super::dialect::{CHUNKED_STREAM, Dialect, LAST_CHUNK, chunk, event, open_stream, whole_stream};
-use super::mode::Mode;
 use super::trial::{Failure, answers, breaks, fault};
+use super::ways::Way;
 use crate::support::{Binary, RawClient, RawUpstream, Script, Step};
 
 const BROKEN: Failure = Failure::new(502, "broken_stream");
@@ -117,7 +118,7 @@ async fn row_054_a_stall_between_events_is_given_up() -> anyhow::Result<()> {
         fault("pings", then(pings)),
         fault("half an event", then(|dialect| vec![Step::Send(chunk(&dialect.text("x")[..9])), Step::Stall])),
     ];
-    let faults = faults.map(|it| it.with("IDLE_TIMEOUT_MS", 1_000));
+    let faults = faults.map(|it| it.with("IDLE_TIMEOUT_MS", 2_000));
     breaks(Failure::new(504, "timeout"), SO_FAR, "stopped sending", faults).await
 }
 
@@ -370,11 +371,11 @@ async fn row_072_a_flood_waits_for_its_reader() -> anyhow::Result<()> {
         let variables = variables.map(|(name, value)| (name.to_owned(), value)).into();
         let (binary, address) = Binary::start(&[], variables).await?;
         let before = binary.memory_kib()?;
-        for (before_these, mode) in Mode::ALL.into_iter().filter(|mode| mode.is_streamed()).enumerate() {
+        for (before_these, way) in Way::STREAMS.into_iter().enumerate() {
             let mut unread = Vec::new();
             for _ in 0..STREAMS {
                 let mut client = RawClient::connect_with_little_room(address).await?;
-                client.send_to(mode.path(), mode.headers(), &mode.body()).await?;
+                client.stream.write_all(way.request("", &way.body()).as_bytes()).await?;
                 unread.push(client);
             }
             let all = (before_these + 1) * STREAMS;
@@ -382,7 +383,7 @@ async fn row_072_a_flood_waits_for_its_reader() -> anyhow::Result<()> {
             // Whatever can pile up does so at memory speed.
             tokio::time::sleep(Duration::from_secs(1)).await;
             let grown = binary.memory_kib()?.saturating_sub(before) / STREAMS;
-            assert!(grown < 8 * 1024, "{provider:?} {mode:?}: {grown} KiB a stream");
+            assert!(grown < 8 * 1024, "{provider:?} {way:?}: {grown} KiB a stream");
         }
     }
     Ok(())

@@ -21,7 +21,7 @@ async fn row_040_a_head_without_a_first_event_is_given_up() -> anyhow::Result<()
             vec![Step::Send(open_stream(&dialect.text("text")[..9])), Step::Stall]
         }),
     ];
-    falls_back(TIMEOUT, faults.map(|it| it.with(FIRST_TOKEN, 1_000))).await
+    falls_back(TIMEOUT, faults.map(|it| it.with(FIRST_TOKEN, 2_000))).await
 }
 
 #[tokio::test]
@@ -66,7 +66,7 @@ async fn row_042_pings_are_no_progress() -> anyhow::Result<()> {
         fault("events without data", pinging(b"event: ping\n\n")),
         fault("white space", pinging(b"\n")),
     ];
-    falls_back(TIMEOUT, faults.map(|it| it.with(FIRST_TOKEN, 1_000))).await
+    falls_back(TIMEOUT, faults.map(|it| it.with(FIRST_TOKEN, 2_000))).await
 }
 
 #[tokio::test]

@@ -10,8 +10,9 @@ use tokio::net::TcpListener;
 use super::dialect::{
     CHUNKED_STREAM, Dialect, LAST_CHUNK, chunk, json_response, open_stream, response, whole_stream,
 };
-use super::mode::{Mode, Told};
+use super::told::Told;
 use super::trial::{Failure, answers, falls_back, fault};
+use super::ways::Way;
 use crate::support::{RawUpstream, Script, Step, TestProxy, chat, question};
 
 const UPSTREAM_ERROR: Failure = Failure::new(502, "upstream_error");
@@ -336,19 +337,19 @@ async fn row_037_no_header_of_a_provider_reaches_the_client() -> anyhow::Result<
         let ill = json_response(500, leaking, &dialect.error(500, "x", "x"));
         for script in [well, ill] {
             let upstream = RawUpstream::always(script).await?;
-            for mode in Mode::ALL {
+            for way in Way::ALL {
                 let builder =
                     TestProxy::builder().with(provider.profile().base_url_variable, upstream.base_url());
                 let others = Provider::ALL.into_iter().filter(|it| *it != provider);
                 let builder =
                     others.fold(builder, |builder, it| builder.with(it.profile().key_variables[0], ""));
-                let reply = mode.ask(&builder.start().await?).await?;
+                let reply = way.ask_anybody(&builder.start().await?).await?;
                 for (name, value) in &reply.headers {
                     let value = value.to_str()?;
-                    assert!(known.contains(&name.as_str()), "{provider:?} {mode:?}: {name}: {value}");
+                    assert!(known.contains(&name.as_str()), "{provider:?} {way:?}: {name}: {value}");
                     assert!(
                         !value.contains("canary-header") && value != "999",
-                        "{provider:?} {mode:?}: {name}: {value}"
+                        "{provider:?} {way:?}: {name}: {value}"
                     );
                 }
             }
@@ -359,14 +360,14 @@ async fn row_037_no_header_of_a_provider_reaches_the_client() -> anyhow::Result<
 
 #[tokio::test]
 async fn row_038_silence_is_given_up() -> anyhow::Result<()> {
-    let faults = [fault("nothing at all", |_| vec![Step::Stall]).with("FIRST_TOKEN_TIMEOUT_MS", 1_000)];
+    let faults = [fault("nothing at all", |_| vec![Step::Stall]).with("FIRST_TOKEN_TIMEOUT_MS", 2_000)];
     falls_back(Failure::new(504, "timeout"), faults).await
 }
 
 /// All three at once: the refusal is exact, and made without asking anybody.
 #[tokio::test]
 async fn row_046_with_everybody_at_the_limit_nobody_is_asked() -> anyhow::Result<()> {
-    for mode in Mode::ALL {
+    for way in Way::ALL {
         let mut builder = TestProxy::builder();
         let mut upstreams = Vec::new();
         for (provider, seconds) in Provider::ALL.into_iter().zip([50, 20, 80]) {
@@ -383,16 +384,16 @@ async fn row_046_with_everybody_at_the_limit_nobody_is_asked() -> anyhow::Result
         let proxy = builder.start().await?;
         for (advance, expected) in [(0, 20), (0, 20), (13, 7)] {
             proxy.clock.advance(Duration::from_secs(advance));
-            let told = mode.told(&mode.ask(&proxy).await?);
-            let Told::Refused { status: 429, retry_after, .. } = told else { panic!("{mode:?}: {told:?}") };
-            assert_eq!(retry_after, Some(expected), "{mode:?}");
+            let told = way.told(&way.ask_anybody(&proxy).await?);
+            let Told::Refused { status: 429, retry_after, .. } = told else { panic!("{way:?}: {told:?}") };
+            assert_eq!(retry_after, Some(expected), "{way:?}");
             let requests: Vec<usize> = upstreams.iter().map(|it| it.traffic().requests).collect();
-            assert_eq!(requests, [1, 1, 1], "{mode:?}: nobody is asked again");
+            assert_eq!(requests, [1, 1, 1], "{way:?}: nobody is asked again");
         }
         proxy.all(&Behaviour::echo());
         proxy.clock.advance(Duration::from_secs(7));
-        let told = mode.told(&mode.ask(&proxy).await?);
-        assert!(matches!(told, Told::Answer { .. }), "{mode:?}: whoever obeys succeeds: {told:?}");
+        let told = way.told(&way.ask_anybody(&proxy).await?);
+        assert!(matches!(told, Told::Answer { .. }), "{way:?}: whoever obeys succeeds: {told:?}");
     }
     Ok(())
 }

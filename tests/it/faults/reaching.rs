@@ -9,8 +9,9 @@ use ai_proxy_free::providers::Provider;
 use tokio::net::{TcpSocket, TcpStream};
 
 use super::dialect::{Dialect, open_stream, whole_stream};
-use super::mode::{Mode, Told};
+use super::told::Told;
 use super::trial::{Failure, falls_back, fault, nobody_at};
+use super::ways::Way;
 use crate::support::{
     Binary, ProxyBuilder, RawUpstream, Script, Step, TestProxy, chat, http_client, question,
 };
@@ -44,6 +45,7 @@ async fn row_004_a_connection_that_nobody_answers_is_given_up() -> anyhow::Resul
         waiting.push(stream?);
     }
     let unanswered = nobody_at(format!("http://{address}")).with("CONNECT_TIMEOUT_MS", 500);
+    let unanswered = unanswered.with("FIRST_TOKEN_TIMEOUT_MS", 600_000);
     falls_back(Failure::new(504, "timeout"), [unanswered]).await
 }
 
@@ -81,24 +83,24 @@ fn well() -> Script {
 }
 
 /// Asks once more; the answer is whole.
-async fn answers(proxy: &TestProxy, mode: Mode) -> anyhow::Result<()> {
-    let told = mode.told(&mode.ask(proxy).await?);
-    assert!(matches!(&told, Told::Answer { text, .. } if text == "canary-answer"), "{mode:?}: {told:?}");
+async fn answers(proxy: &TestProxy, way: Way) -> anyhow::Result<()> {
+    let told = way.told(&way.ask_anybody(proxy).await?);
+    assert!(matches!(&told, Told::Answer { text, .. } if text == "canary-answer"), "{way:?}: {told:?}");
     Ok(())
 }
 
 #[tokio::test]
 async fn row_009_a_kept_connection_that_has_ended_is_not_noticed() -> anyhow::Result<()> {
-    for mode in Mode::ALL {
+    for way in Way::ALL {
         let closing = || [well(), vec![Step::Pause(Duration::from_millis(50)), Step::Close]].concat();
         let upstream = RawUpstream::start(move |_| closing()).await?;
         let proxy = over_groq(&upstream).start().await?;
         for connections in 1..=3 {
-            answers(&proxy, mode).await?;
+            answers(&proxy, way).await?;
             upstream.until("the connection to end", |traffic| traffic.open == 0).await;
-            assert_eq!(upstream.traffic().connections, connections, "{mode:?}");
+            assert_eq!(upstream.traffic().connections, connections, "{way:?}");
         }
-        assert_eq!(proxy.counts(Provider::Groq).await?, (3, 0), "{mode:?}");
+        assert_eq!(proxy.counts(Provider::Groq).await?, (3, 0), "{way:?}");
     }
     Ok(())
 }
@@ -108,7 +110,7 @@ async fn row_009_a_kept_connection_that_has_ended_is_not_noticed() -> anyhow::Re
 #[tokio::test]
 async fn row_010_what_a_kept_connection_swallows_is_sent_again() -> anyhow::Result<()> {
     for end in [Step::Close, Step::Reset] {
-        for mode in Mode::ALL {
+        for way in Way::ALL {
             // Two connections serve side by side; both then end when they are used again.
             let script = {
                 let end = end.clone();
@@ -120,16 +122,16 @@ async fn row_010_what_a_kept_connection_swallows_is_sent_again() -> anyhow::Resu
             };
             let upstream = RawUpstream::start(script).await?;
             let proxy = over_groq(&upstream).start().await?;
-            tokio::try_join!(answers(&proxy, mode), answers(&proxy, mode))?;
-            assert_eq!(upstream.traffic().connections, 2, "{mode:?}");
-            answers(&proxy, mode).await?;
+            tokio::try_join!(answers(&proxy, way), answers(&proxy, way))?;
+            assert_eq!(upstream.traffic().connections, 2, "{way:?}");
+            answers(&proxy, way).await?;
             let traffic = upstream.traffic();
             assert_eq!(
                 (traffic.connections, traffic.requests),
                 (3, 4),
-                "{mode:?} {end:?}: on a new connection"
+                "{way:?} {end:?}: on a new connection"
             );
-            assert_eq!(proxy.counts(Provider::Groq).await?, (3, 0), "{mode:?} {end:?}: nobody has failed");
+            assert_eq!(proxy.counts(Provider::Groq).await?, (3, 0), "{way:?} {end:?}: nobody has failed");
         }
     }
     Ok(())
@@ -140,7 +142,7 @@ async fn row_010_what_a_kept_connection_swallows_is_sent_again() -> anyhow::Resu
 async fn row_010_nothing_is_sent_three_times() -> anyhow::Result<()> {
     let upstream = RawUpstream::start(|number| if number == 0 { well() } else { vec![Step::Close] }).await?;
     let proxy = over_groq(&upstream).start().await?;
-    answers(&proxy, Mode::ChatStream).await?;
+    answers(&proxy, Way::ChatStream).await?;
     assert_eq!(chat(&proxy, &question()).await?.status, 502);
     assert_eq!(upstream.traffic().requests, 3);
     Ok(())
@@ -155,16 +157,16 @@ async fn row_011_a_new_connection_that_ends_without_a_word_is_made_up_for() -> a
 /// A peer that freezes takes one request with it, and none after it.
 #[tokio::test]
 async fn row_013_a_frozen_connection_is_used_no_more() -> anyhow::Result<()> {
-    for mode in Mode::ALL {
+    for way in Way::ALL {
         let upstream =
             RawUpstream::start(|number| if number == 1 { vec![Step::Stall] } else { well() }).await?;
         let proxy = over_groq(&upstream).with("FIRST_TOKEN_TIMEOUT_MS", 500).start().await?;
-        answers(&proxy, mode).await?;
-        let told = mode.told(&mode.ask(&proxy).await?);
-        assert!(matches!(told, Told::Refused { status: 504, .. }), "{mode:?}: {told:?}");
+        answers(&proxy, way).await?;
+        let told = way.told(&way.ask_anybody(&proxy).await?);
+        assert!(matches!(told, Told::Refused { status: 504, .. }), "{way:?}: {told:?}");
         proxy.clock.advance(Duration::from_secs(60));
-        answers(&proxy, mode).await?;
-        assert_eq!(upstream.traffic().connections, 2, "{mode:?}");
+        answers(&proxy, way).await?;
+        assert_eq!(upstream.traffic().connections, 2, "{way:?}");
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Every fault of a provider is tried with every provider's dialect, in every mode, among others and alone; and after
+//! Every fault of a provider is tried with every provider's dialect, in every way, among others and alone; and after
 //! each the proxy serves on, owes nothing and has told nobody a secret.
 
 use ai_proxy_free::dispatch::Roster;
@@ -8,7 +8,8 @@ use ai_proxy_free::stats::{Counts, Outcome};
 use futures::future::try_join_all;
 
 use super::dialect::{Dialect, whole_stream};
-use super::mode::{Attempt, Mode, PROMPT, Told};
+use super::told::{Attempt, Told};
+use super::ways::{PROMPT, Way};
 use crate::support::{ProxyBuilder, RawUpstream, Reply, Script, TestProxy, log, within_patience};
 use std::time::{Duration, Instant};
 
@@ -19,7 +20,7 @@ const SUBSTITUTE: &str = "another canary-answer";
 const RECOVERED: &str = "canary-answer once more";
 
 /// Far beyond the clocks of a trial, far below the defaults: who takes longer has no clock.
-const LONGEST: Duration = Duration::from_secs(15);
+const LONGEST: Duration = Duration::from_secs(25);
 
 /// A year is beyond every rest.
 const A_YEAR: Duration = Duration::from_secs(365 * 86_400);
@@ -95,16 +96,16 @@ impl Fault {
     }
 }
 
-/// A fault with one provider in one mode.
+/// A fault with one provider in one way.
 struct Trial<'a> {
     fault: &'a Fault,
     provider: Provider,
-    mode: Mode,
+    way: Way,
 }
 
 fn trials(fault: &Fault) -> impl Iterator<Item = Trial<'_>> {
-    let modes = move |provider| Mode::ALL.into_iter().map(move |mode| Trial { fault, provider, mode });
-    fault.only.iter().copied().flat_map(modes)
+    let ways = move |provider| Way::ALL.into_iter().map(move |way| Trial { fault, provider, way });
+    fault.only.iter().copied().flat_map(ways)
 }
 
 /// Each of the faults before the first content: invisible as long as somebody else can answer, and honest when nobody can.
@@ -133,7 +134,7 @@ pub(super) async fn breaks(
 ) -> anyhow::Result<()> {
     for fault in faults {
         try_join_all(trials(&fault).map(async |trial| {
-            if trial.mode.is_streamed() {
+            if trial.way.is_stream() {
                 trial.is_visible(text, words).await
             } else {
                 trial.is_made_up_for(failure).await?;
@@ -162,7 +163,7 @@ pub(super) async fn answers(
 
 impl Trial<'_> {
     fn place(&self) -> String {
-        format!("{}, {:?}, {:?}", self.fault.name, self.provider, self.mode)
+        format!("{}, {:?}, {:?}", self.fault.name, self.provider, self.way)
     }
 
     /// The provider misbehaves at its first request, and is well at all others.
@@ -207,9 +208,9 @@ impl Trial<'_> {
 
     async fn ask(&self, proxy: &TestProxy) -> anyhow::Result<(Reply, Told)> {
         let begun = Instant::now();
-        let reply = self.mode.ask(proxy).await?;
+        let reply = self.way.ask_anybody(proxy).await?;
         assert!(begun.elapsed() < LONGEST, "{}: no clock ended it", self.place());
-        let told = self.mode.told(&reply);
+        let told = self.way.told(&reply);
         assert!(
             !format!("{:?} {}", reply.headers, reply.text()).contains("key-of-"),
             "{}: a key",
@@ -219,7 +220,7 @@ impl Trial<'_> {
     }
 
     fn answer(&self, text: &str, finish_reason: &str) -> Told {
-        let finish_reason = (self.mode != Mode::ChatText).then(|| finish_reason.to_owned());
+        let finish_reason = (self.way != Way::ChatText).then(|| finish_reason.to_owned());
         Told::Answer { text: text.to_owned(), finish_reason }
     }
 

@@ -188,22 +188,6 @@ impl RawClient {
         Ok(self.stream.write_all(request.as_bytes()).await?)
     }
 
-    /// Posts `body` to `path` with `headers`.
-    pub(crate) async fn send_to(
-        &mut self,
-        path: &str,
-        headers: &[(&str, &str)],
-        body: &Value,
-    ) -> anyhow::Result<()> {
-        let body = body.to_string();
-        let length = body.len();
-        let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-        let request = format!(
-            "POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n{headers}\r\n{body}"
-        );
-        Ok(self.stream.write_all(request.as_bytes()).await?)
-    }
-
     /// Reads until `text` has come.
     pub(crate) async fn read_until(&mut self, text: &str) -> anyhow::Result<()> {
         let read = async {

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::process::Stdio;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use ai_proxy_free::AppState;
@@ -20,15 +20,33 @@ use tokio::task::JoinHandle;
 
 /// A clock that stands still until it is put forward, so that every wait is exact: noon in California, in winter.
 #[derive(Clone, Default)]
-pub(crate) struct TestClock(Arc<AtomicI64>);
+pub(crate) struct TestClock {
+    ahead_ms: Arc<AtomicI64>,
+    is_broken: Arc<AtomicBool>,
+}
 
 impl TestClock {
     pub(crate) fn advance(&self, by: Duration) {
-        self.0.fetch_add(i64::try_from(by.as_millis()).expect("a sensible span"), Ordering::SeqCst);
+        self.ahead_ms.fetch_add(i64::try_from(by.as_millis()).expect("a sensible span"), Ordering::SeqCst);
     }
 
+    /// From now on whoever in the proxy asks what time it is panics, as a bug of ours would make it; or no longer.
+    pub(crate) fn set_broken(&self, is_broken: bool) {
+        self.is_broken.store(is_broken, Ordering::SeqCst);
+    }
+
+    /// The time for the proxy.
     fn clock(&self) -> Clock {
-        let ahead_ms = self.0.clone();
+        let (clock, is_broken) = (self.reliable_clock(), self.is_broken.clone());
+        Arc::new(move || {
+            assert!(!is_broken.load(Ordering::SeqCst), "the clock is broken, as the test wants it");
+            clock()
+        })
+    }
+
+    /// The same time for everybody else.
+    pub(crate) fn reliable_clock(&self) -> Clock {
+        let ahead_ms = self.ahead_ms.clone();
         let noon: Timestamp = "2026-11-23T20:00:00Z".parse().expect("a time");
         Arc::new(move || noon + Duration::from_millis(ahead_ms.load(Ordering::SeqCst) as u64))
     }
@@ -60,7 +78,7 @@ impl ProxyBuilder {
     pub(crate) async fn start(self) -> anyhow::Result<TestProxy> {
         super::log::search();
         let clock = TestClock::default();
-        let simulator = Simulator::start(|provider| Settings::new(provider, clock.clock())).await?;
+        let simulator = Simulator::start(|provider| Settings::new(provider, clock.reliable_clock())).await?;
         let variables = simulated_variables(&simulator, self.variables);
         let config = Config::from_lookup(|name| variables.get(name).cloned())?;
         let shutdown = Shutdown::default();
@@ -162,7 +180,10 @@ pub(crate) struct Binary {
 
 impl Binary {
     pub(crate) fn command(directory: &std::path::Path) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ai-proxy-free"));
+        Self::isolated(Command::new(env!("CARGO_BIN_EXE_ai-proxy-free")), directory)
+    }
+
+    fn isolated(mut command: Command, directory: &std::path::Path) -> Command {
         command.env_clear().current_dir(directory).kill_on_drop(true);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
@@ -193,6 +214,13 @@ impl Binary {
         let directory = tempfile::tempdir()?;
         let mut command = Self::command(directory.path());
         command.args(arguments).env("PORT", "0").envs(variables);
+        Self::launch(command, directory).await
+    }
+
+    async fn launch(
+        mut command: Command,
+        directory: tempfile::TempDir,
+    ) -> anyhow::Result<(Self, SocketAddr)> {
         let mut child = command.spawn()?;
         let stdout = child.stdout.take().expect("standard output is piped");
         let mut binary =
@@ -210,6 +238,32 @@ impl Binary {
     ) -> anyhow::Result<(Self, SocketAddr)> {
         let own = own.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
         Self::start(&[], simulated_variables(simulator, own)).await
+    }
+
+    /// The same with at most so many descriptors.
+    pub(crate) async fn with_descriptors(
+        most: usize,
+        simulator: &Simulator,
+        own: &[(&str, &str)],
+    ) -> anyhow::Result<(Self, SocketAddr)> {
+        let own = own.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+        let directory = tempfile::tempdir()?;
+        let mut command = Self::isolated(Command::new("/bin/sh"), directory.path());
+        command.args([
+            "-c",
+            &format!("ulimit -n {most} && exec \"$0\""),
+            env!("CARGO_BIN_EXE_ai-proxy-free"),
+        ]);
+        command.env("PORT", "0").envs(simulated_variables(simulator, own));
+        Self::launch(command, directory).await
+    }
+
+    /// CPU time so far, user and system.
+    pub(crate) fn cpu_time(&self) -> anyhow::Result<Duration> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id().expect("it runs")))?;
+        let fields: Vec<&str> = stat.rsplit(") ").next().expect("fields").split(' ').collect();
+        let ticks: u64 = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
+        Ok(Duration::from_millis(ticks * 10))
     }
 
     /// Reads until a line holds `text`, and gives that line.

@@ -7,8 +7,8 @@ use crate::chat::{Image, Message, Part, ToolCall};
 use crate::error::ApiError;
 use crate::surfaces::fields::{bad, each, kind, object_fields, optional, present, string, wrong};
 
-/// More than any model makes at once.
-const MAX_CALLS: usize = 1_000;
+/// More than any model makes at once. Each is compared with all others, so the limit is also one of time.
+const MAX_CALLS: usize = 128;
 
 /// Who may say a message.
 const ROLES: &str = "'system', 'developer', 'user', 'assistant', 'tool'";

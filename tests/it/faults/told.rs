@@ -1,23 +1,9 @@
-//! The ways in which a client can ask, and how each is told what became of it.
+//! What a client is told of its answer, in every way of asking.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use super::ways::Way;
 use crate::support::{Reply, TestProxy, ask_at, parse_sse};
-
-/// A surface, and whether the answer is streamed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mode {
-    /// `/chat` as it is by default.
-    ChatStream,
-    /// `/chat` with `Accept: text/plain`.
-    ChatText,
-    /// `/chat` with `"stream": false`.
-    ChatWhole,
-    /// `/v1/chat/completions` with `"stream": true`.
-    OpenAiStream,
-    /// `/v1/chat/completions` as it is by default.
-    OpenAiWhole,
-}
 
 /// What a client makes of its answer.
 #[derive(Debug, PartialEq)]
@@ -46,41 +32,16 @@ pub(super) struct Attempt {
     pub(super) status: Option<u64>,
 }
 
-/// What every request of the matrix asks.
-pub(super) const PROMPT: &str = "canary-prompt";
-
-impl Mode {
-    pub(super) const ALL: [Self; 5] =
-        [Self::ChatStream, Self::ChatText, Self::ChatWhole, Self::OpenAiStream, Self::OpenAiWhole];
-
-    pub(super) const fn is_streamed(self) -> bool {
-        matches!(self, Self::ChatStream | Self::ChatText | Self::OpenAiStream)
-    }
-
-    pub(super) const fn path(self) -> &'static str {
-        match self {
-            Self::ChatStream | Self::ChatText | Self::ChatWhole => "/chat",
-            Self::OpenAiStream | Self::OpenAiWhole => "/v1/chat/completions",
-        }
-    }
-
-    pub(super) fn headers(self) -> &'static [(&'static str, &'static str)] {
-        if self == Self::ChatText { &[("accept", "text/plain")] } else { &[] }
-    }
-
-    pub(super) fn body(self) -> Value {
-        json!({"messages": [{"role": "user", "content": PROMPT}], "stream": self.is_streamed()})
-    }
-
-    /// Asks and reads the answer to its end.
-    pub(super) async fn ask(self, proxy: &TestProxy) -> anyhow::Result<Reply> {
-        ask_at(proxy, self.path(), &self.body(), self.headers()).await
+impl Way {
+    /// Asks anybody and reads the answer to its end.
+    pub(super) async fn ask_anybody(self, proxy: &TestProxy) -> anyhow::Result<Reply> {
+        ask_at(proxy, self.path(), &self.body(), &[("accept", self.accept())]).await
     }
 
     /// What `reply` says.
     ///
     /// # Panics
-    /// It is not of the form that this mode has for it.
+    /// It is not of the form that this way has for it.
     pub(super) fn told(self, reply: &Reply) -> Told {
         assert!(reply.header("x-request-id").is_some(), "an answer without x-request-id");
         if reply.status != 200 {

@@ -1,0 +1,50 @@
+//! Any environment is good or bad for a reason that is named, and no key is ever shown. An input is like
+//! `/proc/self/environ`: `NAME=value`, each with a NUL after it.
+#![no_main]
+
+use std::collections::HashMap;
+
+use ai_proxy_free::config::{self, Config, ENV_PROXY_API_KEY};
+use ai_proxy_free::providers::Provider;
+use libfuzzer_sys::fuzz_target;
+
+/// Stands in every key and nowhere else.
+const CANARY: &str = "k3yCanary";
+
+fuzz_target!(|input: &[u8]| {
+    let text = String::from_utf8_lossy(input);
+    if text.contains(CANARY) {
+        return;
+    }
+    let mut environment: HashMap<&str, String> = HashMap::new();
+    for (name, value) in text.split('\0').filter_map(|entry| entry.split_once('=')) {
+        let value = if is_key(name) { with_canaries(value) } else { value.to_owned() };
+        environment.insert(name, value);
+    }
+    let shown = match Config::from_lookup(|name| environment.get(name).cloned()) {
+        Ok(config) => {
+            for provider in &config.providers {
+                let can_be_sent = |key| provider.provider.key_header(key).is_ok();
+                assert!(provider.keys.iter().all(can_be_sent), "{environment:?}");
+            }
+            format!("{config:?}")
+        }
+        Err(error) => {
+            assert!(!error.0.is_empty(), "refused without a word: {environment:?}");
+            for mistake in &error.0 {
+                let is_named = config::variables().iter().any(|name| mistake.starts_with(name));
+                assert!(is_named, "no variable is named: {mistake}");
+            }
+            error.to_string()
+        }
+    };
+    assert!(!shown.contains(CANARY), "{shown}");
+});
+
+fn is_key(name: &str) -> bool {
+    name == ENV_PROXY_API_KEY || Provider::ALL.iter().any(|it| it.profile().key_variables.contains(&name))
+}
+
+fn with_canaries(keys: &str) -> String {
+    keys.split(',').map(|key| format!("{key}{CANARY}")).collect::<Vec<_>>().join(",")
+}

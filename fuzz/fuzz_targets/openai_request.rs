@@ -1,0 +1,18 @@
+//! Any bytes as a request to the OpenAI surface: refused in a short sentence, or encoded as JSON for everybody.
+#![no_main]
+
+use ai_proxy_free::surfaces::Call as _;
+use ai_proxy_free::surfaces::openai::Completion;
+use http::{HeaderMap, HeaderValue};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|body: &[u8]| {
+    match Completion::parse(&HeaderMap::new(), body) {
+        Ok(mut call) => {
+            // They become a header of the answer.
+            assert!(HeaderValue::try_from(call.ignored().join(", ")).is_ok_and(|it| it.len() < 8_192));
+            ai_proxy_free_fuzz::check_encoding(call.request());
+        }
+        Err(error) => ai_proxy_free_fuzz::check_refusal(&error),
+    }
+});

@@ -1,0 +1,74 @@
+//! Any error answer of any provider is understood as something: status and headers a line each, an empty line, the body.
+#![no_main]
+
+use std::time::Duration;
+
+use ai_proxy_free::allowances::{Book, Told};
+use ai_proxy_free::failure::{Diagnosis, Reason, Wait};
+use ai_proxy_free::providers::Provider;
+use ai_proxy_free::redaction::Redactor;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use libfuzzer_sys::fuzz_target;
+use secrecy::SecretString;
+
+const KEY: &str = "our-own-secret-key";
+
+fuzz_target!(|input: &[u8]| {
+    let empty_line = input.windows(2).position(|two| two == b"\n\n");
+    let (head, body) = empty_line.map_or((&b""[..], input), |at| (&input[..at], &input[at + 2..]));
+    let mut lines = head.split(|byte| *byte == b'\n');
+    let status = lines.next().and_then(|line| std::str::from_utf8(line).ok()?.parse().ok());
+    let headers: HeaderMap = lines.filter_map(header).collect();
+    for provider in Provider::ALL {
+        check(&provider.diagnose(status.unwrap_or(429), &headers, body));
+        if let Some(exhausted) = provider.exhausted_allowance(&headers) {
+            assert!(exhausted.reason.is_limit() && exhausted.wait.is_some(), "{exhausted:?}");
+            check(&exhausted);
+        }
+        let in_body = provider.allowances_in_error(status.unwrap_or(429), body);
+        check_allowances(provider.allowances(&headers).into_iter().chain(in_body));
+    }
+});
+
+fn header(line: &[u8]) -> Option<(HeaderName, HeaderValue)> {
+    let colon = line.iter().position(|byte| *byte == b':')?;
+    let name = HeaderName::from_bytes(&line[..colon]).ok()?;
+    Some((name, HeaderValue::from_bytes(line[colon + 1..].trim_ascii()).ok()?))
+}
+
+/// Whatever is told, the report makes sense, now and when it is over.
+fn check_allowances(told: impl Iterator<Item = Told>) {
+    let now = "2026-11-23T07:00:00Z".parse().expect("a time");
+    let mut book = Book::default();
+    told.for_each(|told| book.learn(&told, now));
+    let month = Duration::from_secs(31 * 86_400);
+    for at in [now, now + Duration::from_secs(60), now + month] {
+        for known in book.known(&[], None, at) {
+            assert!(known.resets_at.is_none_or(|reset| at < reset && reset <= now + month), "{known:?}");
+            assert!(known.used.is_none_or(|used| known.limit.is_some_and(|limit| used <= limit)), "{known:?}");
+        }
+    }
+}
+
+fn check(diagnosis: &Diagnosis) {
+    let now = "2026-11-23T07:00:00Z".parse().expect("a time");
+    if let Some(wait) = diagnosis.wait {
+        let deadline = wait.deadline(now);
+        // A point in time may be over; a span cannot.
+        assert!(matches!(wait, Wait::Until(_)) || deadline >= now, "{diagnosis:?}");
+    }
+    if diagnosis.wait == Some(Wait::PacificMidnight) {
+        assert_eq!(diagnosis.reason, Reason::QuotaExhausted);
+    }
+    if diagnosis.reason == Reason::ModelGone {
+        assert!(
+            diagnosis.wait.is_none_or(|wait| wait == Wait::For(Duration::from_secs(600))),
+            "{diagnosis:?}"
+        );
+    }
+    let words = diagnosis.message.as_ref().map(|words| words.0.as_str()).unwrap_or_default();
+    let clean = Redactor::new([SecretString::from(KEY)]).clean(words).to_string();
+    // 300 and the mark of the cut.
+    assert!(clean.chars().count() <= 301, "{clean}");
+    assert!(!clean.contains(KEY) && !clean.contains("://") && !clean.contains(char::is_control), "{clean}");
+}

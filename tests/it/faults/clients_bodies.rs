@@ -1,0 +1,351 @@
+//! Rows 94 to 98: bodies that are too large, of the wrong kind, or not JSON.
+
+use ai_proxy_free::providers::Provider;
+use serde_json::json;
+use tokio::io::AsyncWriteExt as _;
+
+use super::ways::{Before, Way, converse, ending, nested, read_replies};
+use crate::support::{RawClient, TestProxy, within_patience};
+
+/// More than anybody may send, as in MAX_BODY_BYTES's default.
+const TOO_MANY_BYTES: usize = 30_000_000;
+
+#[tokio::test]
+async fn row_094_a_body_over_the_limit_is_refused_however_it_is_sent() -> anyhow::Result<()> {
+    let proxy = TestProxy::builder().with("HEADER_READ_TIMEOUT_MS", 600_000).start().await?;
+    let chunk = format!("f4240\r\n{}\r\n", "x".repeat(1_000_000));
+    for way in Way::SURFACES {
+        let announced = way.head(&format!("content-length: {TOO_MANY_BYTES}\r\n"));
+        let chunked = way.head("transfer-encoding: chunked\r\n");
+        let asking = |framing: &str| way.head(&format!("{framing}\r\nexpect: 100-continue\r\n"));
+        let whole = "x".repeat(TOO_MANY_BYTES);
+        let cases = [
+            ("announced, and none of it sent", announced.clone(), String::new()),
+            ("announced, and a little of it sent", announced.clone(), "x".repeat(10_000)),
+            // Many look for an answer only when they have sent everything.
+            ("announced, and all of it sent", announced, whole),
+            ("in chunks, all of them sent", chunked.clone(), chunk.repeat(30) + "0\r\n\r\n"),
+            ("in chunks without end", chunked, chunk.repeat(30)),
+            ("asked for first", asking(&format!("content-length: {TOO_MANY_BYTES}")), String::new()),
+        ];
+        for (case, head, body) in cases {
+            let name = format!("{way:?} {case}");
+            let before = Before::case(&proxy).await?;
+            let mut client = RawClient::connect(proxy.address).await?;
+            client.stream.write_all(head.as_bytes()).await?;
+            within_patience(&name, client.stream.write_all(body.as_bytes())).await?;
+            let received = ending(&name, client).await;
+            assert!(!received.starts_with(b"HTTP/1.1 100 "), "{name}: it is asked to send what nobody takes");
+            let replies = read_replies(&received);
+            let [reply] = replies.as_slice() else { panic!("{name}: {replies:?}") };
+            let sentence = way.refusal(reply, 413, case);
+            assert!(sentence.contains("20971520 bytes (MAX_BODY_BYTES)"), "{name}: {sentence}");
+            assert_eq!(reply.header("connection"), Some("close"), "{name}");
+            before.assert_nobody_was_asked(&proxy, &name).await?;
+        }
+        // An ordinary client, which does as it likes.
+        let reply = way.post_json(&proxy, vec![b'x'; TOO_MANY_BYTES]).await?;
+        way.refusal(&reply, 413, "reqwest");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn row_094_a_body_of_just_the_limit_is_read() -> anyhow::Result<()> {
+    for way in Way::SURFACES {
+        let most = way.body().to_string().len() + 900;
+        let proxy = TestProxy::builder().with("MAX_BODY_BYTES", most).start().await?;
+        let sized = |spaces: usize| way.body().to_string() + &" ".repeat(spaces);
+        for chunked in [false, true] {
+            for (spaces, status) in [(900, 200), (901, 413)] {
+                let (before, body) = (Before::case(&proxy).await?, sized(spaces));
+                let request = if chunked {
+                    let (one, two) = body.split_at(100);
+                    let chunk = |part: &str| format!("{:x}\r\n{part}\r\n", part.len());
+                    way.head("transfer-encoding: chunked\r\nconnection: close\r\n")
+                        + &chunk(one)
+                        + &chunk(two)
+                        + "0\r\n\r\n"
+                } else {
+                    way.head(&format!("content-length: {}\r\nconnection: close\r\n", body.len())) + &body
+                };
+                let case = format!("{way:?} chunked: {chunked}, {spaces} spaces");
+                let replies = converse(&proxy, &case, request.as_bytes()).await?;
+                let [reply] = replies.as_slice() else { panic!("{case}: {replies:?}") };
+                assert_eq!(reply.status, status, "{case}: {}", reply.text());
+                before.assert_asked(&proxy, u64::from(status == 200), &case).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn row_095_a_body_that_is_not_said_to_be_json_is_told_what_to_send() -> anyhow::Result<()> {
+    let proxy = TestProxy::start().await?;
+    let refused = [
+        None,
+        Some(""),
+        Some("text/plain"),
+        Some("application/x-www-form-urlencoded"),
+        Some("multipart/form-data; boundary=x"),
+        Some("application/jsonx"),
+        Some("application"),
+        Some("json"),
+        Some("application/json-seq"),
+        Some("text/json"),
+        Some("*/*"),
+        Some("application/octet-stream; charset=utf-8"),
+    ];
+    for way in Way::ALL {
+        for content_type in refused {
+            let case = format!("{way:?} {content_type:?}");
+            let before = Before::case(&proxy).await?;
+            let headers: Vec<_> = content_type.map(|value| ("content-type", value)).into_iter().collect();
+            let reply = way.post(&proxy, &headers, way.body().to_string()).await?;
+            let sentence = way.refusal(&reply, 415, &case);
+            assert!(sentence.contains("Content-Type: application/json"), "{case}: {sentence}");
+            before.assert_nobody_was_asked(&proxy, &case).await?;
+        }
+        for content_type in ["application/json", "Application/JSON", "application/json ;x=y"] {
+            let reply = way.post(&proxy, &[("content-type", content_type)], way.body().to_string()).await?;
+            way.text(&reply, content_type);
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn row_096_other_charsets_and_compressed_bodies_are_told_what_to_send() -> anyhow::Result<()> {
+    let proxy = TestProxy::start().await?;
+    let json = ("content-type", "application/json");
+    let refused: &[&[(&str, &str)]] = &[
+        &[("content-type", "application/json; charset=latin1")],
+        &[("content-type", "application/json; Charset=\"utf-16\"")],
+        &[("content-type", "application/json;charset=")],
+        &[("content-type", "application/json; x=y; charset=iso-8859-1")],
+        &[json, ("content-encoding", "gzip")],
+        &[json, ("content-encoding", "br")],
+        &[json, ("content-encoding", "identity, gzip")],
+        &[json, ("content-encoding", "identity"), ("content-encoding", "zstd")],
+        &[json, ("content-encoding", "rubbish")],
+    ];
+    let accepted: &[&[(&str, &str)]] = &[
+        &[("content-type", "application/json; charset=UTF-8")],
+        &[("content-type", "application/json;charset=\"utf-8\"")],
+        &[("content-type", "application/json; charset=utf8")],
+        &[json, ("content-encoding", "identity")],
+        &[json, ("content-encoding", "Identity")],
+    ];
+    for way in Way::ALL {
+        for headers in refused {
+            let case = format!("{way:?} {headers:?}");
+            let before = Before::case(&proxy).await?;
+            let reply = way.post(&proxy, headers, way.body().to_string()).await?;
+            let sentence = way.refusal(&reply, 415, &case);
+            assert!(sentence.contains("Content-Type: application/json"), "{case}: {sentence}");
+            before.assert_nobody_was_asked(&proxy, &case).await?;
+        }
+        for headers in accepted {
+            let reply = way.post(&proxy, headers, way.body().to_string()).await?;
+            way.text(&reply, &format!("{headers:?}"));
+        }
+    }
+    Ok(())
+}
+
+/// What stands in every body that is refused, and must not be repeated to whoever reads the refusal.
+const SECRET: &str = "canary";
+
+#[tokio::test]
+async fn row_097_what_is_no_json_is_told_where_and_not_quoted() -> anyhow::Result<()> {
+    let proxy = TestProxy::start().await?;
+    for way in Way::ALL {
+        let mut good = way.body();
+        good["user"] = json!(SECRET);
+        good["messages"][0]["content"] = json!("Hola");
+        let good = good.to_string();
+        let with = |from: &str, to: &str| good.replacen(from, to, 1).into_bytes();
+        let cases: Vec<(&str, Vec<u8>)> = vec![
+            ("nothing", Vec::new()),
+            ("white space", b" \r\n\t".to_vec()),
+            ("the beginning of an object", b"{".to_vec()),
+            ("a brace too many", (good.clone() + "}").into_bytes()),
+            ("half of it", good.as_bytes()[..good.len() / 2].to_vec()),
+            ("all but the end", good.as_bytes()[..good.len() - 1].to_vec()),
+            ("a byte order mark", format!("\u{feff}{good}").into_bytes()),
+            ("two objects", (good.clone() + " {}").into_bytes()),
+            ("lines of objects", format!("{good}\n{good}\n").into_bytes()),
+            ("rubbish behind it", (good.clone() + SECRET).into_bytes()),
+            ("a NUL behind it", (good.clone() + "\0").into_bytes()),
+            ("rubbish before it", format!(")]}}',\n{good}").into_bytes()),
+            ("a word", SECRET.as_bytes().to_vec()),
+            ("a form", format!("messages={SECRET}").into_bytes()),
+            ("XML", format!("<messages>{SECRET}</messages>").into_bytes()),
+            ("a control character in a string", with("Hola", "Ho\u{1}la")),
+            ("a line end in a string", with("Hola", "Ho\nla")),
+            ("a NUL in a string", with("Hola", "Ho\0la")),
+            ("an unknown escape", with("Hola", "Ho\\xla")),
+            ("half an escape", with("Hola", "Ho\\u12")),
+            ("a string without end", with(SECRET, "canary\\")),
+            ("a comma too many", with("{", "{,")),
+            ("a comma at the end", with("}", ",}")),
+            ("no comma", with("[", "[{} ")),
+            ("no colon", with("\":", "\" ")),
+            ("no quotes", with("\"user\"", "user")),
+            ("other quotes", good.replace('"', "'").into_bytes()),
+            ("a comment", with("{", "{/* */")),
+            ("a bracket for a brace", with("}", "]")),
+            ("a name twice without a value", with("{", "{\"a\":\"a\":1,")),
+            ("Python's words", with("{", "{\"a\":None,")),
+            ("Python's truth", with("{", "{\"a\":True,")),
+            ("JavaScript's word", with("{", "{\"a\":undefined,")),
+            ("a number with a zero before it", with("{", "{\"a\":01,")),
+            ("a number with a plus", with("{", "{\"a\":+1,")),
+            ("a number without its end", with("{", "{\"a\":1.,")),
+            ("a number without its beginning", with("{", "{\"a\":.5,")),
+            ("a hexadecimal number", with("{", "{\"a\":0x10,")),
+            ("a minus by itself", with("{", "{\"a\":-,")),
+            ("an exponent without its end", with("{", "{\"a\":1e,")),
+            ("broken UTF-8 in a string", [&with("Hola", "Ho")[..], b"\xff"].concat()),
+            ("a byte that is no UTF-8", b"\xff".to_vec()),
+            ("UTF-16", good.encode_utf16().flat_map(u16::to_le_bytes).collect()),
+            ("latin 1", with("Hola", "Se\u{f1}or").into_iter().filter(|byte| *byte != 0xc3).collect()),
+            ("a surrogate in UTF-8", [b"{\"a\":\"\xed\xa0\x80\",", &good.as_bytes()[1..]].concat()),
+            ("a character in too many bytes", [b"{\"a\":\"\xc0\xaf\",", &good.as_bytes()[1..]].concat()),
+            ("half a character", [&good.as_bytes()[..good.len() - 1], b"\xe2\x82"].concat()),
+        ];
+        for (case, body) in cases {
+            let name = format!("{way:?} {case}");
+            let before = Before::case(&proxy).await?;
+            let reply = way.post_json(&proxy, body).await?;
+            let sentence = way.refusal(&reply, 400, case);
+            assert!(sentence.starts_with("Request body is not valid JSON: "), "{name}: {sentence}");
+            let place = ["line ", "index ", "invalid utf-8"].iter().any(|word| sentence.contains(word));
+            assert!(place, "{name}: where? {sentence}");
+            assert!(!reply.text().contains(SECRET) && !reply.text().contains("Hola"), "{name}: {sentence}");
+            before.assert_nobody_was_asked(&proxy, &name).await?;
+        }
+        for (kind, body) in [
+            ("an array", "[]"),
+            ("null", "null"),
+            ("a string", "\"canary\""),
+            ("a number", "7"),
+            ("a boolean", "true"),
+        ] {
+            let reply = way.post_json(&proxy, body).await?;
+            let sentence = way.refusal(&reply, 400, kind);
+            assert_eq!(sentence, format!("Request body must be a JSON object, not {kind}"), "{way:?}");
+        }
+    }
+    Ok(())
+}
+
+/// No depth and no number is too much to be refused, or to be passed over where nobody looks at it.
+#[tokio::test(flavor = "multi_thread")]
+async fn row_098_depths_and_numbers_beyond_measure_cost_no_answer() -> anyhow::Result<()> {
+    let proxy = TestProxy::start().await?;
+    for way in Way::SURFACES {
+        let asking = |name: &str, value: &str| {
+            let mut rest = way.body();
+            rest.as_object_mut().expect("an object").remove(name);
+            format!("{{\"{name}\":{value},{}", rest.to_string().strip_prefix('{').expect("an object"))
+        };
+        let mut refused: Vec<(String, String)> = Vec::new();
+        for depth in [129, 10_000, 100_000] {
+            let lists = nested("[", "1", "]", depth);
+            let objects = nested("{\"a\":", "1", "}", depth);
+            refused.extend([
+                (format!("{depth} lists"), lists.clone()),
+                (format!("{depth} objects"), objects.clone()),
+                (format!("{depth} lists as messages"), format!("{{\"messages\":{lists}}}")),
+                (format!("{depth} lists as content"), {
+                    format!("{{\"messages\":[{{\"role\":\"user\",\"content\":{lists}}}]}}")
+                }),
+                (format!("{depth} objects as content"), {
+                    format!("{{\"messages\":[{{\"role\":\"user\",\"content\":{objects}}}]}}")
+                }),
+                (format!("{depth} lists as temperature"), asking("temperature", &lists)),
+                (format!("{depth} lists without end"), "[".repeat(depth)),
+                (format!("{depth} objects without end"), "{\"a\":".repeat(depth)),
+            ]);
+        }
+        let digits = "9".repeat(10_000);
+        for number in ["1e400", "-1e400", digits.as_str(), "1e99999999999"] {
+            for field in ["temperature", "stream", "model"] {
+                let number_cut: String = number.chars().take(20).collect();
+                refused.push((format!("{field}: {number_cut}"), asking(field, number)));
+            }
+        }
+        for word in ["NaN", "Infinity", "-Infinity", "-NaN", "1e", "inf"] {
+            refused.push((format!("a field that nobody reads: {word}"), asking("x", word)));
+            refused.push((format!("temperature: {word}"), asking("temperature", word)));
+        }
+        for (case, body) in refused {
+            let before = Before::case(&proxy).await?;
+            let reply = way.post_json(&proxy, body).await?;
+            way.refusal(&reply, 400, &case);
+            before.assert_nobody_was_asked(&proxy, &format!("{way:?} {case}")).await?;
+        }
+        let ignored = [
+            ("lists", nested("[", "1", "]", 100_000)),
+            ("objects", nested("{\"a\":", "1", "}", 100_000)),
+            ("a number", "1e400".to_owned()),
+            ("digits", digits),
+        ];
+        for (case, value) in ignored {
+            let reply = way.post_json(&proxy, asking("x", &value)).await?;
+            way.text(&reply, &format!("{case} that nobody reads"));
+        }
+    }
+    Ok(())
+}
+
+/// Schemas and arguments go from end to end, and some providers want them written otherwise.
+#[tokio::test(flavor = "multi_thread")]
+async fn row_098_deep_schemas_and_arguments_bring_nobody_down() -> anyhow::Result<()> {
+    let proxy = TestProxy::start().await?;
+    for depth in [100, 129, 5_000] {
+        let schema = nested("{\"type\":\"object\",\"properties\":{\"a\":", "{}", "}}", depth);
+        let items = nested("{\"items\":", "{}", "}", depth);
+        let any = nested("{\"anyOf\":[", "{}", "]}", depth);
+        let lists = nested("[", "1", "]", depth);
+        let tools = |schema: &str| {
+            format!(
+                "\"tools\":[{{\"type\":\"function\",\"function\":{{\"name\":\"f\",\"parameters\":{schema}}}}}]"
+            )
+        };
+        let format = |schema: &str| {
+            format!(
+                "\"response_format\":{{\"type\":\"json_schema\",\"json_schema\":{{\"name\":\"x\",\"schema\":{schema}}}}}"
+            )
+        };
+        let arguments = |text: &str| {
+            let call = json!({"id": "a", "type": "function", "function": {"name": "f", "arguments": text}});
+            let messages = json!([{"role": "user", "content": "x"}, {"role": "assistant", "tool_calls": [call]},
+                {"role": "tool", "tool_call_id": "a", "content": text}]);
+            format!("\"messages\":{messages},{}", tools("{\"type\":\"object\"}"))
+        };
+        let messages = "\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]";
+        let cases = [
+            ("objects in a tool", format!("{messages},{}", tools(&schema))),
+            ("lists in a tool", format!("{messages},{}", tools(&items))),
+            ("choices in a tool", format!("{messages},{}", tools(&any))),
+            ("values in a tool", format!("{messages},{}", tools(&format!("{{\"enum\":[{lists}]}}")))),
+            ("objects in the format", format!("{messages},{}", format(&schema))),
+            ("choices in the format", format!("{messages},{}", format(&any))),
+            ("arguments", arguments(&lists)),
+            ("arguments that are objects", arguments(&nested("{\"a\":", "1", "}", depth))),
+            ("arguments without end", arguments(&"[".repeat(depth))),
+        ];
+        for (case, fields) in cases {
+            for provider in Provider::ALL {
+                let case = format!("{depth} {case} to {}", provider.name());
+                let body = format!("{{\"model\":\"{}\",{fields}}}", provider.name());
+                let reply = Way::OpenAiWhole.post_json(&proxy, body).await?;
+                assert!([200, 400].contains(&reply.status), "{case}: {} {}", reply.status, reply.text());
+            }
+        }
+    }
+    Ok(())
+}
