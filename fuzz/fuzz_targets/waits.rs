@@ -45,7 +45,10 @@ fn check_allowances(told: impl Iterator<Item = Told>) {
     for at in [now, now + Duration::from_secs(60), now + month] {
         for known in book.known(&[], None, at) {
             assert!(known.resets_at.is_none_or(|reset| at < reset && reset <= now + month), "{known:?}");
-            assert!(known.used.is_none_or(|used| known.limit.is_some_and(|limit| used <= limit)), "{known:?}");
+            assert!(
+                known.used.is_none_or(|used| known.limit.is_some_and(|limit| used <= limit)),
+                "{known:?}"
+            );
         }
     }
 }
