@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use ai_proxy_free::allowances::{Book, Told};
 use ai_proxy_free::failure::{Diagnosis, Reason, Wait};
 use ai_proxy_free::providers::Provider;
 use ai_proxy_free::redaction::Redactor;
@@ -24,6 +25,8 @@ fuzz_target!(|input: &[u8]| {
             assert!(exhausted.reason.is_limit() && exhausted.wait.is_some(), "{exhausted:?}");
             check(&exhausted);
         }
+        let in_body = provider.allowances_in_error(status.unwrap_or(429), body);
+        check_allowances(provider.allowances(&headers).into_iter().chain(in_body));
     }
 });
 
@@ -31,6 +34,23 @@ fn header(line: &[u8]) -> Option<(HeaderName, HeaderValue)> {
     let colon = line.iter().position(|byte| *byte == b':')?;
     let name = HeaderName::from_bytes(&line[..colon]).ok()?;
     Some((name, HeaderValue::from_bytes(line[colon + 1..].trim_ascii()).ok()?))
+}
+
+/// Whatever is told, the report makes sense, now and when it is over.
+fn check_allowances(told: impl Iterator<Item = Told>) {
+    let now = "2026-11-23T07:00:00Z".parse().expect("a time");
+    let mut book = Book::default();
+    told.for_each(|told| book.learn(&told, now));
+    let month = Duration::from_secs(31 * 86_400);
+    for at in [now, now + Duration::from_secs(60), now + month] {
+        for known in book.known(&[], None, at) {
+            assert!(known.resets_at.is_none_or(|reset| at < reset && reset <= now + month), "{known:?}");
+            assert!(
+                known.used.is_none_or(|used| known.limit.is_some_and(|limit| used <= limit)),
+                "{known:?}"
+            );
+        }
+    }
 }
 
 fn check(diagnosis: &Diagnosis) {

@@ -145,8 +145,8 @@ async fn row_090_other_methods_are_told_which_one_to_use() -> anyhow::Result<()>
         ("/v1/models", "GET,HEAD"),
         ("/v1/models/groq/openai/gpt-oss-20b", "GET,HEAD"),
     ];
-    let health = [("/health", "GET,HEAD")];
-    for (path, allow) in chat.into_iter().chain(openai).chain(health) {
+    let reports = [("/health", "GET,HEAD"), ("/providers", "GET,HEAD")];
+    for (path, allow) in chat.into_iter().chain(openai).chain(reports) {
         for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND", "X"] {
             if allow.split(',').any(|known| known == method) {
                 continue;
