@@ -135,8 +135,11 @@ async fn a_state_says_why_and_until_when_and_heals_with_time() -> anyhow::Result
             proxy.provider(provider).then(Behaviour::trouble(trouble));
             assert_eq!(standing(&proxy, provider).await?, ("ready".to_owned(), Value::Null, Value::Null));
             chat(&proxy, &asking(provider)).await?;
-            let expected = (state.to_owned(), json!(reason), json!(until));
-            assert_eq!(standing(&proxy, provider).await?, expected, "{provider:?}");
+            let (its_state, its_reason, its_until) = standing(&proxy, provider).await?;
+            assert_eq!((its_state.as_str(), its_reason), (state, json!(reason)), "{provider:?}");
+            // Where the provider has stated no time, chance adds less than a second.
+            let its_until = its_until.as_str().expect("a time");
+            assert_eq!(its_until[..19], until[..19], "{provider:?} {reason}");
             proxy.clock.advance(Duration::from_secs(601));
             assert_eq!(standing(&proxy, provider).await?.0, "ready", "{provider:?} {reason}");
         }
