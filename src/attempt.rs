@@ -222,7 +222,8 @@ impl Answer {
     /// added.
     pub async fn read(&mut self, events: &mut Vec<Event>) -> Result<(), Failure> {
         if !self.pending.is_empty() {
-            events.append(&mut self.pending);
+            // Not `append`: it would keep the room for as long as the answer takes.
+            events.extend(std::mem::take(&mut self.pending));
             return Ok(());
         }
         let known = events.len();

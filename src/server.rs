@@ -12,7 +12,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tower::ServiceExt as _;
 use tracing::{debug, info, warn};
 
@@ -164,15 +164,12 @@ async fn accept(
                 if is_crowded {
                     crowd_warning.say(|| warn!("Too many connections at once: new ones are refused"));
                 }
-                let connection = connection(stream, app.clone(), limits, is_crowded, shutdown.clone());
                 #[expect(
                     clippy::disallowed_methods,
                     reason = "a connection is its own task; dropping its socket ends it"
                 )]
-                tokio::spawn(async move {
-                    connection.await;
-                    drop(place);
-                });
+                // As it is: a block around it would hold its memory twice.
+                tokio::spawn(connection(stream, app.clone(), limits, is_crowded, shutdown.clone(), place));
             }
             Err(error) => {
                 warning.say(|| warn!(%error, "Cannot accept a connection; is the descriptor limit too low?"));
@@ -182,12 +179,14 @@ async fn accept(
     }
 }
 
+/// Serves one client; gives `_place` back when it is done.
 async fn connection(
     stream: TcpStream,
     app: Router,
     limits: ConnectionLimits,
     is_crowded: bool,
     shutdown: Shutdown,
+    _place: OwnedSemaphorePermit,
 ) {
     let stream = ClientStream::new(stream, limits.client_stall_timeout, shutdown.clone());
     let departure = stream.departure();
