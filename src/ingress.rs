@@ -64,7 +64,8 @@ fn check(state: &AppState, request: &Request) -> Result<(), ApiError> {
     let headers = request.headers();
     let bytes =
         headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len()).sum::<usize>();
-    let line = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
+    let authority = request.uri().authority().map_or(0, |it| it.as_str().len());
+    let line = authority + request.uri().path_and_query().map_or(0, |path| path.as_str().len());
     if line > MAX_HEAD_BYTES {
         return Err(ApiError::UriTooLong);
     }
@@ -189,6 +190,9 @@ pub(crate) fn expect_json(headers: &HeaderMap) -> Result<(), ApiError> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BodyRead;
 
+/// The most room that is made for a body before any of it has come.
+const BODY_ROOM_BYTES: usize = 64 * 1024;
+
 /// Reads a whole body.
 ///
 /// # Errors
@@ -200,7 +204,8 @@ pub(crate) async fn read_body(mut body: Body, max_bytes: usize, time: Duration) 
         return Err(ApiError::BodyTooLarge(max_bytes));
     }
     let read = async {
-        let mut bytes = BytesMut::with_capacity(announced);
+        // What is announced need not come: beyond this, room grows with what does.
+        let mut bytes = BytesMut::with_capacity(announced.min(BODY_ROOM_BYTES));
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|_| ApiError::BadRequest("Request body broke off".to_owned()))?;
             let Ok(data) = frame.into_data() else {

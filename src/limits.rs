@@ -35,6 +35,8 @@ const FIRST_FAILURE_REST: Duration = Duration::from_secs(5);
 const LONGEST_FAILURE_REST: Duration = Duration::from_secs(30);
 /// Nothing that is free comes back later than a month: a longer wait is a mistake or an attack.
 const LONGEST_REST: Duration = Duration::from_secs(31 * 86_400);
+/// How long a model rests of which an answer says that it is gone, and the provider's own list that it is not.
+const DOUBTFULLY_GONE_REST: Duration = Duration::from_secs(3_600);
 /// What clients are told while a probe is under way: it is decided within moments.
 const PROBE_WAIT: Duration = Duration::from_secs(1);
 /// What part of a rest, if nobody has stated it, is added to it at most by chance, so that of many proxies not all come
@@ -186,6 +188,14 @@ pub struct Blocked {
     pub reason: Reason,
 }
 
+impl Blocked {
+    /// What heals by itself is worth more to know than what needs a person; of two the sooner.
+    fn urgency(self) -> (bool, Timestamp) {
+        let needs_a_person = matches!(self.reason, Reason::BadKey | Reason::NoCredit | Reason::ModelGone);
+        (needs_a_person, self.until)
+    }
+}
+
 impl Limits {
     /// A book in which everybody can serve. The order of `offers` decides between those who never served.
     pub fn new(offers: Vec<Offer>, random: fastrand::Rng) -> Self {
@@ -210,12 +220,16 @@ impl Limits {
         let used = state.in_use(offer, now);
         let was_gone: Vec<usize> =
             stock.ranks.iter().flatten().copied().filter(|&model| state.is_lost(offer, model, now)).collect();
-        state.forgive(offer, &stock);
+        state.forgive(offer, &stock, now);
         state.stocks.insert(provider, stock);
         let is_lost = |model: &usize| state.is_lost(offer, *model, now);
         Change {
             lost: used.into_iter().filter(is_lost).collect(),
-            back: state.in_use(offer, now).into_iter().filter(|model| was_gone.contains(model)).collect(),
+            back: state
+                .in_use(offer, now)
+                .into_iter()
+                .filter(|model| was_gone.contains(model) && !is_lost(model))
+                .collect(),
         }
     }
 
@@ -234,9 +248,14 @@ impl Limits {
         candidates.find(|&candidate| !state.is_gone(candidate, now)).map(|candidate| candidate.model)
     }
 
-    /// The provider has refused a key, whatever it was shown for: it rests.
+    /// The provider has refused a key that was shown for something else than a call: it rests, unless it has rested
+    /// before: then a call is to find out.
     pub fn key_refused(&self, provider: Provider, key: usize, now: Timestamp) {
-        self.lock().rest(Place::Key(provider, key), Reason::BadKey, None, false, now);
+        let mut state = self.lock();
+        let place = Place::Key(provider, key);
+        if !state.rests.contains_key(&place) {
+            state.rest(place, Reason::BadKey, None, false, now);
+        }
     }
 
     /// Picks, among the candidates that are `eligible` and can serve now, the best of the provider whose last
@@ -255,7 +274,7 @@ impl Limits {
                         let admission = Some(state.admit(candidate, turn));
                         return Pick { admission, passed_over };
                     }
-                    Some(blocked) if soonest.is_none_or(|it| blocked.until < it.until) => {
+                    Some(blocked) if soonest.is_none_or(|it| blocked.urgency() < it.urgency()) => {
                         soonest = Some(blocked)
                     }
                     Some(_) => {}
@@ -298,7 +317,9 @@ impl Limits {
         state.release(&admission.probes);
         if let Some(place) = admission.candidate.place(failure.scope) {
             let was_probe = admission.probes.iter().any(|(probed, _)| *probed == place);
-            state.rest(place, failure.reason, failure.wait, was_probe, now);
+            let is_doubtful = failure.reason == Reason::ModelGone && state.is_listed(admission.candidate);
+            let wait = failure.wait.or(is_doubtful.then_some(Wait::For(DOUBTFULLY_GONE_REST)));
+            state.rest(place, failure.reason, wait, was_probe, now);
         }
     }
 
@@ -369,7 +390,7 @@ impl State {
     /// Whether a model is gone for all keys.
     fn is_lost(&self, offer: Offer, model: usize, now: Timestamp) -> bool {
         let Offer { provider, keys, .. } = offer;
-        (0..keys).all(|key| self.is_gone(Candidate { provider, key, model }, now))
+        keys > 0 && (0..keys).all(|key| self.is_gone(Candidate { provider, key, model }, now))
     }
 
     /// Whether the provider does not offer it: says the key's list, or an answer.
@@ -387,13 +408,21 @@ impl State {
         stock.and_then(|stock| stock.lists(candidate.key, candidate.model)) == Some(false)
     }
 
-    /// Ends the rests of models that have come back to a list.
-    fn forgive(&mut self, offer: Offer, stock: &Stock) {
+    fn is_listed(&self, candidate: Candidate) -> bool {
+        let stock = self.stocks.get(&candidate.provider);
+        stock.and_then(|stock| stock.lists(candidate.key, candidate.model)) == Some(true)
+    }
+
+    /// Ends the rests of models that have come back to a list; and, when nothing is left of a provider, of all that its
+    /// list has: answers that leave nothing of it may have been an accident.
+    fn forgive(&mut self, offer: Offer, stock: &Stock, now: Timestamp) {
         let Offer { provider, keys, .. } = offer;
+        let is_nothing_left = stock.ranks.iter().flatten().all(|&model| self.is_lost(offer, model, now));
         for key in 0..keys {
             for &model in stock.ranks.iter().flatten() {
                 let candidate = Candidate { provider, key, model };
-                if !self.is_missing(candidate) || stock.lists(key, model) != Some(true) {
+                let may_be_forgiven = is_nothing_left || self.is_missing(candidate);
+                if !may_be_forgiven || stock.lists(key, model) != Some(true) {
                     continue;
                 }
                 for place in candidate.places() {

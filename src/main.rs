@@ -60,7 +60,10 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> Result<ExitCode, Fatal> {
-    let environment = Environment::read()?;
+    let environment = Environment::read().map_err(|Fatal(code, message)| {
+        // Docker keeps all other codes for itself.
+        Fatal(if command == Command::Healthcheck { 1 } else { code }, message)
+    })?;
     if command == Command::Healthcheck {
         // Whatever else may be wrong is the server's to report.
         let lookup = |name: &str| environment.get(name).filter(|_| [ENV_HOST, ENV_PORT].contains(&name));

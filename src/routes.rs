@@ -125,7 +125,7 @@ async fn answer<C: Call>(
     body: Bytes,
     permit: OwnedSemaphorePermit,
 ) -> Result<Response, ApiError> {
-    let mut call = parse::<C>(&head.headers, body).await?;
+    let (mut call, permit) = parse::<C>(&head.headers, body, permit).await?;
 
     call.request().calls_mut().for_each(|earlier| state.signatures.recall(earlier));
 
@@ -159,13 +159,19 @@ async fn answer<C: Call>(
     Ok((headers, [(CONTENT_TYPE, content_type)], body).into_response())
 }
 
-/// Reads a request. One that is large may be made to take a second: that second is not taken from everybody else.
-async fn parse<C: Call>(headers: &HeaderMap, body: Bytes) -> Result<C, ApiError> {
+/// Reads a request. One that is large may be made to take a second: that second is not taken from everybody else. It has
+/// its place among the concurrent requests meanwhile, also when its client has left.
+async fn parse<C: Call>(
+    headers: &HeaderMap,
+    body: Bytes,
+    permit: OwnedSemaphorePermit,
+) -> Result<(C, OwnedSemaphorePermit), ApiError> {
     if body.len() < LARGE_BODY_BYTES {
-        return C::parse(headers, &body);
+        return C::parse(headers, &body).map(|call| (call, permit));
     }
     let headers = headers.clone();
-    let parsed = tokio::task::spawn_blocking(move || C::parse(&headers, &body)).await;
+    let parsed = tokio::task::spawn_blocking(move || C::parse(&headers, &body).map(|call| (call, permit)));
+    let parsed = parsed.await;
     parsed.unwrap_or_else(|error| match error.try_into_panic() {
         Ok(panic) => std::panic::resume_unwind(panic),
         Err(_) => Err(ApiError::ShuttingDown),

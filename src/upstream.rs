@@ -30,6 +30,10 @@ const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(50);
 /// How many unused connections are kept to one host.
 const MAX_IDLE_CONNECTIONS: usize = 1_024;
 
+/// A connection that had ended before it was used says so by then. Later, somebody has read the request, and it may have
+/// cost something.
+const SWALLOWING_TIME: Duration = Duration::from_secs(2);
+
 /// Longest error body read, in bytes.
 const MAX_ERROR_BODY_BYTES: usize = 64 * 1024;
 
@@ -187,12 +191,15 @@ impl Clients {
             .map_err(|_| not_sent())?;
         // Shares the body's bytes.
         let again = request.try_clone();
+        let begun = Instant::now();
         let sent = IS_CONNECTING.scope(Cell::new(false), async {
             let answer = self.pooled.execute(request).await;
             (answer, IS_CONNECTING.with(Cell::get))
         });
         let answer = match (sent.await, again) {
-            ((Err(error), false), Some(again)) if is_without_a_word(&error) => {
+            ((Err(error), false), Some(again))
+                if is_without_a_word(&error) && begun.elapsed() < SWALLOWING_TIME =>
+            {
                 self.fresh.execute(again).await
             }
             ((answer, _), _) => answer,

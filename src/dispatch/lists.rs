@@ -146,7 +146,8 @@ impl Dispatcher {
             Ok(false) => {
                 info!("{name} lists no model to chat with for key {number} of {keys}: going by what is set");
             }
-            Err(failure) if failure.reason == Reason::BadKey => {
+            // A 403 may be about lists alone, for a key that may chat.
+            Err(failure) if failure.reason == Reason::BadKey && failure.status != Some(403) => {
                 self.ledger.limits.key_refused(service.provider, key, self.ledger.now());
                 warn!(status = failure.status, "{name} refuses key {number} of {keys}");
             }

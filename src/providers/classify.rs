@@ -42,7 +42,12 @@ fn scope_of_404(text: &str) -> Scope {
 fn classify(status: u16, error: &ErrorBody, is_daily: bool) -> (Reason, Scope) {
     let text = error.message.to_ascii_lowercase();
     match error.code.as_str() {
-        "invalid_api_key" | "wrong_api_key" => return (Reason::BadKey, Scope::Key),
+        // A restricted organization is a 400 at Groq.
+        "invalid_api_key" | "wrong_api_key" | "organization_restricted" => {
+            return (Reason::BadKey, Scope::Key);
+        }
+        // Groq's 403 for a model that the organization or the project does not allow; the key is fine.
+        code if code.starts_with("model_permission_blocked") => return (Reason::ModelGone, Scope::KeyModel),
         "model_decommissioned" => return (Reason::ModelGone, Scope::Model),
         "model_not_found" => return (Reason::ModelGone, scope_of_404(&text)),
         "context_length_exceeded" => return (Reason::ContextTooLong, Scope::Request),

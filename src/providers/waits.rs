@@ -31,10 +31,15 @@ pub(super) fn from_sentence(sentence: &str) -> Option<Wait> {
     const LEADS: [&str; 2] = ["try again in ", "retry in "];
     let lower = sentence.to_ascii_lowercase();
     let rest = LEADS.iter().find_map(|lead| lower.split_once(lead).map(|(_, rest)| rest))?;
-    let word = rest.split_whitespace().next()?;
-    let word = word.trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
-    // «12 seconds» leaves the bare number, which means the same.
-    duration(word).map(Wait::For)
+    let mut words =
+        rest.split_whitespace().map(|word| word.trim_end_matches(|c: char| !c.is_ascii_alphanumeric()));
+    let word = words.next()?;
+    let Some(figure) = number(word) else { return duration(word).map(Wait::For) };
+    let unit = words.next().unwrap_or_default();
+    let units = [("ms", 1e-3), ("milli", 1e-3), ("min", 60.0), ("hour", 3_600.0), ("day", 86_400.0)];
+    let unit_seconds =
+        units.iter().find(|(name, _)| unit.starts_with(name)).map_or(1.0, |(_, seconds)| *seconds);
+    span(figure * unit_seconds).map(Wait::For)
 }
 
 /// A span of time: `12`, `12.5`, `34.4s`, `420ms`, `2m59.56s`, `1h2m3s`, `2d`. A bare number is seconds.
@@ -134,6 +139,10 @@ mod tests {
             ("Please try again in 420ms.", ms(420)),
             ("Please retry in 34.4s.", ms(34_400)),
             ("try again in 12 seconds", ms(12_000)),
+            ("Please try again in 2 minutes.", ms(120_000)),
+            ("retry in 1 hour, please", ms(3_600_000)),
+            ("try again in 1.5 days", ms(129_600_000)),
+            ("try again in 250 ms", ms(250)),
             ("Please try again in a moment", None),
             ("Please try again later.", None),
             ("", None),

@@ -86,6 +86,35 @@ async fn row_122_health_answers_while_a_hostile_body_is_read() -> anyhow::Result
     Ok(())
 }
 
+/// Work that goes on without its client still counts as work.
+#[tokio::test]
+async fn a_request_that_is_being_read_has_its_place_when_its_client_has_left() -> anyhow::Result<()> {
+    let proxy = TestProxy::builder().with("MAX_CONCURRENT_REQUESTS", 1).start().await?;
+    let messages = "{\"role\":\"user\",\"content\":\"x\"},".repeat(150_000);
+    let body = format!("{{\"messages\":[{messages}{{\"role\":\"nobody\"}}]}}");
+    let mut hostile = RawClient::connect(proxy.address).await?;
+    let head = format!(
+        "POST /chat HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    hostile.stream.write_all(head.as_bytes()).await?;
+    hostile.stream.write_all(body.as_bytes()).await?;
+    let admission = proxy.state.admission.clone();
+    let taken = async {
+        while admission.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    within_patience("the place to be taken", taken).await;
+    // By now it is being read, which takes far longer than to notice that its client leaves.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    drop(hostile);
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    assert_eq!(admission.available_permits(), 0, "its place is free while it is being read");
+    drop(within_patience("the place to be free", admission.acquire()).await?);
+    Ok(())
+}
+
 /// The data of a chunked body.
 fn unchunked(body: &str) -> String {
     let mut data = String::new();

@@ -247,6 +247,10 @@ fn errors_mean_what_their_documentation_says() {
         (Groq, "error_context.json", 400, none, Reason::ContextTooLong, Scope::Request, None),
         (Groq, "error_decommissioned.json", 400, none, Reason::ModelGone, Scope::Model, None),
         (Groq, "error_key.json", 401, none, Reason::BadKey, Scope::Key, None),
+        // Reported by those it has met; it is the account that is refused, not the request.
+        (Groq, "error_restricted.json", 400, none, Reason::BadKey, Scope::Key, None),
+        // console.groq.com/docs/model-permissions: one model is not allowed, the key is fine.
+        (Groq, "error_permission.json", 403, none, Reason::ModelGone, Scope::KeyModel, None),
         (Groq, "error_model.json", 404, none, Reason::ModelGone, Scope::KeyModel, None),
         // koassistant#106, September 2026
         (Groq, "error_too_large.json", 413, none, Reason::TooLarge, Scope::Request, None),

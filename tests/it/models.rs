@@ -165,6 +165,29 @@ async fn what_an_answer_has_retired_comes_back_with_the_list_it_was_missing_from
     Ok(())
 }
 
+/// A provider whose answers call everything gone, and whose list does not, has had an accident.
+#[tokio::test]
+async fn an_accident_does_not_retire_a_provider() -> anyhow::Result<()> {
+    for is_read_again in [true, false] {
+        let proxy = TestProxy::builder().start().await?;
+        proxy.read_models().await;
+        let groq = proxy.provider(Provider::Groq);
+        groq.always(Behaviour::trouble(Trouble::ModelGone));
+        assert_eq!(chat(&proxy, &pinned(Provider::Groq)).await?.status, 502);
+        groq.always(Behaviour::echo());
+        let calls = groq.chat_count();
+        assert_eq!(chat(&proxy, &pinned(Provider::Groq)).await?.status, 502);
+        assert_eq!(groq.chat_count(), calls, "it rests");
+        if is_read_again {
+            proxy.read_models().await;
+        } else {
+            proxy.clock.advance(Duration::from_secs(3_602));
+        }
+        assert_eq!(chat(&proxy, &pinned(Provider::Groq)).await?.status, 200, "{is_read_again}");
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn whoever_is_under_way_with_a_model_keeps_it() -> anyhow::Result<()> {
     let proxy = TestProxy::builder().reading_models().start().await?;

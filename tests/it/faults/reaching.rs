@@ -150,6 +150,18 @@ async fn row_010_nothing_is_sent_three_times() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Whoever has had a request for seconds has read it, and may have charged for it.
+#[tokio::test]
+async fn row_010_what_was_worked_on_is_not_sent_again() -> anyhow::Result<()> {
+    let works = || vec![Step::Pause(Duration::from_secs(3)), Step::Close];
+    let upstream = RawUpstream::start(move |number| if number == 1 { works() } else { well() }).await?;
+    let proxy = over_groq(&upstream).start().await?;
+    answers(&proxy, Way::ChatStream).await?;
+    assert_eq!(chat(&proxy, &question()).await?.status, 502);
+    assert_eq!(upstream.traffic().requests, 2);
+    Ok(())
+}
+
 #[tokio::test]
 async fn row_011_a_new_connection_that_ends_without_a_word_is_made_up_for() -> anyhow::Result<()> {
     let faults = [fault("closed", |_| vec![Step::Close]), fault("reset", |_| vec![Step::Reset])];
