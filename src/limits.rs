@@ -248,16 +248,6 @@ impl Limits {
         candidates.find(|&candidate| !state.is_gone(candidate, now)).map(|candidate| candidate.model)
     }
 
-    /// The provider has refused a key that was shown for something else than a call: it rests, unless it has rested
-    /// before: then a call is to find out.
-    pub fn key_refused(&self, provider: Provider, key: usize, now: Timestamp) {
-        let mut state = self.lock();
-        let place = Place::Key(provider, key);
-        if !state.rests.contains_key(&place) {
-            state.rest(place, Reason::BadKey, None, false, now);
-        }
-    }
-
     /// Picks, among the candidates that are `eligible` and can serve now, the best of the provider whose last
     /// attempt lies longest ago: its best model, and for that the key that has waited longest.
     pub fn pick(&self, eligible: impl Fn(Candidate) -> bool, turn: Turn, now: Timestamp) -> Pick {

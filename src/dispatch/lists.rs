@@ -1,7 +1,7 @@
 //! The providers' own lists of models: read beside serving, never waited for.
 //!
 //! A list costs no quota, so it is also how a key is tried and a connection opened before the first request. It is no
-//! attempt: nothing of it is counted, and a list that cannot be had changes nothing, except for a key that is refused.
+//! attempt: nothing of it is counted, and a list that cannot be had changes nothing.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -146,9 +146,8 @@ impl Dispatcher {
             Ok(false) => {
                 info!("{name} lists no model to chat with for key {number} of {keys}: going by what is set");
             }
-            // A 403 may be about lists alone, for a key that may chat.
-            Err(failure) if failure.reason == Reason::BadKey && failure.status != Some(403) => {
-                self.ledger.limits.key_refused(service.provider, key, self.ledger.now());
+            // Only said: a call finds out whether it is true, and what rests follows from calls alone.
+            Err(failure) if failure.reason == Reason::BadKey => {
                 warn!(status = failure.status, "{name} refuses key {number} of {keys}");
             }
             Err(failure) => {
