@@ -334,9 +334,6 @@ fn usage(raw: &RawValue) -> Option<Usage> {
 pub(super) fn diagnose(status: u16, headers: &HeaderMap, error: &ErrorBody) -> Diagnosis {
     let is_daily = quota_violations(error).any(|violation| violation.is_daily());
     let mut diagnosis = classify::diagnose(status, headers, error, is_daily);
-    if let Some(wait) = retry_delay(error) {
-        diagnosis.wait = Some(wait);
-    }
     match status {
         400 if says_key_is_bad(error) => {
             (diagnosis.reason, diagnosis.scope) = (Reason::BadKey, Scope::Key);
@@ -351,7 +348,7 @@ pub(super) fn diagnose(status: u16, headers: &HeaderMap, error: &ErrorBody) -> D
             diagnosis.wait = Some(Wait::For(Duration::from_secs(24 * 3_600)));
         }
         // The delay stated with it is short even when the day's quota is gone.
-        429 if is_daily => diagnosis.wait = Some(Wait::PacificMidnight),
+        _ if diagnosis.reason == Reason::QuotaExhausted => diagnosis.wait = Some(Wait::PacificMidnight),
         _ => {}
     }
     diagnosis
@@ -421,17 +418,11 @@ pub(super) fn allowances_in_error(error: &ErrorBody) -> Vec<Told> {
             limit: violation.limit,
             // Of requests the next one was too many, of tokens a smaller number may still do.
             remaining: (measure.unit == Unit::Requests).then_some(0),
-            reset: if violation.is_daily() { Some(Wait::PacificMidnight) } else { retry_delay(error) },
+            reset: if violation.is_daily() { Some(Wait::PacificMidnight) } else { waits::from_details(&error.details) },
             source: Source::ErrorBody,
         })
     });
     told.collect()
-}
-
-/// `RetryInfo.retryDelay`: seconds with an `s`.
-fn retry_delay(error: &ErrorBody) -> Option<Wait> {
-    let delay = error.details.iter().find_map(|detail| detail.get("retryDelay")?.as_str())?;
-    waits::duration(delay).map(Wait::For)
 }
 
 #[cfg(test)]

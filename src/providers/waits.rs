@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use http::HeaderMap;
 use http::header::RETRY_AFTER;
 use jiff::Timestamp;
+use serde_json::Value;
 
 use crate::failure::Wait;
 
@@ -24,6 +25,12 @@ pub(super) fn from_retry_headers(headers: &HeaderMap) -> Option<Wait> {
 /// What a header such as `x-ratelimit-reset-tokens` says.
 pub(super) fn from_reset_header(headers: &HeaderMap, name: &str) -> Option<Wait> {
     text(headers, name).and_then(duration).map(Wait::For)
+}
+
+/// Google's `RetryInfo.retryDelay`: seconds with an `s`.
+pub(super) fn from_details(details: &[Value]) -> Option<Wait> {
+    let delay = details.iter().find_map(|detail| detail.get("retryDelay")?.as_str())?;
+    duration(delay).map(Wait::For)
 }
 
 /// The time in a sentence such as `Please try again in 9m38.016s.`

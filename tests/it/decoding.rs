@@ -364,17 +364,31 @@ fn errors_mean_what_their_documentation_says() {
 #[test]
 fn a_404_without_a_word_is_no_death_sentence() {
     let minutes = Some(Wait::For(Duration::from_secs(600)));
-    let cases: [(&[u8], Option<Wait>); 5] = [
+    let cases: [(&[u8], Option<Wait>); 6] = [
         (b"", minutes),
         (b"default backend - 404", minutes),
         (b"{\"error\":{\"message\":\"Not Found\"}}", minutes),
         (b"{\"error\":{\"message\":\"The model x is gone\"}}", None),
         (b"{\"message\":\"x\",\"code\":\"model_not_found\"}", None),
+        (b"{\"error\":{\"details\":[{\"retryDelay\":\"1s\"}]}}", minutes),
     ];
     for provider in Provider::ALL {
         for (body, wait) in cases {
             let diagnosis = provider.diagnose(404, &HeaderMap::new(), body);
             assert_eq!((diagnosis.reason, diagnosis.wait), (Reason::ModelGone, wait), "{provider:?}");
+        }
+    }
+}
+
+/// Found by fuzzing: a delay or a quota named beside it brought a dead model back.
+#[test]
+fn a_model_that_is_gone_is_not_waited_for() {
+    let body = br#"{"error":{"code":"model_decommissioned","details":[
+        {"violations":[{"quotaId":"GenerateRequestsPerDayPerProjectPerModel-FreeTier"}]},{"retryDelay":"34.4s"}]}}"#;
+    for provider in Provider::ALL {
+        for status in [404, 429] {
+            let diagnosis = provider.diagnose(status, &HeaderMap::new(), body);
+            assert_eq!((diagnosis.reason, diagnosis.wait), (Reason::ModelGone, None), "{provider:?} {status}");
         }
     }
 }
