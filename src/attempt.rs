@@ -171,9 +171,7 @@ pub async fn open(context: Context<'_>, order: Order, learn: impl Fn(&[Told])) -
 
 impl Source {
     fn failure(&self, diagnosis: Diagnosis) -> Failure {
-        let Diagnosis { reason, scope, wait, message } = diagnosis;
-        let message = message.map(|words| self.redactor.clean(&words.0));
-        Failure { reason, scope, wait, status: Some(self.status), message }
+        diagnosis.into_failure(self.status, &self.redactor)
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::redaction::CleanText;
+use crate::redaction::{CleanText, Redactor};
 
 /// Why an attempt did not give an answer. Exhaustive: the word is part of the outside contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -174,6 +174,13 @@ impl Diagnosis {
     /// A failure of the provider as a whole.
     pub const fn provider(reason: Reason) -> Self {
         Self::new(reason, Scope::Provider)
+    }
+
+    /// The failure of an attempt that was answered with `status`.
+    pub fn into_failure(self, status: u16, redactor: &Redactor) -> Failure {
+        let Self { reason, scope, wait, message } = self;
+        let message = message.map(|words| redactor.clean(&words.0));
+        Failure { reason, scope, wait, status: Some(status), message }
     }
 }
 

@@ -93,11 +93,7 @@ impl Dispatcher {
             key_header: key_header.clone(),
         };
         let Response { status, headers, body } = self.upstream.get(query).await?;
-        let failure = |diagnosis: Diagnosis| {
-            let Diagnosis { reason, scope, wait, message } = diagnosis;
-            let message = message.map(|words| self.redactor.clean(&words.0));
-            Failure { reason, scope, wait, status: Some(status), message }
-        };
+        let failure = |diagnosis: Diagnosis| diagnosis.into_failure(status, &self.redactor);
         if !(200..300).contains(&status) {
             let body = body.beginning(Instant::now() + ERROR_TIME).await;
             return Err(failure(provider.diagnose(status, &headers, &body)));

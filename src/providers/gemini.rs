@@ -418,7 +418,11 @@ pub(super) fn allowances_in_error(error: &ErrorBody) -> Vec<Told> {
             limit: violation.limit,
             // Of requests the next one was too many, of tokens a smaller number may still do.
             remaining: (measure.unit == Unit::Requests).then_some(0),
-            reset: if violation.is_daily() { Some(Wait::PacificMidnight) } else { waits::from_details(&error.details) },
+            reset: if violation.is_daily() {
+                Some(Wait::PacificMidnight)
+            } else {
+                waits::from_details(&error.details)
+            },
             source: Source::ErrorBody,
         })
     });

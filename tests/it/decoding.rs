@@ -388,7 +388,11 @@ fn a_model_that_is_gone_is_not_waited_for() {
     for provider in Provider::ALL {
         for status in [404, 429] {
             let diagnosis = provider.diagnose(status, &HeaderMap::new(), body);
-            assert_eq!((diagnosis.reason, diagnosis.wait), (Reason::ModelGone, None), "{provider:?} {status}");
+            assert_eq!(
+                (diagnosis.reason, diagnosis.wait),
+                (Reason::ModelGone, None),
+                "{provider:?} {status}"
+            );
         }
     }
 }
