@@ -264,6 +264,16 @@ mod tests {
     }
 
     #[test]
+    fn of_lines_that_are_no_event_stream_64_kib_are_kept() {
+        let line = [&[b'{'; 1023][..], b"\n"].concat();
+        let mut decoder = Decoder::default();
+        for lines in 1..100 {
+            assert!(decoder.feed(&line).next().unwrap().is_none());
+            assert_eq!(decoder.stray().len(), lines.min(64) * 1024, "after {lines} lines");
+        }
+    }
+
+    #[test]
     fn refuses_an_endless_line_and_an_endless_event() {
         let megabyte = vec![b'x'; 1024 * 1024];
         let mut decoder = Decoder::default();
