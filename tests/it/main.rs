@@ -21,6 +21,7 @@ mod faults;
 mod golden;
 mod https;
 mod interruption;
+mod log_lines;
 mod models;
 mod openai;
 mod openai_requests;
