@@ -101,6 +101,9 @@ async fn the_log_says_what_is_used_instead_of_what() -> anyhow::Result<()> {
         binary.signal("TERM").await?;
         let (_, output) = binary.end().await?;
         assert_eq!(output.matches("any more: using").count(), 3, "once each: {output}");
+        let missing = if reads_lists { 0 } else { 3 };
+        assert_eq!(output.matches("gives no list of models").count(), missing, "{output}");
+        assert!(!output.contains("refuses key"), "{output}");
     }
     Ok(())
 }

@@ -641,6 +641,15 @@ async fn models_are_listed_in_a_form_that_all_sdks_read() -> anyhow::Result<()> 
         );
     }
     assert_eq!(proxy.upstream_calls(), 0);
+
+    let proxy = Provider::ALL
+        .into_iter()
+        .fold(TestProxy::builder(), |proxy, it| proxy.with(it.profile().key_variables[0], ""))
+        .start()
+        .await?;
+    let list: Value = http_client()?.get(proxy.url("/v1/models")).send().await?.json().await?;
+    let ids: Vec<&Value> = list["data"].as_array().expect("data").iter().map(|it| &it["id"]).collect();
+    assert_eq!(ids, [&json!("auto")], "it may be asked for, if in vain");
     Ok(())
 }
 
