@@ -216,12 +216,10 @@ async fn with_nothing_known_left_the_best_of_the_list_serves() -> anyhow::Result
         "qwen/qwen5-9b",
     ]);
     proxy.provider(Provider::Cerebras).offer(["glm-9-preview", "glm-8"]);
-    proxy.provider(Provider::Gemini).offer([
-        "gemini-embedding-9",
-        "gemini-9-pro",
-        "gemini-9-flash-preview",
-        "gemini-9-flash",
-    ]);
+    // Google's list is long.
+    let embeddings = (0..500).map(|number| format!("gemini-embedding-{number}"));
+    let geminis = ["gemini-9-pro", "gemini-9-flash-preview", "gemini-9-flash"].map(str::to_owned);
+    proxy.provider(Provider::Gemini).offer(embeddings.chain(geminis));
     proxy.read_models().await;
     for (provider, model) in [
         (Provider::Groq, "qwen/qwen5-9b"),
