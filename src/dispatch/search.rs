@@ -203,7 +203,5 @@ impl<'d> Search<'d> {
 /// Writes down that an answer without text is not passed on. Nobody rests for it: it is the request that leaves no
 /// room for an answer.
 fn reject(answered: Answered) {
-    let status = Some(answered.answer.status());
-    let failure = Failure { status, ..Failure::without_answer(Reason::EmptyAnswer, Scope::Request) };
-    answered.entry.failed(&failure);
+    answered.entry.failed(&Failure::without_answer(Reason::EmptyAnswer, Scope::Request));
 }
