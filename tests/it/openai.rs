@@ -355,6 +355,18 @@ async fn what_nobody_can_is_refused_with_who_cannot_what() -> anyhow::Result<()>
     let message = reply.json()["error"]["message"].as_str().expect("a sentence").to_owned();
     assert!(message.contains("Groq cannot see images"), "{message}");
     assert_eq!(proxy.upstream_calls(), 0);
+
+    let proxy = TestProxy::builder()
+        .with("GROQ_MODEL", "openai/gpt-oss-20b")
+        .with("CEREBRAS_MODEL", "gpt-oss-120b")
+        .with("GOOGLE_API_KEY", "")
+        .start()
+        .await?;
+    let error = complete(&proxy, &with(body, json!({"model": "auto"}))).await?.json()["error"].clone();
+    let sentence = "No model that may answer can do what this request asks: Groq cannot see images; Cerebras cannot \
+                    see images";
+    assert_eq!((&error["message"], &error["param"]), (&json!(sentence), &json!("messages")));
+    assert_eq!(proxy.upstream_calls(), 0);
     Ok(())
 }
 
