@@ -90,6 +90,11 @@ impl Reason {
         matches!(self, Self::RateLimited | Self::QuotaExhausted)
     }
 
+    /// Whether it takes a person to heal it: with a key, credit or another model.
+    pub const fn needs_a_person(self) -> bool {
+        matches!(self, Self::BadKey | Self::NoCredit | Self::ModelGone)
+    }
+
     /// Whether the request is at fault rather than the provider.
     pub const fn blames_request(self) -> bool {
         matches!(self, Self::TooLarge | Self::ContextTooLong | Self::BadRequest)

@@ -10,8 +10,8 @@
 //! Which models there are to pick from says a [`Stock`] for each provider. A model that is missing from a key's list is
 //! blocked for that key without having rested; one that has come back to it is tried again, whatever was said of it.
 //!
-//! Time and chance are arguments. Time is the wall clock: a laptop that sleeps through the night must wake up to a fresh daily quota,
-//! which a monotonic clock, standing still meanwhile, would withhold.
+//! Time and chance are arguments. Time is the wall clock: a laptop that sleeps through the night must wake up to a fresh
+//! daily quota, which a monotonic clock, standing still meanwhile, would withhold.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -189,10 +189,10 @@ pub struct Blocked {
 }
 
 impl Blocked {
-    /// What heals by itself is worth more to know than what needs a person; of two the sooner.
-    fn urgency(self) -> (bool, Timestamp) {
-        let needs_a_person = matches!(self.reason, Reason::BadKey | Reason::NoCredit | Reason::ModelGone);
-        (needs_a_person, self.until)
+    /// The least of several is the one worth knowing: what heals by itself rather than what needs a person; of two the
+    /// sooner.
+    pub fn urgency(self) -> (bool, Timestamp) {
+        (self.reason.needs_a_person(), self.until)
     }
 }
 

@@ -123,7 +123,7 @@ fn standing(keys: &[Option<Blocked>]) -> Standing {
     let Some(blocks) = keys.iter().copied().collect::<Option<Vec<Blocked>>>() else {
         return ready;
     };
-    let soonest = blocks.iter().min_by_key(|block| (state_of(block.reason) == State::Disabled, block.until));
+    let soonest = blocks.iter().min_by_key(|block| block.urgency());
     // Without any key there is nothing that could have happened to one.
     soonest.map_or(Standing { state: State::Disabled, ..ready }, |block| Standing {
         state: state_of(block.reason),
@@ -135,24 +135,14 @@ fn standing(keys: &[Option<Blocked>]) -> Standing {
 fn state_of(reason: Reason) -> State {
     match reason {
         Reason::QuotaExhausted => State::Exhausted,
-        Reason::BadKey | Reason::NoCredit | Reason::ModelGone => State::Disabled,
-        Reason::RateLimited
-        | Reason::Overloaded
-        | Reason::Timeout
-        | Reason::ConnectFailed
-        | Reason::BrokenStream
-        | Reason::EmptyAnswer
-        | Reason::UpstreamError
-        | Reason::TooLarge
-        | Reason::ContextTooLong
-        | Reason::BadRequest => State::CoolingDown,
+        reason if reason.needs_a_person() => State::Disabled,
+        _ => State::CoolingDown,
     }
 }
 
 /// The keys whose allowances are worth adding up: those that are not refused, or all if all are.
 fn usable_keys(keys: &[Option<Blocked>]) -> Vec<usize> {
-    let is_usable =
-        |block: &Option<Blocked>| block.is_none_or(|block| state_of(block.reason) != State::Disabled);
+    let is_usable = |block: &Option<Blocked>| block.is_none_or(|block| !block.reason.needs_a_person());
     let usable: Vec<usize> =
         keys.iter().enumerate().filter(|(_, block)| is_usable(block)).map(|(key, _)| key).collect();
     if usable.is_empty() { (0..keys.len().max(1)).collect() } else { usable }

@@ -25,7 +25,7 @@ pub(super) fn diagnose(status: u16, headers: &HeaderMap, error: &ErrorBody, is_d
 }
 
 /// The time the provider asks for, wherever it says so.
-pub(super) fn stated_wait(headers: &HeaderMap, error: &ErrorBody) -> Option<Wait> {
+fn stated_wait(headers: &HeaderMap, error: &ErrorBody) -> Option<Wait> {
     waits::from_details(&error.details)
         .or_else(|| waits::from_retry_headers(headers))
         .or_else(|| waits::from_sentence(&error.message))
