@@ -38,6 +38,8 @@ pub(crate) async fn measure(size: Size) -> Vec<Figure> {
     let groq = groq(0).await;
     let own = [("HEADER_READ_TIMEOUT_MS", clock_ms.as_str()), ("BODY_READ_TIMEOUT_MS", clock_ms.as_str())];
     let proxy = proxy_over([&groq], &own);
+    // The connection that reads the list of models is kept, and none of the clients' business.
+    assert!(comes_true(Duration::from_secs(10), || groq.request_count() > 0).await, "it reads the list");
     let idle_descriptors = proxy.descriptors();
 
     let mut clients = JoinSet::new();
