@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::sync::Arc;
 
-use ai_proxy_free::simulator::{Settings, Simulator};
+use ai_proxy_free::internals::simulator::{Settings, Simulator};
 
 #[tokio::main]
 #[expect(clippy::disallowed_methods, reason = "the one place where time comes in")]

@@ -3,6 +3,8 @@
 //! All mistakes are reported together, so that nobody has to start ten times to find ten typos. A key's value
 //! never stands in a report.
 
+mod environment;
+
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -12,7 +14,13 @@ use secrecy::{ExposeSecret, SecretString};
 use tracing_subscriber::filter::Targets;
 use url::{Host, Url};
 
-use crate::providers::{Provider, is_model_id};
+pub use self::environment::{Environment, EnvironmentError};
+use crate::providers::{Directory, Provider, is_model_id};
+
+/// The most headers a request may have; not a setting.
+pub const MAX_HEADERS: usize = 100;
+/// The most bytes a request head may have; not a setting.
+pub const MAX_HEAD_BYTES: usize = 32 * 1024;
 
 /// Where to listen.
 pub const ENV_HOST: &str = "HOST";
@@ -198,7 +206,7 @@ impl Config {
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut reader = Reader { lookup: &lookup, mistakes: Vec::new(), warnings: Vec::new() };
         let server = reader.server();
-        let providers = Provider::ALL.map(|provider| reader.provider(provider)).into();
+        let providers = Directory::built_in().iter().map(|provider| reader.provider(provider)).collect();
         let timeouts = Timeouts {
             connect: reader.milliseconds(CONNECT_TIMEOUT_MS),
             first_token: reader.milliseconds(FIRST_TOKEN_TIMEOUT_MS),
@@ -481,7 +489,7 @@ pub fn variables() -> Vec<&'static str> {
         CLIENT_STALL_TIMEOUT_MS.name,
         SHUTDOWN_GRACE_SECONDS.name,
     ];
-    for provider in Provider::ALL {
+    for provider in Directory::built_in().iter() {
         let profile = provider.profile();
         names.extend(profile.key_variables);
         names.extend([profile.models_variable, profile.base_url_variable]);

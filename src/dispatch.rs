@@ -4,9 +4,12 @@
 //! before it counts: to its first content, or to its end. Until then every failure is remembered and the next
 //! candidate is tried. The loop knows no HTTP and no JSON.
 
+mod attempt;
 mod lists;
 mod outcome;
 mod search;
+mod signatures;
+mod upstream;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,22 +17,25 @@ use http::{HeaderName, HeaderValue};
 use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
 
-use crate::answer::ExpectedCalls;
-use crate::attempt::{self, Answer, Context, Order};
-use crate::catalogue::{Catalogue, Names};
-use crate::chat::{ChatRequest, Needs};
-use crate::clock::Clock;
+use crate::middle::ExpectedCalls;
+use crate::models::{Catalogue, Names};
+use crate::middle::{ChatRequest, Needs};
+use crate::time::Clock;
 use crate::config::{ProviderConfig, Timeouts};
-use crate::failure::{Failure, Reason, Scope};
-use crate::ledger::{Entry, Ledger};
-use crate::limits::{Candidate, Limits, Offer};
-use crate::providers::Provider;
-use crate::redaction::Redactor;
-use crate::upstream::{Call, Network, TlsUnavailable, Upstream};
+use crate::middle::{Failure, Reason, Scope};
+use crate::quota::{Entry, Ledger};
+use crate::quota::{Candidate, Limits, Offer};
+use crate::providers::{Directory, Provider};
+use crate::middle::Redactor;
 
 pub use self::lists::Reading;
 pub use self::outcome::{AllFailed, Answered, FailedProvider, Incapable, Trail, Unanswered, Verdict};
+pub use self::attempt::Answer;
+use self::attempt::{Context, Order};
 use self::search::Search;
+pub use self::signatures::Signatures;
+use self::upstream::{Call, Network, Upstream};
+pub use self::upstream::TlsUnavailable;
 
 /// Finds answers. Shared by all requests.
 #[derive(Debug)]
@@ -93,7 +99,7 @@ struct Wanted {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UnknownTarget {
     /// No such provider.
-    #[error("Unknown provider '{name}'. There are: {}", Provider::ALL.map(Provider::name).join(", "))]
+    #[error("Unknown provider '{name}'. There are: {}", Directory::built_in().names().join(", "))]
     Provider {
         /// What was asked for, cut to a readable length.
         name: String,
@@ -197,7 +203,7 @@ impl Dispatcher {
         let is_pinned = provider.is_some() || model.is_some();
         let unknown = |name| UnknownTarget::Provider { name: shorten(name) };
         let provider =
-            provider.map(|name| Provider::from_name(name).ok_or_else(|| unknown(name))).transpose()?;
+            provider.map(|name| Directory::built_in().find(name).ok_or_else(|| unknown(name))).transpose()?;
         let services = || {
             self.services.iter().filter(|service| provider.is_none_or(|pinned| pinned == service.provider))
         };

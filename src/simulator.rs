@@ -34,8 +34,8 @@ pub use self::behaviour::{After, Behaviour, Fault, Reply, SimulatedCall, Trouble
 pub use self::quota::Quota;
 use self::quota::QuotaBook;
 pub use self::wire::Framing;
-use crate::clock::Clock;
-use crate::providers::Provider;
+use crate::time::Clock;
+use crate::providers::{Directory, Provider};
 
 /// All providers, simulated.
 #[derive(Debug)]
@@ -131,16 +131,19 @@ impl Simulator {
     /// No port is free.
     pub async fn start(settings: impl Fn(Provider) -> Settings) -> io::Result<Self> {
         let mut providers = Vec::new();
-        for provider in Provider::ALL {
+        for provider in Directory::built_in().iter() {
             providers.push(SimulatedProvider::start(provider, settings(provider)).await?);
         }
         Ok(Self { providers })
     }
 
     /// One of them.
-    #[expect(clippy::indexing_slicing, reason = "there is one for every variant, in order")]
+    ///
+    /// # Panics
+    /// It is not simulated.
+    #[expect(clippy::expect_used, reason = "whoever asks has started it")]
     pub fn provider(&self, provider: Provider) -> &SimulatedProvider {
-        &self.providers[provider as usize]
+        self.providers().find(|it| it.provider() == provider).expect("the provider is simulated")
     }
 
     /// All of them, in rotation order.

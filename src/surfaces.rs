@@ -1,18 +1,21 @@
 //! The dialects of clients. Each parses requests into the middle and writes events and errors; none knows a provider.
 
 pub mod chat;
-mod errors;
+mod encode;
+mod error;
+mod error_response;
 mod fields;
 pub mod openai;
 
 use axum::response::Response;
 use http::{HeaderMap, Version};
 
-use crate::chat::{ChatRequest, Event};
+use crate::middle::{ChatRequest, Event};
 use crate::dispatch::{Dispatcher, Target};
-use crate::error::ApiError;
 use crate::providers::Provider;
-use crate::relay::Encode;
+
+pub use self::encode::{AfterFailure, Encode, Interrupted};
+pub use self::error::ApiError;
 
 /// A client's dialect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

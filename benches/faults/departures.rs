@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use ai_proxy_free::simulator::{After, Behaviour, Fault, Outcome, SimulatedProvider};
+use ai_proxy_free::internals::simulator::{After, Behaviour, Fault, Outcome, SimulatedProvider};
 
 use crate::client::{Client, Leaving, question};
 use crate::support::WORD;

@@ -3,8 +3,8 @@
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use ai_proxy_free::providers::Provider;
-use ai_proxy_free::simulator::{
+use ai_proxy_free::internals::providers::{Directory, Provider};
+use ai_proxy_free::internals::simulator::{
     After, Behaviour, Fault, Outcome, ReceivedRequest, Reply, SimulatedProvider, Simulator, Trouble,
 };
 use tokio::task::JoinSet;
@@ -79,10 +79,10 @@ fn all_kinds(size: Size, times: &mut [Duration], machine: &mut [Duration]) -> Fi
 async fn substitute_after(failure: &Behaviour, machine: &mut Vec<Duration>) -> Duration {
     let simulator = simulator(8).await;
     let proxy = proxy_over(simulator.providers(), &[("FIRST_TOKEN_TIMEOUT_MS", "300")]);
-    for _ in Provider::ALL {
+    for _ in Directory::built_in() {
         assert_eq!(ask(&proxy).await, 200);
     }
-    let [first, second] = [Provider::Groq, Provider::Cerebras].map(|provider| simulator.provider(provider));
+    let [first, second] = [Provider::GROQ, Provider::CEREBRAS].map(|provider| simulator.provider(provider));
     machine.push(round_trip(&proxy).await);
     first.then(failure.clone());
     assert_eq!(ask(&proxy).await, 200, "{failure:?}");
@@ -108,7 +108,7 @@ async fn substitute_after_refusal(machine: &mut Vec<Duration>) -> Duration {
     let asked = Instant::now();
     client.send(&question("/chat")).await.expect("a connection");
     assert_eq!(client.reply().await.expect("an answer").status, 200);
-    last(simulator.provider(Provider::Cerebras)).received.into_std().duration_since(asked)
+    last(simulator.provider(Provider::CEREBRAS)).received.into_std().duration_since(asked)
 }
 
 /// On a connection that is open.

@@ -1,6 +1,6 @@
 //! What an open stream costs on which nothing happens.
 
-use ai_proxy_free::simulator::{After, Behaviour, Fault};
+use ai_proxy_free::internals::simulator::{After, Behaviour, Fault};
 
 use crate::client::{Client, question};
 use crate::support::WORD;

@@ -29,8 +29,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ai_proxy_free::providers::Provider;
-use ai_proxy_free::simulator::{Settings, SimulatedProvider, Simulator};
+use ai_proxy_free::internals::providers::Provider;
+use ai_proxy_free::internals::simulator::{Settings, SimulatedProvider, Simulator};
 
 use crate::support::Process;
 
@@ -121,7 +121,7 @@ async fn simulator(kept: usize) -> Simulator {
 
 /// Groq alone, simulated.
 async fn groq(kept: usize) -> SimulatedProvider {
-    SimulatedProvider::start(Provider::Groq, settings(Provider::Groq, kept)).await.expect("a port")
+    SimulatedProvider::start(Provider::GROQ, settings(Provider::GROQ, kept)).await.expect("a port")
 }
 
 fn settings(provider: Provider, kept_requests: usize) -> Settings {

@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use ai_proxy_free::simulator::{After, Behaviour, Fault};
+use ai_proxy_free::internals::simulator::{After, Behaviour, Fault};
 use tokio::task::JoinSet;
 
 use crate::client::{Client, question};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use ai_proxy_free::simulator::{SimulatedProvider, Simulator};
+use ai_proxy_free::internals::simulator::{SimulatedProvider, Simulator};
 use tokio::io::AsyncWriteExt as _;
 use tokio::task::JoinSet;
 

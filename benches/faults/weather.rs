@@ -6,8 +6,8 @@
 
 use std::time::Duration;
 
-use ai_proxy_free::providers::Provider;
-use ai_proxy_free::simulator::{After, Behaviour, Fault, Reply, Simulator, Trouble};
+use ai_proxy_free::internals::providers::{Directory, Provider};
+use ai_proxy_free::internals::simulator::{After, Behaviour, Fault, Reply, Simulator, Trouble};
 
 /// How long a storm lasts, and how long it takes from one to the next: about as long as a failing provider rests.
 const STORM: Duration = Duration::from_millis(300);
@@ -25,7 +25,7 @@ pub(crate) fn answer() -> Behaviour {
 
 /// One provider after the other fails for a moment, each time in another way.
 pub(crate) async fn storms(simulator: &Simulator) {
-    let providers = Provider::ALL.into_iter().cycle();
+    let providers = Directory::built_in().into_iter().cycle();
     for (provider, fault) in providers.zip(failures().into_iter().cycle()) {
         tokio::time::sleep(CALM).await;
         let provider = simulator.provider(provider);
@@ -73,5 +73,5 @@ pub(crate) fn sprinkle(simulator: &Simulator) {
         2 => answer().with(Fault::ErrorEvent(After::Head, Trouble::BadRequest)),
         _ => answer().with(Fault::ErrorEvent(After::Text(2), Trouble::BadRequest)),
     };
-    simulator.provider(Provider::ALL[fastrand::usize(0..Provider::ALL.len())]).then(fault);
+    simulator.provider(fastrand::choice(Directory::built_in()).expect("there are some")).then(fault);
 }

@@ -2,8 +2,8 @@
 //! a cut is the `Accept` header.
 #![no_main]
 
-use ai_proxy_free::surfaces::Call as _;
-use ai_proxy_free::surfaces::chat::ChatCall;
+use ai_proxy_free::internals::surfaces::Call as _;
+use ai_proxy_free::internals::surfaces::ChatCall;
 use ai_proxy_free_fuzz::CUT;
 use http::header::ACCEPT;
 use http::{HeaderMap, HeaderValue};

@@ -4,8 +4,8 @@
 
 use std::collections::HashMap;
 
-use ai_proxy_free::config::{self, Config, ENV_PROXY_API_KEY};
-use ai_proxy_free::providers::Provider;
+use ai_proxy_free::internals::config::{self, Config, ENV_PROXY_API_KEY};
+use ai_proxy_free::internals::providers::Provider;
 use libfuzzer_sys::fuzz_target;
 
 /// Stands in every key and nowhere else.

@@ -1,8 +1,8 @@
 //! Any bytes as a request to the OpenAI surface: refused in a short sentence, or encoded as JSON for everybody.
 #![no_main]
 
-use ai_proxy_free::surfaces::Call as _;
-use ai_proxy_free::surfaces::openai::Completion;
+use ai_proxy_free::internals::surfaces::Call as _;
+use ai_proxy_free::internals::surfaces::Completion;
 use http::{HeaderMap, HeaderValue};
 use libfuzzer_sys::fuzz_target;
 

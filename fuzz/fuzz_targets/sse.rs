@@ -1,7 +1,7 @@
 //! Any bytes, in any pieces, give the same events, and none is larger than it may be.
 #![no_main]
 
-use ai_proxy_free::sse::{Decoder, Event, EventTooLarge, MAX_EVENT_BYTES};
+use ai_proxy_free::internals::wire::sse::{Decoder, Event, EventTooLarge, MAX_EVENT_BYTES};
 use libfuzzer_sys::fuzz_target;
 
 /// As documented.

@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
-use ai_proxy_free::allowances::{Book, Told};
-use ai_proxy_free::failure::{Diagnosis, Reason, Wait};
-use ai_proxy_free::providers::Provider;
-use ai_proxy_free::redaction::Redactor;
+use ai_proxy_free::internals::middle::Told;
+use ai_proxy_free::internals::quota::Book;
+use ai_proxy_free::internals::middle::{Diagnosis, Reason, Wait};
+use ai_proxy_free::internals::providers::Directory;
+use ai_proxy_free::internals::middle::Redactor;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use libfuzzer_sys::fuzz_target;
 use secrecy::SecretString;
@@ -19,7 +20,7 @@ fuzz_target!(|input: &[u8]| {
     let mut lines = head.split(|byte| *byte == b'\n');
     let status = lines.next().and_then(|line| std::str::from_utf8(line).ok()?.parse().ok());
     let headers: HeaderMap = lines.filter_map(header).collect();
-    for provider in Provider::ALL {
+    for provider in Directory::built_in() {
         check(&provider.diagnose(status.unwrap_or(429), &headers, body));
         if let Some(exhausted) = provider.exhausted_allowance(&headers) {
             assert!(exhausted.reason.is_limit() && exhausted.wait.is_some(), "{exhausted:?}");

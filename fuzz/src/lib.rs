@@ -4,16 +4,17 @@
 
 use std::fmt::Debug;
 
-use ai_proxy_free::answer::{AnswerDecoder, ExpectedCalls};
-use ai_proxy_free::chat::{ChatRequest, Event, FinishReason, ToolCallOpening};
-use ai_proxy_free::error::ApiError;
-use ai_proxy_free::failure::Diagnosis;
-use ai_proxy_free::providers::Provider;
-use ai_proxy_free::relay::Encode;
-use ai_proxy_free::sse;
-use ai_proxy_free::surfaces::chat::ChatCall;
-use ai_proxy_free::surfaces::openai::Completion;
-use ai_proxy_free::surfaces::{Author, Call as _};
+use ai_proxy_free::internals::middle::ExpectedCalls;
+use ai_proxy_free::internals::providers::AnswerDecoder;
+use ai_proxy_free::internals::middle::{ChatRequest, Event, FinishReason, ToolCallOpening};
+use ai_proxy_free::internals::surfaces::ApiError;
+use ai_proxy_free::internals::middle::Diagnosis;
+use ai_proxy_free::internals::providers::{Directory, Provider};
+use ai_proxy_free::internals::surfaces::Encode;
+use ai_proxy_free::internals::wire::sse;
+use ai_proxy_free::internals::surfaces::ChatCall;
+use ai_proxy_free::internals::surfaces::Completion;
+use ai_proxy_free::internals::surfaces::{Author, Call as _};
 use http::HeaderMap;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -138,7 +139,7 @@ fn check_written(events: &[Event], is_complete: bool) {
     // What we write as OpenAI does, we read as OpenAI does.
     let expected = ExpectedCalls { renamed: Vec::new(), random: fastrand::Rng::with_seed(1) };
     let written = write(openai.encoder(author()), events);
-    let (read, outcome) = decode_answer(Provider::Groq, false, Some(&expected), &[&written]);
+    let (read, outcome) = decode_answer(Provider::GROQ, false, Some(&expected), &[&written]);
     assert_eq!(read, events.iter().filter_map(as_openai_has_it).collect::<Vec<_>>());
     assert_eq!(outcome.is_ok(), is_complete);
 
@@ -168,7 +169,7 @@ fn check_written(events: &[Event], is_complete: bool) {
 
 fn author() -> Author {
     Author {
-        provider: Provider::Groq,
+        provider: Provider::GROQ,
         model: "model".to_owned(),
         request_id: "request".to_owned(),
         created: 0,
@@ -196,8 +197,8 @@ fn as_openai_has_it(event: &Event) -> Option<Event> {
 /// Whether the words stand there by which `provider` ends an answer. A name may be written with escapes.
 fn says_finish(provider: Provider, stream: &[u8]) -> bool {
     let words: &[&[u8]] = match provider {
-        Provider::Groq | Provider::Cerebras => &[b"finish_reason", b"[DONE]", b"\\u"],
-        Provider::Gemini => &[b"finishReason", b"blockReason", b"\\u"],
+        Provider::GROQ | Provider::CEREBRAS => &[b"finish_reason", b"[DONE]", b"\\u"],
+        Provider::GEMINI => &[b"finishReason", b"blockReason", b"\\u"],
     };
     words.iter().any(|word| stream.windows(word.len()).any(|part| part == *word))
 }
@@ -205,7 +206,7 @@ fn says_finish(provider: Provider, stream: &[u8]) -> bool {
 /// Encodes `request` for every model that there is and for kinds that a user may set.
 pub fn check_encoding(request: &ChatRequest) {
     let needs = request.needs();
-    for provider in Provider::ALL {
+    for provider in Directory::built_in() {
         let also = ["gemini-2.5-flash", "gemini-2.5-pro", "qwen/qwen3-32b", "unheard-of"];
         for model in provider.default_models().chain(also) {
             if provider.capabilities(model).lacks(&needs).is_some() {

@@ -11,9 +11,9 @@ use tokio::time::{Instant, timeout_at};
 use tracing::{debug, info, warn};
 
 use super::{Dispatcher, Service};
-use crate::failure::{Diagnosis, Failure, Reason, Scope};
+use crate::middle::{Diagnosis, Failure, Reason, Scope};
 use crate::providers::Provider;
-use crate::upstream::{Query, Response};
+use super::upstream::{Query, Response};
 
 /// How long lists are believed. Models are retired with weeks of notice and come back within hours of an accident; an
 /// answer that says so is heard at once in any case.
@@ -169,11 +169,11 @@ mod tests {
 
     use super::*;
     use crate::config::Config;
-    use crate::redaction::Redactor;
+    use crate::middle::Redactor;
 
     #[test]
     fn lists_are_good_for_six_hours_and_what_is_missing_is_asked_for_soon() {
-        let reading = |model| Reading { provider: Provider::Groq, key: 0, model };
+        let reading = |model| Reading { provider: Provider::GROQ, key: 0, model };
         let well = || reading(Ok("m".to_owned()));
         let failed = |reason| reading(Err(Failure::without_answer(reason, Scope::Provider)));
         let minutes = |readings: &[Reading]| {

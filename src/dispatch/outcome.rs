@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use crate::attempt::Answer;
-use crate::failure::Reason;
-use crate::ledger::Entry;
+use super::attempt::Answer;
+use crate::middle::Reason;
+use crate::quota::Entry;
 use crate::providers::Provider;
-use crate::providers::capabilities::Lack;
-use crate::redaction::CleanText;
+use crate::providers::Lack;
+use crate::middle::CleanText;
 
 /// An answer and how it came about.
 #[derive(Debug)]

@@ -2,9 +2,9 @@
 
 use super::outcome::{AllFailed, Answered, FailedProvider, Step, Trail, Unanswered};
 use super::{Dispatcher, Target};
-use crate::chat::Needs;
-use crate::failure::{Failure, Reason, Scope};
-use crate::limits::{Admission, Candidate, Place, Turn};
+use crate::middle::Needs;
+use crate::middle::{Failure, Reason, Scope};
+use crate::quota::{Admission, Candidate, Place, Turn};
 use crate::providers::Provider;
 
 pub(super) struct Search<'d> {

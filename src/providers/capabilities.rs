@@ -3,8 +3,8 @@
 //! A request goes only to models that can do what it asks. Of a model that is in no table (users may name any) the best
 //! is hoped: a refusal costs one call, a wrong guess the answer.
 
-use crate::allowances::FreePlan;
-use crate::chat::{Effort, Needs};
+use crate::middle::FreePlan;
+use crate::middle::{Effort, Needs};
 
 /// A model that is offered by default.
 #[derive(Debug)]

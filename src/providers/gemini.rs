@@ -10,105 +10,18 @@ mod schema;
 
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName};
+use http::HeaderMap;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 pub(super) use self::encode::encode;
-use super::capabilities::{Capabilities, Images, JsonBesideTools, Model};
-use super::error_body::ErrorBody;
-use super::{Decoded, Dialect, Profile, classify, lenient, waits};
-use crate::allowances::{FreePlan, Measure, Source, Told, Unit, Window};
-use crate::answer::{Sink, WireCall};
-use crate::chat::{Effort, FinishReason, Usage};
-use crate::failure::{Diagnosis, Reason, Scope, Wait};
-
-/// All of the third generation. The full Flash models cannot think less than a little, and the names that always mean
-/// the newest model count as such.
-const FLASH: Capabilities = Capabilities {
-    window: 1_048_576,
-    max_output: 65_536,
-    images: Images::Inline,
-    tools: true,
-    json: true,
-    schema: true,
-    json_beside_tools: JsonBesideTools::Unforced,
-    efforts: &[Effort::Low, Effort::Medium, Effort::High],
-    thinks_by_budget: false,
-    instructions: true,
-    signs_calls: true,
-};
-
-const FLASH_LITE: Capabilities =
-    Capabilities { efforts: &[Effort::Minimal, Effort::Low, Effort::Medium, Effort::High], ..FLASH };
-
-/// Neither tools nor JSON are promised, and instructions are refused.
-const GEMMA: Capabilities = Capabilities {
-    window: 131_072,
-    max_output: 32_768,
-    images: Images::None,
-    tools: false,
-    json: false,
-    schema: false,
-    json_beside_tools: JsonBesideTools::Never,
-    efforts: &[],
-    thinks_by_budget: false,
-    instructions: false,
-    signs_calls: false,
-};
-
-/// The second generation, which ends in December 2026: told with a number of tokens how much to think.
-const SECOND: Capabilities = Capabilities {
-    json_beside_tools: JsonBesideTools::Never,
-    efforts: &[Effort::None, Effort::Minimal, Effort::Low, Effort::Medium, Effort::High],
-    thinks_by_budget: true,
-    signs_calls: false,
-    ..FLASH
-};
-
-/// Google publishes no numbers. Readings of AI Studio by others, July to September 2026; Gemma's of August 2026.
-const FLASH_PLAN: FreePlan =
-    &[(Measure::REQUESTS_A_MINUTE, 5), (Measure::REQUESTS_A_DAY, 20), (Measure::TOKENS_A_MINUTE, 250_000)];
-
-const FLASH_LITE_PLAN: FreePlan =
-    &[(Measure::REQUESTS_A_MINUTE, 15), (Measure::REQUESTS_A_DAY, 500), (Measure::TOKENS_A_MINUTE, 250_000)];
-
-const GEMMA_PLAN: FreePlan = &[
-    (Measure::REQUESTS_A_MINUTE, 30),
-    (Measure::REQUESTS_A_DAY, 14_400),
-    (Measure::TOKENS_A_MINUTE, 15_000),
-];
-
-/// Gemini's row of data.
-pub static PROFILE: Profile = Profile {
-    name: "Gemini",
-    key_variables: &["GOOGLE_API_KEY", "GEMINI_API_KEY"],
-    models_variable: "GEMINI_MODEL",
-    base_url_variable: "GOOGLE_GEMINI_BASE_URL",
-    base_url: "https://generativelanguage.googleapis.com",
-    path_prefix: "/v1beta",
-    models: &[
-        Model { id: "gemini-3.5-flash-lite", can: FLASH_LITE, free_plan: FLASH_LITE_PLAN },
-        Model { id: "gemini-3.1-flash-lite", can: FLASH_LITE, free_plan: FLASH_LITE_PLAN },
-        Model { id: "gemini-3.8-flash", can: FLASH, free_plan: FLASH_PLAN },
-        Model { id: "gemma-4-31b-it", can: GEMMA, free_plan: GEMMA_PLAN },
-    ],
-    // The others have no free quota or hardly any.
-    preferred_families: &["flash-lite", "flash", "gemma"],
-    day_end: Some(Wait::PacificMidnight),
-    families: &[
-        (
-            "gemini-2.5-pro",
-            Capabilities { efforts: &[Effort::Minimal, Effort::Low, Effort::Medium, Effort::High], ..SECOND },
-        ),
-        ("gemini-2", SECOND),
-        ("gemini-", FLASH),
-        ("gemma-", GEMMA),
-    ],
-    key_header: (HeaderName::from_static("x-goog-api-key"), ""),
-    dialect: Dialect::Gemini,
-};
+use super::directory::Decoded;
+use super::words::{ErrorBody, classify, lenient, repair::repair, waits};
+use crate::middle::{Measure, Source, Told, Unit, Window};
+use crate::middle::{Sink, WireCall};
+use crate::middle::{FinishReason, Usage};
+use crate::middle::{Diagnosis, Reason, Scope, Wait};
 
 /// A whole answer and an event of a stream have the same form; every field may be missing.
 #[derive(Deserialize)]
@@ -224,7 +137,7 @@ pub(super) fn decode(name: &str, data: &[u8], sink: &mut Sink<'_>) -> Result<Dec
     let response: Response<'_> = match serde_json::from_slice(data) {
         Ok(response) => response,
         Err(_) => {
-            repaired = super::repair(data);
+            repaired = repair(data);
             let Ok(response) = serde_json::from_slice(&repaired) else {
                 return Ok(Decoded::Unreadable);
             };

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::wire::Step;
 use super::{Outcome, ReceivedRequest, Shared, gemini, openai_compat};
-use crate::providers::Provider;
+use crate::providers::{Dialect, Provider};
 
 /// The largest request that is read.
 const MAX_REQUEST_BYTES: usize = 64 * 1024 * 1024;
@@ -58,10 +58,12 @@ async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
 }
 
 fn respond(shared: &Shared, request: &ReceivedRequest) -> Vec<Step> {
-    match shared.provider {
-        Provider::Groq => openai_compat::respond(shared, &openai_compat::GROQ, request),
-        Provider::Cerebras => openai_compat::respond(shared, &openai_compat::CEREBRAS, request),
-        Provider::Gemini => gemini::respond(shared, request),
+    match &shared.provider.profile().dialect {
+        Dialect::OpenAi(_) if shared.provider == Provider::GROQ => {
+            openai_compat::respond(shared, &openai_compat::GROQ, request)
+        }
+        Dialect::OpenAi(_) => openai_compat::respond(shared, &openai_compat::CEREBRAS, request),
+        Dialect::Gemini => gemini::respond(shared, request),
     }
 }
 

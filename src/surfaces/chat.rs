@@ -18,16 +18,16 @@ use http::{HeaderMap, Version};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::errors::{AttemptBody, attempts, response};
+use super::error_response::{AttemptBody, attempts, response};
 use super::fields::{
     bad, body_object, each, kind, not_json, object_fields, optional, present, string, wrong,
 };
 use super::{Author, Call};
-use crate::chat::{ChatRequest, Event, FinishReason, Message, Usage};
+use crate::middle::{ChatRequest, Event, FinishReason, Message, Usage};
 use crate::dispatch::{Dispatcher, Target};
-use crate::error::ApiError;
-use crate::json;
-use crate::relay::{AfterFailure, Encode, Interrupted};
+use crate::surfaces::ApiError;
+use crate::wire::json;
+use crate::surfaces::{AfterFailure, Encode, Interrupted};
 
 /// Who may say a message.
 const ROLES: &str = "'system', 'user', 'assistant'";

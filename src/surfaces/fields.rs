@@ -7,7 +7,7 @@ use std::fmt;
 use serde::de::{DeserializeOwned, Deserializer as _, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::error::ApiError;
+use crate::surfaces::ApiError;
 
 /// The most unknown names that are told of.
 const MAX_UNKNOWN: usize = 16;

@@ -18,9 +18,9 @@ pub use self::encode::Encoder;
 pub use self::errors::error_response;
 pub use self::models::{list_models, show_model};
 use super::{Author, Call};
-use crate::chat::{ChatRequest, Event};
+use crate::middle::{ChatRequest, Event};
 use crate::dispatch::{Dispatcher, Target, UnknownTarget};
-use crate::error::ApiError;
+use crate::surfaces::ApiError;
 
 /// The model that means whoever is next.
 const AUTO: &str = "auto";

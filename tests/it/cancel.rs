@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use ai_proxy_free::providers::Provider;
-use ai_proxy_free::simulator::{After, Behaviour, Fault, Outcome, SimulatedProvider};
+use ai_proxy_free::internals::providers::Provider;
+use ai_proxy_free::internals::simulator::{After, Behaviour, Fault, Outcome, SimulatedProvider};
 use serde_json::json;
 
 use crate::support::{RawClient, TestProxy, chat, question, within_patience};
@@ -16,14 +16,14 @@ fn is_abandoned(provider: &SimulatedProvider) -> bool {
 #[tokio::test]
 async fn leaving_during_a_fallback_ends_the_search() -> anyhow::Result<()> {
     let proxy = TestProxy::start().await?;
-    proxy.provider(Provider::Groq).always(Behaviour::named("server_error").expect("known"));
-    let second = proxy.provider(Provider::Cerebras);
+    proxy.provider(Provider::GROQ).always(Behaviour::named("server_error").expect("known"));
+    let second = proxy.provider(Provider::CEREBRAS);
     second.always(Behaviour::echo().with(Fault::Stall(After::Nothing)));
     let client = RawClient::post(proxy.address, &question()).await?;
     within_patience("the second call", second.until(|it| !it.chats().is_empty())).await;
     drop(client);
     within_patience("its end", second.until(is_abandoned)).await;
-    assert_eq!(proxy.provider(Provider::Gemini).chats().len(), 0);
+    assert_eq!(proxy.provider(Provider::GEMINI).chats().len(), 0);
     let reply = chat(&proxy, &question()).await?;
     assert_eq!(reply.header("x-attempts"), Some("Gemini:ok"), "it was not anybody's fault");
     Ok(())
@@ -33,7 +33,7 @@ async fn leaving_during_a_fallback_ends_the_search() -> anyhow::Result<()> {
 #[tokio::test]
 async fn leaving_a_probe_lets_the_next_request_probe() -> anyhow::Result<()> {
     let proxy = TestProxy::start().await?;
-    let groq = proxy.provider(Provider::Groq);
+    let groq = proxy.provider(Provider::GROQ);
     let mut pinned = question();
     pinned["provider"] = json!("Groq");
     groq.then(Behaviour::named("overloaded").expect("known"));

@@ -1,7 +1,7 @@
 //! `POST /chat` when all goes well: the three forms of an answer, their bytes and their headers.
 
-use ai_proxy_free::providers::Provider;
-use ai_proxy_free::simulator::{After, Behaviour, Fault, Framing, Reply};
+use ai_proxy_free::internals::providers::{Directory, Provider};
+use ai_proxy_free::internals::simulator::{After, Behaviour, Fault, Framing, Reply};
 use serde_json::json;
 
 use crate::support::{TestProxy, ask, chat, question};
@@ -107,7 +107,7 @@ async fn accept_decides_between_json_and_text() -> anyhow::Result<()> {
 async fn a_whole_answer_is_one_json_object() -> anyhow::Result<()> {
     let proxy = TestProxy::start().await?;
     proxy.all(&Behaviour::answer(["Ho", "la"]).thinking(["hm"]));
-    for provider in Provider::ALL {
+    for provider in Directory::built_in() {
         let body = json!({"messages": [{"role": "user", "content": "Hola"}], "stream": false});
         let mut answer = chat(&proxy, &body).await?.json();
         let usage = answer["usage"].take();
@@ -125,7 +125,7 @@ async fn a_whole_answer_is_one_json_object() -> anyhow::Result<()> {
 async fn thoughts_are_never_part_of_the_content() -> anyhow::Result<()> {
     let proxy = TestProxy::start().await?;
     proxy.all(&Behaviour::answer(["Hola"]).thinking(["I ", "think."]));
-    for _ in Provider::ALL {
+    for _ in Directory::built_in() {
         let answer = chat(&proxy, &question()).await?.answer();
         assert_eq!((answer.text.as_str(), answer.events), ("Hola", 2));
     }
@@ -137,7 +137,7 @@ async fn finish_reasons_are_translated() -> anyhow::Result<()> {
     let proxy = TestProxy::start().await?;
     for reason in ["stop", "length", "content_filter"] {
         proxy.all(&Behaviour::answer(["Hola"]).finishing(reason));
-        for provider in Provider::ALL {
+        for provider in Directory::built_in() {
             let answer = chat(&proxy, &question()).await?.answer();
             assert_eq!(answer.finish.expect("a finish")["finish_reason"], reason, "{provider:?}");
             assert!(answer.is_done);
@@ -151,7 +151,7 @@ async fn finish_reasons_are_translated() -> anyhow::Result<()> {
 async fn a_blocked_prompt_is_an_answer_and_nobody_else_is_asked() -> anyhow::Result<()> {
     let proxy = TestProxy::start().await?;
     proxy.all(&Behaviour::new(Reply::Blocked));
-    for (count, provider) in Provider::ALL.into_iter().enumerate() {
+    for (count, provider) in Directory::built_in().into_iter().enumerate() {
         let reply = chat(&proxy, &question()).await?;
         assert_eq!(reply.header("x-attempts"), Some(format!("{}:ok", provider.name()).as_str()));
         let answer = reply.answer();
@@ -174,7 +174,7 @@ async fn complete_is_what_has_a_finish_reason_or_an_end_mark() -> anyhow::Result
         ("delimited by close", text().framed(Framing::Close), &Provider::ALL),
         ("without an end mark", text().with(Fault::NoEndMark), &Provider::ALL),
         ("never ending", text().with(Fault::NeverEnds), &Provider::ALL),
-        ("with an end mark only", text().with(Fault::NoFinish), &[Provider::Groq, Provider::Cerebras]),
+        ("with an end mark only", text().with(Fault::NoFinish), &[Provider::GROQ, Provider::CEREBRAS]),
         (
             "with a comment",
             text().with(Fault::Inject(After::Text(1), b": ping\n\n".to_vec())),
@@ -219,10 +219,10 @@ async fn a_json_answer_counts_as_one_event() -> anyhow::Result<()> {
     let gemini = json!({"candidates": [{"content": {"parts": [{"text": "Hola"}]}, "finishReason": "STOP"}],
         "usageMetadata": {"promptTokenCount": 1, "candidatesTokenCount": 2, "totalTokenCount": 3}});
     for (provider, document) in [
-        (Provider::Groq, openai.clone()),
-        (Provider::Cerebras, openai),
-        (Provider::Gemini, gemini.clone()),
-        (Provider::Gemini, json!([gemini])),
+        (Provider::GROQ, openai.clone()),
+        (Provider::CEREBRAS, openai),
+        (Provider::GEMINI, gemini.clone()),
+        (Provider::GEMINI, json!([gemini])),
     ] {
         proxy.provider(provider).always(Behaviour::new(Reply::Raw {
             status: 200,
@@ -240,7 +240,7 @@ async fn a_json_answer_counts_as_one_event() -> anyhow::Result<()> {
 #[tokio::test]
 async fn usage_is_absent_when_the_provider_gives_none() -> anyhow::Result<()> {
     let proxy = TestProxy::start().await?;
-    proxy.provider(Provider::Groq).always(Behaviour::new(Reply::Raw {
+    proxy.provider(Provider::GROQ).always(Behaviour::new(Reply::Raw {
         status: 200,
         headers: vec![("content-type".into(), "text/event-stream".into())],
         body: vec![
@@ -285,7 +285,7 @@ async fn unknown_fields_and_nulls_are_ignored_and_nothing_of_them_goes_upstream(
         "stream": null, "temperature": null, "max_tokens": null, "provider": null, "model": null,
         "api_base": "http://evil.test", "base_url": "http://evil.test", "headers": {"x": "y"}, "n": 5,
     });
-    for _ in Provider::ALL {
+    for _ in Directory::built_in() {
         assert_eq!(chat(&proxy, &body).await?.status, 200);
     }
     for provider in proxy.simulator.providers() {
@@ -323,7 +323,7 @@ async fn headers_pass_in_neither_direction() -> anyhow::Result<()> {
             b"data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"Hola\"}]},\"finishReason\":\"STOP\"}]}\n\n".to_vec(),
         ],
     }));
-    for provider in Provider::ALL {
+    for provider in Directory::built_in() {
         let reply = ask(&proxy, &question(), &headers).await?;
         let mut names: Vec<_> = reply.headers.keys().map(|name| name.as_str()).collect();
         names.sort_unstable();
@@ -347,7 +347,7 @@ async fn headers_pass_in_neither_direction() -> anyhow::Result<()> {
         let sent = &proxy.provider(provider).chats()[0];
         let mut names: Vec<_> = sent.headers.iter().map(|(name, _)| name.as_str()).collect();
         names.sort_unstable();
-        let key = if provider == Provider::Gemini { "x-goog-api-key" } else { "authorization" };
+        let key = if provider == Provider::GEMINI { "x-goog-api-key" } else { "authorization" };
         let mut expected =
             ["accept", "accept-encoding", "content-length", "content-type", "host", "user-agent", key];
         expected.sort_unstable();

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use ai_proxy_free::config;
+use ai_proxy_free::internals::config;
 
 use crate::support::{Binary, http_client, question};
 

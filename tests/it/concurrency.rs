@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use ai_proxy_free::simulator::Behaviour;
+use ai_proxy_free::internals::simulator::Behaviour;
 use tokio::io::AsyncWriteExt as _;
 
 use crate::support::{RawClient, TestProxy, http_client, parse_sse, question, within_patience};

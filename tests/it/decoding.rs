@@ -4,10 +4,11 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-use ai_proxy_free::answer::{AnswerDecoder, ExpectedCalls};
-use ai_proxy_free::chat::{Event, ToolCallPiece};
-use ai_proxy_free::failure::{Reason, Scope, Wait};
-use ai_proxy_free::providers::Provider;
+use ai_proxy_free::internals::middle::ExpectedCalls;
+use ai_proxy_free::internals::providers::AnswerDecoder;
+use ai_proxy_free::internals::middle::{Event, ToolCallPiece};
+use ai_proxy_free::internals::middle::{Reason, Scope, Wait};
+use ai_proxy_free::internals::providers::{Directory, Provider};
 use http::{HeaderMap, HeaderName};
 use proptest::prelude::*;
 
@@ -20,9 +21,9 @@ fn fixture(provider: Provider, name: &str) -> Vec<u8> {
 #[test]
 fn lists_of_models_are_read_without_what_answers_no_chats() {
     let cases = [
-        (Provider::Groq, vec!["openai/gpt-oss-20b", "whisper-large-v3-turbo", "qwen/qwen3.8-27b"]),
-        (Provider::Cerebras, vec!["gpt-oss-120b", "qwen-3.8-27b"]),
-        (Provider::Gemini, vec!["gemini-3.8-flash", "gemma-4-31b-it"]),
+        (Provider::GROQ, vec!["openai/gpt-oss-20b", "whisper-large-v3-turbo", "qwen/qwen3.8-27b"]),
+        (Provider::CEREBRAS, vec!["gpt-oss-120b", "qwen-3.8-27b"]),
+        (Provider::GEMINI, vec!["gemini-3.8-flash", "gemma-4-31b-it"]),
     ];
     for (provider, ids) in cases {
         assert_eq!(provider.parse_models(&fixture(provider, "models.json")), Some(owned(&ids)));
@@ -36,7 +37,7 @@ fn lists_of_models_are_read_without_what_answers_no_chats() {
         assert_eq!(provider.parse_models(odd.as_bytes()), Some(owned(&["good"])), "{provider:?}");
     }
     let page = br#"{"models":[{"name":"models/x","supportedGenerationMethods":["generateContent"]}],"nextPageToken":"y"}"#;
-    assert_eq!(Provider::Gemini.parse_models(page), None, "of a page nobody knows what is missing");
+    assert_eq!(Provider::GEMINI.parse_models(page), None, "of a page nobody knows what is missing");
 }
 
 fn owned(ids: &[&str]) -> Vec<String> {
@@ -82,22 +83,22 @@ fn decode<'a>(provider: Provider, is_json: bool, pieces: impl IntoIterator<Item 
 }
 
 const ANSWERS: [(Provider, &str); 16] = [
-    (Provider::Groq, "stream.sse"),
-    (Provider::Groq, "stream_error.sse"),
-    (Provider::Groq, "whole.json"),
-    (Provider::Groq, "tools.sse"),
-    (Provider::Groq, "tools_whole.json"),
-    (Provider::Cerebras, "stream.sse"),
-    (Provider::Cerebras, "stream_error.sse"),
-    (Provider::Cerebras, "whole.json"),
-    (Provider::Cerebras, "tools.sse"),
-    (Provider::Gemini, "stream.sse"),
-    (Provider::Gemini, "stream_bare_error.sse"),
-    (Provider::Gemini, "blocked.sse"),
-    (Provider::Gemini, "whole.json"),
-    (Provider::Gemini, "tools.sse"),
-    (Provider::Gemini, "array.json"),
-    (Provider::Gemini, "error_array.json"),
+    (Provider::GROQ, "stream.sse"),
+    (Provider::GROQ, "stream_error.sse"),
+    (Provider::GROQ, "whole.json"),
+    (Provider::GROQ, "tools.sse"),
+    (Provider::GROQ, "tools_whole.json"),
+    (Provider::CEREBRAS, "stream.sse"),
+    (Provider::CEREBRAS, "stream_error.sse"),
+    (Provider::CEREBRAS, "whole.json"),
+    (Provider::CEREBRAS, "tools.sse"),
+    (Provider::GEMINI, "stream.sse"),
+    (Provider::GEMINI, "stream_bare_error.sse"),
+    (Provider::GEMINI, "blocked.sse"),
+    (Provider::GEMINI, "whole.json"),
+    (Provider::GEMINI, "tools.sse"),
+    (Provider::GEMINI, "array.json"),
+    (Provider::GEMINI, "error_array.json"),
 ];
 
 #[test]
@@ -126,7 +127,7 @@ fn a_cut_at_any_byte_decodes_the_same() {
 /// Without its last bytes a stream is not complete, whatever text it has.
 #[test]
 fn a_stream_that_is_cut_short_is_never_complete() {
-    for provider in Provider::ALL {
+    for provider in Directory::built_in() {
         let bytes = fixture(provider, "stream.sse");
         let finish = String::from_utf8_lossy(&bytes).rfind("inish").expect("a finish reason");
         for end in 0..finish {
@@ -166,7 +167,7 @@ proptest! {
 
 #[test]
 fn broken_utf_8_loses_no_event() {
-    for provider in Provider::ALL {
+    for provider in Directory::built_in() {
         let bytes = fixture(provider, "stream.sse");
         let at = bytes
             .windows(5)
@@ -182,15 +183,15 @@ fn broken_utf_8_loses_no_event() {
     }
     let array =
         b"[{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"\xff\"}]},\"finishReason\":\"STOP\"}]}]";
-    let golden = decode(Provider::Gemini, true, [array.as_slice()]);
+    let golden = decode(Provider::GEMINI, true, [array.as_slice()]);
     assert_eq!(golden, "text       \"\u{fffd}\"\nfinish     stop\n");
 }
 
 #[test]
 fn of_duplicate_keys_the_last_counts() {
     let cases = [
-        (Provider::Groq, r#"{"choices":[{"delta":{"content":"a","content":"b"}}]}"#),
-        (Provider::Gemini, r#"{"candidates":[{"content":{"parts":[{"text":"a","text":"b"}]}}]}"#),
+        (Provider::GROQ, r#"{"choices":[{"delta":{"content":"a","content":"b"}}]}"#),
+        (Provider::GEMINI, r#"{"candidates":[{"content":{"parts":[{"text":"a","text":"b"}]}}]}"#),
     ];
     for (provider, event) in cases {
         let golden = decode(provider, false, [format!("data: {event}\n\n").as_bytes()]);
@@ -202,12 +203,12 @@ fn of_duplicate_keys_the_last_counts() {
 fn nothing_after_the_end_counts() {
     for (provider, more) in [
         (
-            Provider::Groq,
+            Provider::GROQ,
             "data: {\"choices\":[{\"delta\":{\"content\":\"more\"}}]}\n\ndata: {\"error\":{}}\n\ndata: [DONE]\n\n",
         ),
-        (Provider::Cerebras, "data: [DONE]\n\ndata: {oops\n\n"),
+        (Provider::CEREBRAS, "data: [DONE]\n\ndata: {oops\n\n"),
         (
-            Provider::Gemini,
+            Provider::GEMINI,
             "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"more\"}]}}]}\r\n\r\n{\"error\":{}}",
         ),
     ] {
@@ -226,7 +227,7 @@ fn a_call_after_the_finish_is_no_call() {
     let gemini = "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"b\"}]},\"finishReason\":\"STOP\"}]}\n\n\
                   data: {\"candidates\":[{\"content\":{\"parts\":[{\"functionCall\":{\"name\":\"f\"}}]}}]}\n\n";
     for (provider, stream) in
-        [(Provider::Groq, openai), (Provider::Cerebras, openai), (Provider::Gemini, gemini)]
+        [(Provider::GROQ, openai), (Provider::CEREBRAS, openai), (Provider::GEMINI, gemini)]
     {
         let golden = decode(provider, false, [stream.as_bytes()]);
         assert_eq!(golden, "text       \"b\"\nfinish     stop\n", "{provider:?}");
@@ -339,7 +340,7 @@ fn errors_mean_what_their_documentation_says() {
         (Gemini, "error_limit_zero.json", 429, none, Reason::NoCredit, Scope::KeyModel, seconds(86_400.0)),
     ];
     let mut unread: Vec<String> = Vec::new();
-    for provider in Provider::ALL {
+    for provider in Directory::built_in() {
         let folder =
             format!("{}/tests/fixtures/{}", env!("CARGO_MANIFEST_DIR"), provider.name().to_ascii_lowercase());
         let files =
@@ -372,7 +373,7 @@ fn a_404_without_a_word_is_no_death_sentence() {
         (b"{\"message\":\"x\",\"code\":\"model_not_found\"}", None),
         (b"{\"error\":{\"details\":[{\"retryDelay\":\"1s\"}]}}", minutes),
     ];
-    for provider in Provider::ALL {
+    for provider in Directory::built_in() {
         for (body, wait) in cases {
             let diagnosis = provider.diagnose(404, &HeaderMap::new(), body);
             assert_eq!((diagnosis.reason, diagnosis.wait), (Reason::ModelGone, wait), "{provider:?}");
@@ -385,7 +386,7 @@ fn a_404_without_a_word_is_no_death_sentence() {
 fn a_model_that_is_gone_is_not_waited_for() {
     let body = br#"{"error":{"code":"model_decommissioned","details":[
         {"violations":[{"quotaId":"GenerateRequestsPerDayPerProjectPerModel-FreeTier"}]},{"retryDelay":"34.4s"}]}}"#;
-    for provider in Provider::ALL {
+    for provider in Directory::built_in() {
         for status in [404, 429] {
             let diagnosis = provider.diagnose(status, &HeaderMap::new(), body);
             assert_eq!(
@@ -400,7 +401,7 @@ fn a_model_that_is_gone_is_not_waited_for() {
 /// A failure inside a stream is one in whatever form it comes, and what stands beside a text does not cost the text.
 #[test]
 fn odd_neighbours_neither_hide_a_failure_nor_cost_a_text() {
-    let openai = [Provider::Groq, Provider::Cerebras];
+    let openai = [Provider::GROQ, Provider::CEREBRAS];
     let end = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
     let failures = [
         "event: error\ndata: upstream died\n\n",
@@ -418,9 +419,9 @@ fn odd_neighbours_neither_hide_a_failure_nor_cost_a_text() {
     }
     let usage = r#"{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}"#;
     let only_groqs = format!("data: {{\"choices\":[],\"x_groq\":{{\"usage\":{usage}}}}}\n\n{end}");
-    let golden = decode(Provider::Groq, false, [only_groqs.as_bytes()]);
+    let golden = decode(Provider::GROQ, false, [only_groqs.as_bytes()]);
     assert!(golden.contains("usage      prompt 1 completion 2 total 3"), "{golden}");
-    let golden = decode(Provider::Gemini, false, [&b"event: error\ndata: upstream died\n\n"[..]]);
+    let golden = decode(Provider::GEMINI, false, [&b"event: error\ndata: upstream died\n\n"[..]]);
     assert!(golden.starts_with("failure "), "{golden}");
 
     let texts = [
@@ -437,11 +438,11 @@ fn odd_neighbours_neither_hide_a_failure_nor_cost_a_text() {
             r#"{"choices":[{"delta":{"content":"kept","tool_calls":null,"role":9},"finish_reason":null}],"error":null}"#,
         ),
         (
-            Provider::Gemini,
+            Provider::GEMINI,
             r#"{"candidates":[{"content":{"parts":[{"text":"kept","thought":null}]},"finishReason":""}]}"#,
         ),
         (
-            Provider::Gemini,
+            Provider::GEMINI,
             r#"{"candidates":[{"content":{"parts":[{"functionCall":{}},{"text":"kept","thought":{}}]},"finishReason":1}],"usageMetadata":[]}"#,
         ),
     ];

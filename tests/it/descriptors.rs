@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use ai_proxy_free::simulator::{After, Behaviour, Fault, Settings, Simulator};
+use ai_proxy_free::internals::simulator::{After, Behaviour, Fault, Settings, Simulator};
 use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use ai_proxy_free::config;
-use ai_proxy_free::providers::Provider;
+use ai_proxy_free::internals::config;
+use ai_proxy_free::internals::providers::Directory;
 
 fn read(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
@@ -52,7 +52,7 @@ fn every_number_is_in_both_readmes() {
 fn every_default_model_is_in_both_readmes() {
     for name in ["README.md", "README.es.md"] {
         let text = read(name);
-        for provider in Provider::ALL {
+        for provider in Directory::built_in() {
             for model in provider.default_models() {
                 assert!(text.contains(&format!("`{model}`")), "{name} lacks {model}");
             }

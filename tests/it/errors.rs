@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use ai_proxy_free::providers::Provider;
-use ai_proxy_free::simulator::{After, Behaviour, Fault, Trouble};
+use ai_proxy_free::internals::providers::Provider;
+use ai_proxy_free::internals::simulator::{After, Behaviour, Fault, Trouble};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 
@@ -110,7 +110,7 @@ async fn bad_bodies_are_told_what_is_wrong_and_where() -> anyhow::Result<()> {
         200,
         "of two keys the last counts"
     );
-    assert_eq!(proxy.provider(Provider::Groq).chats()[0].json()["messages"][0]["content"], "b");
+    assert_eq!(proxy.provider(Provider::GROQ).chats()[0].json()["messages"][0]["content"], "b");
     assert_eq!(proxy.upstream_calls(), 1);
     Ok(())
 }
@@ -347,9 +347,9 @@ async fn when_all_fail_the_status_says_how() -> anyhow::Result<()> {
 #[tokio::test]
 async fn mixed_failures_are_a_502_with_all_reasons() -> anyhow::Result<()> {
     let proxy = TestProxy::start().await?;
-    proxy.provider(Provider::Groq).always(Behaviour::trouble(Trouble::RateLimited(7.0)));
-    proxy.provider(Provider::Cerebras).always(Behaviour::trouble(Trouble::BadKey));
-    proxy.provider(Provider::Gemini).always(Behaviour::trouble(Trouble::BadRequest));
+    proxy.provider(Provider::GROQ).always(Behaviour::trouble(Trouble::RateLimited(7.0)));
+    proxy.provider(Provider::CEREBRAS).always(Behaviour::trouble(Trouble::BadKey));
+    proxy.provider(Provider::GEMINI).always(Behaviour::trouble(Trouble::BadRequest));
     let reply = chat(&proxy, &question()).await?;
     assert_is_json_error(&reply, 502, "mixed");
     assert!(reply.error().starts_with("All services failed: Groq is rate limited; Cerebras refuses the API key; Gemini refuses the request"), "{}", reply.error());
@@ -389,7 +389,7 @@ async fn an_answer_cut_before_its_text_is_passed_on_only_if_all_are() -> anyhow:
         let mut body = question();
         body["stream"] = json!(stream);
         let proxy = TestProxy::start().await?;
-        proxy.provider(Provider::Groq).always(cut());
+        proxy.provider(Provider::GROQ).always(cut());
         let reply = chat(&proxy, &body).await?;
         assert_eq!(reply.header("x-attempts"), Some("Groq:empty_answer, Cerebras:ok"));
 
@@ -400,16 +400,16 @@ async fn an_answer_cut_before_its_text_is_passed_on_only_if_all_are() -> anyhow:
         assert_eq!(reply.header("x-attempts"), Some("Groq:empty_answer, Cerebras:empty_answer, Gemini:ok"));
         let finish = if stream { reply.answer().finish.expect("a finish") } else { reply.json() };
         assert_eq!((&finish["content"], &finish["finish_reason"]), (&json!(""), &json!("length")));
-        assert_eq!(proxy.counts(Provider::Cerebras).await?, (1, 1));
-        assert_eq!(proxy.counts(Provider::Gemini).await?, (1, 0));
+        assert_eq!(proxy.counts(Provider::CEREBRAS).await?, (1, 1));
+        assert_eq!(proxy.counts(Provider::GEMINI).await?, (1, 0));
         assert_eq!(chat(&proxy, &body).await?.status, 200, "nobody rests for it");
 
         let proxy = TestProxy::start().await?;
         proxy.all(&cut());
-        proxy.provider(Provider::Gemini).always(Behaviour::trouble(Trouble::Overloaded));
+        proxy.provider(Provider::GEMINI).always(Behaviour::trouble(Trouble::Overloaded));
         let reply = chat(&proxy, &body).await?;
         assert_is_json_error(&reply, 502, "somebody failed otherwise");
-        assert_eq!(proxy.counts(Provider::Cerebras).await?, (1, 1));
+        assert_eq!(proxy.counts(Provider::CEREBRAS).await?, (1, 1));
     }
     Ok(())
 }

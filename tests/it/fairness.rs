@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use ai_proxy_free::providers::Provider;
-use ai_proxy_free::simulator::{Behaviour, Trouble};
+use ai_proxy_free::internals::providers::Directory;
+use ai_proxy_free::internals::simulator::{Behaviour, Trouble};
 
 use crate::support::{TestProxy, http_client, question};
 
@@ -40,7 +40,7 @@ async fn load(
 async fn three_thousand_requests_are_spread_evenly() -> anyhow::Result<()> {
     let proxy = TestProxy::start().await?;
     let served = load(&proxy, 3_000, 50).await?;
-    for provider in Provider::ALL {
+    for provider in Directory::built_in() {
         assert_eq!(served[provider.name()], 1_000, "{served:?}");
         assert_eq!(proxy.counts(provider).await?, (1_000, 0));
     }
@@ -50,7 +50,7 @@ async fn three_thousand_requests_are_spread_evenly() -> anyhow::Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn with_one_provider_failing_the_other_two_stay_even() -> anyhow::Result<()> {
     let troubles = [Trouble::ServerError, Trouble::RateLimited(0.0), Trouble::BadRequest, Trouble::BadKey];
-    for (failing, trouble) in Provider::ALL.into_iter().cycle().zip(troubles) {
+    for (failing, trouble) in Directory::built_in().into_iter().cycle().zip(troubles) {
         let proxy = TestProxy::start().await?;
         proxy.provider(failing).always(Behaviour::trouble(trouble));
         let served = load(&proxy, 600, 50).await?;

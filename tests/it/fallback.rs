@@ -1,8 +1,8 @@
 //! Whatever goes wrong before the first content, with whomever: the next one answers and the client sees one
 //! clean answer.
 
-use ai_proxy_free::providers::Provider;
-use ai_proxy_free::simulator::{After, Behaviour, Fault, Trouble};
+use ai_proxy_free::internals::providers::{Directory, Provider};
+use ai_proxy_free::internals::simulator::{After, Behaviour, Fault, Trouble};
 use serde_json::json;
 
 use crate::support::{TestProxy, chat, question};
@@ -53,7 +53,7 @@ fn failures() -> Vec<(&'static str, Behaviour, &'static str)> {
 #[tokio::test]
 async fn every_failure_before_the_content_is_made_up_for_by_the_next() -> anyhow::Result<()> {
     for (case, behaviour, reason) in failures() {
-        for failing in Provider::ALL {
+        for failing in Directory::built_in() {
             for stream in [true, false] {
                 let proxy = TestProxy::builder()
                     .with("FIRST_TOKEN_TIMEOUT_MS", 1_000)
@@ -92,13 +92,13 @@ async fn every_failure_before_the_content_is_made_up_for_by_the_next() -> anyhow
 #[tokio::test]
 async fn two_failures_leave_the_third() -> anyhow::Result<()> {
     let proxy = TestProxy::builder().with("GROQ_MODEL", "openai/gpt-oss-20b").start().await?;
-    proxy.provider(Provider::Groq).always(Behaviour::trouble(Trouble::RateLimited(60.0)));
-    proxy.provider(Provider::Cerebras).always(Behaviour::trouble(Trouble::ServerError));
+    proxy.provider(Provider::GROQ).always(Behaviour::trouble(Trouble::RateLimited(60.0)));
+    proxy.provider(Provider::CEREBRAS).always(Behaviour::trouble(Trouble::ServerError));
     let reply = chat(&proxy, &question()).await?;
     assert_eq!(reply.header("x-attempts"), Some("Groq:rate_limited, Cerebras:upstream_error, Gemini:ok"));
     let reply = chat(&proxy, &question()).await?;
     assert_eq!(reply.header("x-attempts"), Some("Groq:cooling_down, Cerebras:cooling_down, Gemini:ok"));
-    assert_eq!(proxy.counts(Provider::Groq).await?, (1, 1), "passing over costs nothing");
+    assert_eq!(proxy.counts(Provider::GROQ).await?, (1, 1), "passing over costs nothing");
     Ok(())
 }
 
@@ -133,12 +133,12 @@ async fn another_model_or_key_is_tried_where_that_cures_the_failure() -> anyhow:
             .with(variable, value)
             .start()
             .await?;
-        proxy.provider(Provider::Groq).then(Behaviour::trouble(trouble));
+        proxy.provider(Provider::GROQ).then(Behaviour::trouble(trouble));
         let mut pinned = question();
         pinned["provider"] = json!("Groq");
         let reply = chat(&proxy, &pinned).await?;
         assert_eq!(reply.header("x-attempts"), expected, "{trouble:?} with {variable}={value}");
-        let chats = proxy.provider(Provider::Groq).chats();
+        let chats = proxy.provider(Provider::GROQ).chats();
         assert_eq!(chats.len(), if expected.is_some() { 2 } else { 1 });
         if expected.is_some() {
             let tried = |index: usize| {
@@ -155,9 +155,9 @@ async fn another_model_or_key_is_tried_where_that_cures_the_failure() -> anyhow:
 #[tokio::test]
 async fn with_others_left_they_come_before_the_same_providers_other_models() -> anyhow::Result<()> {
     let proxy = TestProxy::start().await?;
-    proxy.provider(Provider::Groq).then(Behaviour::trouble(Trouble::RateLimited(9.0)));
-    proxy.provider(Provider::Cerebras).always(Behaviour::trouble(Trouble::ServerError));
-    proxy.provider(Provider::Gemini).always(Behaviour::trouble(Trouble::ServerError));
+    proxy.provider(Provider::GROQ).then(Behaviour::trouble(Trouble::RateLimited(9.0)));
+    proxy.provider(Provider::CEREBRAS).always(Behaviour::trouble(Trouble::ServerError));
+    proxy.provider(Provider::GEMINI).always(Behaviour::trouble(Trouble::ServerError));
     let reply = chat(&proxy, &question()).await?;
     let expected = "Groq:rate_limited, Cerebras:upstream_error, Gemini:upstream_error, Groq:ok";
     assert_eq!(reply.header("x-attempts"), Some(expected));
@@ -168,7 +168,7 @@ async fn with_others_left_they_come_before_the_same_providers_other_models() -> 
 #[tokio::test]
 async fn a_pinned_request_falls_back_to_nobody_else() -> anyhow::Result<()> {
     let proxy = TestProxy::start().await?;
-    proxy.provider(Provider::Cerebras).always(Behaviour::trouble(Trouble::ServerError));
+    proxy.provider(Provider::CEREBRAS).always(Behaviour::trouble(Trouble::ServerError));
     let mut pinned = question();
     pinned["provider"] = json!("cerebras");
     let reply = chat(&proxy, &pinned).await?;
@@ -187,12 +187,12 @@ async fn an_error_whose_body_does_not_end_costs_a_second_and_none_of_its_meaning
     let sentence =
         "tokens per day (TPD): Limit 200000, Used 200000, Requested 9. Please try again in 2h0m0s.";
     let body = json!({"error": {"message": sentence, "type": "tokens", "code": "rate_limit_exceeded"}});
-    let reply = ai_proxy_free::simulator::Reply::Raw {
+    let reply = ai_proxy_free::internals::simulator::Reply::Raw {
         status: 429,
         headers: vec![("content-type".into(), "application/json".into())],
         body: vec![body.to_string().into_bytes()],
     };
-    proxy.provider(Provider::Groq).always(Behaviour::new(reply).with(Fault::NeverEnds));
+    proxy.provider(Provider::GROQ).always(Behaviour::new(reply).with(Fault::NeverEnds));
     let begun = std::time::Instant::now();
     let reply = chat(&proxy, &question()).await?;
     assert_eq!(reply.header("x-attempts"), Some("Groq:quota_exhausted, Cerebras:ok"));

@@ -1,11 +1,11 @@
 //! What we send to providers, against golden files.
 
-use ai_proxy_free::chat::{ChatRequest, Event, FinishReason, Message, ToolCallOpening, ToolCallPiece, Usage};
-use ai_proxy_free::failure::Reason;
-use ai_proxy_free::providers::Provider;
-use ai_proxy_free::relay::{Encode as _, Interrupted};
-use ai_proxy_free::surfaces::openai::Completion;
-use ai_proxy_free::surfaces::{Author, Call as _};
+use ai_proxy_free::internals::middle::{ChatRequest, Event, FinishReason, Message, ToolCallOpening, ToolCallPiece, Usage};
+use ai_proxy_free::internals::middle::Reason;
+use ai_proxy_free::internals::providers::{Directory, Provider};
+use ai_proxy_free::internals::surfaces::{Encode as _, Interrupted};
+use ai_proxy_free::internals::surfaces::Completion;
+use ai_proxy_free::internals::surfaces::{Author, Call as _};
 
 type Said<'a> = (fn(&str) -> Message, &'a str);
 
@@ -38,14 +38,14 @@ fn requests_are_encoded_as_their_golden_files_say() {
         ("system_only", request(&[(SYSTEM, "Say hello."), (SYSTEM, "Politely.")])),
         ("assistant_first", request(&[(SYSTEM, "Be terse."), (ASSISTANT, "Hello."), (USER, "Hi")])),
     ];
-    for provider in Provider::ALL {
+    for provider in Directory::built_in() {
         for (case, request) in &cases {
             snapshot(provider, case, request, provider.profile().models[0].id);
         }
     }
     for case in ["everything", "assistant_first"] {
         let (_, request) = cases.iter().find(|(name, _)| *name == case).expect("a case");
-        snapshot(Provider::Gemini, &format!("gemma_{case}"), request, "gemma-4-31b-it");
+        snapshot(Provider::GEMINI, &format!("gemma_{case}"), request, "gemma-4-31b-it");
     }
 }
 
@@ -107,10 +107,10 @@ fn requests_of_openais_clients_are_encoded_as_their_golden_files_say() {
         ("json_object", format!(r#"{{"messages":{question},"response_format":{{"type":"json_object"}}}}"#)),
     ];
     let models = [
-        (Provider::Groq, "qwen/qwen3.8-27b"),
-        (Provider::Cerebras, "qwen-3.8-27b"),
-        (Provider::Gemini, "gemini-3.8-flash"),
-        (Provider::Gemini, "gemini-2.5-flash"),
+        (Provider::GROQ, "qwen/qwen3.8-27b"),
+        (Provider::CEREBRAS, "qwen-3.8-27b"),
+        (Provider::GEMINI, "gemini-3.8-flash"),
+        (Provider::GEMINI, "gemini-2.5-flash"),
     ];
     for (case, body) in &cases {
         let mut call = Completion::parse(&http::HeaderMap::new(), body.as_bytes()).expect("a good request");
@@ -152,7 +152,7 @@ fn answers_are_written_for_openais_clients_as_their_golden_files_say() {
     )
     .expect("a good request");
     let author = Author {
-        provider: Provider::Gemini,
+        provider: Provider::GEMINI,
         model: "gemini-3.8-flash".into(),
         request_id: "1".into(),
         created: 1_763_800_000,

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use ai_proxy_free::providers::Provider;
-use ai_proxy_free::simulator::{Settings, SimulatedProvider};
+use ai_proxy_free::internals::providers::Provider;
+use ai_proxy_free::internals::simulator::{Settings, SimulatedProvider};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
@@ -57,8 +57,8 @@ async fn secured_until(name: &str, year: i32) -> anyhow::Result<Secured> {
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let groq = SimulatedProvider::start(
-        Provider::Groq,
-        Settings::new(Provider::Groq, Arc::new(jiff::Timestamp::now)),
+        Provider::GROQ,
+        Settings::new(Provider::GROQ, Arc::new(jiff::Timestamp::now)),
     )
     .await?;
     let behind = groq.base_url().trim_start_matches("http://").to_owned();

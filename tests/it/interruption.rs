@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use ai_proxy_free::providers::Provider;
-use ai_proxy_free::simulator::{After, Behaviour, Fault, Framing, Trouble};
+use ai_proxy_free::internals::providers::Directory;
+use ai_proxy_free::internals::simulator::{After, Behaviour, Fault, Framing, Trouble};
 use serde_json::json;
 
 use crate::support::{RawClient, TestProxy, ask, chat, question};
@@ -31,7 +31,7 @@ fn interruptions() -> Vec<(&'static str, Behaviour, &'static str)> {
 #[tokio::test]
 async fn a_streamed_answer_that_breaks_is_visibly_broken() -> anyhow::Result<()> {
     for (case, behaviour, words) in interruptions() {
-        for failing in Provider::ALL {
+        for failing in Directory::built_in() {
             let proxy = TestProxy::builder().with("IDLE_TIMEOUT_MS", 1_000).start().await?;
             proxy.make_next(failing).await?;
             proxy.all(&Behaviour::answer(["another ", "answer"]));
@@ -70,7 +70,7 @@ async fn bare_text_that_breaks_breaks_the_connection() -> anyhow::Result<()> {
     for (case, behaviour, _) in interruptions() {
         let proxy = TestProxy::builder().with("IDLE_TIMEOUT_MS", 1_000).start().await?;
         proxy.all(&behaviour);
-        for provider in Provider::ALL {
+        for provider in Directory::built_in() {
             let reply = ask(&proxy, &question(), &[("accept", "text/plain")]).await?;
             assert_eq!(reply.status, 200, "{provider:?} {case}");
             assert_eq!(reply.text(), "One, two, ", "{provider:?} {case}: what came, came");
@@ -83,7 +83,7 @@ async fn bare_text_that_breaks_breaks_the_connection() -> anyhow::Result<()> {
 #[tokio::test]
 async fn an_answer_that_is_not_streamed_falls_back_when_it_breaks() -> anyhow::Result<()> {
     for (case, behaviour, _) in interruptions() {
-        for failing in Provider::ALL {
+        for failing in Directory::built_in() {
             let proxy = TestProxy::builder().with("IDLE_TIMEOUT_MS", 1_000).start().await?;
             proxy.make_next(failing).await?;
             proxy.all(&Behaviour::answer(["another ", "answer"]));
@@ -106,7 +106,7 @@ async fn comments_do_not_keep_a_silent_stream_alive() -> anyhow::Result<()> {
     let mut body: Vec<Vec<u8>> =
         vec![b"data: {\"choices\":[{\"delta\":{\"content\":\"One\"}}]}\n\n".to_vec()];
     body.extend(vec![pings; 1_000]);
-    let behaviour = Behaviour::new(ai_proxy_free::simulator::Reply::Raw {
+    let behaviour = Behaviour::new(ai_proxy_free::internals::simulator::Reply::Raw {
         status: 200,
         headers: vec![("content-type".into(), "text/event-stream".into())],
         body,
@@ -126,7 +126,7 @@ async fn thoughts_keep_a_stream_alive() -> anyhow::Result<()> {
     let proxy =
         TestProxy::builder().with("IDLE_TIMEOUT_MS", 400).with("FIRST_TOKEN_TIMEOUT_MS", 400).start().await?;
     proxy.all(&Behaviour::answer(["One"]).thinking(vec!["hm"; 12]).paced(Duration::from_millis(100)));
-    for provider in Provider::ALL {
+    for provider in Directory::built_in() {
         let answer = chat(&proxy, &question()).await?.answer();
         assert_eq!((answer.text.as_str(), answer.is_done), ("One", true), "{provider:?}");
     }

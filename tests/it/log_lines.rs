@@ -1,7 +1,7 @@
 //! What an operator reads in the log of a request.
 
-use ai_proxy_free::providers::Provider;
-use ai_proxy_free::simulator::{After, Behaviour, Fault, Reply, Settings, Simulator, Trouble};
+use ai_proxy_free::internals::providers::{Directory, Provider};
+use ai_proxy_free::internals::simulator::{After, Behaviour, Fault, Reply, Settings, Simulator, Trouble};
 use serde_json::{Value, json};
 
 use crate::support::{Binary, http_client, question};
@@ -27,7 +27,7 @@ fn pinned(provider: Provider) -> Value {
 async fn a_request_can_be_followed_from_its_beginning_to_its_end() -> anyhow::Result<()> {
     let clock = std::sync::Arc::new(jiff::Timestamp::now);
     let simulator = Simulator::start(|provider| Settings::new(provider, clock.clone())).await?;
-    let [groq, cerebras, gemini] = Provider::ALL.map(|provider| simulator.provider(provider));
+    let [groq, cerebras, gemini] = Directory::built_in().into_iter().map(|provider| simulator.provider(provider));
     groq.then(Behaviour::trouble(Trouble::ServerError));
     gemini.then(Behaviour::answer(["Ho", "la"]).with(Fault::EndEarly(After::Text(1))));
     let (mut binary, address) = Binary::over(&simulator, &[]).await?;
@@ -37,21 +37,21 @@ async fn a_request_can_be_followed_from_its_beginning_to_its_end() -> anyhow::Re
     };
 
     ask("falls-back", question()).await?.text().await?;
-    ask("breaks-off", pinned(Provider::Gemini)).await?.text().await?;
+    ask("breaks-off", pinned(Provider::GEMINI)).await?.text().await?;
     cerebras.then(Behaviour::answer(["Ho", "la"]).with(Fault::Stall(After::Text(1))));
-    let mut abandoned = ask("is-abandoned", pinned(Provider::Cerebras)).await?;
+    let mut abandoned = ask("is-abandoned", pinned(Provider::CEREBRAS)).await?;
     abandoned.chunk().await?;
     drop(abandoned);
     binary.line_with("Client left").await?;
     cerebras.then(Behaviour::trouble(Trouble::BadRequest));
-    ask("is-refused", pinned(Provider::Cerebras)).await?.text().await?;
+    ask("is-refused", pinned(Provider::CEREBRAS)).await?.text().await?;
     // A 404 without a word of models is believed for a while only, and so is no news of the model.
     cerebras.then(Behaviour::new(Reply::Raw {
         status: 404,
         headers: vec![],
         body: vec![b"nothing".to_vec()],
     }));
-    ask("meets-a-404", pinned(Provider::Cerebras)).await?.text().await?;
+    ask("meets-a-404", pinned(Provider::CEREBRAS)).await?.text().await?;
     binary.signal("TERM").await?;
     let (_, output) = binary.end().await?;
 

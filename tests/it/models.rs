@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use ai_proxy_free::providers::Provider;
-use ai_proxy_free::simulator::{
+use ai_proxy_free::internals::providers::{Directory, Provider};
+use ai_proxy_free::internals::simulator::{
     After, Behaviour, Fault, Reply, Settings, SimulatedProvider, Simulator, Trouble,
 };
 use serde_json::{Value, json};
@@ -15,9 +15,9 @@ use crate::support::{
 
 /// What was set up long ago, and what is there instead.
 const LONG_AGO: [(Provider, &str, &str); 3] = [
-    (Provider::Groq, "mixtral-8x7b-32768", "openai/gpt-oss-20b"),
-    (Provider::Cerebras, "llama3-70b-8192", "gpt-oss-120b"),
-    (Provider::Gemini, "gemini-1.5-flash", "gemini-3.5-flash-lite"),
+    (Provider::GROQ, "mixtral-8x7b-32768", "openai/gpt-oss-20b"),
+    (Provider::CEREBRAS, "llama3-70b-8192", "gpt-oss-120b"),
+    (Provider::GEMINI, "gemini-1.5-flash", "gemini-3.5-flash-lite"),
 ];
 
 fn from_long_ago() -> ProxyBuilder {
@@ -37,7 +37,7 @@ fn pinned(provider: Provider) -> Value {
 
 /// The models that a provider was asked to chat with, in order.
 fn asked_for(provider: &SimulatedProvider) -> Vec<String> {
-    let model = |request: &ai_proxy_free::simulator::ReceivedRequest| match &request.json()["model"] {
+    let model = |request: &ai_proxy_free::internals::simulator::ReceivedRequest| match &request.json()["model"] {
         Value::String(model) => model.clone(),
         _ => {
             let path = request.path.split(':').next().expect("a path");
@@ -111,7 +111,7 @@ async fn the_log_says_what_is_used_instead_of_what() -> anyhow::Result<()> {
 #[tokio::test]
 async fn what_vanishes_is_passed_over_without_a_call_and_serves_again_when_it_is_back() -> anyhow::Result<()>
 {
-    for provider in Provider::ALL {
+    for provider in Directory::built_in() {
         let proxy = TestProxy::builder().reading_models().start().await?;
         let [first, second] = [0, 1].map(|index| provider.profile().models[index].id);
         let answers = async || {
@@ -149,11 +149,11 @@ async fn what_an_answer_has_retired_comes_back_with_the_list_it_was_missing_from
     let proxy =
         TestProxy::builder().with("GROQ_MODEL", "openai/gpt-oss-20b,qwen/qwen3.8-27b").reading_models();
     let proxy = proxy.start().await?;
-    let groq = proxy.provider(Provider::Groq);
+    let groq = proxy.provider(Provider::GROQ);
     groq.then(Behaviour::trouble(Trouble::ModelGone));
     let model = async || {
         Ok::<_, anyhow::Error>(
-            chat(&proxy, &pinned(Provider::Groq)).await?.header("x-model").map(str::to_owned),
+            chat(&proxy, &pinned(Provider::GROQ)).await?.header("x-model").map(str::to_owned),
         )
     };
     assert_eq!(model().await?.as_deref(), Some("qwen/qwen3.8-27b"));
@@ -174,19 +174,19 @@ async fn an_accident_does_not_retire_a_provider() -> anyhow::Result<()> {
     for is_read_again in [true, false] {
         let proxy = TestProxy::builder().start().await?;
         proxy.read_models().await;
-        let groq = proxy.provider(Provider::Groq);
+        let groq = proxy.provider(Provider::GROQ);
         groq.always(Behaviour::trouble(Trouble::ModelGone));
-        assert_eq!(chat(&proxy, &pinned(Provider::Groq)).await?.status, 502);
+        assert_eq!(chat(&proxy, &pinned(Provider::GROQ)).await?.status, 502);
         groq.always(Behaviour::echo());
         let calls = groq.chat_count();
-        assert_eq!(chat(&proxy, &pinned(Provider::Groq)).await?.status, 502);
+        assert_eq!(chat(&proxy, &pinned(Provider::GROQ)).await?.status, 502);
         assert_eq!(groq.chat_count(), calls, "it rests");
         if is_read_again {
             proxy.read_models().await;
         } else {
             proxy.clock.advance(Duration::from_secs(3_602));
         }
-        assert_eq!(chat(&proxy, &pinned(Provider::Groq)).await?.status, 200, "{is_read_again}");
+        assert_eq!(chat(&proxy, &pinned(Provider::GROQ)).await?.status, 200, "{is_read_again}");
     }
     Ok(())
 }
@@ -194,13 +194,13 @@ async fn an_accident_does_not_retire_a_provider() -> anyhow::Result<()> {
 #[tokio::test]
 async fn whoever_is_under_way_with_a_model_keeps_it() -> anyhow::Result<()> {
     let proxy = TestProxy::builder().reading_models().start().await?;
-    let groq = proxy.provider(Provider::Groq);
+    let groq = proxy.provider(Provider::GROQ);
     groq.then(Behaviour::answer(["One, ", "two."]).paced(Duration::from_millis(500)));
-    let mut client = RawClient::post(proxy.address, &pinned(Provider::Groq)).await?;
+    let mut client = RawClient::post(proxy.address, &pinned(Provider::GROQ)).await?;
     client.read_until("One, ").await?;
     groq.offer(["qwen/qwen3.8-27b"]);
     proxy.read_models().await;
-    assert_eq!(chat(&proxy, &pinned(Provider::Groq)).await?.header("x-model"), Some("qwen/qwen3.8-27b"));
+    assert_eq!(chat(&proxy, &pinned(Provider::GROQ)).await?.header("x-model"), Some("qwen/qwen3.8-27b"));
     client.read_until("two.").await?;
     client.read_until("data: [DONE]").await?;
     assert_eq!(asked_for(groq), ["openai/gpt-oss-20b", "qwen/qwen3.8-27b"]);
@@ -210,21 +210,21 @@ async fn whoever_is_under_way_with_a_model_keeps_it() -> anyhow::Result<()> {
 #[tokio::test]
 async fn with_nothing_known_left_the_best_of_the_list_serves() -> anyhow::Result<()> {
     let proxy = TestProxy::start().await?;
-    proxy.provider(Provider::Groq).offer([
+    proxy.provider(Provider::GROQ).offer([
         "whisper-large-v3",
         "openai/gpt-oss-safeguard-20b",
         "qwen/qwen5-9b",
     ]);
-    proxy.provider(Provider::Cerebras).offer(["glm-9-preview", "glm-8"]);
+    proxy.provider(Provider::CEREBRAS).offer(["glm-9-preview", "glm-8"]);
     // Google's list is long.
     let embeddings = (0..500).map(|number| format!("gemini-embedding-{number}"));
     let geminis = ["gemini-9-pro", "gemini-9-flash-preview", "gemini-9-flash"].map(str::to_owned);
-    proxy.provider(Provider::Gemini).offer(embeddings.chain(geminis));
+    proxy.provider(Provider::GEMINI).offer(embeddings.chain(geminis));
     proxy.read_models().await;
     for (provider, model) in [
-        (Provider::Groq, "qwen/qwen5-9b"),
-        (Provider::Cerebras, "glm-8"),
-        (Provider::Gemini, "gemini-9-flash"),
+        (Provider::GROQ, "qwen/qwen5-9b"),
+        (Provider::CEREBRAS, "glm-8"),
+        (Provider::GEMINI, "gemini-9-flash"),
     ] {
         let reply = chat(&proxy, &pinned(provider)).await?;
         assert_eq!((reply.status, reply.header("x-model")), (200, Some(model)));
@@ -247,7 +247,7 @@ async fn a_model_that_is_asked_for_by_name_is_gone_or_unknown_or_there() -> anyh
     assert!(gone.text().contains("does not offer the model (any more)"), "{}", gone.text());
     let url = proxy.url("/v1/models/groq/mixtral-8x7b-32768");
     assert_eq!(http_client()?.get(url).send().await?.status(), 404);
-    assert_eq!(proxy.provider(Provider::Groq).chats().len(), 0, "nobody is called in vain");
+    assert_eq!(proxy.provider(Provider::GROQ).chats().len(), 0, "nobody is called in vain");
 
     let unknown = chat(&proxy, &by_name("gpt-9")).await?;
     assert_eq!(unknown.status, 400);
@@ -264,17 +264,17 @@ async fn a_model_that_is_asked_for_by_name_is_gone_or_unknown_or_there() -> anyh
 #[tokio::test]
 async fn a_key_is_not_used_with_models_that_its_own_list_lacks() -> anyhow::Result<()> {
     let proxy = TestProxy::builder().with("GROQ_API_KEY", "poor,rich").start().await?;
-    let groq = proxy.provider(Provider::Groq);
+    let groq = proxy.provider(Provider::GROQ);
     groq.offer_to("poor", ["qwen/qwen3.8-27b"]);
     proxy.read_models().await;
     for _ in 0..3 {
-        let reply = chat(&proxy, &pinned(Provider::Groq)).await?;
+        let reply = chat(&proxy, &pinned(Provider::GROQ)).await?;
         let answered = (reply.header("x-model"), reply.header("x-attempts"));
         assert_eq!(answered, (Some("openai/gpt-oss-20b"), Some("Groq:ok")));
     }
     assert!(groq.chats().iter().all(|it| it.header("authorization") == Some("Bearer rich")));
     groq.then(Behaviour::trouble(Trouble::BadKey));
-    let reply = chat(&proxy, &pinned(Provider::Groq)).await?;
+    let reply = chat(&proxy, &pinned(Provider::GROQ)).await?;
     assert_eq!(reply.header("x-attempts"), Some("Groq:bad_key, Groq:ok"));
     assert_eq!(reply.header("x-model"), Some("qwen/qwen3.8-27b"), "the poor one does what it can");
     Ok(())
@@ -283,7 +283,7 @@ async fn a_key_is_not_used_with_models_that_its_own_list_lacks() -> anyhow::Resu
 /// It is warned of, and costs one call.
 #[tokio::test]
 async fn a_key_that_gets_no_list_leaves_the_others_alone() -> anyhow::Result<()> {
-    for provider in Provider::ALL {
+    for provider in Directory::built_in() {
         let variable = provider.profile().key_variables[0];
         let proxy =
             TestProxy::builder().with(variable, "an-invalid-key, good-key").reading_models().start().await?;
@@ -354,7 +354,7 @@ async fn a_list_that_cannot_be_had_changes_nothing() -> anyhow::Result<()> {
             provider.list_always(behaviour.clone());
         }
         proxy.read_models().await;
-        for provider in Provider::ALL {
+        for provider in Directory::built_in() {
             assert_eq!(proxy.counts(provider).await?, (0, 0), "{case}");
             let reply = chat(&proxy, &pinned(provider)).await?;
             assert_eq!(reply.header("x-model"), provider.default_models().next(), "{case}");
@@ -373,9 +373,9 @@ async fn lists_are_asked_for_where_the_sdks_ask_and_never_cost_a_chat() -> anyho
     let proxy =
         TestProxy::builder().with("GROQ_API_KEY", "key-of-a,key-of-b").reading_models().start().await?;
     let paths = [
-        (Provider::Groq, vec!["/openai/v1/models"; 2]),
-        (Provider::Cerebras, vec!["/v1/models"]),
-        (Provider::Gemini, vec!["/v1beta/models?pageSize=1000"]),
+        (Provider::GROQ, vec!["/openai/v1/models"; 2]),
+        (Provider::CEREBRAS, vec!["/v1/models"]),
+        (Provider::GEMINI, vec!["/v1beta/models?pageSize=1000"]),
     ];
     for (provider, paths) in paths {
         let requests = proxy.provider(provider).requests();
@@ -383,9 +383,9 @@ async fn lists_are_asked_for_where_the_sdks_ask_and_never_cost_a_chat() -> anyho
         assert!(requests.iter().all(|it| it.method == "GET" && it.body.is_empty()), "{requests:?}");
         assert_eq!(proxy.counts(provider).await?, (0, 0), "a list is no attempt");
     }
-    chat(&proxy, &pinned(Provider::Gemini)).await?;
+    chat(&proxy, &pinned(Provider::GEMINI)).await?;
     let connections: Vec<u64> =
-        proxy.provider(Provider::Gemini).requests().iter().map(|it| it.connection).collect();
+        proxy.provider(Provider::GEMINI).requests().iter().map(|it| it.connection).collect();
     assert_eq!(connections, [0, 0], "the connection is there already");
     Ok(())
 }
@@ -451,8 +451,8 @@ async fn check_says_of_every_key_what_it_is_good_for() -> anyhow::Result<()> {
     for provider in simulator.providers() {
         assert!(provider.chats().is_empty(), "no quota is spent");
     }
-    assert_eq!(simulator.provider(Provider::Groq).requests().len(), 2);
-    assert_eq!(simulator.provider(Provider::Cerebras).requests().len(), 0);
+    assert_eq!(simulator.provider(Provider::GROQ).requests().len(), 2);
+    assert_eq!(simulator.provider(Provider::CEREBRAS).requests().len(), 0);
     Ok(())
 }
 
@@ -467,7 +467,7 @@ async fn check_fails_when_nobody_is_usable_and_says_why() -> anyhow::Result<()> 
          Gemini: GOOGLE_API_KEY or GEMINI_API_KEY is not set\n"
     );
 
-    simulator.provider(Provider::Cerebras).list_always(Behaviour::new(Reply::Html(200)));
+    simulator.provider(Provider::CEREBRAS).list_always(Behaviour::new(Reply::Html(200)));
     let variables = [
         ("GROQ_API_KEY", "x"),
         ("CEREBRAS_API_KEY", "x"),
@@ -485,7 +485,7 @@ async fn check_fails_when_nobody_is_usable_and_says_why() -> anyhow::Result<()> 
         ]
     );
 
-    simulator.provider(Provider::Cerebras).list_always(Behaviour::trouble(Trouble::ModelGone));
+    simulator.provider(Provider::CEREBRAS).list_always(Behaviour::trouble(Trouble::ModelGone));
     let (_, out, _) = check(&simulator, &[("CEREBRAS_API_KEY", "x")]).await?;
     assert!(out.contains("Cerebras has no list of models there: is CEREBRAS_BASE_URL right?"), "{out}");
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use ai_proxy_free::providers::Provider;
-use ai_proxy_free::simulator::{After, Behaviour, Fault, Trouble};
+use ai_proxy_free::internals::providers::{Directory, Provider};
+use ai_proxy_free::internals::simulator::{After, Behaviour, Fault, Trouble};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -103,7 +103,7 @@ fn with(mut body: Value, fields: Value) -> Value {
 
 /// The names of the providers in turn, to be compared with `x-provider`.
 fn in_turn() -> impl Iterator<Item = &'static str> {
-    Provider::ALL.into_iter().map(Provider::name)
+    Directory::built_in().into_iter().map(Provider::name)
 }
 
 #[tokio::test]
@@ -211,8 +211,8 @@ async fn a_conversation_with_tools_moves_from_provider_to_provider() -> anyhow::
     for keeps_unknown_fields in [true, false] {
         let proxy = TestProxy::start().await?;
         let tools = json!([tool("weather"), tool("time")]);
-        for caller in Provider::ALL {
-            for next in Provider::ALL {
+        for caller in Directory::built_in() {
+            for next in Directory::built_in() {
                 let mut messages = vec![json!({"role": "user", "content": "weather and time, please"})];
                 let ask = |messages: &[Value], model: Provider| json!({"model": model.name(), "messages": messages, "tools": tools});
                 let reply = complete(&proxy, &ask(&messages, caller)).await?;
@@ -236,7 +236,7 @@ async fn a_conversation_with_tools_moves_from_provider_to_provider() -> anyhow::
                     reply.json()["choices"][0]["message"]["content"].as_str().expect("text").to_owned();
                 let (first, second) = (text.find("21 degrees"), text.find("noon"));
                 assert!(first.is_some() && second.is_some(), "{caller:?} then {next:?}: {text}");
-                if next == Provider::Gemini {
+                if next == Provider::GEMINI {
                     assert!(first < second, "in the order of the calls: {text}");
                 }
             }
@@ -270,7 +270,7 @@ async fn signatures_come_back_to_gemini() -> anyhow::Result<()> {
         let assistant = json!({"role": "assistant", "content": null, "tool_calls": [call]});
         let reply = complete(&proxy, &ask(json!([question, assistant, answer]))).await?;
         assert_eq!(reply.status, 200, "{case}: {}", reply.text());
-        let sent = proxy.provider(Provider::Gemini).chats().pop().expect("a call").json();
+        let sent = proxy.provider(Provider::GEMINI).chats().pop().expect("a call").json();
         assert_eq!(sent["contents"][1]["parts"][0]["thoughtSignature"], expected, "{case}");
     }
     Ok(())
@@ -333,15 +333,15 @@ async fn a_conversation_too_long_goes_to_a_model_with_more_room() -> anyhow::Res
     let proxy =
         TestProxy::builder().with("GEMINI_MODEL", "gemma-4-31b-it,gemini-3.5-flash-lite").start().await?;
     let too_long = Behaviour::trouble(Trouble::ContextTooLong);
-    proxy.provider(Provider::Gemini).then(too_long.clone());
+    proxy.provider(Provider::GEMINI).then(too_long.clone());
     let reply = complete(&proxy, &with(ask_for("Hola"), json!({"model": "gemini"}))).await?;
     assert_eq!((reply.status, reply.header("x-model")), (200, Some("gemini-3.5-flash-lite")));
     assert_eq!(reply.header("x-attempts"), Some("Gemini:context_too_long, Gemini:ok"));
 
-    proxy.provider(Provider::Groq).then(too_long);
+    proxy.provider(Provider::GROQ).then(too_long);
     let reply = complete(&proxy, &with(ask_for("Hola"), json!({"model": "groq"}))).await?;
     assert_eq!(reply.status, 400, "nobody there has more: {}", reply.text());
-    assert_eq!(proxy.provider(Provider::Groq).chats().len(), 1);
+    assert_eq!(proxy.provider(Provider::GROQ).chats().len(), 1);
     Ok(())
 }
 
@@ -454,12 +454,12 @@ async fn json_is_written_on_demand_by_everybody() -> anyhow::Result<()> {
 #[tokio::test]
 async fn calls_fall_back_and_break_like_texts() -> anyhow::Result<()> {
     let fields = json!({"tools": [tool("weather")], "stream": true});
-    for failing in Provider::ALL {
+    for failing in Directory::built_in() {
         let proxy = TestProxy::start().await?;
         let calls = [("weather", "{\"city\":\"Lima\"}"), ("weather", "{\"city\":\"Quito\"}")];
         proxy.all(&Behaviour::calling(calls));
         let body = with(ask_for("Weather?"), fields.clone());
-        for _ in Provider::ALL.into_iter().take_while(|it| *it != failing) {
+        for _ in Directory::built_in().into_iter().take_while(|it| *it != failing) {
             complete(&proxy, &body).await?;
         }
         let broken = Behaviour::calling(calls);
@@ -486,12 +486,12 @@ async fn calls_fall_back_and_break_like_texts() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn a_call_that_no_provider_can_read_is_tried_elsewhere() -> anyhow::Result<()> {
-    for failing in Provider::ALL {
+    for failing in Directory::built_in() {
         let proxy = TestProxy::start().await?;
         proxy.all(&Behaviour::calling([("weather", "{}")]));
         proxy.provider(failing).always(Behaviour::named("tool_use_failed").expect("known"));
         let body = with(ask_for("Weather?"), json!({"tools": [tool("weather")], "stream": true}));
-        for _ in Provider::ALL {
+        for _ in Directory::built_in() {
             let reply = complete(&proxy, &body).await?;
             assert_eq!(read_stream(&reply).calls.len(), 1, "{failing:?}");
         }
@@ -509,7 +509,7 @@ async fn odd_names_of_tools_survive_google() -> anyhow::Result<()> {
     let reply = complete(&proxy, &with(ask_for("Go"), fields)).await?;
     assert_eq!(reply.status, 200, "{}", reply.text());
     assert_eq!(reply.json()["choices"][0]["message"]["tool_calls"][0]["function"]["name"], names[0]);
-    let sent = proxy.provider(Provider::Gemini).chats().pop().expect("a call").json();
+    let sent = proxy.provider(Provider::GEMINI).chats().pop().expect("a call").json();
     let declared: BTreeSet<_> = sent["tools"][0]["functionDeclarations"]
         .as_array()
         .expect("declarations")
@@ -570,7 +570,7 @@ async fn a_model_of_two_providers_rotates() -> anyhow::Result<()> {
         .with("CEREBRAS_MODEL", "gpt-oss-120b")
         .start()
         .await?;
-    proxy.all(&Behaviour::new(ai_proxy_free::simulator::Reply::Raw {
+    proxy.all(&Behaviour::new(ai_proxy_free::internals::simulator::Reply::Raw {
         status: 200,
         headers: vec![("content-type".into(), "application/json".into())],
         body: vec![br#"{"choices":[{"message":{"content":"x"},"finish_reason":"stop"}]}"#.to_vec()],
@@ -590,7 +590,7 @@ async fn an_answer_that_cannot_be_streamed_has_its_time() -> anyhow::Result<()> 
     let proxy = TestProxy::builder().with("FIRST_TOKEN_TIMEOUT_MS", 400).start().await?;
     let schema = json!({"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "object"}}});
     proxy
-        .provider(Provider::Groq)
+        .provider(Provider::GROQ)
         .always(Behaviour::echo().thinking_for(std::time::Duration::from_millis(700)));
     let body = with(ask_for("Hola"), json!({"model": "groq", "response_format": schema, "stream": true}));
     let streamed = read_stream(&complete(&proxy, &body).await?);
@@ -821,7 +821,7 @@ proptest! {
             anyhow::ensure!(reply.status == 200, "{}", reply.text());
 
             // What Gemini saw.
-            let sent = proxy.provider(Provider::Gemini).chats().pop().expect("a call").json();
+            let sent = proxy.provider(Provider::GEMINI).chats().pop().expect("a call").json();
             let contents = sent["contents"].as_array().expect("contents");
             anyhow::ensure!(contents.len() == 1 + 2 * history.len(), "{sent}");
             for (turn, calls) in history.iter().enumerate() {

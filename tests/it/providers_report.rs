@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use ai_proxy_free::providers::Provider;
-use ai_proxy_free::simulator::{After, Behaviour, Fault, Reply, Trouble};
+use ai_proxy_free::internals::providers::{Directory, Provider};
+use ai_proxy_free::internals::simulator::{After, Behaviour, Fault, Reply, Trouble};
 use serde_json::{Value, json};
 
 use crate::support::{ProxyBuilder, RawClient, TestProxy, chat, http_client, question, within_patience};
 
 /// One model each, so that a failure is seen at once.
 fn with_one_model_each() -> ProxyBuilder {
-    Provider::ALL.into_iter().fold(TestProxy::builder(), |builder, provider| {
+    Directory::built_in().into_iter().fold(TestProxy::builder(), |builder, provider| {
         let profile = provider.profile();
         builder.with(profile.models_variable, profile.models[0].id)
     })
@@ -61,14 +61,14 @@ async fn standing(proxy: &TestProxy, provider: Provider) -> anyhow::Result<(Stri
 #[tokio::test]
 async fn the_report_has_exactly_the_promised_shape() -> anyhow::Result<()> {
     let proxy = with_one_model_each().with("CEREBRAS_API_KEY", "").start().await?;
-    proxy.provider(Provider::Groq).then(answer_with(&[
+    proxy.provider(Provider::GROQ).then(answer_with(&[
         ("x-ratelimit-limit-requests", "1000"),
         ("x-ratelimit-remaining-requests", "970"),
         ("x-ratelimit-reset-requests", "2m59.56s"),
     ]));
-    proxy.provider(Provider::Groq).then(refusal(Provider::Groq, "error_rpm.json", &[]));
+    proxy.provider(Provider::GROQ).then(refusal(Provider::GROQ, "error_rpm.json", &[]));
     for _ in 0..2 {
-        chat(&proxy, &asking(Provider::Groq)).await?;
+        chat(&proxy, &asking(Provider::GROQ)).await?;
     }
     let text = http_client()?.get(proxy.url("/providers")).send().await?.text().await?;
     let report: Value = serde_json::from_str(&text)?;
@@ -112,7 +112,7 @@ async fn the_report_has_exactly_the_promised_shape() -> anyhow::Result<()> {
 async fn models_stand_in_their_order_of_preference() -> anyhow::Result<()> {
     let proxy =
         TestProxy::builder().with("GROQ_MODEL", "some-new-model, openai/gpt-oss-120b").start().await?;
-    let report = proxy.report(Provider::Groq).await?;
+    let report = proxy.report(Provider::GROQ).await?;
     let models = report["models"].as_array().expect("a list");
     let ids: Vec<_> = models.iter().map(|model| model["id"].as_str().expect("an id")).collect();
     assert_eq!(ids, ["some-new-model", "openai/gpt-oss-120b"]);
@@ -130,7 +130,7 @@ async fn a_state_says_why_and_until_when_and_heals_with_time() -> anyhow::Result
         (Trouble::NoCredit, "disabled", "no_credit", "2026-11-23T20:10:00.000Z"),
     ];
     for (trouble, state, reason, until) in cases {
-        for provider in [Provider::Groq, Provider::Cerebras] {
+        for provider in [Provider::GROQ, Provider::CEREBRAS] {
             let proxy = with_one_model_each().start().await?;
             proxy.provider(provider).then(Behaviour::trouble(trouble));
             assert_eq!(standing(&proxy, provider).await?, ("ready".to_owned(), Value::Null, Value::Null));
@@ -151,9 +151,9 @@ async fn a_state_says_why_and_until_when_and_heals_with_time() -> anyhow::Result
 async fn a_dead_model_is_disabled_for_good_and_its_siblings_are_ready() -> anyhow::Result<()> {
     let proxy =
         TestProxy::builder().with("GROQ_MODEL", "mixtral-8x7b-32768,openai/gpt-oss-20b").start().await?;
-    chat(&proxy, &asking(Provider::Groq)).await?;
+    chat(&proxy, &asking(Provider::GROQ)).await?;
     proxy.clock.advance(Duration::from_secs(100_000_000));
-    let report = proxy.report(Provider::Groq).await?;
+    let report = proxy.report(Provider::GROQ).await?;
     let [dead, alive] = &report["models"].as_array().expect("a list")[..] else { panic!("{report}") };
     assert_eq!((&dead["state"], &dead["reason"]), (&json!("disabled"), &json!("model_gone")));
     assert_eq!(dead.get("until"), None, "it never ends");
@@ -180,7 +180,7 @@ async fn headers_tell_what_is_left() -> anyhow::Result<()> {
         ("x-ratelimit-remaining-tokens-minute", "7400"),
         ("x-ratelimit-reset-tokens-minute", "4.5"),
     ];
-    for (provider, headers) in [(Provider::Groq, &groq), (Provider::Cerebras, &cerebras)] {
+    for (provider, headers) in [(Provider::GROQ, &groq), (Provider::CEREBRAS, &cerebras)] {
         let proxy = with_one_model_each().start().await?;
         proxy.provider(provider).then(answer_with(headers));
         chat(&proxy, &asking(provider)).await?;
@@ -218,13 +218,13 @@ async fn a_failed_answer_tells_what_is_left_as_well() -> anyhow::Result<()> {
     let broken = [
         head_alone.clone().with(Fault::Cut(After::Head)),
         head_alone.with(Fault::Stall(After::Head)),
-        refusal(Provider::Groq, "error_tpm.json", &headers),
+        refusal(Provider::GROQ, "error_tpm.json", &headers),
     ];
     for behaviour in broken {
         let proxy = with_one_model_each().with("FIRST_TOKEN_TIMEOUT_MS", 300).start().await?;
-        proxy.provider(Provider::Groq).then(behaviour.clone());
-        assert_ne!(chat(&proxy, &asking(Provider::Groq)).await?.status, 200);
-        let day = limit(&proxy, Provider::Groq, "requests", "day").await?;
+        proxy.provider(Provider::GROQ).then(behaviour.clone());
+        assert_ne!(chat(&proxy, &asking(Provider::GROQ)).await?.status, 200);
+        let day = limit(&proxy, Provider::GROQ, "requests", "day").await?;
         assert_eq!((&day["remaining"], &day["source"]), (&json!(7), &json!("header")), "{behaviour:?}");
     }
     Ok(())
@@ -280,22 +280,22 @@ async fn refusals_tell_the_limit_that_was_hit() -> anyhow::Result<()> {
 #[tokio::test]
 async fn googles_day_begins_anew_at_midnight_in_california() -> anyhow::Result<()> {
     let proxy = with_one_model_each().start().await?;
-    let day = async || limit(&proxy, Provider::Gemini, "requests", "day").await;
+    let day = async || limit(&proxy, Provider::GEMINI, "requests", "day").await;
     for _ in 0..3 {
-        chat(&proxy, &asking(Provider::Gemini)).await?;
+        chat(&proxy, &asking(Provider::GEMINI)).await?;
     }
     let counted = day().await?;
     assert_eq!((&counted["used"], &counted["remaining"]), (&json!(3), &json!(497)));
     assert_eq!((&counted["source"], &counted["limit"]), (&json!("default"), &json!(500)));
-    proxy.provider(Provider::Gemini).then(refusal(Provider::Gemini, "error_per_day.json", &[]));
-    chat(&proxy, &asking(Provider::Gemini)).await?;
+    proxy.provider(Provider::GEMINI).then(refusal(Provider::GEMINI, "error_per_day.json", &[]));
+    chat(&proxy, &asking(Provider::GEMINI)).await?;
     assert_eq!(day().await?["used"], 20, "Google knows better");
     proxy.clock.advance(Duration::from_secs(12 * 3_600));
     let anew = day().await?;
     assert_eq!((&anew["used"], &anew["remaining"]), (&json!(0), &json!(20)));
     assert_eq!(anew["source"], "error_body", "the limit is as it was told");
     assert_eq!(anew["resets_at"], "2026-11-25T08:00:00.000Z");
-    chat(&proxy, &asking(Provider::Gemini)).await?;
+    chat(&proxy, &asking(Provider::GEMINI)).await?;
     assert_eq!(day().await?["used"], 1);
     Ok(())
 }
@@ -303,7 +303,7 @@ async fn googles_day_begins_anew_at_midnight_in_california() -> anyhow::Result<(
 #[tokio::test]
 async fn a_model_is_ready_while_one_of_its_keys_is_and_accounts_add_up() -> anyhow::Result<()> {
     let proxy = with_one_model_each().with("GROQ_API_KEY", "one,two").start().await?;
-    let groq = proxy.provider(Provider::Groq);
+    let groq = proxy.provider(Provider::GROQ);
     let headers = |remaining| {
         [
             ("x-ratelimit-limit-requests", "1000"),
@@ -311,17 +311,17 @@ async fn a_model_is_ready_while_one_of_its_keys_is_and_accounts_add_up() -> anyh
             ("x-ratelimit-reset-requests", "90s"),
         ]
     };
-    assert_eq!(proxy.report(Provider::Groq).await?["keys"], 2);
-    let day = async || limit(&proxy, Provider::Groq, "requests", "day").await;
+    assert_eq!(proxy.report(Provider::GROQ).await?["keys"], 2);
+    let day = async || limit(&proxy, Provider::GROQ, "requests", "day").await;
     assert_eq!(day().await?["limit"], 2_000);
 
     groq.then(answer_with(&headers("900")));
-    chat(&proxy, &asking(Provider::Groq)).await?;
+    chat(&proxy, &asking(Provider::GROQ)).await?;
     let half_known = day().await?;
     assert_eq!((&half_known["limit"], half_known.get("remaining")), (&json!(2_000), None));
     assert_eq!(half_known["source"], "default", "of the other key nothing is known");
     groq.then(answer_with(&headers("50")));
-    chat(&proxy, &asking(Provider::Groq)).await?;
+    chat(&proxy, &asking(Provider::GROQ)).await?;
     let known = day().await?;
     assert_eq!((&known["used"], &known["remaining"]), (&json!(1_050), &json!(950)));
     assert_eq!((&known["source"], &known["limit"]), (&json!("header"), &json!(2_000)));
@@ -329,24 +329,24 @@ async fn a_model_is_ready_while_one_of_its_keys_is_and_accounts_add_up() -> anyh
     groq.then(Behaviour::trouble(Trouble::RateLimited(50.0)));
     groq.then(Behaviour::trouble(Trouble::RateLimited(20.0)));
     // Both keys are tried within one request.
-    assert_eq!(chat(&proxy, &asking(Provider::Groq)).await?.status, 429);
+    assert_eq!(chat(&proxy, &asking(Provider::GROQ)).await?.status, 429);
     let soonest = json!("2026-11-23T20:00:20.000Z");
-    assert_eq!(standing(&proxy, Provider::Groq).await?.2, soonest, "the key that can serve first");
+    assert_eq!(standing(&proxy, Provider::GROQ).await?.2, soonest, "the key that can serve first");
     proxy.clock.advance(Duration::from_secs(20));
-    assert_eq!(standing(&proxy, Provider::Groq).await?.0, "ready");
+    assert_eq!(standing(&proxy, Provider::GROQ).await?.0, "ready");
     Ok(())
 }
 
 #[tokio::test]
 async fn a_refused_key_is_no_account_and_disables_nothing_while_another_serves() -> anyhow::Result<()> {
     let proxy = with_one_model_each().with("GROQ_API_KEY", "an-invalid-key, good-key").start().await?;
-    let reply = chat(&proxy, &asking(Provider::Groq)).await?;
+    let reply = chat(&proxy, &asking(Provider::GROQ)).await?;
     assert_eq!(reply.header("x-attempts"), Some("Groq:bad_key, Groq:ok"));
-    assert_eq!(standing(&proxy, Provider::Groq).await?.0, "ready");
-    assert_eq!(limit(&proxy, Provider::Groq, "tokens", "day").await?["limit"], 200_000, "of one account");
-    proxy.provider(Provider::Groq).then(Behaviour::trouble(Trouble::RateLimited(900.0)));
-    chat(&proxy, &asking(Provider::Groq)).await?;
-    let (state, reason, _) = standing(&proxy, Provider::Groq).await?;
+    assert_eq!(standing(&proxy, Provider::GROQ).await?.0, "ready");
+    assert_eq!(limit(&proxy, Provider::GROQ, "tokens", "day").await?["limit"], 200_000, "of one account");
+    proxy.provider(Provider::GROQ).then(Behaviour::trouble(Trouble::RateLimited(900.0)));
+    chat(&proxy, &asking(Provider::GROQ)).await?;
+    let (state, reason, _) = standing(&proxy, Provider::GROQ).await?;
     assert_eq!((state.as_str(), reason), ("cooling_down", json!("rate_limited")), "one is merely limited");
     Ok(())
 }
@@ -373,7 +373,7 @@ async fn every_attempt_ends_in_exactly_one_word() -> anyhow::Result<()> {
         (answer().with(Fault::Cut(After::Text(1))), "broken_stream"),
         (answer().with(Fault::ErrorEvent(After::Text(1), Trouble::Overloaded)), "overloaded"),
     ];
-    for provider in Provider::ALL {
+    for provider in Directory::built_in() {
         let proxy = with_one_model_each().with("FIRST_TOKEN_TIMEOUT_MS", 500).start().await?;
         let mut expected: BTreeMap<String, u64> = BTreeMap::new();
         for stream in [true, false] {
@@ -413,7 +413,7 @@ async fn every_attempt_ends_in_exactly_one_word() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn the_time_to_the_first_token_is_told_once_there_was_one() -> anyhow::Result<()> {
-    for provider in Provider::ALL {
+    for provider in Directory::built_in() {
         let proxy = with_one_model_each().start().await?;
         let times =
             async || anyhow::Ok(proxy.report(provider).await?["models"][0]["time_to_first_token_ms"].clone());
@@ -443,11 +443,11 @@ async fn a_thought_is_a_token() -> anyhow::Result<()> {
     let pause = Duration::from_secs(3);
     let headers = lines("text/event-stream", &[]);
     let answer = Behaviour::new(Reply::Raw { status: 200, headers, body: vec![thought, text] });
-    proxy.provider(Provider::Groq).then(answer.paced(pause));
+    proxy.provider(Provider::GROQ).then(answer.paced(pause));
     let begun = Instant::now();
-    assert_eq!(chat(&proxy, &asking(Provider::Groq)).await?.answer().text, "Hola");
+    assert_eq!(chat(&proxy, &asking(Provider::GROQ)).await?.answer().text, "Hola");
     assert!(begun.elapsed() >= pause, "the text comes late");
-    let model = proxy.report(Provider::Groq).await?["models"][0].clone();
+    let model = proxy.report(Provider::GROQ).await?["models"][0].clone();
     let p50 = model["time_to_first_token_ms"]["p50"].as_u64().expect("whole ms");
     assert!(u128::from(p50) < pause.as_millis(), "{model}");
     Ok(())
@@ -460,7 +460,7 @@ async fn the_report_calls_nobody_and_answers_when_no_request_would_be_taken() ->
     let mut client = RawClient::post(proxy.address, &question()).await?;
     client.read_until("One, ").await?;
     assert_eq!(chat(&proxy, &question()).await?.status, 503);
-    for provider in Provider::ALL {
+    for provider in Directory::built_in() {
         assert_eq!(proxy.report(provider).await?["configured"], true);
         assert_eq!(proxy.outcomes(provider).await?, BTreeMap::new(), "under way is not over");
     }

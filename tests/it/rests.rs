@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use ai_proxy_free::providers::Provider;
-use ai_proxy_free::simulator::{After, Behaviour, Fault, Reply, Trouble};
+use ai_proxy_free::internals::providers::Provider;
+use ai_proxy_free::internals::simulator::{After, Behaviour, Fault, Reply, Trouble};
 use serde_json::json;
 
 use crate::support::{RawClient, TestProxy, chat, question, within_patience};
@@ -26,7 +26,7 @@ async fn each_failure_rests_as_long_as_promised() -> anyhow::Result<()> {
     ];
     for (case, behaviour, seconds) in cases {
         let proxy = TestProxy::builder().with("GROQ_MODEL", "openai/gpt-oss-20b").start().await?;
-        let groq = proxy.provider(Provider::Groq);
+        let groq = proxy.provider(Provider::GROQ);
         groq.then(behaviour);
         chat(&proxy, &pinned()).await?;
         proxy.clock.advance(Duration::from_secs(seconds - 2));
@@ -63,7 +63,7 @@ async fn a_dead_model_costs_one_call_for_the_life_of_the_process() -> anyhow::Re
 #[tokio::test]
 async fn googles_day_is_believed_over_googles_delay() -> anyhow::Result<()> {
     let proxy = TestProxy::builder().with("GEMINI_MODEL", "gemini-3.5-flash-lite").start().await?;
-    let gemini = proxy.provider(Provider::Gemini);
+    let gemini = proxy.provider(Provider::GEMINI);
     gemini.then(Behaviour::trouble(Trouble::QuotaExhausted(34.4)));
     let mut pinned = pinned();
     pinned["provider"] = json!("Gemini");
@@ -80,7 +80,7 @@ async fn googles_day_is_believed_over_googles_delay() -> anyhow::Result<()> {
 #[tokio::test]
 async fn a_successful_answer_can_say_that_it_was_the_last() -> anyhow::Result<()> {
     let proxy = TestProxy::builder().with("GROQ_MODEL", "openai/gpt-oss-20b").start().await?;
-    let groq = proxy.provider(Provider::Groq);
+    let groq = proxy.provider(Provider::GROQ);
     let answer = |remaining: &str| {
         Behaviour::new(Reply::Raw {
             status: 200,
@@ -102,7 +102,7 @@ async fn a_successful_answer_can_say_that_it_was_the_last() -> anyhow::Result<()
     let refused = chat(&proxy, &pinned()).await?;
     assert_eq!((refused.status, refused.header("retry-after")), (429, Some("180")));
     assert_eq!(groq.chats().len(), 2, "no call is wasted on a refusal");
-    assert_eq!(proxy.counts(Provider::Groq).await?, (2, 0));
+    assert_eq!(proxy.counts(Provider::GROQ).await?, (2, 0));
     proxy.clock.advance(Duration::from_secs(180));
     assert_eq!(chat(&proxy, &pinned()).await?.status, 200);
     Ok(())
@@ -117,7 +117,7 @@ async fn with_all_at_rest_the_refusal_is_immediate_and_exact() -> anyhow::Result
         .with("GEMINI_MODEL", "gemini-3.5-flash-lite")
         .start()
         .await?;
-    for (provider, seconds) in [(Provider::Groq, 50.0), (Provider::Cerebras, 20.0), (Provider::Gemini, 90.0)]
+    for (provider, seconds) in [(Provider::GROQ, 50.0), (Provider::CEREBRAS, 20.0), (Provider::GEMINI, 90.0)]
     {
         proxy.provider(provider).then(Behaviour::trouble(Trouble::RateLimited(seconds)));
     }
@@ -147,7 +147,7 @@ async fn a_bad_key_leaves_the_other_keys_alone() -> anyhow::Result<()> {
         assert_eq!(chat(&proxy, &pinned()).await?.header("x-attempts"), Some("Groq:ok"));
     }
     let keys: Vec<_> = proxy
-        .provider(Provider::Groq)
+        .provider(Provider::GROQ)
         .chats()
         .iter()
         .filter_map(|it| it.header("authorization").map(str::to_owned))
@@ -179,7 +179,7 @@ async fn row_120_a_dead_world_is_called_no_more_than_it_must_be() -> anyhow::Res
 async fn a_probe_opens_the_way_as_soon_as_it_has_content() -> anyhow::Result<()> {
     for stream in [true, false] {
         let proxy = TestProxy::start().await?;
-        let groq = proxy.provider(Provider::Groq);
+        let groq = proxy.provider(Provider::GROQ);
         groq.then(Behaviour::trouble(Trouble::Overloaded));
         assert_eq!(chat(&proxy, &pinned()).await?.status, 502);
         proxy.clock.advance(Duration::from_secs(6));
@@ -204,7 +204,7 @@ async fn a_probe_opens_the_way_as_soon_as_it_has_content() -> anyhow::Result<()>
 #[tokio::test]
 async fn row_121_a_crowd_probes_once() -> anyhow::Result<()> {
     let proxy = TestProxy::start().await?;
-    let groq = proxy.provider(Provider::Groq);
+    let groq = proxy.provider(Provider::GROQ);
     groq.always(Behaviour::trouble(Trouble::ServerError));
     assert_eq!(chat(&proxy, &question()).await?.header("x-provider"), Some("Cerebras"));
     proxy.clock.advance(Duration::from_secs(6));

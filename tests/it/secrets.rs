@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use ai_proxy_free::simulator::{After, Behaviour, Fault, Reply, Settings, Simulator, Trouble};
+use ai_proxy_free::internals::simulator::{After, Behaviour, Fault, Reply, Settings, Simulator, Trouble};
 use serde_json::json;
 
 use crate::support::{Binary, http_client, within_patience};

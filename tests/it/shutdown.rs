@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use ai_proxy_free::simulator::{After, Behaviour, Fault, Settings, Simulator};
+use ai_proxy_free::internals::simulator::{After, Behaviour, Fault, Settings, Simulator};
 use serde_json::json;
 use tokio::net::TcpStream;
 

@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use ai_proxy_free::providers::Provider;
-use ai_proxy_free::simulator::{After, Behaviour, Fault, Settings, SimulatedProvider};
+use ai_proxy_free::internals::providers::{Directory, Provider};
+use ai_proxy_free::internals::simulator::{After, Behaviour, Fault, Settings, SimulatedProvider};
 use serde_json::{Value, json};
 
 use crate::support::http_client;
@@ -28,9 +28,9 @@ async fn post(provider: &SimulatedProvider, path: &str, body: &Value) -> anyhow:
 
 async fn chat(provider: &SimulatedProvider, body: &Value) -> anyhow::Result<(u16, String)> {
     match provider.provider() {
-        Provider::Groq => post(provider, "/openai/v1/chat/completions", body).await,
-        Provider::Cerebras => post(provider, "/v1/chat/completions", body).await,
-        Provider::Gemini => {
+        Provider::GROQ => post(provider, "/openai/v1/chat/completions", body).await,
+        Provider::CEREBRAS => post(provider, "/v1/chat/completions", body).await,
+        Provider::GEMINI => {
             let mut body = body.clone();
             let model = match body.as_object_mut().expect("an object").remove("model") {
                 Some(Value::String(model)) => model,
@@ -62,9 +62,9 @@ async fn assert_refusals(
         let (status, body) = chat(&simulated, &merged(base, &more)).await?;
         let said: Value = serde_json::from_str(&body).unwrap_or_default();
         let (error, kind, known) = match provider {
-            Provider::Groq => (&said["error"], "type", "invalid_request_error"),
-            Provider::Cerebras => (&said, "code", "wrong_api_format"),
-            Provider::Gemini => (&said["error"], "status", "INVALID_ARGUMENT"),
+            Provider::GROQ => (&said["error"], "type", "invalid_request_error"),
+            Provider::CEREBRAS => (&said, "code", "wrong_api_format"),
+            Provider::GEMINI => (&said["error"], "status", "INVALID_ARGUMENT"),
         };
         let is_refused = status == 400
             && error[kind] == known
@@ -205,7 +205,7 @@ async fn groq_refuses_in_its_own_words() -> anyhow::Result<()> {
         (merged(&image("data:image/png;base64,%%"), &json!({"model": VISION})), "invalid image data"),
         (json!({"logprobs": true, "metadata": {}, "store": false, "service_tier": "auto"}), ""),
     ];
-    assert_refusals(Provider::Groq, &base, cases).await
+    assert_refusals(Provider::GROQ, &base, cases).await
 }
 
 #[tokio::test]
@@ -247,7 +247,7 @@ async fn cerebras_refuses_in_its_own_words() -> anyhow::Result<()> {
             "role developer is not supported",
         ),
     ];
-    assert_refusals(Provider::Cerebras, &base, cases).await
+    assert_refusals(Provider::CEREBRAS, &base, cases).await
 }
 
 fn functions(functions: Value) -> Value {
@@ -456,19 +456,19 @@ async fn gemini_refuses_in_its_own_words() -> anyhow::Result<()> {
         (config(json!({"responseMimeType": "text/html"})), "allowed mimetypes are `text/plain`"),
         (config(json!({"responseSchema": {"type": "OBJECT"}})), "only allowed when response_mime_type"),
     ];
-    assert_refusals(Provider::Gemini, &base, cases.into_iter().chain(unknown_names)).await
+    assert_refusals(Provider::GEMINI, &base, cases.into_iter().chain(unknown_names)).await
 }
 
 /// A question for each provider.
 fn question(provider: Provider) -> Value {
     match provider {
-        Provider::Groq => {
+        Provider::GROQ => {
             json!({"model": "openai/gpt-oss-20b", "messages": [{"role": "user", "content": "Hi"}]})
         }
-        Provider::Cerebras => {
+        Provider::CEREBRAS => {
             json!({"model": "gpt-oss-120b", "messages": [{"role": "user", "content": "Hi"}]})
         }
-        Provider::Gemini => parts(json!([{"text": "Hi"}])),
+        Provider::GEMINI => parts(json!([{"text": "Hi"}])),
     }
 }
 
@@ -476,22 +476,22 @@ fn question(provider: Provider) -> Value {
 #[tokio::test]
 async fn arguments_are_sent_byte_for_byte() -> anyhow::Result<()> {
     let arguments = "{ \"b\" :1.0,\"a\":[ ], \"b\":\"\\u00e9\" }";
-    for provider in Provider::ALL {
+    for provider in Directory::built_in() {
         let simulated = start(provider).await?;
         simulated.always(Behaviour::calling([("f", arguments)]));
         let (_, body) = chat(&simulated, &question(provider)).await?;
         let sent = match provider {
-            Provider::Gemini => format!(r#"{{"functionCall":{{"name":"f","args":{arguments}}}"#),
-            Provider::Groq | Provider::Cerebras => format!("\"arguments\":{}", json!(arguments)),
+            Provider::GEMINI => format!(r#"{{"functionCall":{{"name":"f","args":{arguments}}}"#),
+            Provider::GROQ | Provider::CEREBRAS => format!("\"arguments\":{}", json!(arguments)),
         };
         assert!(body.contains(&sent), "{body}");
         // Gemini's SDK in Python hides this.
         let says_why = body.contains(r#""finishMessage":"Model generated function call(s).""#);
-        assert_eq!(says_why, provider == Provider::Gemini, "{body}");
+        assert_eq!(says_why, provider == Provider::GEMINI, "{body}");
     }
-    let gemini = start(Provider::Gemini).await?;
+    let gemini = start(Provider::GEMINI).await?;
     gemini.always(Behaviour::calling([("f", "")]).with_call_ids());
-    let (_, body) = chat(&gemini, &question(Provider::Gemini)).await?;
+    let (_, body) = chat(&gemini, &question(Provider::GEMINI)).await?;
     assert!(body.contains(r#"{"functionCall":{"id":"sim"#) && !body.contains("args"), "{body}");
     Ok(())
 }
@@ -499,13 +499,13 @@ async fn arguments_are_sent_byte_for_byte() -> anyhow::Result<()> {
 /// A fault after so many pieces counts the calls among them.
 #[tokio::test]
 async fn a_fault_comes_after_so_many_calls() -> anyhow::Result<()> {
-    let groq = start(Provider::Groq).await?;
+    let groq = start(Provider::GROQ).await?;
     groq.always(
         Behaviour::answer(["Well, "])
             .and_calling([("f", "{}"), ("g", "{}")])
             .with(Fault::EndEarly(After::Text(2))),
     );
-    let (_, body) = chat(&groq, &merged(&question(Provider::Groq), &json!({"stream": true}))).await?;
+    let (_, body) = chat(&groq, &merged(&question(Provider::GROQ), &json!({"stream": true}))).await?;
     assert!(body.contains("Well, ") && body.contains("\"f\"") && !body.contains("\"g\""), "{body}");
     Ok(())
 }
@@ -513,9 +513,9 @@ async fn a_fault_comes_after_so_many_calls() -> anyhow::Result<()> {
 /// A signature is good for this simulated provider alone, in whichever alphabet it comes back.
 #[tokio::test]
 async fn a_signature_is_remembered() -> anyhow::Result<()> {
-    let gemini = start(Provider::Gemini).await?;
+    let gemini = start(Provider::GEMINI).await?;
     gemini.then(Behaviour::calling([("f", "{}"), ("g", "{}")]));
-    let (_, body) = chat(&gemini, &question(Provider::Gemini)).await?;
+    let (_, body) = chat(&gemini, &question(Provider::GEMINI)).await?;
     let turn = &serde_json::from_str::<Value>(&body)?["candidates"][0]["content"];
     let signature = turn["parts"][0]["thoughtSignature"].as_str().expect("a signature");
     assert_eq!(turn["parts"][1].get("thoughtSignature"), None, "only the first call is signed");
@@ -531,7 +531,7 @@ async fn a_signature_is_remembered() -> anyhow::Result<()> {
         assert_eq!(status, 200, "{body}");
         assert!(body.contains(r#"Tool said: {\"x\":1} | {\"x\":1}"#), "{body}");
     }
-    let stranger = start(Provider::Gemini).await?;
+    let stranger = start(Provider::GEMINI).await?;
     assert_eq!(chat(&stranger, &history(signature)).await?.0, 400);
     Ok(())
 }

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use ai_proxy_free::providers::Provider;
-use ai_proxy_free::simulator::{After, Behaviour, Fault, Outcome, SimulatedProvider};
+use ai_proxy_free::internals::providers::Provider;
+use ai_proxy_free::internals::simulator::{After, Behaviour, Fault, Outcome, SimulatedProvider};
 
 use crate::support::{Binary, RawClient, TestProxy, http_client, question, within_patience};
 
@@ -21,7 +21,7 @@ async fn an_end_that_comes_while_nobody_reads_is_not_lost() -> anyhow::Result<()
             proxy.all(&behaviour);
             let mut client = RawClient::connect_with_little_room(proxy.address).await?;
             client.send(version, headers, &question()).await?;
-            let groq = proxy.provider(Provider::Groq);
+            let groq = proxy.provider(Provider::GROQ);
             let has_ended =
                 |it: &SimulatedProvider| it.chats().iter().any(|chat| chat.outcome != Outcome::Open);
             within_patience("the end of the call", groq.until(has_ended)).await;

@@ -1,7 +1,7 @@
 //! Every character arrives as it was sent, however the network cuts the bytes.
 
-use ai_proxy_free::providers::Provider;
-use ai_proxy_free::simulator::{Behaviour, Framing};
+use ai_proxy_free::internals::providers::{Directory, Provider};
+use ai_proxy_free::internals::simulator::{Behaviour, Framing};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -35,7 +35,7 @@ async fn unicode_arrives_exactly_through_all_dialects_and_forms() -> anyhow::Res
     for piece_bytes in [0, 1, 2, 3, 7] {
         for framing in [Framing::Chunked, Framing::Length, Framing::Close] {
             proxy.all(&Behaviour::answer(PIECES).in_pieces_of(piece_bytes).framed(framing));
-            for provider in Provider::ALL {
+            for provider in Directory::built_in() {
                 let case = format!("{provider:?} {framing:?} in pieces of {piece_bytes}");
                 let mut body = pinned(provider);
                 assert_eq!(chat(&proxy, &body).await?.answer().text, expected, "{case}");
@@ -53,14 +53,14 @@ async fn unicode_arrives_exactly_through_all_dialects_and_forms() -> anyhow::Res
 async fn what_is_asked_arrives_exactly_too() -> anyhow::Result<()> {
     let proxy = TestProxy::start().await?;
     let question = PIECES.concat();
-    for provider in Provider::ALL {
+    for provider in Directory::built_in() {
         let mut body = pinned(provider);
         body["messages"][0]["content"] = json!(question);
         chat(&proxy, &body).await?;
         let sent = proxy.provider(provider).chats()[0].json();
         let arrived = match provider {
-            Provider::Groq | Provider::Cerebras => &sent["messages"][0]["content"],
-            Provider::Gemini => &sent["contents"][0]["parts"][0]["text"],
+            Provider::GROQ | Provider::CEREBRAS => &sent["messages"][0]["content"],
+            Provider::GEMINI => &sent["contents"][0]["parts"][0]["text"],
         };
         assert_eq!(arrived, &json!(question), "{provider:?}");
     }
@@ -76,7 +76,7 @@ async fn an_answer_of_a_megabyte_arrives_exactly() -> anyhow::Result<()> {
     let expected = pieces.concat();
     assert!(expected.len() > 1_000_000);
     proxy.all(&Behaviour::answer(pieces));
-    for provider in Provider::ALL {
+    for provider in Directory::built_in() {
         let mut body = pinned(provider);
         assert!(chat(&proxy, &body).await?.answer().text == expected, "{provider:?} streamed");
         body["stream"] = json!(false);
@@ -84,7 +84,7 @@ async fn an_answer_of_a_megabyte_arrives_exactly() -> anyhow::Result<()> {
     }
     // One event of a megabyte.
     proxy.all(&Behaviour::answer([expected.clone()]));
-    for provider in Provider::ALL {
+    for provider in Directory::built_in() {
         assert!(
             chat(&proxy, &pinned(provider)).await?.answer().text == expected,
             "{provider:?} in one event"
@@ -99,7 +99,7 @@ async fn a_cut_at_any_byte_changes_nothing() -> anyhow::Result<()> {
     let proxy = TestProxy::start().await?;
     let pieces = ["é👩🏽‍🚀", "\u{0}\"שלום\n"];
     let expected = pieces.concat();
-    for provider in Provider::ALL {
+    for provider in Directory::built_in() {
         let client = crate::support::http_client()?;
         // Longer than any of the three responses.
         for cut in 0..1_600 {
@@ -125,7 +125,7 @@ proptest! {
         let outcome: anyhow::Result<()> = runtime.block_on(async {
             let proxy = TestProxy::start().await?;
             proxy.all(&Behaviour::answer(pieces.clone()).in_pieces_of(piece_bytes));
-            for provider in Provider::ALL {
+            for provider in Directory::built_in() {
                 let answer = chat(&proxy, &pinned(provider)).await?.answer();
                 anyhow::ensure!(answer.text == pieces.concat(), "{provider:?}: {:?}", answer.text);
             }

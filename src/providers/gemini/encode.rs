@@ -18,12 +18,12 @@ use serde::{Serialize, Serializer};
 use serde_json::json;
 
 use super::schema;
-use crate::chat::{
+use crate::middle::{
     ChatRequest, Effort, Image, Json, Message, Part, ResponseFormat, Tool, ToolCall, ToolChoice,
 };
-use crate::json;
+use crate::wire::json;
 use crate::providers::WireRequest;
-use crate::providers::capabilities::Capabilities;
+use crate::providers::Capabilities;
 
 /// What Google documents for calls that another model has made.
 const NO_SIGNATURE: &str = "skip_thought_signature_validator";

@@ -12,8 +12,8 @@ use std::fmt;
 use serde::de::{Deserializer as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::chat::Json;
-use crate::json;
+use crate::middle::Json;
+use crate::wire::json;
 
 /// Deeper than any sensible schema; what lies below stays as it is.
 const MAX_DEPTH: usize = 64;

@@ -3,9 +3,9 @@
 use serde::Serialize;
 
 use super::errors;
-use crate::chat::{Event, FinishReason, ToolCallPiece, Usage};
-use crate::json;
-use crate::relay::{AfterFailure, Encode, Interrupted};
+use crate::middle::{Event, FinishReason, ToolCallPiece, Usage};
+use crate::wire::json;
+use crate::surfaces::{AfterFailure, Encode, Interrupted};
 use crate::surfaces::Author;
 
 /// Some clients take a chunk without one for an error.

@@ -7,10 +7,10 @@ use axum::response::Response;
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 
-use crate::error::ApiError;
-use crate::json;
-use crate::providers::capabilities::Lack;
-use crate::surfaces::errors::{AttemptBody, attempts, response};
+use crate::surfaces::ApiError;
+use crate::wire::json;
+use crate::providers::Lack;
+use crate::surfaces::error_response::{AttemptBody, attempts, response};
 
 /// Read by OpenAI's SDKs and those made like them.
 const X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");

@@ -7,10 +7,10 @@ use serde::Serialize;
 
 use super::{AUTO, target, unknown};
 use crate::dispatch::Dispatcher;
-use crate::error::ApiError;
-use crate::json;
-use crate::providers::Provider;
-use crate::providers::capabilities::{Capabilities, Images};
+use crate::surfaces::ApiError;
+use crate::wire::json;
+use crate::providers::{Directory, Provider};
+use crate::providers::{Capabilities, Images};
 
 /// Nobody says when a model was made; clients want a number and a date.
 const CREATED: i64 = 1_700_000_000;
@@ -76,7 +76,7 @@ type Offered<'d> = (Provider, &'d str);
 pub(super) fn ids(dispatcher: &Dispatcher) -> impl Iterator<Item = String> {
     let offered: Vec<Offered<'_>> = dispatcher.offered().collect();
     let mut ids = vec![AUTO.to_owned()];
-    for provider in Provider::ALL {
+    for provider in Directory::built_in().iter() {
         let mut models = offered.iter().filter(|(of, _)| *of == provider).peekable();
         let name = provider.name().to_ascii_lowercase();
         if models.peek().is_some() {
@@ -126,7 +126,7 @@ fn entry(dispatcher: &Dispatcher, id: &str) -> Result<Entry, ApiError> {
     let mut efforts: Vec<_> = can.iter().flat_map(|can| can.efforts.iter().copied()).collect();
     efforts.sort_unstable();
     efforts.dedup();
-    let owners: Vec<&str> = Provider::ALL.into_iter().map(Provider::name).collect();
+    let owners = Directory::built_in().names();
     let owner = owners.iter().find(|name| stands_for.iter().all(|(provider, _)| provider.name() == **name));
     Ok(Entry {
         id: id.to_owned(),
@@ -144,7 +144,7 @@ fn entry(dispatcher: &Dispatcher, id: &str) -> Result<Entry, ApiError> {
             tools: any(|can| can.tools),
             json_object: any(|can| can.json),
             json_schema: any(|can| can.schema),
-            reasoning_effort: efforts.into_iter().map(crate::chat::Effort::as_str).collect(),
+            reasoning_effort: efforts.into_iter().map(crate::middle::Effort::as_str).collect(),
         },
     })
 }

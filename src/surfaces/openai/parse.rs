@@ -8,8 +8,8 @@ use serde_json::value::RawValue;
 use self::messages::parse_messages;
 use self::tools::{SchemaBytes, parse_format, parse_tool_choice, parse_tools};
 use super::{AUTO, Completion};
-use crate::chat::{ChatRequest, Effort};
-use crate::error::ApiError;
+use crate::middle::{ChatRequest, Effort};
+use crate::surfaces::ApiError;
 use crate::surfaces::fields::{body_object, each, kind, not_json, object_fields, optional, present, wrong};
 
 /// As OpenAI allows.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ai_proxy_free::providers::Provider;
+use ai_proxy_free::internals::providers::{Directory, Provider};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 
@@ -152,7 +152,7 @@ async fn row_057_a_bare_error_behind_good_events_is_told() -> anyhow::Result<()>
         fault("one line and its end", tail(|error| format!("{error}\n"))),
         fault("many lines", tail(|error| format!("{error:#}\n"))),
         fault("many lines behind a blank one", tail(|error| format!("\n{error:#}\n\n"))),
-        fault("in an array", tail(|error| format!("[{error:#}\n]\n"))).of([Provider::Gemini]),
+        fault("in an array", tail(|error| format!("[{error:#}\n]\n"))).of([Provider::GEMINI]),
     ];
     breaks(Failure::new(502, "overloaded"), SO_FAR, "is overloaded", faults).await
 }
@@ -193,19 +193,19 @@ async fn row_060_a_byte_at_a_time_is_the_same_answer() -> anyhow::Result<()> {
 #[tokio::test]
 async fn row_061_no_cut_changes_the_answer() -> anyhow::Result<()> {
     let text = "¿Cómo? 日本 \u{1F600}\u{2028}e\u{301}";
-    let dialect = Dialect(Provider::Groq);
+    let dialect = Dialect(Provider::GROQ);
     let events =
         String::from_utf8([dialect.text(text), dialect.finish()].concat())?.replace("\n\n", "\r\n\r\n");
     let events = events.into_bytes();
     for at in 1..events.len() {
         let (first, second) = events.split_at(at);
-        let mut decoder = ai_proxy_free::answer::AnswerDecoder::new(Provider::Groq, false, None);
+        let mut decoder = ai_proxy_free::internals::providers::AnswerDecoder::new(Provider::GROQ, false, None);
         let mut decoded = Vec::new();
         for piece in [first, second] {
             decoder.push(piece, &mut decoded).map_err(|it| anyhow::anyhow!("cut at {at}: {it:?}"))?;
         }
         decoder.end(&mut decoded).map_err(|it| anyhow::anyhow!("cut at {at}: {it:?}"))?;
-        let whole: String = decoded.iter().map(ai_proxy_free::chat::Event::text).collect();
+        let whole: String = decoded.iter().map(ai_proxy_free::internals::middle::Event::text).collect();
         assert_eq!(whole, text, "cut at {at}");
     }
     let dripped = |dialect: Dialect| {
@@ -315,7 +315,7 @@ async fn row_067_monsters_in_an_event_are_survived() -> anyhow::Result<()> {
 async fn row_068_of_two_fields_of_one_name_the_last_counts() -> anyhow::Result<()> {
     let twice = |dialect: Dialect| {
         let text = String::from_utf8(dialect.text("canary-last")).expect("UTF-8");
-        let field = if dialect.0 == Provider::Gemini { "\"text\":" } else { "\"content\":" };
+        let field = if dialect.0 == Provider::GEMINI { "\"text\":" } else { "\"content\":" };
         let once = format!("{field}\"canary-last\"");
         assert!(text.contains(&once));
         text.replace(&once, &format!("{field}\"canary-first\",{once}")).into_bytes()
@@ -330,7 +330,7 @@ async fn row_069_usage_may_come_alone_or_not_at_all() -> anyhow::Result<()> {
         whole_stream(&[beginning(dialect), dialect.finish(), dialect.usage(), dialect.end_mark()].concat())
     };
     let odd = |dialect: Dialect| {
-        let field = if dialect.0 == Provider::Gemini { "usageMetadata" } else { "usage" };
+        let field = if dialect.0 == Provider::GEMINI { "usageMetadata" } else { "usage" };
         event(&json!({field: {"prompt_tokens": "many", "promptTokenCount": -1}}))
     };
     let faults = [
@@ -359,7 +359,7 @@ async fn row_071_a_model_that_goes_on_behind_its_finish_is_ignored() -> anyhow::
 #[tokio::test]
 async fn row_072_a_flood_waits_for_its_reader() -> anyhow::Result<()> {
     const STREAMS: usize = 8;
-    for provider in Provider::ALL {
+    for provider in Directory::built_in() {
         let dialect = Dialect(provider);
         let flood = chunk(&dialect.text(&"x".repeat(16 * 1024)));
         let upstream =

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ai_proxy_free::providers::Provider;
+use ai_proxy_free::internals::providers::Provider;
 use serde_json::json;
 
 use super::dialect::{CHUNKED_STREAM, Dialect, LAST_CHUNK, chunk, event, open_stream, whole_stream};
@@ -41,9 +41,9 @@ async fn row_041_a_stream_that_begins_with_an_error_is_made_up_for() -> anyhow::
     falls_back(Failure::new(502, "overloaded"), faults).await?;
     let bad_key = |dialect: Dialect| {
         let error = match dialect.0 {
-            Provider::Groq | Provider::Cerebras => json!({"error": {"message": "Invalid API Key",
+            Provider::GROQ | Provider::CEREBRAS => json!({"error": {"message": "Invalid API Key",
                 "type": "invalid_request_error", "code": "invalid_api_key"}}),
-            Provider::Gemini => dialect.error(403, "", "Forbidden"),
+            Provider::GEMINI => dialect.error(403, "", "Forbidden"),
         };
         whole_stream(&event(&error))
     };
@@ -85,7 +85,7 @@ async fn row_044_an_answer_that_says_nothing_is_made_up_for() -> anyhow::Result<
         fault("an opening and the finish", |dialect| whole_stream(&dialect.stream(&[]))),
         fault("nothing but a finish", |dialect| whole_stream(&dialect.finish())),
         fault("nothing but the end mark", |_| whole_stream(b"data: [DONE]\n\n"))
-            .of([Provider::Groq, Provider::Cerebras]),
+            .of([Provider::GROQ, Provider::CEREBRAS]),
     ];
     falls_back(Failure::new(502, "empty_answer"), faults).await
 }
@@ -97,5 +97,5 @@ async fn row_045_a_blocked_prompt_is_an_answer() -> anyhow::Result<()> {
             "usageMetadata": {"promptTokenCount": 8, "totalTokenCount": 8}, "modelVersion": "m"});
         vec![Step::Send([open_stream(&event(&feedback)), LAST_CHUNK.to_vec()].concat())]
     };
-    answers("", "content_filter", [fault("blocked", blocked).of([Provider::Gemini])]).await
+    answers("", "content_filter", [fault("blocked", blocked).of([Provider::GEMINI])]).await
 }

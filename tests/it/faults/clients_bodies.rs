@@ -1,6 +1,6 @@
 //! Rows 94 to 98: bodies that are too large, of the wrong kind, or not JSON.
 
-use ai_proxy_free::providers::Provider;
+use ai_proxy_free::internals::providers::Directory;
 use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 
@@ -339,7 +339,7 @@ async fn row_098_deep_schemas_and_arguments_bring_nobody_down() -> anyhow::Resul
             ("arguments without end", arguments(&"[".repeat(depth))),
         ];
         for (case, fields) in cases {
-            for provider in Provider::ALL {
+            for provider in Directory::built_in() {
                 let case = format!("{depth} {case} to {}", provider.name());
                 let body = format!("{{\"model\":\"{}\",{fields}}}", provider.name());
                 let reply = Way::OpenAiWhole.post_json(&proxy, body).await?;

@@ -1,7 +1,7 @@
 //! Rows 87 to 93: requests whose HTTP is odd or merely old.
 
-use ai_proxy_free::providers::Provider;
-use ai_proxy_free::simulator::{After, Behaviour, Fault};
+use ai_proxy_free::internals::providers::Provider;
+use ai_proxy_free::internals::simulator::{After, Behaviour, Fault};
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -122,7 +122,7 @@ async fn row_088_bare_text_for_old_clients_is_sent_whole_or_not_at_all() -> anyh
     let proxy = TestProxy::start().await?;
     proxy.all(&Behaviour::answer(["another ", "answer"]));
     let broken = Behaviour::answer(["One, ", "two."]).with(Fault::EndEarly(After::Text(1)));
-    proxy.provider(Provider::Groq).always(broken);
+    proxy.provider(Provider::GROQ).always(broken);
     let request = Way::ChatText.request("", &Way::ChatText.body()).replacen("HTTP/1.1", "HTTP/1.0", 1);
     let mut client = RawClient::connect(proxy.address).await?;
     client.stream.write_all(request.as_bytes()).await?;
@@ -181,9 +181,9 @@ async fn row_091_pipelined_requests_are_answered_in_order() -> anyhow::Result<()
         for second in Way::ALL {
             let case = format!("{first:?} {second:?}");
             let before = Before::case(&proxy).await?;
-            let mut one = first.body_for(Provider::Groq);
+            let mut one = first.body_for(Provider::GROQ);
             one["messages"][0]["content"] = json!("One");
-            let mut two = second.body_for(Provider::Gemini);
+            let mut two = second.body_for(Provider::GEMINI);
             two["messages"][0]["content"] = json!("Two");
             let bytes = first.request("", &one)
                 + "GET /nowhere HTTP/1.1\r\nhost: x\r\n\r\n"

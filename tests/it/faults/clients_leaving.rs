@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use ai_proxy_free::providers::Provider;
-use ai_proxy_free::simulator::{After, Behaviour, Fault};
+use ai_proxy_free::internals::providers::{Directory, Provider};
+use ai_proxy_free::internals::simulator::{After, Behaviour, Fault};
 use tokio::io::AsyncWriteExt as _;
 
 use super::ways::{Before, Departure, Way, ending, is_abandoned};
@@ -27,7 +27,7 @@ async fn row_074_a_client_that_leaves_before_anybody_is_asked_frees_its_place() 
             client.stream.write_all(b"{\"messages\":[").await?;
             until_a_place_is(&proxy, Taken, &case).await?;
             // Somebody who is refused, and does not wait to hear of it.
-            let refused = way.ask(&proxy, Provider::Groq).await?;
+            let refused = way.ask(&proxy, Provider::GROQ).await?;
             departure.leave(refused).await?;
             let reading_on = departure.leave(client).await?;
             until_a_place_is(&proxy, Free, &case).await?;
@@ -69,7 +69,7 @@ async fn until_a_place_is(proxy: &TestProxy, wanted: Place, case: &str) -> anyho
 async fn row_075_a_client_that_leaves_before_the_answer_begins_ends_the_call() -> anyhow::Result<()> {
     for (phase, after) in [("before the head", After::Nothing), ("before the first token", After::Head)] {
         for way in Way::ALL {
-            for provider in Provider::ALL {
+            for provider in Directory::built_in() {
                 leave_in_time(way, provider, phase, after, None).await?;
             }
         }
@@ -80,7 +80,7 @@ async fn row_075_a_client_that_leaves_before_the_answer_begins_ends_the_call() -
 #[tokio::test(flavor = "multi_thread")]
 async fn row_076_a_client_that_leaves_in_the_middle_of_its_answer_ends_the_call() -> anyhow::Result<()> {
     for way in Way::ALL {
-        for provider in Provider::ALL {
+        for provider in Directory::built_in() {
             let seen = way.is_stream().then_some("One, ");
             leave_in_time(way, provider, "mid-stream", After::Text(1), seen).await?;
         }
@@ -134,15 +134,15 @@ async fn row_077_a_half_closed_client_counts_as_gone() -> anyhow::Result<()> {
             let case = format!("{way:?} {phase}");
             let proxy = TestProxy::start().await?;
             let before = Before::case(&proxy).await?;
-            let groq = proxy.provider(Provider::Groq);
+            let groq = proxy.provider(Provider::GROQ);
             groq.always(Behaviour::answer(["One, ", "two."]).with(Fault::Stall(after)));
-            let mut client = way.ask(&proxy, Provider::Groq).await?;
+            let mut client = way.ask(&proxy, Provider::GROQ).await?;
             within_patience(&case, groq.until(|it| !it.chats().is_empty())).await;
             if way.is_stream() && after == After::Text(1) {
                 client.read_until("One, ").await?;
             }
             let client = Departure::HalfClose.leave(client).await?.expect("it reads on");
-            before.assert_abandoned(&proxy, Provider::Groq, &case).await?;
+            before.assert_abandoned(&proxy, Provider::GROQ, &case).await?;
             let received = String::from_utf8(ending(&case, client).await)?;
             assert!(!received.contains("[DONE]") && !received.contains("two."), "{case}: {received}");
             assert!(!received.contains("\r\n0\r\n"), "{case}: it looks finished: {received}");
@@ -168,16 +168,16 @@ async fn row_091_a_client_that_leaves_with_more_requests_waiting_ends_the_call()
                     let case = format!("{way:?} {phase} {departure:?} with {what}");
                     let proxy = TestProxy::start().await?;
                     let before = Before::case(&proxy).await?;
-                    let groq = proxy.provider(Provider::Groq);
+                    let groq = proxy.provider(Provider::GROQ);
                     groq.always(Behaviour::answer(["One, ", "two."]).with(Fault::Stall(after)));
-                    let mut client = way.ask(&proxy, Provider::Groq).await?;
+                    let mut client = way.ask(&proxy, Provider::GROQ).await?;
                     client.stream.write_all(bytes.as_bytes()).await?;
                     within_patience(&case, groq.until(|it| !it.chats().is_empty())).await;
                     if way.is_stream() && after == After::Text(1) {
                         client.read_until("One, ").await?;
                     }
                     departure.leave(client).await?;
-                    before.assert_abandoned(&proxy, Provider::Groq, &case).await?;
+                    before.assert_abandoned(&proxy, Provider::GROQ, &case).await?;
                 }
             }
         }

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use ai_proxy_free::providers::Provider;
-use ai_proxy_free::simulator::{After, Behaviour, Fault, Outcome};
+use ai_proxy_free::internals::providers::Provider;
+use ai_proxy_free::internals::simulator::{After, Behaviour, Fault, Outcome};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, Interest};
 use tokio::task::JoinSet;
 
@@ -26,8 +26,8 @@ async fn row_079_a_client_that_never_reads_is_disconnected_and_its_call_dropped(
         let pieces = if way.is_stream() { 2_000 } else { 100 };
         proxy.all(&Behaviour::answer(vec!["x".repeat(16 * 1024); pieces]));
         let client = RawClient::connect_with_little_room(proxy.address).await?;
-        let client = way.ask_from(client, Provider::Groq).await?;
-        let groq = proxy.provider(Provider::Groq);
+        let client = way.ask_from(client, Provider::GROQ).await?;
+        let groq = proxy.provider(Provider::GROQ);
         let has_ended = |outcome: Outcome| match way.is_stream() {
             true => matches!(outcome, Outcome::Abandoned(_)),
             // It has been collected before anything was sent.
@@ -39,7 +39,7 @@ async fn row_079_a_client_that_never_reads_is_disconnected_and_its_call_dropped(
         within_patience(&format!("the reset: {case}"), client.stream.ready(Interest::ERROR)).await?;
         soonest = soonest.min(begun.elapsed());
         if way.is_stream() {
-            before.assert_abandoned(&proxy, Provider::Groq, &case).await?;
+            before.assert_abandoned(&proxy, Provider::GROQ, &case).await?;
         } else {
             proxy.all(&Behaviour::echo());
             before.assert_asked(&proxy, 1, &case).await?;
@@ -61,7 +61,7 @@ async fn row_080_a_client_that_reads_a_little_at_a_time_is_kept() -> anyhow::Res
             let expected = pieces.concat();
             proxy.all(&Behaviour::answer(pieces));
             let client = RawClient::connect_with_little_room(proxy.address).await?;
-            let mut client = way.ask_from(client, Provider::Groq).await?;
+            let mut client = way.ask_from(client, Provider::GROQ).await?;
             let mut some = [0; 2_000];
             let begun = Instant::now();
             while read_to_the_end(&client.received).is_none() {
@@ -272,7 +272,7 @@ async fn row_083_requests_beyond_the_limit_are_refused_at_once_and_health_still_
     }
     assert_eq!(proxy.upstream_calls(), 2);
     open.clear();
-    for provider in [Provider::Groq, Provider::Cerebras] {
+    for provider in [Provider::GROQ, Provider::CEREBRAS] {
         within_patience(
             "the end of the calls",
             proxy.provider(provider).until(|it| it.open_connections() == 0),
@@ -321,7 +321,7 @@ async fn row_083_connections_beyond_the_limit_are_told_so_and_health_still_answe
     assert_eq!(proxy.upstream_calls(), 0);
     // Those who were there are not put out for those who came later.
     let last = idle.pop().expect("the last");
-    let mut last = Way::ChatStream.ask_from(last, Provider::Groq).await?;
+    let mut last = Way::ChatStream.ask_from(last, Provider::GROQ).await?;
     last.read_until("[DONE]").await?;
     drop((last, idle));
     let served = async {

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use ai_proxy_free::providers::Provider;
-use ai_proxy_free::simulator::Behaviour;
+use ai_proxy_free::internals::providers::{Directory, Provider};
+use ai_proxy_free::internals::simulator::Behaviour;
 use serde_json::json;
 use tokio::net::TcpListener;
 
@@ -57,7 +57,7 @@ async fn row_017_a_bare_error_body_means_what_a_wrapped_one_means() -> anyhow::R
         let wrapped = json!({"error": bare});
         let forms = [("bare", bare), ("wrapped", wrapped)].map(|(form, body)| {
             fault(format!("{code}, {form}"), move |_| json_response(status, "", &body))
-                .of([Provider::Cerebras])
+                .of([Provider::CEREBRAS])
         });
         falls_back(failure, forms).await?;
     }
@@ -111,8 +111,8 @@ async fn row_020_a_refused_key_is_the_proxys_own_affair() -> anyhow::Result<()> 
     let faults = [
         fault("401", status(401, "invalid_api_key", "Invalid API Key")),
         fault("403", status(403, "forbidden", "Forbidden")),
-        fault("leaked", leaked).of([Provider::Gemini]),
-        fault("a 400 for the key", invalid).of([Provider::Gemini]),
+        fault("leaked", leaked).of([Provider::GEMINI]),
+        fault("a 400 for the key", invalid).of([Provider::GEMINI]),
     ];
     falls_back(BAD_KEY, faults).await
 }
@@ -127,7 +127,7 @@ async fn row_021_a_refused_request_is_offered_to_the_others() -> anyhow::Result<
 /// Nothing is wrong with the provider: its next turn comes as if nothing had been, and the client reads what was wrong.
 #[tokio::test]
 async fn row_021_a_refused_request_leaves_the_provider_as_it_is() -> anyhow::Result<()> {
-    for provider in Provider::ALL {
+    for provider in Directory::built_in() {
         let body = Dialect(provider).error(
             400,
             "wrong_field",
@@ -135,7 +135,7 @@ async fn row_021_a_refused_request_leaves_the_provider_as_it_is() -> anyhow::Res
         );
         let refuses = move |_| json_response(400, "", &body);
         let upstream = RawUpstream::start(refuses).await?;
-        let others = Provider::ALL.into_iter().filter(|it| *it != provider);
+        let others = Directory::built_in().into_iter().filter(|it| *it != provider);
         let builder = TestProxy::builder().with(provider.profile().base_url_variable, upstream.base_url());
         let builder = others.fold(builder, |builder, it| builder.with(it.profile().key_variables[0], ""));
         let proxy = builder.start().await?;
@@ -161,7 +161,7 @@ async fn row_023_what_is_too_large_for_one_is_offered_to_the_others() -> anyhow:
     falls_back(Failure::new(400, "context_too_long"), [fault("too long", too_long())]).await?;
     let too_large =
         status(413, "rate_limit_exceeded", "Request too large on tokens per minute (TPM): Limit 8000");
-    falls_back(Failure::new(400, "too_large"), [fault("413", too_large).of([Provider::Groq])]).await
+    falls_back(Failure::new(400, "too_large"), [fault("413", too_large).of([Provider::GROQ])]).await
 }
 
 /// Neither key nor prompt goes where a provider points.
@@ -327,7 +327,7 @@ async fn row_037_no_header_of_a_provider_reaches_the_client() -> anyhow::Result<
         "x-request-id",
         "x-should-retry",
     ];
-    for provider in Provider::ALL {
+    for provider in Directory::built_in() {
         let dialect = Dialect(provider);
         let well = response(
             200,
@@ -340,7 +340,7 @@ async fn row_037_no_header_of_a_provider_reaches_the_client() -> anyhow::Result<
             for way in Way::ALL {
                 let builder =
                     TestProxy::builder().with(provider.profile().base_url_variable, upstream.base_url());
-                let others = Provider::ALL.into_iter().filter(|it| *it != provider);
+                let others = Directory::built_in().into_iter().filter(|it| *it != provider);
                 let builder =
                     others.fold(builder, |builder, it| builder.with(it.profile().key_variables[0], ""));
                 let reply = way.ask_anybody(&builder.start().await?).await?;
@@ -370,7 +370,7 @@ async fn row_046_with_everybody_at_the_limit_nobody_is_asked() -> anyhow::Result
     for way in Way::ALL {
         let mut builder = TestProxy::builder();
         let mut upstreams = Vec::new();
-        for (provider, seconds) in Provider::ALL.into_iter().zip([50, 20, 80]) {
+        for (provider, seconds) in Directory::built_in().into_iter().zip([50, 20, 80]) {
             let body = Dialect(provider).error(429, "rate_limit_exceeded", "Rate limit reached");
             let limited = json_response(429, &format!("retry-after: {seconds}\r\n"), &body);
             let well = whole_stream(&Dialect(provider).stream(&["canary-answer"]));

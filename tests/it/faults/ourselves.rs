@@ -2,8 +2,8 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use ai_proxy_free::providers::Provider;
-use ai_proxy_free::simulator::{After, Behaviour, Fault, Outcome, Settings, SimulatedProvider};
+use ai_proxy_free::internals::providers::Provider;
+use ai_proxy_free::internals::simulator::{After, Behaviour, Fault, Outcome, Settings, SimulatedProvider};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::TcpListener;
 
@@ -43,16 +43,16 @@ async fn row_110_a_stream_that_panics_breaks_and_the_others_go_on() -> anyhow::R
         let builder = TestProxy::builder().with("MAX_CONCURRENT_REQUESTS", 2);
         // Its connections break when this provider ends, and writing that down needs the time.
         let clock = std::sync::Arc::new(jiff::Timestamp::now);
-        let doomed = SimulatedProvider::start(Provider::Groq, Settings::new(Provider::Groq, clock)).await?;
+        let doomed = SimulatedProvider::start(Provider::GROQ, Settings::new(Provider::GROQ, clock)).await?;
         let answer = || Behaviour::answer(["One, ", "two."]);
         doomed.always(answer().with(Fault::Stall(After::Text(1))));
         let proxy = builder.with("GROQ_BASE_URL", doomed.base_url()).start().await?;
-        let other = proxy.provider(Provider::Cerebras);
+        let other = proxy.provider(Provider::CEREBRAS);
         other.always(answer().with(Fault::Stall(After::Text(1))));
 
-        let mut panicking = way.ask(&proxy, Provider::Groq).await?;
+        let mut panicking = way.ask(&proxy, Provider::GROQ).await?;
         panicking.read_until("One, ").await?;
-        let mut neighbour = way.ask(&proxy, Provider::Cerebras).await?;
+        let mut neighbour = way.ask(&proxy, Provider::CEREBRAS).await?;
         neighbour.read_until("One, ").await?;
         proxy.clock.set_broken(true);
         drop(doomed);
@@ -69,7 +69,7 @@ async fn row_110_a_stream_that_panics_breaks_and_the_others_go_on() -> anyhow::R
 
         // The place of the one that broke is free again, and the other is still there.
         other.then(answer());
-        let mut next = way.ask(&proxy, Provider::Cerebras).await?;
+        let mut next = way.ask(&proxy, Provider::CEREBRAS).await?;
         next.read_until("two.").await?;
         assert_eq!(other.chats()[0].outcome, Outcome::Open, "{case}: the neighbour is still served");
         drop(neighbour);

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use ai_proxy_free::providers::Provider;
+use ai_proxy_free::internals::providers::Provider;
 use tokio::net::{TcpSocket, TcpStream};
 
 use super::dialect::{Dialect, open_stream, whole_stream};
@@ -54,7 +54,7 @@ async fn row_004_a_connection_that_nobody_answers_is_given_up() -> anyhow::Resul
 /// The proxy variables of the environment are for hosts that are elsewhere.
 #[tokio::test]
 async fn row_008_proxies_of_the_environment_are_for_real_hosts_only() -> anyhow::Result<()> {
-    let script = whole_stream(&Dialect(Provider::Groq).stream(&["canary-answer"]));
+    let script = whole_stream(&Dialect(Provider::GROQ).stream(&["canary-answer"]));
     let upstream = RawUpstream::always(script).await?;
     let dead = "http://127.0.0.1:9".to_owned();
     let cases = [
@@ -81,7 +81,7 @@ fn over_groq(upstream: &RawUpstream) -> ProxyBuilder {
 }
 
 fn well() -> Script {
-    whole_stream(&Dialect(Provider::Groq).stream(&["canary-answer"]))
+    whole_stream(&Dialect(Provider::GROQ).stream(&["canary-answer"]))
 }
 
 /// Asks once more; the answer is whole.
@@ -102,7 +102,7 @@ async fn row_009_a_kept_connection_that_has_ended_is_not_noticed() -> anyhow::Re
             upstream.until("the connection to end", |traffic| traffic.open == 0).await;
             assert_eq!(upstream.traffic().connections, connections, "{way:?}");
         }
-        assert_eq!(proxy.counts(Provider::Groq).await?, (3, 0), "{way:?}");
+        assert_eq!(proxy.counts(Provider::GROQ).await?, (3, 0), "{way:?}");
     }
     Ok(())
 }
@@ -133,7 +133,7 @@ async fn row_010_what_a_kept_connection_swallows_is_sent_again() -> anyhow::Resu
                 (3, 4),
                 "{way:?} {end:?}: on a new connection"
             );
-            assert_eq!(proxy.counts(Provider::Groq).await?, (3, 0), "{way:?} {end:?}: nobody has failed");
+            assert_eq!(proxy.counts(Provider::GROQ).await?, (3, 0), "{way:?} {end:?}: nobody has failed");
         }
     }
     Ok(())
@@ -189,7 +189,7 @@ async fn row_013_a_frozen_connection_is_used_no_more() -> anyhow::Result<()> {
 #[tokio::test]
 async fn row_014_hundreds_of_streams_to_one_provider_do_not_wait_for_each_other() -> anyhow::Result<()> {
     const STREAMS: usize = 250;
-    let beginning = open_stream(&Dialect(Provider::Groq).text("canary-answer"));
+    let beginning = open_stream(&Dialect(Provider::GROQ).text("canary-answer"));
     let upstream = RawUpstream::always(vec![Step::Send(beginning), Step::Stall]).await?;
     let proxy = over_groq(&upstream).start().await?;
     let client = http_client()?;

@@ -1,10 +1,10 @@
 //! Every fault of a provider is tried with every provider's dialect, in every way, among others and alone; and after
 //! each the proxy serves on, owes nothing and has told nobody a secret.
 
-use ai_proxy_free::dispatch::Roster;
-use ai_proxy_free::providers::Provider;
-use ai_proxy_free::simulator::Behaviour;
-use ai_proxy_free::stats::{Counts, Outcome};
+use ai_proxy_free::internals::dispatch::Roster;
+use ai_proxy_free::internals::providers::{Directory, Provider};
+use ai_proxy_free::internals::simulator::Behaviour;
+use ai_proxy_free::internals::observe::{Counts, Outcome};
 use futures::future::try_join_all;
 
 use super::dialect::{Dialect, whole_stream};
@@ -213,7 +213,7 @@ impl Trial<'_> {
 
     /// A proxy that knows nobody else.
     async fn alone(&self, upstream: &RawUpstream) -> anyhow::Result<TestProxy> {
-        let others = Provider::ALL.into_iter().filter(|it| *it != self.provider);
+        let others = Directory::built_in().into_iter().filter(|it| *it != self.provider);
         others
             .fold(self.proxy(upstream), |builder, it| builder.with(it.profile().key_variables[0], ""))
             .start()

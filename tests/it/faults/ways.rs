@@ -1,7 +1,7 @@
 //! The ways to ask, all of which a client's fault has to meet, and what must hold when it is over.
 
-use ai_proxy_free::providers::Provider;
-use ai_proxy_free::simulator::{Behaviour, Outcome, SimulatedProvider};
+use ai_proxy_free::internals::providers::Provider;
+use ai_proxy_free::internals::simulator::{Behaviour, Outcome, SimulatedProvider};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

@@ -1,6 +1,6 @@
 use std::net::SocketAddr;
 
-use ai_proxy_free::providers::Provider;
+use ai_proxy_free::internals::providers::{Directory, Provider};
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -146,7 +146,7 @@ pub(crate) async fn ask_at(
 impl TestProxy {
     /// Makes `provider` the next in turn, by letting the ones before it answer.
     pub(crate) async fn make_next(&self, provider: Provider) -> anyhow::Result<()> {
-        for before in Provider::ALL.into_iter().take_while(|it| *it != provider) {
+        for before in Directory::built_in().into_iter().take_while(|it| *it != provider) {
             let reply = chat(self, &question()).await?;
             anyhow::ensure!(reply.header("x-provider") == Some(before.name()), "{before:?} did not answer");
         }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
-use ai_proxy_free::AppState;
-use ai_proxy_free::clock::Clock;
-use ai_proxy_free::config::Config;
-use ai_proxy_free::providers::Provider;
-use ai_proxy_free::server::{self, Shutdown};
-use ai_proxy_free::simulator::{Behaviour, Settings, SimulatedProvider, Simulator};
+use ai_proxy_free::internals::http::AppState;
+use ai_proxy_free::internals::time::Clock;
+use ai_proxy_free::internals::config::Config;
+use ai_proxy_free::internals::providers::{Directory, Provider};
+use ai_proxy_free::internals::http;
+use ai_proxy_free::internals::time::Shutdown;
+use ai_proxy_free::internals::simulator::{Behaviour, Settings, SimulatedProvider, Simulator};
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
@@ -96,7 +97,7 @@ impl ProxyBuilder {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
         let limits = state.connection_limits();
-        let serving = server::serve(listener, ai_proxy_free::app(state.clone()), limits, shutdown.clone());
+        let serving = http::serve(listener, ai_proxy_free::internals::http::app(state.clone()), limits, shutdown.clone());
         let server = tokio::spawn(serving);
         Ok(TestProxy { address, simulator, state, clock, shutdown, server })
     }
@@ -175,7 +176,7 @@ impl Drop for TestProxy {
 /// The variables that lead to the simulator, and `own` above them.
 fn simulated_variables(simulator: &Simulator, own: HashMap<String, String>) -> HashMap<String, String> {
     let mut variables = HashMap::new();
-    for provider in Provider::ALL {
+    for provider in Directory::built_in() {
         let profile = provider.profile();
         variables.insert(profile.key_variables[0].to_owned(), format!("key-of-{}", provider.name()));
         variables.insert(profile.base_url_variable.to_owned(), simulator.provider(provider).base_url());

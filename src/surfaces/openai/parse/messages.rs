@@ -3,8 +3,8 @@
 use serde_json::value::RawValue;
 
 use super::Ignored;
-use crate::chat::{Image, Message, Part, ToolCall};
-use crate::error::ApiError;
+use crate::middle::{Image, Message, Part, ToolCall};
+use crate::surfaces::ApiError;
 use crate::surfaces::fields::{bad, each, kind, object_fields, optional, present, string, wrong};
 
 /// More than any model makes at once. Each is compared with all others, so the limit is also one of time.

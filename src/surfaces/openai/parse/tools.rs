@@ -3,8 +3,8 @@
 use serde_json::value::RawValue;
 
 use super::Ignored;
-use crate::chat::{ChatRequest, Json, ResponseFormat, Tool, ToolChoice};
-use crate::error::ApiError;
+use crate::middle::{ChatRequest, Json, ResponseFormat, Tool, ToolChoice};
+use crate::surfaces::ApiError;
 use crate::surfaces::fields::{each, kind, object_fields, optional, present, wrong};
 
 /// As OpenAI allows.

@@ -1,0 +1,100 @@
+//! `ai-proxy-free check`: tries every key by asking for the list of models, which costs no quota.
+
+use std::fmt::Write as _;
+
+use crate::middle::FreePlan;
+use crate::config::{Config, ProviderConfig};
+use crate::dispatch::{Dispatcher, Reading};
+use crate::middle::{Failure, Reason};
+use crate::providers::Provider;
+
+/// What came of a check.
+#[derive(Debug)]
+pub struct Report {
+    /// For people: a line for each key, and for each provider without one.
+    pub lines: Vec<String>,
+    /// Whether at least one provider can serve.
+    pub is_usable: bool,
+}
+
+/// Tries all keys at once; takes no longer than reading one list may.
+pub async fn run(config: &Config, dispatcher: &Dispatcher) -> Report {
+    let readings = dispatcher.read_lists().await;
+    let mut lines = Vec::new();
+    for provider in &config.providers {
+        if provider.keys.is_empty() {
+            lines.push(format!("{}: {}", provider.provider.name(), missing_key(provider.provider)));
+        }
+        let its = readings.iter().filter(|reading| reading.provider == provider.provider);
+        lines.extend(its.map(|reading| line(provider, reading)));
+    }
+    Report { lines, is_usable: readings.iter().any(|reading| reading.model.is_ok()) }
+}
+
+/// Which variable a provider wants.
+pub fn missing_key(provider: Provider) -> String {
+    format!("{} is not set", provider.profile().key_variables.join(" or "))
+}
+
+fn line(config: &ProviderConfig, reading: &Reading) -> String {
+    let provider = config.provider;
+    let mut line = format!("{}, key {} of {}: ", provider.name(), reading.key + 1, config.keys.len());
+    match &reading.model {
+        Ok(model) => {
+            line.push_str("accepted, uses ");
+            line.push_str(model);
+            if let Some(wanted) = config.models.first().filter(|wanted| *wanted != model) {
+                line.push_str(&format!(" ({wanted} is not offered)"));
+            }
+            line.push_str(&limits(provider.free_plan(model)));
+        }
+        Err(failure) => line.push_str(&refusal(provider, failure)),
+    }
+    line
+}
+
+/// The documented limits, in words.
+fn limits(plan: FreePlan) -> String {
+    let mut words = String::new();
+    for (index, (measure, limit)) in plan.iter().enumerate() {
+        let (unit, window) = (measure.unit.as_str(), measure.window.as_str());
+        let separator = if index == 0 { "; documented limits of the free plan: " } else { ", " };
+        // Writing to a string cannot fail.
+        let _ = write!(words, "{separator}{} {unit} a {window}", in_groups(*limit));
+    }
+    if words.is_empty() { "; its limits are not documented".to_owned() } else { words }
+}
+
+/// Why there is no list, in words.
+fn refusal(provider: Provider, failure: &Failure) -> String {
+    let name = provider.name();
+    let verdict = match (failure.reason, failure.status) {
+        (Reason::BadKey, _) => "refused".to_owned(),
+        (_, Some(200..300)) => format!("not known, {name} sends no list of models"),
+        (Reason::ModelGone, _) => {
+            format!(
+                "not known, {name} has no list of models there: is {} right?",
+                provider.profile().base_url_variable
+            )
+        }
+        (reason, _) => format!("not known, {name} {}", reason.explanation()),
+    };
+    match (failure.status, &failure.message) {
+        (Some(status), Some(message)) => format!("{verdict} (status {status}: {message})"),
+        (Some(status), None) => format!("{verdict} (status {status})"),
+        (None, _) => verdict,
+    }
+}
+
+/// `200,000`.
+fn in_groups(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}

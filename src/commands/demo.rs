@@ -1,0 +1,72 @@
+//! `ai-proxy-free demo`: the proxy over simulated providers, to try without a key and without a network.
+//!
+//! The proxy is the real one, with its real settings; only the keys, models and base URLs lead to the simulator.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::time::Clock;
+use crate::providers::Provider;
+use crate::simulator::{Quota, Settings, Simulator};
+
+/// The time between two words: readable, and visibly a stream.
+const PACE: Duration = Duration::from_millis(40);
+
+/// Few enough that a curious hand reaches Groq's limit within a minute and sees the others take over.
+const GROQ_REQUESTS_PER_MINUTE: u64 = 3;
+
+/// The simulated providers of a demo; they live as long as it does.
+#[derive(Debug)]
+pub struct Demo {
+    simulator: Simulator,
+}
+
+impl Demo {
+    /// Starts the simulated providers.
+    ///
+    /// # Errors
+    /// No loopback port is free.
+    pub async fn start(clock: Clock) -> io::Result<Self> {
+        let simulator = Simulator::start(|provider| {
+            let quota = (provider == Provider::GROQ)
+                .then_some(Quota { requests_per_minute: GROQ_REQUESTS_PER_MINUTE, ..Quota::ENDLESS });
+            // One model each: a demo of fallback should not have to use up four models first.
+            let models = provider.default_models().take(1).map(str::to_owned).collect();
+            Settings { pace: PACE, quota, models, kept_requests: 0, ..Settings::new(provider, clock.clone()) }
+        });
+        Ok(Self { simulator: simulator.await? })
+    }
+
+    /// What a variable is in the demo: `Some` for those that lead to the simulator, whatever the real environment
+    /// says; none for all others.
+    pub fn variable(&self, name: &str) -> Option<Option<String>> {
+        self.simulator.providers().find_map(|simulated| {
+            let provider = simulated.provider();
+            let profile = provider.profile();
+            if profile.key_variables.contains(&name) {
+                Some(Some("simulated".to_owned()))
+            } else if name == profile.base_url_variable {
+                Some(Some(simulated.base_url()))
+            } else if name == profile.models_variable {
+                Some(provider.default_models().next().map(str::to_owned))
+            } else {
+                None
+            }
+        })
+    }
+}
+
+/// What a newcomer can paste, for a proxy that listens on `address`.
+pub fn invitation(address: SocketAddr, needs_client_key: bool) -> String {
+    let key = if needs_client_key { " -H \"Authorization: Bearer $PROXY_API_KEY\"" } else { "" };
+    format!(
+        "This is a demo: no real provider is called. Try, a few times in a row:\n\n  \
+         curl -iN http://{address}/chat{key} -H 'Content-Type: application/json' \
+         -d '{{\"messages\":[{{\"role\":\"user\",\"content\":\"Hola\"}}]}}'\n\n\
+         The header x-provider says who answered. Groq is limited to {GROQ_REQUESTS_PER_MINUTE} requests a minute \
+         here: after them x-attempts shows how the others take over. http://{address}/health counts, \
+         http://{address}/providers tells what is known of each model.\n\
+         Clients of OpenAI's API: base URL http://{address}/v1, model auto, any key.\n"
+    )
+}

@@ -1,0 +1,118 @@
+//! `ai-proxy-free` and `ai-proxy-free serve`: from the settings to a running server, and its end.
+
+use std::io;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use tokio::net::TcpListener;
+use tracing::{info, warn};
+
+use super::check;
+use super::fatal::Fatal;
+use crate::config::{Config, ProviderConfig};
+use crate::http::{self, AppState};
+use crate::observe::log;
+use crate::time::{Clock, Shutdown};
+
+/// Serves until a signal ends it. `invitation` is what is said at the start, once the address is known.
+///
+/// # Errors
+/// The settings cannot be had on this machine, or a key cannot be sent; nobody was let in.
+pub(super) async fn run(
+    config: &Config,
+    clock: Clock,
+    invitation: Option<fn(SocketAddr, bool) -> String>,
+) -> Result<ExitCode, Fatal> {
+    // What can fail comes first: whoever cannot start says that and nothing else.
+    let mut signals = Signals::new().map_err(Fatal::machine)?;
+    let (host, port) = (config.server.host.as_str(), config.server.port);
+    let cannot_listen = |error| Fatal::machine(format!("cannot listen on {host}:{port}: {error}"));
+    let listener = TcpListener::bind((host, port)).await.map_err(cannot_listen)?;
+    let address = listener.local_addr().map_err(cannot_listen)?;
+    let shutdown = Shutdown::default();
+    let state = AppState::new(config, clock.clone(), fastrand::Rng::new(), shutdown.clone());
+    let state = state.map_err(Fatal::settings)?;
+
+    let _log_guard = log::start(&config.log, clock);
+    report(config);
+    info!(target: log::STARTUP, "ai-proxy-free {} listening on http://{address}", env!("CARGO_PKG_VERSION"));
+    if let Some(invitation) = invitation {
+        info!(target: log::STARTUP, "{}", invitation(address, !config.server.client_keys.is_empty()));
+    }
+
+    let limits = state.connection_limits();
+    let serving = http::serve(listener, http::app(state.clone()), limits, shutdown.clone());
+    let serving = async {
+        tokio::select! {
+            () = serving => {}
+            // Beside serving: a start without a network serves at once.
+            never = state.dispatcher.keep_models_current(fastrand::Rng::new()) => match never {},
+        }
+    };
+    tokio::pin!(serving);
+    tokio::select! {
+        () = &mut serving => {}
+        _ = signals.next() => shutdown.begin(),
+    }
+    Ok(tokio::select! {
+        () = serving => ExitCode::SUCCESS,
+        signal = signals.next() => ExitCode::from(128 + signal),
+    })
+}
+
+/// Logs what the settings amount to.
+fn report(config: &Config) {
+    for warning in &config.warnings {
+        warn!("{warning}");
+    }
+    for ProviderConfig { provider, keys, models, .. } in &config.providers {
+        let name = provider.name();
+        match keys.len() {
+            0 => warn!("{name} is off: {}", check::missing_key(*provider)),
+            keys => info!(keys, models = models.join(","), "{name} is ready"),
+        }
+    }
+    if config.providers.iter().all(|provider| provider.keys.is_empty()) {
+        warn!("No provider has a key: every /chat will be answered with 503");
+    }
+}
+
+/// The signals that ask the process to end.
+struct Signals {
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    #[cfg(unix)]
+    fn new() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    /// Waits for the next one and gives its number.
+    #[cfg(unix)]
+    async fn next(&mut self) -> u8 {
+        tokio::select! {
+            _ = self.interrupt.recv() => 2,
+            _ = self.terminate.recv() => 15,
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn new() -> io::Result<Self> {
+        Ok(Self {})
+    }
+
+    /// Waits for the next one and gives its number.
+    #[cfg(not(unix))]
+    async fn next(&mut self) -> u8 {
+        // Without a handler nothing can be waited for: the system's own way of ending the process is left.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        2
+    }
+}

@@ -1,0 +1,365 @@
+//! One call to one candidate: sent, timed, decoded; up to its first content, and the rest of the answer.
+//!
+//! Owns the clocks of a call, but for connecting, which is reqwest's. *First token* runs from the beginning of the
+//! call, connecting included, to the first meaningful event (text or thinking). *Idle* runs between meaningful
+//! events from then on; comments, pings and role-only chunks do not reset it, and time in which nobody asked for
+//! more does not count, because a client that reads slowly is not the provider's fault. *Ending* gives a provider
+//! a moment to end what is complete: an answer, or the body of an error.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use tokio::time::{Instant, timeout_at};
+
+use crate::time::Alarm;
+use crate::middle::Told;
+use crate::middle::ExpectedCalls;
+use crate::middle::{Event, FinishReason};
+use crate::config::Timeouts;
+use crate::middle::{Diagnosis, Failure, Reason, Scope};
+use crate::providers::{AnswerDecoder, Provider};
+use crate::middle::Redactor;
+use super::upstream::{Body, Call, Response, Upstream};
+
+/// How long a provider may take to end what is complete. Reading to the end keeps the connection usable for the
+/// next call.
+const ENDING_TIME: Duration = Duration::from_secs(1);
+
+/// The most that is held back of an answer whose content has not begun, in bytes: a model that thinks for ever.
+const MAX_PENDING_BYTES: usize = 8 * 1024 * 1024;
+
+/// The longest answer that is collected before it is sent, in bytes.
+const MAX_WHOLE_BYTES: usize = 64 * 1024 * 1024;
+
+/// How many times as long as for a first token a provider may take that is asked for all at once: its first word is its
+/// last. Not for ever, since others want to be asked in time if it is ill.
+const WHOLE_PATIENCE: u32 = 3;
+
+/// What is asked of whom. Holds key and prompt, so it does not print itself.
+pub struct Order {
+    /// Whom.
+    pub provider: Provider,
+    /// What.
+    pub call: Call,
+    /// What the answer may call; none if nothing.
+    pub expected: Option<ExpectedCalls>,
+    /// Whether a stream is asked for.
+    pub is_stream: bool,
+}
+
+/// What an attempt needs besides the order.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// The connections.
+    pub upstream: &'a Upstream,
+    /// The clocks.
+    pub timeouts: Timeouts,
+    /// Cleans what the provider says.
+    pub redactor: &'a Arc<Redactor>,
+}
+
+/// An answer whose content has begun.
+///
+/// Dropping it closes the connection to the provider, unless the answer has been read to its end.
+#[derive(Debug)]
+pub struct Answer {
+    source: Source,
+    body: Body,
+    decoder: AnswerDecoder,
+    phase: Phase,
+    idle: Duration,
+    /// Since when the provider has been waited for without a meaningful event.
+    waiting_since: Option<Instant>,
+    alarm: Alarm,
+    /// Decoded and not yet handed out.
+    pending: Vec<Event>,
+    exhausted: Option<Diagnosis>,
+    begun: Instant,
+    /// When the first token had come, counted from the beginning of the call.
+    first_token: Option<Duration>,
+}
+
+/// Where an answer comes from: what is needed to make a failure of a diagnosis.
+#[derive(Clone, Debug)]
+struct Source {
+    provider: Provider,
+    status: u16,
+    redactor: Arc<Redactor>,
+}
+
+/// Which clock runs.
+#[derive(Clone, Copy, Debug)]
+enum Phase {
+    /// Nothing meaningful has come; the first must by then.
+    FirstToken(Instant),
+    /// Between events.
+    Streaming,
+    /// The answer is complete; the provider has until then to end it.
+    Ending(Instant),
+    /// The body has been read to its end, or has broken off.
+    Ended,
+}
+
+/// What came of waiting for the provider.
+enum Arrival {
+    Bytes(Bytes),
+    End,
+    BrokenOff,
+    TimedOut,
+}
+
+/// Sends `call` and waits for the first content.
+///
+/// On `Ok` the caller may commit to a 200, unless [`Answer::is_cut_before_content`]. On `Err` nothing has reached the
+/// client and another candidate may be tried. An answer that a safety filter has blocked is an answer. Waits at most
+/// `timeouts.first_token` for the first meaningful event (three times that if no stream is asked for),
+/// `timeouts.idle` between thoughts, and a second for the body of an error. Dropping the future closes the connection.
+///
+/// `learn` hears what the provider tells of allowances as soon as it is there, whatever comes of the attempt.
+///
+/// # Errors
+/// Any [`Reason`]; limits and faults of the request in the provider's own words.
+pub async fn open(context: Context<'_>, order: Order, learn: impl Fn(&[Told])) -> Result<Answer, Failure> {
+    let Order { provider, call, expected, is_stream } = order;
+    let patience = if is_stream { 1 } else { WHOLE_PATIENCE };
+    let begun = Instant::now();
+    let deadline = begun + context.timeouts.first_token * patience;
+    let too_late = |_| Failure::without_answer(Reason::Timeout, Scope::Provider);
+    let Response { status, headers, body } =
+        timeout_at(deadline, context.upstream.send(call)).await.map_err(too_late)??;
+    let source = Source { provider, status, redactor: context.redactor.clone() };
+    learn(&provider.allowances(&headers));
+    if !(200..300).contains(&status) {
+        let body = body.beginning(Instant::now() + ENDING_TIME).await;
+        learn(&provider.allowances_in_error(status, &body));
+        return Err(source.failure(provider.diagnose(status, &headers, &body)));
+    }
+    let is_json = match media_type(&headers).as_str() {
+        "text/html" => return Err(source.failure(Diagnosis::provider(Reason::UpstreamError))),
+        "application/json" => true,
+        _ => false,
+    };
+    // Identity was asked for. A compressed stream comes when its compressor pleases, not when the model speaks.
+    if headers
+        .get(CONTENT_ENCODING)
+        .is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
+    {
+        return Err(source.failure(Diagnosis::provider(Reason::UpstreamError)));
+    }
+    let exhausted = provider.exhausted_allowance(&headers);
+    // They would keep the buffer alive in which they came, for as long as the answer takes.
+    drop(headers);
+    let mut answer = Answer {
+        source,
+        body,
+        decoder: AnswerDecoder::new(provider, is_json, expected),
+        phase: Phase::FirstToken(deadline),
+        idle: context.timeouts.idle,
+        waiting_since: None,
+        alarm: Alarm::default(),
+        pending: Vec::new(),
+        exhausted,
+        begun,
+        first_token: None,
+    };
+    answer.await_content().await?;
+    Ok(answer)
+}
+
+impl Source {
+    fn failure(&self, diagnosis: Diagnosis) -> Failure {
+        diagnosis.into_failure(self.status, &self.redactor)
+    }
+}
+
+impl Answer {
+    /// Who answers.
+    pub fn provider(&self) -> Provider {
+        self.source.provider
+    }
+
+    /// The HTTP status of the answer.
+    pub fn status(&self) -> u16 {
+        self.source.status
+    }
+
+    /// An allowance of which the answer's headers say that it is used up now.
+    pub fn exhausted(&self) -> Option<&Diagnosis> {
+        self.exhausted.as_ref()
+    }
+
+    /// How long after the beginning of the call, connecting included, its first thought, text or call of a tool came; none
+    /// if it has none, or came all at once.
+    pub fn time_to_first_token(&self) -> Option<Duration> {
+        self.first_token
+    }
+
+    /// Events that could not be read and were passed over.
+    pub fn unreadable_events(&self) -> u32 {
+        self.decoder.unreadable_events()
+    }
+
+    /// Whether the token limit was reached before any text or call: nothing to show, and worth it only if nobody does
+    /// better.
+    pub fn is_cut_before_content(&self) -> bool {
+        let has_content = self.pending.iter().any(Event::is_content);
+        !has_content && matches!(self.pending.last(), Some(Event::Finish(FinishReason::Length)))
+    }
+
+    /// Waits for more of the answer and adds at least one event, the last of them ever a finish. After the finish
+    /// only [`drain`](Self::drain) may follow.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost when the future is dropped, and its clocks go on.
+    ///
+    /// # Errors
+    /// [`Reason::Timeout`], [`Reason::BrokenStream`], or what the provider reports; events before that have been
+    /// added.
+    pub async fn read(&mut self, events: &mut Vec<Event>) -> Result<(), Failure> {
+        if !self.pending.is_empty() {
+            // Not `append`: it would keep the room for as long as the answer takes.
+            events.extend(std::mem::take(&mut self.pending));
+            return Ok(());
+        }
+        let known = events.len();
+        while events.len() == known {
+            let arrival = self.arrival().await;
+            self.take(arrival, events).map_err(|diagnosis| self.source.failure(diagnosis))?;
+        }
+        self.waiting_since = None;
+        Ok(())
+    }
+
+    /// Reads the answer to its end and keeps all of it for one [`read`](Self::read).
+    ///
+    /// # Errors
+    /// As [`read`](Self::read); or [`Reason::UpstreamError`] for an answer of more than 64 MiB.
+    pub async fn read_whole(&mut self) -> Result<(), Failure> {
+        let mut whole = Gathered::default();
+        while !matches!(whole.events.last(), Some(Event::Finish(_))) {
+            self.gather(&mut whole, MAX_WHOLE_BYTES).await?;
+        }
+        self.drain().await;
+        self.pending = whole.events;
+        Ok(())
+    }
+
+    /// Gives the provider the rest of its time to end its side of the answer, so that the connection can serve
+    /// again.
+    pub async fn drain(&mut self) {
+        while let Phase::Ending(_) = self.phase {
+            if !matches!(self.arrival().await, Arrival::Bytes(_)) {
+                self.phase = Phase::Ended;
+            }
+        }
+    }
+
+    async fn await_content(&mut self) -> Result<(), Failure> {
+        let mut begun = Gathered { keeps_pieces: true, ..Gathered::default() };
+        loop {
+            self.gather(&mut begun, MAX_PENDING_BYTES).await?;
+            let has_content = begun.events.iter().any(Event::is_content);
+            match begun.events.last() {
+                Some(Event::Finish(FinishReason::Stop)) if !has_content => {
+                    return Err(self.source.failure(Diagnosis::provider(Reason::EmptyAnswer)));
+                }
+                Some(Event::Finish(_)) => break,
+                _ if has_content => break,
+                _ => {}
+            }
+        }
+        self.pending = begun.events;
+        Ok(())
+    }
+
+    /// Reads more of the answer into `gathered`, up to `most` bytes of text and thoughts.
+    async fn gather(&mut self, gathered: &mut Gathered, most: usize) -> Result<(), Failure> {
+        let mut events = Vec::new();
+        self.read(&mut events).await?;
+        for event in events {
+            gathered.add(event);
+        }
+        if gathered.bytes > most {
+            return Err(self.source.failure(Diagnosis::provider(Reason::UpstreamError)));
+        }
+        Ok(())
+    }
+
+    /// Waits for the provider, no longer than the clock that runs.
+    async fn arrival(&mut self) -> Arrival {
+        let deadline = match self.phase {
+            Phase::FirstToken(deadline) | Phase::Ending(deadline) => deadline,
+            Phase::Streaming => *self.waiting_since.get_or_insert_with(Instant::now) + self.idle,
+            Phase::Ended => return Arrival::End,
+        };
+        tokio::select! {
+            biased;
+            chunk = self.body.chunk() => match chunk {
+                Ok(Some(bytes)) => Arrival::Bytes(bytes),
+                Ok(None) => Arrival::End,
+                Err(_) => Arrival::BrokenOff,
+            },
+            () = self.alarm.reached(deadline) => Arrival::TimedOut,
+        }
+    }
+
+    fn take(&mut self, arrival: Arrival, events: &mut Vec<Event>) -> Result<(), Diagnosis> {
+        let known = events.len();
+        match arrival {
+            Arrival::Bytes(bytes) => {
+                self.decoder.push(&bytes, events)?;
+                if events.len() > known && matches!(self.phase, Phase::FirstToken(_)) {
+                    self.phase = Phase::Streaming;
+                    self.first_token = Some(self.begun.elapsed());
+                }
+                if self.decoder.is_complete() && !matches!(self.phase, Phase::Ending(_)) {
+                    self.phase = Phase::Ending(Instant::now() + ENDING_TIME);
+                }
+                if self.decoder.is_done() {
+                    self.decoder.end(events)?;
+                }
+                Ok(())
+            }
+            Arrival::End => {
+                self.phase = Phase::Ended;
+                self.decoder.end(events)
+            }
+            Arrival::BrokenOff | Arrival::TimedOut if self.decoder.is_complete() => {
+                self.phase = Phase::Ended;
+                self.decoder.end(events)
+            }
+            Arrival::BrokenOff => Err(Diagnosis::provider(Reason::BrokenStream)),
+            Arrival::TimedOut => Err(Diagnosis::provider(Reason::Timeout)),
+        }
+    }
+}
+
+/// Events that are kept for a while: neighbouring pieces become one, since a piece costs more than its bytes.
+#[derive(Default)]
+struct Gathered {
+    events: Vec<Event>,
+    /// Of text and thoughts.
+    bytes: usize,
+    /// Text stays in the pieces in which the client is to get it.
+    keeps_pieces: bool,
+}
+
+impl Gathered {
+    fn add(&mut self, event: Event) {
+        self.bytes += event.text().len();
+        match (self.events.last_mut(), event) {
+            (Some(Event::Reasoning(thought)), Event::Reasoning(more)) => thought.push_str(&more),
+            (Some(Event::Text(text)), Event::Text(more)) if !self.keeps_pieces => text.push_str(&more),
+            (_, event) => self.events.push(event),
+        }
+    }
+}
+
+/// The media type of the answer in lower case, without parameters; empty if it has none.
+fn media_type(headers: &HeaderMap) -> String {
+    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}

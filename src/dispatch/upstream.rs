@@ -1,0 +1,385 @@
+//! Calls to providers: the only user of reqwest.
+//!
+//! HTTP/1.1 with a pool, identity encoding, no redirects (reqwest would resend key and prompt to wherever a 307
+//! points), no referer, no clock but the one for connecting: all others belong to the attempt. The proxy
+//! variables of the environment are honoured for real hosts, never for loopback.
+//!
+//! A connection that has been idle may end just while a request goes into it: the provider's clock ran out, or the
+//! machine has slept. That is nobody's failure, so such a request is sent once more, on a new connection.
+
+use std::cell::Cell;
+use std::error::Error as StdError;
+use std::io;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use http_body_util::BodyExt as _;
+use reqwest::redirect::Policy;
+use tokio::time::{Instant, timeout_at};
+use tower::util::MapRequestLayer;
+
+use crate::config::ProviderConfig;
+use crate::middle::{Failure, Reason, Scope};
+
+/// How long an unused connection is kept. Providers close theirs after a minute or more; closing first avoids
+/// sending a request into a connection that is just being closed.
+const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(50);
+
+/// How many unused connections are kept to one host.
+const MAX_IDLE_CONNECTIONS: usize = 1_024;
+
+/// A connection that had ended before it was used says so by then. Later, somebody has read the request, and it may have
+/// cost something.
+const SWALLOWING_TIME: Duration = Duration::from_secs(2);
+
+/// Longest error body read, in bytes.
+const MAX_ERROR_BODY_BYTES: usize = 64 * 1024;
+
+/// The connections to providers.
+#[derive(Debug)]
+pub struct Upstream {
+    loopback: Option<Clients>,
+    remote: Option<Clients>,
+}
+
+/// The clients for one kind of host.
+#[derive(Debug)]
+struct Clients {
+    /// Keeps connections for the next request.
+    pooled: reqwest::Client,
+    /// Opens a connection for each request.
+    fresh: reqwest::Client,
+}
+
+tokio::task_local! {
+    /// Whether the request that this task sends has begun to open a connection.
+    static IS_CONNECTING: Cell<bool>;
+}
+
+/// No HTTPS is possible on this machine.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot set up HTTPS: {0}. Install CA certificates (Debian: apt-get install ca-certificates)")]
+pub struct TlsUnavailable(String);
+
+/// Which of the two kinds of host a provider is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Network {
+    /// This machine: never through a proxy.
+    Loopback,
+    /// Anywhere else.
+    Remote,
+}
+
+impl Network {
+    /// Where `provider` is configured to be.
+    pub fn of(provider: &ProviderConfig) -> Self {
+        if provider.is_loopback() { Self::Loopback } else { Self::Remote }
+    }
+}
+
+/// A request for what a provider tells about itself.
+pub struct Query {
+    /// Where to.
+    pub url: String,
+    /// Which kind of host that is.
+    pub network: Network,
+    /// The header with the key.
+    pub key_header: (HeaderName, HeaderValue),
+}
+
+/// A request to a provider, complete. It holds a prompt, so it does not print itself.
+pub struct Call {
+    /// Where to.
+    pub url: String,
+    /// Which kind of host that is.
+    pub network: Network,
+    /// The header with the key.
+    pub key_header: (HeaderName, HeaderValue),
+    /// The JSON body.
+    pub body: Vec<u8>,
+}
+
+/// An answer whose head has arrived.
+#[derive(Debug)]
+pub struct Response {
+    /// The HTTP status.
+    pub status: u16,
+    /// The headers. They keep the buffer alive in which they came: drop them before a long answer.
+    pub headers: HeaderMap,
+    /// The rest.
+    pub body: Body,
+}
+
+/// The body of an answer. Dropping it closes the connection unless it has been read to its end.
+#[derive(Debug)]
+pub struct Body(reqwest::Body);
+
+/// The body broke off.
+#[derive(Debug, PartialEq, Eq)]
+pub struct BrokenOff;
+
+impl Upstream {
+    /// Prepares for calls to `providers`. Opens no connection.
+    ///
+    /// # Errors
+    /// [`TlsUnavailable`] if HTTPS is needed and the machine has no CA certificates.
+    pub fn new(providers: &[ProviderConfig], connect_timeout: Duration) -> Result<Self, TlsUnavailable> {
+        let clients = |network| {
+            let mut its = providers.iter().filter(|it| Network::of(it) == network).peekable();
+            its.peek().is_some().then(|| {
+                let needs_tls = its.any(|it| it.base_url.scheme() == "https");
+                Clients::new(network, needs_tls, connect_timeout)
+            })
+        };
+        let loopback = clients(Network::Loopback).transpose()?;
+        let remote = clients(Network::Remote).transpose()?;
+        Ok(Self { loopback, remote })
+    }
+
+    /// Sends `call` and waits for the head of the answer, whatever its status. Sends it once more, on a new connection,
+    /// if a connection that had served before ends without a word.
+    ///
+    /// Waits for ever once connected: the caller has the clock. Dropping the future closes the connection.
+    ///
+    /// # Errors
+    /// [`Reason::ConnectFailed`]: nothing was sent. [`Reason::Timeout`]: no connection within the connect
+    /// timeout, nothing was sent. [`Reason::UpstreamError`]: the connection ended without an answer, or the
+    /// answer was no HTTP; the provider may have seen the request.
+    pub async fn send(&self, call: Call) -> Result<Response, Failure> {
+        let Call { url, network, key_header, body } = call;
+        let clients = self.clients(network)?;
+        let request = clients
+            .pooled
+            .post(url)
+            .header(CONTENT_TYPE, "application/json")
+            .header(ACCEPT, "text/event-stream, application/json")
+            .body(body);
+        clients.exchange(request, key_header).await
+    }
+
+    /// The same for a `query`, with the same pool of connections.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub async fn get(&self, query: Query) -> Result<Response, Failure> {
+        let Query { url, network, key_header } = query;
+        let clients = self.clients(network)?;
+        clients.exchange(clients.pooled.get(url).header(ACCEPT, "application/json"), key_header).await
+    }
+
+    fn clients(&self, network: Network) -> Result<&Clients, Failure> {
+        let clients = match network {
+            Network::Loopback => &self.loopback,
+            Network::Remote => &self.remote,
+        };
+        clients.as_ref().ok_or_else(not_sent)
+    }
+}
+
+impl Clients {
+    async fn exchange(
+        &self,
+        request: reqwest::RequestBuilder,
+        (key_name, key_value): (HeaderName, HeaderValue),
+    ) -> Result<Response, Failure> {
+        let request = request
+            .header(ACCEPT_ENCODING, "identity")
+            .header(key_name, key_value)
+            .build()
+            .map_err(|_| not_sent())?;
+        // Shares the body's bytes.
+        let again = request.try_clone();
+        let begun = Instant::now();
+        let sent = IS_CONNECTING.scope(Cell::new(false), async {
+            let answer = self.pooled.execute(request).await;
+            (answer, IS_CONNECTING.with(Cell::get))
+        });
+        let answer = match (sent.await, again) {
+            ((Err(error), false), Some(again))
+                if is_without_a_word(&error) && begun.elapsed() < SWALLOWING_TIME =>
+            {
+                self.fresh.execute(again).await
+            }
+            ((answer, _), _) => answer,
+        };
+        answer.map(Response::from).map_err(|error| {
+            let reason = match (error.is_connect(), error.is_timeout()) {
+                (true, true) => Reason::Timeout,
+                (true, false) => Reason::ConnectFailed,
+                (false, _) => Reason::UpstreamError,
+            };
+            // What this machine lacks is no reason for a provider to rest.
+            let scope = if is_out_of_descriptors(&error) { Scope::Request } else { Scope::Provider };
+            Failure::without_answer(reason, scope)
+        })
+    }
+
+    fn new(network: Network, needs_tls: bool, connect_timeout: Duration) -> Result<Self, TlsUnavailable> {
+        Self::with(|max_idle_connections| {
+            Self::builder(network, needs_tls, connect_timeout, max_idle_connections)
+        })
+    }
+
+    fn with(builder: impl Fn(usize) -> reqwest::ClientBuilder) -> Result<Self, TlsUnavailable> {
+        // Whoever came first has chosen the same: there is only one provider of cryptography in the binary.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = |max_idle_connections| {
+            let built = builder(max_idle_connections).build();
+            built.map_err(|error| TlsUnavailable(root_cause(&error)))
+        };
+        Ok(Self { pooled: client(MAX_IDLE_CONNECTIONS)?, fresh: client(0)? })
+    }
+
+    fn builder(
+        network: Network,
+        needs_tls: bool,
+        connect_timeout: Duration,
+        max_idle_connections: usize,
+    ) -> reqwest::ClientBuilder {
+        let note_connecting = MapRequestLayer::new(|target| {
+            // Fails outside of a request, where nobody asks.
+            let _ = IS_CONNECTING.try_with(|it| it.set(true));
+            target
+        });
+        let builder = reqwest::Client::builder()
+            .http1_only()
+            .redirect(Policy::none())
+            .referer(false)
+            .user_agent(concat!("ai-proxy-free/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(connect_timeout)
+            .pool_idle_timeout(POOL_IDLE_TIMEOUT)
+            .pool_max_idle_per_host(max_idle_connections)
+            .connector_layer(note_connecting);
+        let builder = match network {
+            Network::Loopback => builder.no_proxy(),
+            Network::Remote => builder,
+        };
+        // Without HTTPS no CA certificates are needed, and a machine without any can run the demo.
+        if needs_tls { builder } else { builder.tls_certs_only([]) }
+    }
+}
+
+/// There was nothing to send it with.
+fn not_sent() -> Failure {
+    Failure::without_answer(Reason::ConnectFailed, Scope::Provider)
+}
+
+/// Whether the connection ended before anything of an answer was understood.
+fn is_without_a_word(error: &reqwest::Error) -> bool {
+    causes(error).any(|cause| {
+        let is_incomplete =
+            cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_incomplete_message);
+        let is_reset = cause.downcast_ref::<io::Error>().is_some_and(|error| {
+            matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)
+        });
+        is_incomplete || is_reset
+    })
+}
+
+/// Whether this process, or the machine, may open nothing more.
+fn is_out_of_descriptors(error: &reqwest::Error) -> bool {
+    // The numbers of EMFILE and ENFILE are the same on Linux, macOS and the BSDs; Windows has no such limit.
+    let numbers = [24, 23].map(Some);
+    let io_errors = causes(error).filter_map(|cause| cause.downcast_ref::<io::Error>());
+    cfg!(unix) && io_errors.map(io::Error::raw_os_error).any(|number| numbers.contains(&number))
+}
+
+fn causes<'a>(error: &'a reqwest::Error) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(Some(error as &(dyn StdError + 'static)), |&cause| cause.source())
+}
+
+impl From<reqwest::Response> for Response {
+    fn from(response: reqwest::Response) -> Self {
+        let (head, body) = http::Response::from(response).into_parts();
+        Self { status: head.status.as_u16(), headers: head.headers, body: Body(body) }
+    }
+}
+
+impl Body {
+    /// The next bytes of the body as they come; `None` at its end.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost when the future is dropped.
+    ///
+    /// # Errors
+    /// [`BrokenOff`]: the connection ended before the body did.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, BrokenOff> {
+        while let Some(frame) = self.0.frame().await {
+            // What is no data are trailers, which nobody needs.
+            if let Ok(data) = frame.map_err(|_| BrokenOff)?.into_data() {
+                return Ok(Some(data));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The whole body, read to its end so that the connection can serve again; none if it is longer than `most` bytes
+    /// or breaks off. Waits for ever: the caller has the clock.
+    pub async fn whole(mut self, most: usize) -> Option<Vec<u8>> {
+        let mut whole = Vec::new();
+        while let Some(chunk) = self.chunk().await.ok()? {
+            if whole.len() + chunk.len() > most {
+                return None;
+            }
+            whole.extend_from_slice(&chunk);
+        }
+        Some(whole)
+    }
+
+    /// The beginning of the body, as much as arrives by `deadline`: for reading what went wrong.
+    pub async fn beginning(mut self, deadline: Instant) -> Vec<u8> {
+        let mut beginning = Vec::new();
+        while let Ok(Ok(Some(chunk))) = timeout_at(deadline, self.chunk()).await {
+            let room = MAX_ERROR_BODY_BYTES - beginning.len();
+            beginning.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
+            if beginning.len() >= MAX_ERROR_BODY_BYTES {
+                break;
+            }
+        }
+        beginning
+    }
+}
+
+/// The innermost cause, which says the most; the outer ones quote URLs.
+fn root_cause(error: &reqwest::Error) -> String {
+    causes(error).last().map(ToString::to_string).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use reqwest::dns::{Name, Resolve, Resolving};
+
+    use super::*;
+
+    /// Looks up names for ever.
+    struct Sleepy;
+
+    impl Resolve for Sleepy {
+        fn resolve(&self, _: Name) -> Resolving {
+            Box::pin(std::future::pending())
+        }
+    }
+
+    #[tokio::test]
+    async fn row_002_a_name_that_nobody_resolves_is_given_up() {
+        let patience = Duration::from_millis(100);
+        let clients = Clients::with(|max_idle_connections| {
+            let builder = Clients::builder(Network::Loopback, false, patience, max_idle_connections);
+            builder.dns_resolver(Arc::new(Sleepy))
+        });
+        let upstream = Upstream { loopback: clients.ok(), remote: None };
+        let call = Call {
+            url: "http://api.example/v1/chat/completions".to_owned(),
+            network: Network::Loopback,
+            key_header: (http::header::AUTHORIZATION, HeaderValue::from_static("Bearer key")),
+            body: b"{}".to_vec(),
+        };
+        let sent = tokio::time::timeout(Duration::from_secs(20), upstream.send(call)).await;
+        let failure = sent.expect("a clock ends it").expect_err("nobody is there");
+        assert_eq!(failure.reason, Reason::Timeout);
+    }
+}

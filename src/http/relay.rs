@@ -1,0 +1,210 @@
+//! From an answer under way to the body of a response.
+//!
+//! The body owns everything the answer needs: the connection to the provider, the attempt's entry in the books
+//! and the place among the concurrent requests. Whoever drops the body, and be it because the client has left,
+//! ends all of them; no task is spawned and no channel lies between. Bytes are asked for only when the client
+//! takes some, so a slow client slows the provider down instead of filling memory.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::Bytes;
+use futures::stream;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
+
+use crate::time::Alarm;
+use crate::dispatch::Answer;
+use crate::middle::{Event, ToolCallPiece};
+use crate::middle::Failure;
+use crate::quota::Entry;
+use crate::observe::RequestLog;
+use super::server::Closer;
+use crate::surfaces::{AfterFailure, Encode, Interrupted};
+use crate::dispatch::Signatures;
+
+/// After how much silence a comment is sent, so that nothing between us and the client takes it for dead.
+const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(15);
+
+/// What ends with the body.
+#[derive(Debug)]
+pub struct Held {
+    /// The attempt's entry in the books.
+    pub entry: Entry,
+    /// The request's line in the log.
+    pub log: RequestLog,
+    /// The place among the concurrent requests.
+    pub permit: OwnedSemaphorePermit,
+    /// The client's connection.
+    pub connection: Option<Closer>,
+    /// Where signatures of calls are kept.
+    pub signatures: Arc<Signatures>,
+}
+
+/// Breaks the connection.
+#[derive(Debug, thiserror::Error)]
+#[error("the answer was interrupted")]
+struct Aborted;
+
+/// The body of a streamed answer. `ending` comes true when open streams must end.
+pub fn body<E: Encode>(
+    answer: Answer,
+    encoder: E,
+    held: Held,
+    ending: impl Future<Output = ()> + Send + 'static,
+) -> Body {
+    let Held { entry, log, permit, connection, signatures } = held;
+    let relay = Box::new(Relay {
+        answer,
+        encoder,
+        books: Some((entry, log)),
+        connection,
+        signatures,
+        stage: Stage::Relaying,
+        events: Vec::new(),
+        silent_since: None,
+        keep_alive: Alarm::default(),
+        ending: Box::pin(ending),
+        _permit: permit,
+    });
+    Body::from_stream(stream::unfold(relay, Relay::next_frame))
+}
+
+/// All events of an answer that was read to its end before; closes the books.
+pub async fn whole(mut answer: Answer, held: Held) -> Vec<Event> {
+    let mut events = Vec::new();
+    // It is all there: reading only hands it over, and cannot fail.
+    let _ = answer.read(&mut events).await;
+    events.iter().for_each(|event| remember_signature(&held.signatures, event));
+    held.entry.complete();
+    held.log.answered(answer.unreadable_events());
+    events
+}
+
+struct Relay<E> {
+    answer: Answer,
+    encoder: E,
+    /// Taken when the outcome is written.
+    books: Option<(Entry, RequestLog)>,
+    connection: Option<Closer>,
+    signatures: Arc<Signatures>,
+    stage: Stage,
+    /// Empty between frames, kept for its memory.
+    events: Vec<Event>,
+    /// Since when nothing has been written while somebody waited.
+    silent_since: Option<Instant>,
+    keep_alive: Alarm,
+    ending: Pin<Box<dyn Future<Output = ()> + Send>>,
+    _permit: OwnedSemaphorePermit,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Relaying,
+    /// All is written; the provider may end its part.
+    Complete,
+    /// The connection is to break, after what was written has left.
+    Aborting,
+    Ended,
+}
+
+/// What a relay waits for.
+enum Wake {
+    Read(Result<(), Failure>),
+    Silence,
+    Ending,
+}
+
+/// Keeps what the provider of a call wants to see again with it.
+fn remember_signature(signatures: &Signatures, event: &Event) {
+    if let Event::ToolCall(ToolCallPiece { opening: Some(opening), .. }) = event
+        && let Some(signature) = &opening.signature
+    {
+        signatures.remember(&opening.id, signature);
+    }
+}
+
+impl<E: Encode> Relay<E> {
+    async fn next_frame(mut self: Box<Self>) -> Option<(Result<Bytes, Aborted>, Box<Self>)> {
+        loop {
+            match self.stage {
+                Stage::Relaying => {}
+                Stage::Complete => {
+                    self.answer.drain().await;
+                    return None;
+                }
+                Stage::Aborting => {
+                    // An error right behind a frame makes hyper forget the frame. Yielding lets it be written.
+                    tokio::task::yield_now().await;
+                    self.stage = Stage::Ended;
+                    return Some((Err(Aborted), self));
+                }
+                Stage::Ended => return None,
+            }
+            let frame = match self.wake().await {
+                Wake::Silence => self.encoder.keep_alive().unwrap_or_default().to_vec(),
+                Wake::Read(outcome) => self.encode(outcome),
+                Wake::Ending => self.interrupt(Interrupted::ShuttingDown, None),
+            };
+            if !frame.is_empty() {
+                self.silent_since = None;
+                return Some((Ok(Bytes::from(frame)), self));
+            }
+        }
+    }
+
+    async fn wake(&mut self) -> Wake {
+        let silence = *self.silent_since.get_or_insert_with(Instant::now) + KEEP_ALIVE_EVERY;
+        tokio::select! {
+            biased;
+            () = &mut self.ending => Wake::Ending,
+            outcome = self.answer.read(&mut self.events) => Wake::Read(outcome),
+            () = self.keep_alive.reached(silence), if self.encoder.keep_alive().is_some() => Wake::Silence,
+        }
+    }
+
+    fn encode(&mut self, outcome: Result<(), Failure>) -> Vec<u8> {
+        // The framing of a piece, and its text.
+        let mut frame = Vec::with_capacity(self.events.iter().map(|event| 32 + event.text().len()).sum());
+        for event in self.events.drain(..) {
+            if matches!(event, Event::Finish(_)) {
+                self.stage = Stage::Complete;
+            }
+            remember_signature(&self.signatures, &event);
+            self.encoder.event(event, &mut frame);
+        }
+        if self.stage == Stage::Complete {
+            if let Some((entry, log)) = self.books.take() {
+                entry.complete();
+                log.answered(self.answer.unreadable_events());
+            }
+        } else if let Err(failure) = outcome {
+            let interrupted =
+                Interrupted::Provider { name: self.answer.provider().name(), reason: failure.reason };
+            frame.append(&mut self.interrupt(interrupted, Some(&failure)));
+        }
+        frame
+    }
+
+    /// Writes the outcome into the books and says it to the client. Without a `failure` nobody is to blame.
+    fn interrupt(&mut self, interrupted: Interrupted, failure: Option<&Failure>) -> Vec<u8> {
+        if let Some((entry, log)) = self.books.take() {
+            if let Some(failure) = failure {
+                entry.failed(failure);
+            }
+            log.interrupted(&interrupted);
+        }
+        if let Some(connection) = &self.connection {
+            connection.close();
+        }
+        let mut frame = Vec::new();
+        self.stage = match self.encoder.interrupted(&interrupted, &mut frame) {
+            AfterFailure::EndNormally => Stage::Ended,
+            AfterFailure::AbortConnection => Stage::Aborting,
+        };
+        frame
+    }
+}

@@ -1,0 +1,217 @@
+//! The routes: thin handlers that take a request apart, have it answered and put the response together.
+
+use axum::body::Body;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Request, State};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+use axum::{Router, middleware};
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use tokio::sync::OwnedSemaphorePermit;
+use tower_http::catch_panic::CatchPanicLayer;
+use tracing::{error, warn};
+
+use crate::http::AppState;
+use crate::middle::ChatRequest;
+use crate::dispatch::{Answered, Extent, Target};
+use crate::surfaces::ApiError;
+use crate::status::{self, Health};
+use super::ingress::{self, X_REQUEST_ID};
+use crate::wire::json;
+use super::relay::{self, Held};
+use crate::observe::RequestLog;
+use super::server::Closer;
+use crate::surfaces::chat::ChatCall;
+use crate::surfaces::openai::{self, Completion};
+use crate::surfaces::{Author, Call, Encode as _, Surface};
+
+/// Bodies from this size on are read beside the threads that serve everybody. Below it the worst takes some milliseconds.
+const LARGE_BODY_BYTES: usize = 256 * 1024;
+
+/// All routes with everything a request passes before them, from the outside in: id, size and origin; CORS;
+/// client key; panics.
+pub(crate) fn router(state: AppState) -> Router {
+    let chat = Router::new()
+        .route("/chat", post(complete::<ChatCall>))
+        .route("/health", get(health))
+        .route("/providers", get(providers));
+    let mut openai = Router::new();
+    // The second is where Groq's SDK looks.
+    for prefix in ["/v1", "/openai/v1"] {
+        openai = openai
+            .route(&format!("{prefix}/chat/completions"), post(complete::<Completion>))
+            .route(&format!("{prefix}/models"), get(list_models))
+            .route(&format!("{prefix}/models/{{*id}}"), get(show_model));
+    }
+    let refuse = |error: fn() -> ApiError| {
+        move |uri: Uri| async move { Surface::of(uri.path()).error_response(&error()) }
+    };
+    Router::new()
+        .merge(survive_panics(chat, Surface::Chat))
+        .merge(survive_panics(openai, Surface::OpenAi))
+        .fallback(refuse(|| ApiError::NotFound))
+        .method_not_allowed_fallback(refuse(|| ApiError::MethodNotAllowed))
+        .layer(middleware::from_fn_with_state(state.clone(), ingress::authenticate))
+        .layer(ingress::cors(&state.server.cors_origins))
+        .layer(middleware::from_fn_with_state(state.clone(), ingress::admit))
+        .with_state(state)
+}
+
+fn survive_panics(routes: Router<AppState>, surface: Surface) -> Router<AppState> {
+    routes.layer(CatchPanicLayer::custom(move |_| {
+        // The panic's own words have gone to standard error; they may hold anything.
+        error!("A handler panicked: this is a bug");
+        surface.error_response(&ApiError::Internal)
+    }))
+}
+
+async fn health(State(state): State<AppState>) -> Response {
+    let ledger = state.dispatcher.ledger();
+    let health = Health::new(&ledger.stats, ledger.now(), state.started.elapsed());
+    json_response(json::to_vec(&health))
+}
+
+async fn providers(State(state): State<AppState>) -> Response {
+    json_response(json::to_vec(&status::report(&state.dispatcher)))
+}
+
+async fn list_models(State(state): State<AppState>) -> Response {
+    json_response(openai::list_models(&state.dispatcher))
+}
+
+async fn show_model(State(state): State<AppState>, id: Result<Path<String>, PathRejection>) -> Response {
+    // What is no text is no model either.
+    let id = id.map_or_else(|_| String::new(), |Path(id)| id);
+    let shown = openai::show_model(&state.dispatcher, &id);
+    shown.map_or_else(|error| Surface::OpenAi.error_response(&error), json_response)
+}
+
+fn json_response(body: Vec<u8>) -> Response {
+    ([(CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+/// Answers a conversation, in whatever dialect.
+async fn complete<C: Call>(State(state): State<AppState>, request: Request) -> Response {
+    let surface = Surface::of(request.uri().path());
+    try_complete::<C>(&state, surface, request).await.unwrap_or_else(|error| surface.error_response(&error))
+}
+
+async fn try_complete<C: Call>(
+    state: &AppState,
+    surface: Surface,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let permit = state.admission.clone().try_acquire_owned().map_err(|_| {
+        state.overload_warning.say(|| warn!("Too many requests at once: MAX_CONCURRENT_REQUESTS is reached"));
+        ApiError::TooManyRequests
+    })?;
+    ingress::expect_json(request.headers())?;
+    let (head, body) = request.into_parts();
+    let server = &state.server;
+    let bytes = ingress::read_body(body, server.max_body_bytes, server.body_read_timeout).await?;
+    let answered = answer::<C>(state, &head, bytes, permit).await;
+    let mut response = answered.unwrap_or_else(|error| surface.error_response(&error));
+    response.extensions_mut().insert(ingress::BodyRead);
+    Ok(response)
+}
+
+async fn answer<C: Call>(
+    state: &AppState,
+    head: &Parts,
+    body: Bytes,
+    permit: OwnedSemaphorePermit,
+) -> Result<Response, ApiError> {
+    let (mut call, permit) = parse::<C>(&head.headers, body, permit).await?;
+
+    call.request().calls_mut().for_each(|earlier| state.signatures.recall(earlier));
+
+    let is_stream = call.is_stream(head.version);
+    let extent = if is_stream { Extent::FirstContent } else { Extent::Whole };
+    let target = call.target(&state.dispatcher)?;
+    let request_id = request_id(&head.headers);
+    let mut log = RequestLog::begin(&request_id, call.request().messages().len(), is_stream);
+    let answered = match find_answer(state, call.request(), &target, extent, &request_id).await {
+        Ok(answered) => answered,
+        Err(error) => {
+            log.failed(&error);
+            return Err(error);
+        }
+    };
+    log.answers(answered.provider.name(), &answered.model);
+
+    let headers = answer_headers(&answered, call.ignored());
+    let Answered { answer, entry, provider, model, .. } = answered;
+    let created = state.dispatcher.ledger().now().as_second();
+    let author = Author { provider, model, request_id, created };
+    let connection = head.extensions.get::<Closer>().cloned();
+    let held = Held { entry, log, permit, connection, signatures: state.signatures.clone() };
+    let (content_type, body) = if is_stream {
+        let encoder = call.encoder(author);
+        (encoder.content_type(), relay::body(answer, encoder, held, state.shutdown.ending()))
+    } else {
+        let (content_type, body) = call.encode_whole(relay::whole(answer, held).await, &author);
+        (content_type, Body::from(body))
+    };
+    Ok((headers, [(CONTENT_TYPE, content_type)], body).into_response())
+}
+
+/// Reads a request. One that is large may be made to take a second: that second is not taken from everybody else. It has
+/// its place among the concurrent requests meanwhile, also when its client has left.
+async fn parse<C: Call>(
+    headers: &HeaderMap,
+    body: Bytes,
+    permit: OwnedSemaphorePermit,
+) -> Result<(C, OwnedSemaphorePermit), ApiError> {
+    if body.len() < LARGE_BODY_BYTES {
+        return C::parse(headers, &body).map(|call| (call, permit));
+    }
+    let headers = headers.clone();
+    let parsed = tokio::task::spawn_blocking(move || C::parse(&headers, &body).map(|call| (call, permit)));
+    let parsed = parsed.await;
+    parsed.unwrap_or_else(|error| match error.try_into_panic() {
+        Ok(panic) => std::panic::resume_unwind(panic),
+        Err(_) => Err(ApiError::ShuttingDown),
+    })
+}
+
+async fn find_answer(
+    state: &AppState,
+    request: &ChatRequest,
+    target: &Target,
+    extent: Extent,
+    request_id: &str,
+) -> Result<Answered, ApiError> {
+    tokio::select! {
+        answered = state.dispatcher.answer(request, target, extent, request_id) => Ok(answered?),
+        () = state.shutdown.ending() => Err(ApiError::ShuttingDown),
+    }
+}
+
+/// The headers of every answer. What the provider sent is not among them.
+fn answer_headers(answered: &Answered, ignored: &[String]) -> HeaderMap {
+    let trail = answered.trail.to_string();
+    let left_out = answered.left_out.iter().copied();
+    let ignored: Vec<&str> = left_out.chain(ignored.iter().map(String::as_str)).collect();
+    let ignored = ignored.join(", ");
+    let values = [
+        ("x-provider", answered.provider.name()),
+        ("x-model", answered.model.as_str()),
+        ("x-attempts", trail.as_str()),
+        ("x-accel-buffering", "no"),
+        (CACHE_CONTROL.as_str(), "no-cache"),
+        ("x-ignored-fields", ignored.as_str()),
+    ];
+    let said = values.into_iter().filter(|(_, value)| !value.is_empty());
+    let headers = said.filter_map(|(name, value)| {
+        Some((HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?))
+    });
+    headers.collect()
+}
+
+/// The id that [`ingress::admit`] gave the request.
+fn request_id(headers: &HeaderMap) -> String {
+    headers.get(X_REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned()
+}

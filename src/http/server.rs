@@ -1,0 +1,181 @@
+//! Meeting clients: the accept loop, the clocks of a connection, and an end in good order.
+//!
+//! `axum::serve` evicts no slow client and its graceful shutdown waits for ever on an open stream, so this is our
+//! own loop around hyper's HTTP/1 connections.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tower::ServiceExt as _;
+use tracing::{debug, info, warn};
+
+use super::client_stream::ClientStream;
+use crate::config::{MAX_HEAD_BYTES, MAX_HEADERS};
+use crate::observe::RareWarning;
+use crate::time::Shutdown;
+
+/// After an error of `accept`, such as no descriptors left, how long to leave it alone.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long streams that were told to end may take to say so to their clients.
+const LAST_WORDS: Duration = Duration::from_millis(800);
+
+/// Connections beyond the concurrent requests: for idle ones, and for those that are refused.
+const SPARE_CONNECTIONS: usize = 1_024;
+
+/// Connections beyond even those: each for one request, which is refused unless it asks how the server is.
+const CROWDED_CONNECTIONS: usize = 256;
+
+/// How long a connection of those may take to say what it wants.
+const CROWDED_HEADER_READ_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long clients may take, and how many there may be.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectionLimits {
+    /// For a whole request head, and between requests.
+    pub header_read_timeout: Duration,
+    /// For a client that reads nothing.
+    pub client_stall_timeout: Duration,
+    /// The most requests at once.
+    pub max_concurrent_requests: usize,
+    /// For open streams to finish once the end has begun.
+    pub shutdown_grace: Duration,
+}
+
+/// Closes the connection that a request has come on, once its response has ended. Stands among the extensions of every
+/// request: hyper has no other way from a request to its connection.
+#[derive(Clone, Debug, Default)]
+pub struct Closer(Arc<Notify>);
+
+impl Closer {
+    /// This response is the connection's last.
+    pub fn close(&self) {
+        self.0.notify_one();
+    }
+}
+
+/// Stands among the extensions of a request that has come on a connection too many.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Crowded;
+
+/// Serves `app` on `listener` until the end that `shutdown` begins is complete.
+///
+/// From the beginning of the end new connections are refused, idle ones are closed, and open streams have
+/// `limits.shutdown_grace` to finish; those that do not are told to end, which they have most of a second for.
+pub async fn serve(listener: TcpListener, app: Router, limits: ConnectionLimits, shutdown: Shutdown) {
+    let most = limits.max_concurrent_requests.saturating_add(SPARE_CONNECTIONS + CROWDED_CONNECTIONS);
+    let most = u32::try_from(most.min(Semaphore::MAX_PERMITS)).unwrap_or(u32::MAX);
+    let places = Arc::new(Semaphore::new(most as usize));
+    tokio::select! {
+        () = accept(&listener, &app, limits, &shutdown, &places) => {}
+        () = shutdown.begun() => {}
+    }
+    drop(listener);
+    let open = most as usize - places.available_permits();
+    info!(open, "Shutting down: no new connections, open streams may finish");
+    let all_closed = places.acquire_many(most);
+    tokio::pin!(all_closed);
+    if tokio::time::timeout(limits.shutdown_grace, &mut all_closed).await.is_err() {
+        warn!("The grace period is over: ending open streams");
+        shutdown.end();
+        // Whoever does not take the last words in time is cut off by the end of the process.
+        let _ = tokio::time::timeout(LAST_WORDS, all_closed).await;
+    }
+}
+
+async fn accept(
+    listener: &TcpListener,
+    app: &Router,
+    limits: ConnectionLimits,
+    shutdown: &Shutdown,
+    places: &Arc<Semaphore>,
+) {
+    let (warning, crowd_warning) = (RareWarning::default(), RareWarning::default());
+    // Ends only if the semaphore is closed, which nobody does.
+    while let Ok(place) = places.clone().acquire_owned().await {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let is_crowded = places.available_permits() < CROWDED_CONNECTIONS;
+                if is_crowded {
+                    crowd_warning.say(|| warn!("Too many connections at once: new ones are refused"));
+                }
+                #[expect(
+                    clippy::disallowed_methods,
+                    reason = "a connection is its own task; dropping its socket ends it"
+                )]
+                // As it is: a block around it would hold its memory twice.
+                tokio::spawn(connection(stream, app.clone(), limits, is_crowded, shutdown.clone(), place));
+            }
+            Err(error) => {
+                warning.say(|| warn!(%error, "Cannot accept a connection; is the descriptor limit too low?"));
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Serves one client; gives `_place` back when it is done.
+async fn connection(
+    stream: TcpStream,
+    app: Router,
+    limits: ConnectionLimits,
+    is_crowded: bool,
+    shutdown: Shutdown,
+    _place: OwnedSemaphorePermit,
+) {
+    let stream = ClientStream::new(stream, limits.client_stall_timeout, shutdown.clone());
+    let departure = stream.departure();
+    let header_read_timeout = if is_crowded {
+        limits.header_read_timeout.min(CROWDED_HEADER_READ_TIMEOUT)
+    } else {
+        limits.header_read_timeout
+    };
+    let closer = Closer::default();
+    let asked = closer.0.clone();
+    let service = service_fn(move |mut request: http::Request<Incoming>| {
+        request.extensions_mut().insert(closer.clone());
+        if is_crowded {
+            request.extensions_mut().insert(Crowded);
+        }
+        app.clone().oneshot(request)
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(header_read_timeout)
+        .keep_alive(!is_crowded)
+        // Above what is allowed, so that whoever is only somewhat over is told so in JSON.
+        .max_headers(4 * MAX_HEADERS)
+        .max_header_size(4 * MAX_HEAD_BYTES)
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    let is_last = async {
+        tokio::select! {
+            () = shutdown.begun() => {}
+            () = asked.notified() => {}
+        }
+    };
+    let served = async {
+        tokio::select! {
+            ended = &mut connection => ended,
+            () = is_last => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        }
+    };
+    // What can be answered at once is answered even to a client that has left; hence the order.
+    tokio::select! {
+        biased;
+        ended = served => if let Err(error) = ended {
+            debug!(%error, "A connection ended early");
+        },
+        () = departure => debug!("A client left"),
+    }
+}

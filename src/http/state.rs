@@ -1,0 +1,82 @@
+//! What all requests share.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use super::server::ConnectionLimits;
+use crate::config::{self, Config, ServerConfig};
+use crate::dispatch::{Dispatcher, SetupError, Signatures};
+use crate::middle::Redactor;
+use crate::observe::RareWarning;
+use crate::time::{Clock, Shutdown};
+
+/// What all requests share. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct AppState(Arc<App>);
+
+/// See [`AppState`].
+#[derive(Debug)]
+pub struct App {
+    /// Finds answers.
+    pub dispatcher: Dispatcher,
+    /// How to meet clients.
+    pub server: ServerConfig,
+    /// Places for concurrent requests.
+    pub admission: Arc<Semaphore>,
+    /// For when there are none left.
+    pub overload_warning: RareWarning,
+    /// What providers want to see again with their calls.
+    pub signatures: Arc<Signatures>,
+    /// When it all ends.
+    pub shutdown: Shutdown,
+    /// When it all began.
+    pub started: Instant,
+}
+
+impl Deref for AppState {
+    type Target = App;
+
+    fn deref(&self) -> &App {
+        &self.0
+    }
+}
+
+impl AppState {
+    /// Sets everything up; calls nobody.
+    ///
+    /// # Errors
+    /// [`SetupError`]: this machine cannot speak HTTPS, or a key cannot be sent.
+    pub fn new(
+        config: &Config,
+        clock: Clock,
+        random: fastrand::Rng,
+        shutdown: Shutdown,
+    ) -> Result<Self, SetupError> {
+        let redactor = Redactor::new(config::secrets(config));
+        let dispatcher = Dispatcher::new(&config.providers, config.timeouts, redactor, clock, random)?;
+        let admission = Arc::new(Semaphore::new(config.server.max_concurrent_requests));
+        let server = config.server.clone();
+        Ok(Self(Arc::new(App {
+            dispatcher,
+            server,
+            admission,
+            overload_warning: RareWarning::default(),
+            signatures: Arc::default(),
+            shutdown,
+            started: Instant::now(),
+        })))
+    }
+
+    /// The clocks and numbers of connections.
+    pub fn connection_limits(&self) -> ConnectionLimits {
+        ConnectionLimits {
+            header_read_timeout: self.server.header_read_timeout,
+            client_stall_timeout: self.server.client_stall_timeout,
+            max_concurrent_requests: self.server.max_concurrent_requests,
+            shutdown_grace: self.server.shutdown_grace,
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! What the tests, benches and fuzz targets of this repository use, by room. No promise to anybody else.
+
+pub mod config {
+    //! See `crate::config`.
+    pub use crate::config::{Config, ENV_PROXY_API_KEY, variables};
+}
+
+pub mod http {
+    //! See `crate::http`.
+    pub use crate::http::{AppState, app, serve};
+}
+
+pub mod middle {
+    //! See `crate::middle`.
+    pub use crate::middle::{
+        ChatRequest, Diagnosis, Event, ExpectedCalls, FinishReason, Message, Reason, Redactor, Scope, Told,
+        ToolCallOpening, ToolCallPiece, Usage, Wait,
+    };
+}
+
+pub mod observe {
+    //! See `crate::observe`.
+    pub use crate::observe::{Counts, Outcome};
+}
+
+pub mod providers {
+    //! See `crate::providers`.
+    pub use crate::providers::{AnswerDecoder, Dialect, Directory, Provider};
+}
+
+pub mod quota {
+    //! See `crate::quota`.
+    pub use crate::quota::Book;
+}
+
+pub mod dispatch {
+    //! See `crate::dispatch`.
+    pub use crate::dispatch::Roster;
+}
+
+pub mod simulator {
+    //! See `crate::simulator`.
+    pub use crate::simulator::{
+        After, Behaviour, Fault, Framing, Outcome, Quota, ReceivedRequest, Reply, Settings, SimulatedCall,
+        SimulatedProvider, Simulator, Trouble,
+    };
+}
+
+pub mod surfaces {
+    //! See `crate::surfaces`.
+    pub use crate::surfaces::chat::ChatCall;
+    pub use crate::surfaces::openai::Completion;
+    pub use crate::surfaces::{ApiError, Author, Call, Encode, Interrupted};
+}
+
+pub mod time {
+    //! See `crate::time`.
+    pub use crate::time::{Clock, Shutdown};
+}
+
+pub mod wire {
+    //! See `crate::wire`.
+    pub use crate::wire::sse;
+}

@@ -1,0 +1,22 @@
+//! The words that everybody shares: what may be asked, what comes back, what can go wrong, what is counted.
+//!
+//! Every surface translates its clients' dialect into [`ChatRequest`] and from [`Event`]; every provider the other way
+//! round. So N surfaces and M providers cost N + M translations, and none of them knows any other. Imports nothing of ours.
+
+mod calls;
+mod event;
+mod failure;
+mod measure;
+mod redaction;
+mod request;
+mod sink;
+
+pub use self::calls::{ExpectedCalls, WireCall};
+pub use self::event::{Event, FinishReason, ToolCallOpening, ToolCallPiece, Usage};
+pub use self::failure::{Diagnosis, Failure, RawWords, Reason, Scope, Wait};
+pub use self::measure::{FreePlan, Measure, Source, Told, Unit, Window};
+pub use self::redaction::{CleanText, Redactor};
+pub use self::request::{
+    ChatRequest, Effort, Image, Json, Message, Needs, Part, ResponseFormat, Tool, ToolCall, ToolChoice,
+};
+pub use self::sink::{AnswerSoFar, Sink};

@@ -1,0 +1,238 @@
+//! What can go wrong with a provider: the one enumeration everything else decides by.
+//!
+//! A provider's dialect turns an answer into a [`Diagnosis`]; the attempt adds what it knows and makes a
+//! [`Failure`] of it. [`limits`](crate::limits) decides what follows from one, the surfaces how to say it.
+
+use std::fmt;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::redaction::{CleanText, Redactor};
+
+/// Why an attempt did not give an answer. Exhaustive: the word is part of the outside contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reason {
+    /// A limit that is over within minutes.
+    RateLimited,
+    /// A limit of a day.
+    QuotaExhausted,
+    /// The provider refuses the key.
+    BadKey,
+    /// The account has no credit, or no free quota for this model.
+    NoCredit,
+    /// The model does not exist, or not any more, or not for this account.
+    ModelGone,
+    /// The request is larger than this account may ever send at once.
+    TooLarge,
+    /// The conversation does not fit into the model's context window.
+    ContextTooLong,
+    /// The provider finds fault with the request itself.
+    BadRequest,
+    /// The provider or the model has too much to do.
+    Overloaded,
+    /// One of our clocks ran out.
+    Timeout,
+    /// No connection: DNS, TCP or TLS.
+    ConnectFailed,
+    /// The answer broke off.
+    BrokenStream,
+    /// The answer was complete and had no text.
+    EmptyAnswer,
+    /// Anything else the provider does wrong.
+    UpstreamError,
+}
+
+impl Reason {
+    /// The word that stands in errors, headers, logs and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::RateLimited => "rate_limited",
+            Self::QuotaExhausted => "quota_exhausted",
+            Self::BadKey => "bad_key",
+            Self::NoCredit => "no_credit",
+            Self::ModelGone => "model_gone",
+            Self::TooLarge => "too_large",
+            Self::ContextTooLong => "context_too_long",
+            Self::BadRequest => "bad_request",
+            Self::Overloaded => "overloaded",
+            Self::Timeout => "timeout",
+            Self::ConnectFailed => "connect_failed",
+            Self::BrokenStream => "broken_stream",
+            Self::EmptyAnswer => "empty_answer",
+            Self::UpstreamError => "upstream_error",
+        }
+    }
+
+    /// The same for people: completes the sentence «Groq …».
+    pub const fn explanation(self) -> &'static str {
+        match self {
+            Self::RateLimited => "is rate limited",
+            Self::QuotaExhausted => "has no quota left for today",
+            Self::BadKey => "refuses the API key",
+            Self::NoCredit => "says the account has no credit",
+            Self::ModelGone => "does not offer the model (any more)",
+            Self::TooLarge => "finds the request too large for this account",
+            Self::ContextTooLong => "finds the conversation too long for the model",
+            Self::BadRequest => "refuses the request",
+            Self::Overloaded => "is overloaded",
+            Self::Timeout => "did not answer in time",
+            Self::ConnectFailed => "could not be reached",
+            Self::BrokenStream => "broke off in the middle of its answer",
+            Self::EmptyAnswer => "gave an empty answer",
+            Self::UpstreamError => "failed",
+        }
+    }
+
+    /// Whether time alone heals it because an allowance comes back.
+    pub const fn is_limit(self) -> bool {
+        matches!(self, Self::RateLimited | Self::QuotaExhausted)
+    }
+
+    /// Whether it takes a person to heal it: with a key, credit or another model.
+    pub const fn needs_a_person(self) -> bool {
+        matches!(self, Self::BadKey | Self::NoCredit | Self::ModelGone)
+    }
+
+    /// Whether the request is at fault rather than the provider.
+    pub const fn blames_request(self) -> bool {
+        matches!(self, Self::TooLarge | Self::ContextTooLong | Self::BadRequest)
+    }
+}
+
+/// How far a failure reaches: everything within rests, everything beyond is untouched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// This one request at this provider; nothing rests.
+    Request,
+    /// One model, with any key.
+    Model,
+    /// One model with one key.
+    KeyModel,
+    /// One key, with any model.
+    Key,
+    /// The provider as a whole.
+    Provider,
+}
+
+/// How long something is to be left alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// A span from now.
+    For(Duration),
+    /// A point in time.
+    Until(Timestamp),
+    /// The next midnight in California, daylight saving included: when Google's day ends.
+    PacificMidnight,
+}
+
+impl Wait {
+    /// When it is over, seen from `now`.
+    pub fn deadline(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::For(span) => now.saturating_add(span).unwrap_or(Timestamp::MAX),
+            Self::Until(deadline) => deadline,
+            Self::PacificMidnight => next_midnight(now, jiff::tz::get!("America/Los_Angeles")),
+        }
+    }
+}
+
+/// The end of the day that `now` falls in; a day later than `now` should the calendar have no such time.
+fn next_midnight(now: Timestamp, zone: TimeZone) -> Timestamp {
+    let next = now.to_zoned(zone).tomorrow().and_then(|tomorrow| tomorrow.start_of_day());
+    next.map_or_else(
+        |_| Wait::For(Duration::from_secs(86_400)).deadline(now),
+        |midnight| midnight.timestamp(),
+    )
+}
+
+/// A provider's sentence as it came: may hold keys, URLs or the prompt, so it does not print itself.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RawWords(pub String);
+
+impl fmt::Debug for RawWords {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[{} bytes]", self.0.len())
+    }
+}
+
+/// What a provider's own words mean.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnosis {
+    /// What happened.
+    pub reason: Reason,
+    /// How far it reaches.
+    pub scope: Scope,
+    /// How long to leave it alone, if the provider said so or its words imply it.
+    pub wait: Option<Wait>,
+    /// The provider's sentence.
+    pub message: Option<RawWords>,
+}
+
+impl Diagnosis {
+    /// A diagnosis that nothing more is known about.
+    pub const fn new(reason: Reason, scope: Scope) -> Self {
+        Self { reason, scope, wait: None, message: None }
+    }
+
+    /// A failure of the provider as a whole.
+    pub const fn provider(reason: Reason) -> Self {
+        Self::new(reason, Scope::Provider)
+    }
+
+    /// The failure of an attempt that was answered with `status`.
+    pub fn into_failure(self, status: u16, redactor: &Redactor) -> Failure {
+        let Self { reason, scope, wait, message } = self;
+        let message = message.map(|words| redactor.clean(&words.0));
+        Failure { reason, scope, wait, status: Some(status), message }
+    }
+}
+
+/// An attempt that failed.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// What happened.
+    pub reason: Reason,
+    /// How far it reaches.
+    pub scope: Scope,
+    /// How long the provider wants to be left alone, if it said so.
+    pub wait: Option<Wait>,
+    /// The HTTP status of the provider's answer; none without an answer.
+    pub status: Option<u16>,
+    /// The provider's sentence, cleaned.
+    pub message: Option<CleanText>,
+}
+
+impl Failure {
+    /// A failure that the provider had no say in.
+    pub const fn without_answer(reason: Reason, scope: Scope) -> Self {
+        Self { reason, scope, wait: None, status: None, message: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pacific_day_ends_at_midnight_in_every_season() {
+        let cases = [
+            ("winter", "2026-11-23T07:59:59Z", "2026-11-23T08:00:00Z"),
+            ("the first second of a day", "2026-11-23T08:00:00Z", "2026-11-24T08:00:00Z"),
+            ("summer", "2026-07-01T00:00:00Z", "2026-07-01T07:00:00Z"),
+            ("a day of 23 hours", "2026-03-08T08:30:00Z", "2026-03-09T07:00:00Z"),
+            ("a day of 25 hours", "2026-11-01T07:30:00Z", "2026-11-02T08:00:00Z"),
+        ];
+        for (case, now, expected) in cases {
+            let deadline = Wait::PacificMidnight.deadline(now.parse().unwrap());
+            assert_eq!(deadline, expected.parse().unwrap(), "{case}");
+        }
+    }
+
+    #[test]
+    fn absurd_spans_saturate() {
+        let now = "2026-11-23T00:00:00Z".parse().unwrap();
+        assert_eq!(Wait::For(Duration::MAX).deadline(now), Timestamp::MAX);
+    }
+}

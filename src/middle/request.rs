@@ -1,0 +1,353 @@
+//! What may be asked: [`ChatRequest`], the same for every client's dialect and every provider's.
+//!
+//! What nobody here needs to understand (schemas, arguments of calls) travels as the client's own JSON text, byte for
+//! byte: parsing and writing it again would spoil large numbers and the order of keys.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+/// JSON text as it came.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Json(Box<RawValue>);
+
+impl Json {
+    /// `text` if it is JSON.
+    ///
+    /// # Errors
+    /// It is not.
+    pub fn parse(text: impl Into<String>) -> serde_json::Result<Self> {
+        RawValue::from_string(text.into()).map(Self)
+    }
+
+    /// The text.
+    pub fn get(&self) -> &str {
+        self.0.get()
+    }
+
+    /// The same as serde_json knows it.
+    pub fn raw(&self) -> &RawValue {
+        &self.0
+    }
+}
+
+impl From<&RawValue> for Json {
+    fn from(raw: &RawValue) -> Self {
+        Self(raw.to_owned())
+    }
+}
+
+impl PartialEq for Json {
+    fn eq(&self, other: &Self) -> bool {
+        self.get() == other.get()
+    }
+}
+
+/// One message of a conversation.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Message {
+    /// Instructions for the model, in one or more texts.
+    System(Vec<String>),
+    /// What the person says and shows.
+    User(Vec<Part>),
+    /// An earlier answer of the model: texts, calls of tools, or both.
+    Assistant {
+        /// What it said; may be empty beside calls.
+        texts: Vec<String>,
+        /// What it called; each is answered by one of the [`Tool`](Self::Tool) messages that follow.
+        calls: Vec<ToolCall>,
+    },
+    /// What a tool answered.
+    Tool {
+        /// The id of the call.
+        call_id: String,
+        /// What came of it.
+        texts: Vec<String>,
+    },
+}
+
+impl Message {
+    /// A message of one text.
+    pub fn user(text: impl Into<String>) -> Self {
+        Self::User(vec![Part::Text(text.into())])
+    }
+
+    /// An instruction of one text.
+    pub fn system(text: impl Into<String>) -> Self {
+        Self::System(vec![text.into()])
+    }
+
+    /// An earlier answer of one text.
+    pub fn assistant(text: impl Into<String>) -> Self {
+        Self::Assistant { texts: vec![text.into()], calls: Vec::new() }
+    }
+
+    fn text_bytes(&self) -> usize {
+        match self {
+            Self::System(texts) | Self::Tool { texts, .. } => texts.iter().map(String::len).sum(),
+            Self::User(parts) => parts.iter().map(Part::text_bytes).sum(),
+            Self::Assistant { texts, calls } => {
+                let calls = calls.iter().map(|call| call.name.len() + call.arguments.len());
+                calls.chain(texts.iter().map(String::len)).sum()
+            }
+        }
+    }
+}
+
+/// A piece of what a person says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Part {
+    /// Words; never empty.
+    Text(String),
+    /// A picture.
+    Image(Image),
+}
+
+impl Part {
+    fn text_bytes(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Image(_) => 0,
+        }
+    }
+}
+
+/// A picture.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Image {
+    /// Its bytes.
+    Inline {
+        /// Such as `image/png`.
+        media_type: String,
+        /// In base64.
+        base64: String,
+    },
+    /// Where the provider may fetch it: an http or https URL.
+    Remote(String),
+}
+
+/// A call of a tool that the model has made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToolCall {
+    /// What the answer to it refers to.
+    pub id: String,
+    /// The tool.
+    pub name: String,
+    /// JSON text, as the model wrote it.
+    pub arguments: String,
+    /// What the provider that made the call wants to see again with it, if it wants anything.
+    pub signature: Option<String>,
+}
+
+/// A tool that the model may call.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tool {
+    /// By which the model calls it.
+    pub name: String,
+    /// What it does.
+    pub description: Option<String>,
+    /// The JSON Schema of its arguments; none if it takes none.
+    pub parameters: Option<Json>,
+    /// Whether the arguments must fit the schema exactly.
+    pub strict: Option<bool>,
+}
+
+/// Whether the model is to call tools.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ToolChoice {
+    /// As it likes.
+    Auto,
+    /// Not at all.
+    None,
+    /// At least one.
+    Required,
+    /// This one.
+    Named(String),
+}
+
+/// What the text of the answer is to be.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ResponseFormat {
+    /// Any JSON object.
+    JsonObject,
+    /// JSON that fits a schema.
+    JsonSchema {
+        /// OpenAI's whole `json_schema` object: name, description, schema, strictness.
+        whole: Json,
+        /// The JSON Schema in it; none if there is none.
+        schema: Option<Json>,
+    },
+}
+
+/// How much the model is to think.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Effort {
+    /// Not at all.
+    None,
+    /// Hardly.
+    Minimal,
+    /// A little.
+    Low,
+    /// As usual.
+    Medium,
+    /// Much.
+    High,
+}
+
+impl Effort {
+    /// All of them, in order.
+    pub const ALL: [Self; 5] = [Self::None, Self::Minimal, Self::Low, Self::Medium, Self::High];
+
+    /// The word in OpenAI's dialect.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Minimal => "minimal",
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+        }
+    }
+
+    /// Of `offered`, which is in order, the nearest: the least above it, else the most there is. Who wants thinking is
+    /// never given none.
+    pub fn nearest(self, offered: &[Self]) -> Option<Self> {
+        let most = offered.last().copied().filter(|most| *most != Self::None);
+        offered.iter().copied().find(|it| *it >= self).or(most)
+    }
+}
+
+/// A conversation to be continued; it has at least one message.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChatRequest {
+    messages: Vec<Message>,
+    /// Sampling temperature, 0 to 2; the provider's default when absent.
+    pub temperature: Option<f64>,
+    /// Share of the likeliest tokens to sample from, 0 to 1.
+    pub top_p: Option<f64>,
+    /// The most tokens the answer may have, thinking included; the provider's default when absent.
+    pub max_tokens: Option<u32>,
+    /// Texts before which the answer ends; at most 4.
+    pub stop: Vec<String>,
+    /// Makes answers repeatable, as far as the provider can.
+    pub seed: Option<i64>,
+    /// Against repeating what was said often, -2 to 2.
+    pub frequency_penalty: Option<f64>,
+    /// Against repeating what was said at all, -2 to 2.
+    pub presence_penalty: Option<f64>,
+    /// The client's name for its own user.
+    pub user: Option<String>,
+    /// What the model may call.
+    pub tools: Vec<Tool>,
+    /// Whether it is to; as it likes when absent.
+    pub tool_choice: Option<ToolChoice>,
+    /// Whether it may make several calls at once.
+    pub parallel_tool_calls: Option<bool>,
+    /// What the text is to be; free when absent.
+    pub response_format: Option<ResponseFormat>,
+    /// How much to think.
+    pub effort: Option<Effort>,
+    /// Whether the client is shown what the model thinks.
+    pub wants_thoughts: bool,
+}
+
+/// What a model must be able to do for a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// See pictures that are in the request.
+    pub inline_images: bool,
+    /// Fetch pictures and see them.
+    pub remote_images: bool,
+    /// Call tools, or know calls that were made.
+    pub tools: bool,
+    /// Be offered tools.
+    pub offered_tools: bool,
+    /// Be made to call a tool.
+    pub forced_call: bool,
+    /// Write JSON.
+    pub json: bool,
+    /// Write JSON after a schema.
+    pub schema: bool,
+    /// Take in at least so many tokens; a cautious estimate, so that nobody is left out who could.
+    pub window: u64,
+}
+
+impl ChatRequest {
+    /// A request with the providers' defaults; `None` if there is no message.
+    pub fn new(messages: Vec<Message>) -> Option<Self> {
+        (!messages.is_empty()).then_some(Self {
+            messages,
+            temperature: None,
+            top_p: None,
+            max_tokens: None,
+            stop: Vec::new(),
+            seed: None,
+            frequency_penalty: None,
+            presence_penalty: None,
+            user: None,
+            tools: Vec::new(),
+            tool_choice: None,
+            parallel_tool_calls: None,
+            response_format: None,
+            effort: None,
+            wants_thoughts: false,
+        })
+    }
+
+    /// The conversation, oldest message first; never empty.
+    pub fn messages(&self) -> &[Message] {
+        &self.messages
+    }
+
+    /// Every call in the conversation.
+    pub fn calls_mut(&mut self) -> impl Iterator<Item = &mut ToolCall> {
+        fn calls(message: &mut Message) -> Option<std::slice::IterMut<'_, ToolCall>> {
+            match message {
+                Message::Assistant { calls, .. } => Some(calls.iter_mut()),
+                Message::System(_) | Message::User(_) | Message::Tool { .. } => None,
+            }
+        }
+        self.messages.iter_mut().filter_map(calls).flatten()
+    }
+
+    /// Whether the answer may call tools.
+    pub fn may_call(&self) -> bool {
+        !self.tools.is_empty() && self.tool_choice != Some(ToolChoice::None)
+    }
+
+    /// The tools to tell a model of. Those that it must not call help it to read the conversation, but no provider takes
+    /// them beside JSON on demand.
+    pub fn offered_tools(&self) -> &[Tool] {
+        let is_futile = self.tool_choice == Some(ToolChoice::None) && self.response_format.is_some();
+        if is_futile { &[] } else { &self.tools }
+    }
+
+    /// What a model must be able to do for it.
+    pub fn needs(&self) -> Needs {
+        // No tokenizer makes fewer tokens of ordinary text.
+        const MOST_BYTES_A_TOKEN: usize = 8;
+        let mut needs = Needs {
+            tools: !self.offered_tools().is_empty(),
+            offered_tools: !self.offered_tools().is_empty(),
+            forced_call: matches!(self.tool_choice, Some(ToolChoice::Required | ToolChoice::Named(_))),
+            json: self.response_format.is_some(),
+            schema: matches!(self.response_format, Some(ResponseFormat::JsonSchema { .. })),
+            ..Needs::default()
+        };
+        let mut bytes = 0;
+        for message in &self.messages {
+            bytes += message.text_bytes();
+            match message {
+                Message::User(parts) => {
+                    needs.inline_images |=
+                        parts.iter().any(|it| matches!(it, Part::Image(Image::Inline { .. })));
+                    needs.remote_images |= parts.iter().any(|it| matches!(it, Part::Image(Image::Remote(_))));
+                }
+                Message::Assistant { calls, .. } => needs.tools |= !calls.is_empty(),
+                Message::System(_) | Message::Tool { .. } => {}
+            }
+        }
+        needs.window = (bytes / MOST_BYTES_A_TOKEN) as u64;
+        needs
+    }
+}

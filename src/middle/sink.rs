@@ -1,0 +1,96 @@
+//! An answer so far: what a provider's dialect hands out, brought into the form of [`Event`].
+
+use super::calls::{Calls, ExpectedCalls, WireCall};
+use super::event::{Event, FinishReason, Usage};
+
+/// What must be remembered of an answer until its end.
+#[derive(Debug)]
+pub struct AnswerSoFar {
+    finish: Option<FinishReason>,
+    usage: Option<Usage>,
+    calls: Calls,
+}
+
+impl AnswerSoFar {
+    /// Nothing yet. Calls of tools are passed on only if they are `expected`.
+    pub fn new(expected: Option<ExpectedCalls>) -> Self {
+        Self { finish: None, usage: None, calls: Calls::new(expected) }
+    }
+
+    /// Whether a finish reason was seen.
+    pub fn is_finished(&self) -> bool {
+        self.finish.is_some()
+    }
+
+    /// Takes in one event: what is content goes to `events` at once.
+    pub fn sink<'a>(&'a mut self, events: &'a mut Vec<Event>) -> Sink<'a> {
+        Sink { answer: self, events }
+    }
+
+    /// Ends the answer for `unstated` if no finish reason was seen: adds what is missing from the last call, usage and
+    /// finish. False, and nothing added, if there is no reason at all.
+    pub fn end(&mut self, unstated: Option<FinishReason>, events: &mut Vec<Event>) -> bool {
+        let Some(finish) = self.finish.or(unstated) else { return false };
+        let finish = match (finish, self.calls.is_empty()) {
+            // Gemini has no word of its own for it.
+            (FinishReason::Stop, false) => FinishReason::ToolCalls,
+            (FinishReason::ToolCalls, true) => FinishReason::Stop,
+            (finish, _) => finish,
+        };
+        events.extend(self.calls.end().map(Event::ToolCall));
+        events.extend(self.usage.map(Event::Usage));
+        events.push(Event::Finish(finish));
+        true
+    }
+}
+
+/// Takes in what a provider's event says and brings it into the form of the middle: passes on what is content, keeps the
+/// first finish and the last usage for the end. Once finished, an answer can only learn its usage.
+#[derive(Debug)]
+pub struct Sink<'a> {
+    answer: &'a mut AnswerSoFar,
+    events: &'a mut Vec<Event>,
+}
+
+impl Sink<'_> {
+    /// A piece of the answer; nothing if it is empty.
+    pub fn text(&mut self, text: String) {
+        if !text.is_empty() {
+            self.pass_on(Event::Text(text));
+        }
+    }
+
+    /// A piece of what the model thinks; nothing if it is empty.
+    pub fn reasoning(&mut self, text: String) {
+        if !text.is_empty() {
+            self.pass_on(Event::Reasoning(text));
+        }
+    }
+
+    /// A call of a tool, or a piece of one.
+    pub fn call(&mut self, call: WireCall) {
+        // One that comes too late is not passed on, so it must not decide how the answer ends either.
+        if self.answer.finish.is_some() {
+            return;
+        }
+        for piece in self.answer.calls.take(call) {
+            self.pass_on(Event::ToolCall(piece));
+        }
+    }
+
+    /// What the answer has cost so far.
+    pub fn usage(&mut self, usage: Usage) {
+        self.answer.usage = Some(usage);
+    }
+
+    /// The answer is complete.
+    pub fn finish(&mut self, reason: FinishReason) {
+        self.answer.finish.get_or_insert(reason);
+    }
+
+    fn pass_on(&mut self, event: Event) {
+        if self.answer.finish.is_none() {
+            self.events.push(event);
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! From the bytes of a provider's answer to events of the middle; no I/O, no clock.
+//!
+//! Owns what «complete» means: a finish reason or the dialect's end mark was seen. An end without either is a
+//! broken answer, however whole its text looks, and no finish is ever made up.
+
+use super::directory::{Decoded, Provider};
+use crate::middle::{AnswerSoFar, Diagnosis, Event, ExpectedCalls, FinishReason, RawWords, Reason};
+use crate::wire::sse;
+
+/// Longest answer accepted that is one JSON document instead of a stream, in bytes.
+const MAX_JSON_BYTES: usize = 64 * 1024 * 1024;
+
+/// Decodes one answer. Feed it with [`push`](Self::push), end it with [`end`](Self::end).
+#[derive(Debug)]
+pub struct AnswerDecoder {
+    framing: Framing,
+    content: Content,
+}
+
+#[derive(Debug)]
+enum Framing {
+    Sse(sse::Decoder),
+    /// The provider sends one document although a stream was asked for: it counts as one event.
+    Json(Vec<u8>),
+}
+
+/// The answer as a whole.
+#[derive(Debug)]
+struct Content {
+    provider: Provider,
+    answer: AnswerSoFar,
+    is_done: bool,
+    has_begun: bool,
+    unreadable_events: u32,
+}
+
+impl AnswerDecoder {
+    /// A decoder for an answer in `provider`'s dialect: a stream of events, or one JSON document if `is_json`. Calls of
+    /// tools are passed on only if they are `expected`.
+    pub fn new(provider: Provider, is_json: bool, expected: Option<ExpectedCalls>) -> Self {
+        let framing = if is_json { Framing::Json(Vec::new()) } else { Framing::Sse(sse::Decoder::default()) };
+        let content = Content {
+            provider,
+            answer: AnswerSoFar::new(expected),
+            is_done: false,
+            has_begun: false,
+            unreadable_events: 0,
+        };
+        Self { framing, content }
+    }
+
+    /// Takes in bytes as they come and adds the text, reasoning and calls in them to `events`.
+    ///
+    /// # Errors
+    /// The answer reports a failure, or cannot be read any further. What it said before has been added.
+    pub fn push(&mut self, bytes: &[u8], events: &mut Vec<Event>) -> Result<(), Diagnosis> {
+        match &mut self.framing {
+            Framing::Json(document) if document.len() + bytes.len() > MAX_JSON_BYTES => {
+                Err(Diagnosis::provider(Reason::UpstreamError))
+            }
+            Framing::Json(document) => {
+                document.extend_from_slice(bytes);
+                Ok(())
+            }
+            Framing::Sse(sse) => {
+                let mut feed = sse.feed(bytes);
+                while let Some(event) = feed.next().map_err(too_large)? {
+                    self.content.take(event.name, event.data, events)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Ends the answer, because the provider did or because it has had its time to; adds usage and finish.
+    ///
+    /// # Errors
+    /// [`Reason::EmptyAnswer`] if there was nothing at all, [`Reason::BrokenStream`] if it is not complete, or
+    /// the failure that stands at its end.
+    pub fn end(&mut self, events: &mut Vec<Event>) -> Result<(), Diagnosis> {
+        match &mut self.framing {
+            Framing::Json(document) => self.content.take_if_any(document.trim_ascii(), events)?,
+            Framing::Sse(sse) => {
+                if let Some(last) = sse.finish().map_err(too_large)? {
+                    self.content.take(last.name, last.data, events)?;
+                }
+                // Google reports late failures as bare JSON after good events.
+                if !self.content.is_complete() {
+                    self.content.take_if_any(sse.stray().trim_ascii(), events)?;
+                }
+            }
+        }
+        self.content.end(events)
+    }
+
+    /// Whether the answer is complete, though its usage may still be on the way.
+    pub fn is_complete(&self) -> bool {
+        self.content.is_complete()
+    }
+
+    /// Whether nothing that follows can matter.
+    pub fn is_done(&self) -> bool {
+        self.content.is_done
+    }
+
+    /// Events so far that were not of the expected form and were passed over.
+    pub fn unreadable_events(&self) -> u32 {
+        self.content.unreadable_events
+    }
+}
+
+impl Content {
+    fn is_complete(&self) -> bool {
+        self.is_done || self.answer.is_finished()
+    }
+
+    fn take(&mut self, name: &str, data: &[u8], events: &mut Vec<Event>) -> Result<(), Diagnosis> {
+        if self.is_done {
+            return Ok(());
+        }
+        self.has_begun = true;
+        let was_complete = self.is_complete();
+        match self.provider.decode(name, data, &mut self.answer.sink(events)) {
+            Ok(Decoded::Understood) => Ok(()),
+            Ok(Decoded::Done) => {
+                self.is_done = true;
+                Ok(())
+            }
+            Ok(Decoded::Unreadable) => {
+                self.unreadable_events = self.unreadable_events.saturating_add(1);
+                Ok(())
+            }
+            Err(_) if was_complete => Ok(()),
+            Err(diagnosis) => Err(diagnosis),
+        }
+    }
+
+    fn take_if_any(&mut self, data: &[u8], events: &mut Vec<Event>) -> Result<(), Diagnosis> {
+        if data.is_empty() { Ok(()) } else { self.take("", data, events) }
+    }
+
+    fn end(&mut self, events: &mut Vec<Event>) -> Result<(), Diagnosis> {
+        // The end mark alone counts as a stop.
+        if self.answer.end(self.is_done.then_some(FinishReason::Stop), events) {
+            return Ok(());
+        }
+        let reason = if self.has_begun { Reason::BrokenStream } else { Reason::EmptyAnswer };
+        Err(Diagnosis::provider(reason))
+    }
+}
+
+fn too_large(error: sse::EventTooLarge) -> Diagnosis {
+    Diagnosis { message: Some(RawWords(error.to_string())), ..Diagnosis::provider(Reason::UpstreamError) }
+}

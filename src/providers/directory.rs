@@ -1,0 +1,273 @@
+//! The providers there are: [`Provider`], a reference to a row, and the [`Directory`] of those that this process has.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use secrecy::SecretString;
+
+use super::capabilities::Capabilities;
+use super::model_id::is_model_id;
+use super::profile::{Dialect, Profile};
+use super::words::{ErrorBody, limits};
+use super::{gemini, openai, rows};
+use crate::middle::{ChatRequest, Diagnosis, FreePlan, Sink, Told};
+
+/// A service that answers: a reference to its row, which lives as long as the process. Copying it costs nothing, and it
+/// tells its name without a table at hand. Two are the same if they are the same row.
+#[derive(Clone, Copy)]
+pub struct Provider(&'static Profile);
+
+impl PartialEq for Provider {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self.0, other.0)
+    }
+}
+
+impl Eq for Provider {}
+
+impl Hash for Provider {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        std::ptr::hash(self.0, state);
+    }
+}
+
+impl fmt::Debug for Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The providers of a process, in rotation order.
+#[derive(Clone, Debug)]
+pub struct Directory(Vec<Provider>);
+
+impl Directory {
+    /// The rows that come with the program.
+    pub fn built_in() -> Self {
+        Self(rows::ALL.to_vec())
+    }
+
+    /// All of them, in rotation order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Provider> + DoubleEndedIterator + '_ {
+        self.0.iter().copied()
+    }
+
+    /// The provider of that name in any case; none for any other.
+    pub fn find(&self, name: &str) -> Option<Provider> {
+        self.iter().find(|provider| provider.name().eq_ignore_ascii_case(name))
+    }
+
+    /// Their names, in rotation order.
+    pub fn names(&self) -> Vec<&'static str> {
+        self.iter().map(Provider::name).collect()
+    }
+}
+
+impl IntoIterator for Directory {
+    type Item = Provider;
+    type IntoIter = std::vec::IntoIter<Provider>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+/// A completion request in a provider's dialect, ready to be sent as `POST` with JSON.
+#[derive(Debug, PartialEq, Eq)]
+pub struct WireRequest {
+    /// What follows the base URL: path and query.
+    pub path: String,
+    /// The JSON body.
+    pub body: Vec<u8>,
+    /// Whether it asks for a stream: if not, nothing may come before all is done.
+    pub is_stream: bool,
+    /// Names of tools that had to be changed, as they are on the wire and as the client has them.
+    pub renamed_tools: Vec<(String, String)>,
+    /// What the client asked for and this model does not take, by the names of OpenAI's dialect.
+    pub left_out: Vec<&'static str>,
+}
+
+/// What one event of a provider's stream was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decoded {
+    /// It was understood; whatever it said has been handed out.
+    Understood,
+    /// The dialect's own end mark: nothing follows.
+    Done,
+    /// It was not JSON of the expected form.
+    Unreadable,
+}
+
+impl Provider {
+    /// Groq, <https://console.groq.com>.
+    pub const GROQ: Self = Self(&rows::groq::PROFILE);
+    /// Cerebras, <https://cloud.cerebras.ai>.
+    pub const CEREBRAS: Self = Self(&rows::cerebras::PROFILE);
+    /// Google Gemini through its native API, <https://aistudio.google.com>.
+    pub const GEMINI: Self = Self(&rows::gemini::PROFILE);
+
+    /// The provider of a row. A row lives as long as the process.
+    pub const fn of(row: &'static Profile) -> Self {
+        Self(row)
+    }
+
+    /// Its row of data.
+    pub const fn profile(self) -> &'static Profile {
+        self.0
+    }
+
+    /// The name users see: `Groq`.
+    pub const fn name(self) -> &'static str {
+        self.profile().name
+    }
+
+    /// The header that shows `key` to the provider, marked sensitive.
+    ///
+    /// # Errors
+    /// The key has characters that no header may hold.
+    pub fn key_header(self, key: &SecretString) -> Result<(HeaderName, HeaderValue), http::Error> {
+        self.profile().auth.header(key)
+    }
+
+    /// The ids of its default models, best first.
+    pub fn default_models(self) -> impl Iterator<Item = &'static str> {
+        self.profile().models.iter().map(|model| model.id)
+    }
+
+    /// What its model of this id can do.
+    pub fn capabilities(self, model: &str) -> &'static Capabilities {
+        let Profile { models, families, .. } = self.profile();
+        let known = models.iter().find(|known| known.id == model).map(|known| &known.can);
+        let family = || families.iter().find(|(prefix, _)| model.starts_with(prefix)).map(|(_, can)| can);
+        known.or_else(family).unwrap_or(&Capabilities::UNKNOWN)
+    }
+
+    /// The limits that its documents name for the model of this id; none for a model that is in no table.
+    pub fn free_plan(self, model: &str) -> FreePlan {
+        let known = self.profile().models.iter().find(|known| known.id == model);
+        known.map_or(&[], |known| known.free_plan)
+    }
+
+    /// Where its list of models is: what follows the base URL, path and query.
+    pub fn models_path(self) -> &'static str {
+        match &self.profile().dialect {
+            Dialect::OpenAi(quirks) => quirks.models_path,
+            Dialect::Gemini => gemini::MODELS_PATH,
+        }
+    }
+
+    /// The ids in a list of models, without those that it says answer no chats; `None` if it is no such list, or only
+    /// the beginning of one.
+    pub fn parse_models(self, body: &[u8]) -> Option<Vec<String>> {
+        let mut models = match &self.profile().dialect {
+            Dialect::OpenAi(_) => openai::parse_models(body),
+            Dialect::Gemini => gemini::parse_models(body),
+        }?;
+        models.retain(|id| is_model_id(id));
+        Some(models)
+    }
+
+    /// `request` in this provider's dialect, asking for a stream where there is one.
+    ///
+    /// The model can do what the request needs; what it merely does not take is left out.
+    pub fn encode(self, request: &ChatRequest, model: &str) -> WireRequest {
+        match &self.profile().dialect {
+            Dialect::OpenAi(quirks) => {
+                openai::encode(quirks, self.capabilities(model), request, model)
+            }
+            Dialect::Gemini => gemini::encode(self.capabilities(model), request, model),
+        }
+    }
+
+    /// Reads one event of a stream, or a whole answer that is not streamed, and puts what it says into `sink`.
+    ///
+    /// `name` is the SSE event name, empty if there is none.
+    ///
+    /// # Errors
+    /// The event reports a failure: the diagnosis.
+    pub fn decode(self, name: &str, data: &[u8], sink: &mut Sink) -> Result<Decoded, Diagnosis> {
+        match &self.profile().dialect {
+            Dialect::OpenAi(quirks) => openai::decode(quirks, name, data, sink),
+            Dialect::Gemini => gemini::decode(name, data, sink),
+        }
+    }
+
+    /// What an answer with an error status means.
+    pub fn diagnose(self, status: u16, headers: &HeaderMap, body: &[u8]) -> Diagnosis {
+        let error = ErrorBody::parse(body);
+        match &self.profile().dialect {
+            Dialect::OpenAi(quirks) => openai::diagnose(quirks, status, headers, &error),
+            Dialect::Gemini => gemini::diagnose(status, headers, &error),
+        }
+    }
+
+    /// What an answer's headers say about an allowance that is used up now, although this answer succeeded.
+    pub fn exhausted_allowance(self, headers: &HeaderMap) -> Option<Diagnosis> {
+        match &self.profile().dialect {
+            Dialect::OpenAi(quirks) => openai::exhausted_allowance(quirks, headers),
+            Dialect::Gemini => None,
+        }
+    }
+
+    /// What an answer's headers tell of allowances.
+    pub fn allowances(self, headers: &HeaderMap) -> Vec<Told> {
+        match &self.profile().dialect {
+            Dialect::OpenAi(quirks) => limits::from_headers(quirks.allowances, headers),
+            Dialect::Gemini => Vec::new(),
+        }
+    }
+
+    /// What the body of an answer with an error status tells of allowances.
+    pub fn allowances_in_error(self, status: u16, body: &[u8]) -> Vec<Told> {
+        // Whatever else is refused has nothing to do with a limit.
+        if !matches!(status, 413 | 429) {
+            return Vec::new();
+        }
+        let error = ErrorBody::parse(body);
+        match &self.profile().dialect {
+            Dialect::OpenAi(quirks) => openai::allowances_in_error(quirks, &error),
+            Dialect::Gemini => gemini::allowances_in_error(&error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_found_in_any_case() {
+        assert_eq!(Directory::built_in().find("groq"), Some(Provider::GROQ));
+        assert_eq!(Directory::built_in().find("CEREBRAS"), Some(Provider::CEREBRAS));
+        assert_eq!(Directory::built_in().find("Gemini"), Some(Provider::GEMINI));
+        assert_eq!(Directory::built_in().find("Groq "), None);
+    }
+
+    #[test]
+    fn keys_travel_in_a_sensitive_header() {
+        let key = SecretString::from("k-1");
+        let (name, value) = Provider::GROQ.key_header(&key).unwrap();
+        assert_eq!(
+            (name.as_str(), value.to_str().unwrap(), value.is_sensitive()),
+            ("authorization", "Bearer k-1", true)
+        );
+        let (name, value) = Provider::GEMINI.key_header(&key).unwrap();
+        assert_eq!(
+            (name.as_str(), value.to_str().unwrap(), value.is_sensitive()),
+            ("x-goog-api-key", "k-1", true)
+        );
+        assert!(Provider::GROQ.key_header(&SecretString::from("a\nb")).is_err());
+    }
+
+    /// The names in the seed this project grew from; every one of them is dead.
+    #[test]
+    fn default_models_are_alive() {
+        let dead = ["mixtral", "llama3", "llama-3", "gemini-1.", "gemini-2."];
+        for provider in Directory::built_in() {
+            let models: Vec<_> = provider.default_models().collect();
+            assert!(models.len() > 1, "{provider:?} needs a ranked list");
+            assert!(models.iter().all(|model| !dead.iter().any(|dead| model.contains(dead))), "{models:?}");
+        }
+    }
+}

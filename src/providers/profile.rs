@@ -1,0 +1,73 @@
+//! What a provider's row of data can say.
+
+use http::header::AUTHORIZATION;
+use http::{HeaderName, HeaderValue};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::capabilities::{Capabilities, Model};
+use super::openai::Quirks;
+use crate::middle::Wait;
+
+/// What is known of a provider before it is called.
+#[derive(Debug)]
+pub struct Profile {
+    /// The name users see and pin: `Groq`.
+    pub name: &'static str,
+    /// The variables that may hold its keys; the first one that is set counts.
+    pub key_variables: &'static [&'static str],
+    /// The variable that replaces [`models`](Self::models).
+    pub models_variable: &'static str,
+    /// The variable that replaces [`base_url`](Self::base_url); the official SDK's name and meaning.
+    pub base_url_variable: &'static str,
+    /// Scheme and host of the real service.
+    pub base_url: &'static str,
+    /// What is added to the base URL before every path: users who include it by mistake are told.
+    pub path_prefix: &'static str,
+    /// Models to use, best first: today's, each with its source in the provider's file.
+    pub models: &'static [Model],
+    /// Words in the ids of models, best first: which ones to guess when none of the known ones is left.
+    pub preferred_families: &'static [&'static str],
+    /// When its day ends, if its requests are counted by days of the calendar.
+    pub day_end: Option<Wait>,
+    /// What the models can do whose ids begin like this, if they are not among [`models`](Self::models).
+    pub families: &'static [(&'static str, Capabilities)],
+    /// How a key is shown.
+    pub auth: Auth,
+    /// How requests are written and answers read.
+    pub dialect: Dialect,
+}
+
+/// How a provider's wire format is read and written.
+#[derive(Debug)]
+pub enum Dialect {
+    /// OpenAI's chat completions, with these deviations.
+    OpenAi(Quirks),
+    /// Google's own.
+    Gemini,
+}
+
+/// How a key is shown to a provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Auth {
+    /// `Authorization: Bearer <key>`.
+    Bearer,
+    /// The key alone, in the header of this name.
+    Header(&'static str),
+}
+
+impl Auth {
+    /// The header that shows `key`, marked sensitive.
+    ///
+    /// # Errors
+    /// The key has characters that no header may hold.
+    pub fn header(self, key: &SecretString) -> Result<(HeaderName, HeaderValue), http::Error> {
+        let key = key.expose_secret();
+        let (name, value) = match self {
+            Self::Bearer => (AUTHORIZATION, format!("Bearer {key}")),
+            Self::Header(name) => (HeaderName::from_static(name), key.to_owned()),
+        };
+        let mut value = HeaderValue::try_from(value)?;
+        value.set_sensitive(true);
+        Ok((name, value))
+    }
+}

@@ -1,0 +1,96 @@
+//! Cerebras: OpenAI's dialect at `/v1`, with flat error bodies.
+//!
+//! Sources, checked 2026-11: SDK cerebras-cloud-sdk 1.91.0;
+//! <https://inference-docs.cerebras.ai/support/rate-limits>, <https://inference-docs.cerebras.ai/support/change-log>.
+//! Fixtures: `tests/fixtures/cerebras/`.
+
+use crate::middle::{Effort, FreePlan, Measure};
+use crate::providers::capabilities::{Capabilities, Images, JsonBesideTools, Model};
+use crate::providers::words::limits::AllowanceHeaders;
+use crate::providers::openai::{Field, Quirks};
+use crate::providers::profile::{Auth, Dialect, Profile};
+
+/// The windows and caps of accounts on trial.
+const GPT_OSS: Capabilities = Capabilities {
+    window: 65_536,
+    max_output: 32_768,
+    images: Images::None,
+    tools: true,
+    json: true,
+    schema: true,
+    json_beside_tools: JsonBesideTools::Always,
+    efforts: &[Effort::Low, Effort::Medium, Effort::High],
+    thinks_by_budget: false,
+    instructions: true,
+    signs_calls: false,
+};
+
+/// Pictures by URL are a 400.
+const QWEN: Capabilities = Capabilities {
+    images: Images::Inline,
+    efforts: &[Effort::None, Effort::Low, Effort::Medium, Effort::High],
+    ..GPT_OSS
+};
+
+/// Of accounts on trial, which is all there is since July 2026. A report of 31 August 2026; the provider's page names no
+/// numbers for them.
+const TRIAL: FreePlan = &[
+    (Measure::REQUESTS_A_MINUTE, 5),
+    (Measure::TOKENS_A_MINUTE, 30_000),
+    (Measure::TOKENS_AN_HOUR, 1_000_000),
+    (Measure::TOKENS_A_DAY, 1_000_000),
+];
+
+/// Cerebras's row of data.
+pub static PROFILE: Profile = Profile {
+    name: "Cerebras",
+    key_variables: &["CEREBRAS_API_KEY"],
+    models_variable: "CEREBRAS_MODEL",
+    base_url_variable: "CEREBRAS_BASE_URL",
+    base_url: "https://api.cerebras.ai",
+    path_prefix: "/v1",
+    // The two models of shared accounts, October and November 2026.
+    models: &[
+        Model { id: "gpt-oss-120b", can: GPT_OSS, free_plan: TRIAL },
+        Model { id: "qwen-3.8-27b", can: QWEN, free_plan: TRIAL },
+    ],
+    preferred_families: &["gpt-oss", "qwen"],
+    // Its headers say when the day ends; no document does.
+    day_end: None,
+    families: &[],
+    auth: Auth::Bearer,
+    dialect: Dialect::OpenAi(Quirks {
+        chat_path: "/v1/chat/completions",
+        models_path: "/v1/models",
+        max_tokens_name: "max_completion_tokens",
+        takes: &[
+            Field::TopP,
+            Field::Seed,
+            Field::Stop,
+            Field::User,
+            Field::FrequencyPenalty,
+            Field::PresencePenalty,
+            Field::ParallelToolCalls,
+            Field::ToolStrictness,
+        ],
+        streams_schema: true,
+        parses_reasoning_of: &["qwen"],
+        allowances: &[
+            AllowanceHeaders {
+                measure: Measure::REQUESTS_A_DAY,
+                limit: "x-ratelimit-limit-requests-day",
+                remaining: "x-ratelimit-remaining-requests-day",
+                reset: "x-ratelimit-reset-requests-day",
+            },
+            AllowanceHeaders {
+                measure: Measure::TOKENS_A_MINUTE,
+                limit: "x-ratelimit-limit-tokens-minute",
+                remaining: "x-ratelimit-remaining-tokens-minute",
+                reset: "x-ratelimit-reset-tokens-minute",
+            },
+        ],
+        // Its refusals name no figures.
+        limit_markers: &[],
+        day_markers: &["per day"],
+    }),
+};

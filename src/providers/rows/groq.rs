@@ -1,0 +1,109 @@
+//! Groq: OpenAI's dialect at `/openai/v1`.
+//!
+//! Sources, checked 2026-11: SDK groq 1.7.0; <https://console.groq.com/docs/rate-limits>,
+//! <https://console.groq.com/docs/errors>, <https://console.groq.com/docs/deprecations>.
+//! Fixtures: `tests/fixtures/groq/`.
+
+use crate::middle::{Effort, FreePlan, Measure};
+use crate::providers::capabilities::{Capabilities, Images, JsonBesideTools, Model};
+use crate::providers::words::limits::AllowanceHeaders;
+use crate::providers::openai::{Field, Quirks};
+use crate::providers::profile::{Auth, Dialect, Profile};
+
+/// Structured output is refused beside tools. Windows and caps as read in August 2026.
+const GPT_OSS: Capabilities = Capabilities {
+    window: 131_072,
+    max_output: 65_536,
+    images: Images::None,
+    tools: true,
+    json: true,
+    schema: true,
+    json_beside_tools: JsonBesideTools::Never,
+    efforts: &[Effort::Low, Effort::Medium, Effort::High],
+    thinks_by_budget: false,
+    instructions: true,
+    signs_calls: false,
+};
+
+/// `json_schema` is for some models only, and these are not named among them.
+const QWEN: Capabilities = Capabilities {
+    max_output: 16_384,
+    images: Images::Remote,
+    schema: false,
+    efforts: &[Effort::None, Effort::Low, Effort::Medium, Effort::High],
+    ..GPT_OSS
+};
+
+/// Of each model for itself. Readings of <https://console.groq.com/docs/rate-limits> by others, 17 and 21 August 2026;
+/// for qwen3.8, which is newer, taken from its predecessor.
+const FREE_PLAN: FreePlan = &[
+    (Measure::REQUESTS_A_MINUTE, 30),
+    (Measure::REQUESTS_A_DAY, 1_000),
+    (Measure::TOKENS_A_MINUTE, 8_000),
+    (Measure::TOKENS_A_DAY, 200_000),
+];
+
+/// Groq's row of data.
+pub static PROFILE: Profile = Profile {
+    name: "Groq",
+    key_variables: &["GROQ_API_KEY"],
+    models_variable: "GROQ_MODEL",
+    base_url_variable: "GROQ_BASE_URL",
+    base_url: "https://api.groq.com",
+    path_prefix: "/openai/v1",
+    // The smallest is the fastest; the qwen models are previews.
+    models: &[
+        Model { id: "openai/gpt-oss-20b", can: GPT_OSS, free_plan: FREE_PLAN },
+        Model { id: "openai/gpt-oss-120b", can: GPT_OSS, free_plan: FREE_PLAN },
+        Model { id: "qwen/qwen3.8-27b", can: QWEN, free_plan: FREE_PLAN },
+        // Thinks or does not, and cannot be told how much.
+        Model {
+            id: "qwen/qwen3.6-27b",
+            can: Capabilities { efforts: &[Effort::None], ..QWEN },
+            free_plan: FREE_PLAN,
+        },
+    ],
+    preferred_families: &["gpt-oss", "qwen", "llama"],
+    // Its days have no beginning: what was used comes back little by little.
+    day_end: None,
+    families: &[],
+    auth: Auth::Bearer,
+    dialect: Dialect::OpenAi(Quirks {
+        chat_path: "/openai/v1/chat/completions",
+        models_path: "/openai/v1/models",
+        max_tokens_name: "max_completion_tokens",
+        // The penalties are in its schema and «not supported by any model».
+        takes: &[
+            Field::TopP,
+            Field::Seed,
+            Field::Stop,
+            Field::User,
+            Field::ParallelToolCalls,
+            Field::ToolStrictness,
+        ],
+        streams_schema: false,
+        parses_reasoning_of: &["qwen"],
+        // Requests are counted by the day, tokens by the minute; the other two limits have no header.
+        allowances: &[
+            AllowanceHeaders {
+                measure: Measure::REQUESTS_A_DAY,
+                limit: "x-ratelimit-limit-requests",
+                remaining: "x-ratelimit-remaining-requests",
+                reset: "x-ratelimit-reset-requests",
+            },
+            AllowanceHeaders {
+                measure: Measure::TOKENS_A_MINUTE,
+                limit: "x-ratelimit-limit-tokens",
+                remaining: "x-ratelimit-remaining-tokens",
+                reset: "x-ratelimit-reset-tokens",
+            },
+        ],
+        limit_markers: &[
+            ("(RPM)", Measure::REQUESTS_A_MINUTE),
+            ("(RPD)", Measure::REQUESTS_A_DAY),
+            ("(TPM)", Measure::TOKENS_A_MINUTE),
+            ("(TPD)", Measure::TOKENS_A_DAY),
+        ],
+        day_markers: &["(RPD)", "(TPD)"],
+    }),
+};

@@ -1,0 +1,134 @@
+//! The bodies providers send with errors: wrapped, flat, in an array, or no JSON at all.
+//!
+//! Sources, checked 2026-11: Groq `{"error":{message,type,code}}`; Cerebras flat `{message,type,param,code}`;
+//! Google `{"error":{code,message,status,details}}`, in an array from streaming calls.
+
+use serde_json::Value;
+
+/// What stands in an error body; everything optional.
+#[derive(Debug, Default, PartialEq)]
+pub(in crate::providers) struct ErrorBody {
+    /// A word such as `model_not_found`; empty if there is none or it is a number.
+    pub(in crate::providers) code: String,
+    /// A word such as `tokens` or `invalid_request_error`.
+    pub(in crate::providers) kind: String,
+    /// Google's word such as `RESOURCE_EXHAUSTED`.
+    pub(in crate::providers) status: String,
+    /// The sentence.
+    pub(in crate::providers) message: String,
+    /// An HTTP status in the body, if one stands there.
+    pub(in crate::providers) http_status: Option<u16>,
+    /// Google's `details`.
+    pub(in crate::providers) details: Vec<Value>,
+    /// The body is a web page.
+    pub(in crate::providers) is_html: bool,
+}
+
+impl ErrorBody {
+    /// Reads a whole error body.
+    pub(in crate::providers) fn parse(body: &[u8]) -> Self {
+        if body.trim_ascii_start().starts_with(b"<") {
+            return Self { is_html: true, ..Self::default() };
+        }
+        // A broken character in the sentence must not cost the code beside it.
+        let text = String::from_utf8_lossy(body);
+        serde_json::from_str(&text).map(Self::from_value).unwrap_or_default()
+    }
+
+    /// Reads an error that stands in `value`, whatever it is wrapped in.
+    pub(in crate::providers) fn from_value(value: Value) -> Self {
+        let mut outer = match value {
+            Value::Array(items) => items.into_iter().next().unwrap_or_default(),
+            value => value,
+        };
+        let outer_status = number(&outer, "status_code");
+        let inner = match outer.get_mut("error").map(Value::take) {
+            Some(Value::String(message)) => Value::from_iter([("message", message)]),
+            Some(error @ Value::Object(_)) => error,
+            _ => outer,
+        };
+        Self {
+            code: string(&inner, "code"),
+            kind: string(&inner, "type"),
+            status: string(&inner, "status"),
+            message: string(&inner, "message"),
+            http_status: number(&inner, "status_code").or(outer_status).or_else(|| number(&inner, "code")),
+            details: inner.get("details").and_then(Value::as_array).cloned().unwrap_or_default(),
+            is_html: false,
+        }
+    }
+
+    /// The HTTP status that an error inside a stream stands for; 500 if it does not say.
+    pub(in crate::providers) fn status_in_stream(&self) -> u16 {
+        let by_word = || match (self.status.as_str(), self.kind.as_str()) {
+            ("INVALID_ARGUMENT" | "FAILED_PRECONDITION", _) => Some(400),
+            ("UNAUTHENTICATED", _) => Some(401),
+            ("PERMISSION_DENIED", _) => Some(403),
+            ("NOT_FOUND", _) => Some(404),
+            ("RESOURCE_EXHAUSTED", _) => Some(429),
+            ("UNAVAILABLE", _) => Some(503),
+            ("DEADLINE_EXCEEDED", _) => Some(504),
+            (_, "invalid_request_error") => Some(400),
+            (_, "rate_limit_error" | "too_many_requests_error" | "tokens" | "requests") => Some(429),
+            (_, "overloaded_error") => Some(503),
+            _ => None,
+        };
+        self.http_status.filter(|status| (400..600).contains(status)).or_else(by_word).unwrap_or(500)
+    }
+}
+
+fn string(object: &Value, key: &str) -> String {
+    object.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+fn number(object: &Value, key: &str) -> Option<u16> {
+    let value = object.get(key)?;
+    let number = value.as_u64().or_else(|| value.as_str()?.parse().ok())?;
+    u16::try_from(number).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_wrapping_is_read() {
+        let cases = [
+            ("wrapped", r#"{"error":{"message":"m","type":"t","code":"c"}}"#),
+            ("flat", r#"{"message":"m","type":"t","param":"p","code":"c"}"#),
+            ("array", r#"[{"error":{"message":"m","type":"t","code":"c"}}]"#),
+        ];
+        for (case, body) in cases {
+            let error = ErrorBody::parse(body.as_bytes());
+            assert_eq!(
+                (error.message.as_str(), error.kind.as_str(), error.code.as_str()),
+                ("m", "t", "c"),
+                "{case}"
+            );
+        }
+        assert_eq!(ErrorBody::parse(br#"{"error":"just words"}"#).message, "just words");
+        assert_eq!(ErrorBody::parse(b"{\"error\":{\"message\":\"\xff\",\"code\":\"c\"}}").code, "c");
+        assert!(ErrorBody::parse(b"\n <!DOCTYPE html><html>").is_html);
+        for nothing in ["", "{", "null", "[]", "7", r#"{"error":null}"#, r#"{"error":[]}"#, "\u{0}"] {
+            assert_eq!(ErrorBody::parse(nothing.as_bytes()), ErrorBody::default(), "{nothing:?}");
+        }
+    }
+
+    #[test]
+    fn errors_inside_a_stream_have_a_status() {
+        let cases = [
+            (r#"{"error":{"code":503,"status":"UNAVAILABLE"}}"#, 503),
+            (r#"{"error":{"status":"RESOURCE_EXHAUSTED"}}"#, 429),
+            (r#"{"error":{"message":"x","code":"tool_use_failed","status_code":400}}"#, 400),
+            (r#"{"error":{"code":"queue_exceeded"},"status_code":429}"#, 429),
+            (r#"{"error":{"code":"529"}}"#, 529),
+            (r#"{"error":{"type":"invalid_request_error"}}"#, 400),
+            (r#"{"error":{"code":200}}"#, 500),
+            (r#"{"error":{"code":99999999}}"#, 500),
+            (r#"{"error":"x"}"#, 500),
+        ];
+        for (body, expected) in cases {
+            assert_eq!(ErrorBody::parse(body.as_bytes()).status_in_stream(), expected, "{body}");
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! What providers tell of their allowances: headers of answers, and sentences of refusals.
+//!
+//! Sources, checked 2026-11: <https://console.groq.com/docs/rate-limits> (headers and 429s),
+//! <https://inference-docs.cerebras.ai/support/rate-limits> (headers). What Google tells stands in its dialect's file.
+
+use http::HeaderMap;
+
+use super::waits;
+use crate::middle::{Measure, Source, Told};
+
+/// The headers about one allowance.
+#[derive(Debug)]
+pub struct AllowanceHeaders {
+    /// Which allowance.
+    pub measure: Measure,
+    /// The header with how much there is in all.
+    pub limit: &'static str,
+    /// The header with what is left of it.
+    pub remaining: &'static str,
+    /// The header with the time until it is whole again.
+    pub reset: &'static str,
+}
+
+impl AllowanceHeaders {
+    /// What is left, if that is told.
+    pub(in crate::providers) fn remaining(&self, headers: &HeaderMap) -> Option<u64> {
+        figure(headers, self.remaining)
+    }
+}
+
+/// What headers tell of `allowances`.
+pub(in crate::providers) fn from_headers(allowances: &[AllowanceHeaders], headers: &HeaderMap) -> Vec<Told> {
+    let told = allowances.iter().filter_map(|allowance| {
+        let limit = figure(headers, allowance.limit);
+        let remaining = allowance.remaining(headers);
+        let is_told = limit.is_some() || remaining.is_some();
+        is_told.then(|| Told {
+            measure: allowance.measure,
+            limit,
+            remaining,
+            reset: waits::from_reset_header(headers, allowance.reset),
+            source: Source::Header,
+        })
+    });
+    told.collect()
+}
+
+/// What a sentence such as `… on tokens per day (TPD): Limit 200000, Used 197050, Requested 3619. Please try again in
+/// 9m38.016s.` tells of the allowance that its marker names.
+pub(in crate::providers) fn from_sentence(markers: &[(&str, Measure)], sentence: &str) -> Option<Told> {
+    let found = markers.iter().find_map(|(marker, measure)| Some((sentence.split_once(marker)?.1, *measure)));
+    let (rest, measure) = found?;
+    let limit = number_after(rest, "Limit ")?;
+    Some(Told {
+        measure,
+        limit: Some(limit),
+        remaining: number_after(rest, "Used ").map(|used| limit.saturating_sub(used)),
+        reset: waits::from_sentence(rest),
+        source: Source::ErrorBody,
+    })
+}
+
+/// A count in a header. One that is broken counts up, so that nothing is left only when nothing is.
+fn figure(headers: &HeaderMap, name: &str) -> Option<u64> {
+    let number: f64 = headers.get(name)?.to_str().ok()?.trim().parse().ok()?;
+    // The cast keeps to the ends of the type.
+    number.is_finite().then_some(number.ceil() as u64)
+}
+
+fn number_after(sentence: &str, lead: &str) -> Option<u64> {
+    let (_, rest) = sentence.split_once(lead)?;
+    let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+    rest.get(..end)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use http::{HeaderName, HeaderValue};
+
+    use super::*;
+    use crate::middle::Wait;
+    use crate::providers::{Dialect, Provider};
+
+    fn seconds(seconds: f64) -> Option<Wait> {
+        Some(Wait::For(Duration::from_secs_f64(seconds)))
+    }
+
+    fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
+        let line = |(name, value): &(&'static str, &str)| {
+            (HeaderName::from_static(name), HeaderValue::try_from(*value).unwrap())
+        };
+        lines.iter().map(line).collect()
+    }
+
+    fn told(measure: Measure, limit: Option<u64>, remaining: Option<u64>, reset: Option<Wait>) -> Told {
+        Told { measure, limit, remaining, reset, source: Source::Header }
+    }
+
+    /// The examples of both providers' pages on rate limits, read in November 2026.
+    #[test]
+    fn headers_tell_of_the_day_and_of_the_minute() {
+        let groq = headers(&[
+            ("x-ratelimit-limit-requests", "14400"),
+            ("x-ratelimit-limit-tokens", "18000"),
+            ("x-ratelimit-remaining-requests", "14370"),
+            ("x-ratelimit-remaining-tokens", "17997"),
+            ("x-ratelimit-reset-requests", "2m59.56s"),
+            ("x-ratelimit-reset-tokens", "7.66s"),
+        ]);
+        assert_eq!(
+            Provider::GROQ.allowances(&groq),
+            [
+                told(Measure::REQUESTS_A_DAY, Some(14_400), Some(14_370), seconds(179.56)),
+                told(Measure::TOKENS_A_MINUTE, Some(18_000), Some(17_997), seconds(7.66)),
+            ]
+        );
+        let cerebras = headers(&[
+            ("x-ratelimit-limit-requests-day", "1000000000"),
+            ("x-ratelimit-limit-tokens-minute", "1000000000"),
+            ("x-ratelimit-remaining-requests-day", "999997455"),
+            ("x-ratelimit-remaining-tokens-minute", "999998298"),
+            ("x-ratelimit-reset-requests-day", "33011.382867"),
+            ("x-ratelimit-reset-tokens-minute", "11.382867"),
+        ]);
+        let limit = Some(1_000_000_000);
+        assert_eq!(
+            Provider::CEREBRAS.allowances(&cerebras),
+            [
+                told(Measure::REQUESTS_A_DAY, limit, Some(999_997_455), seconds(33_011.382_867)),
+                told(Measure::TOKENS_A_MINUTE, limit, Some(999_998_298), seconds(11.382_867)),
+            ]
+        );
+        assert_eq!(Provider::GROQ.allowances(&cerebras), [], "other names, other meanings");
+        assert_eq!(Provider::GEMINI.allowances(&groq), [], "it sends no such headers");
+    }
+
+    #[test]
+    fn odd_headers_tell_what_can_be_read_in_them() {
+        let cases: [(&[(&str, &str)], _); 9] = [
+            (&[], None),
+            (&[("x-ratelimit-limit-requests", "1000")], Some((Some(1_000), None, None))),
+            (&[("x-ratelimit-remaining-requests", "0")], Some((None, Some(0), None))),
+            (&[("x-ratelimit-remaining-requests", " 0.4 ")], Some((None, Some(1), None))),
+            (&[("x-ratelimit-remaining-requests", "-3")], Some((None, Some(0), None))),
+            (&[("x-ratelimit-remaining-requests", "1e30")], Some((None, Some(u64::MAX), None))),
+            (&[("x-ratelimit-remaining-requests", "many")], None),
+            (&[("x-ratelimit-remaining-requests", "nan"), ("x-ratelimit-limit-requests", "inf")], None),
+            (&[("x-ratelimit-reset-requests", "12s")], None),
+        ];
+        for (lines, expected) in cases {
+            let told: Vec<_> = Provider::GROQ
+                .allowances(&headers(lines))
+                .iter()
+                .map(|it| (it.limit, it.remaining, it.reset))
+                .collect();
+            assert_eq!(told, Vec::from_iter(expected), "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn groqs_sentences_tell_of_the_allowance_that_they_name() {
+        let Dialect::OpenAi(quirks) = &Provider::GROQ.profile().dialect else { unreachable!() };
+        let day = Measure::REQUESTS_A_DAY;
+        let cases = [
+            (
+                "on requests per day (RPD): Limit 1000, Used 990, Requested 20. Please try again in 14m24s.",
+                Some((day, 1_000, Some(10), seconds(864.0))),
+            ),
+            (
+                "on tokens per day (TPD): Limit 200000, Used 197050, Requested 3619. Please try again in 9m38.016s.",
+                Some((Measure::TOKENS_A_DAY, 200_000, Some(2_950), seconds(578.016))),
+            ),
+            (
+                "on tokens per minute (TPM): Limit 8000, Used 7905, Requested 1200. Please try again in 7.66s.",
+                Some((Measure::TOKENS_A_MINUTE, 8_000, Some(95), seconds(7.66))),
+            ),
+            (
+                "on requests per minute (RPM): Limit 30, Used 31, Requested 1. Please try again in 2s.",
+                Some((Measure::REQUESTS_A_MINUTE, 30, Some(0), seconds(2.0))),
+            ),
+            (
+                "on tokens per minute (TPM): Limit 8000, Requested 32979, please reduce your message size",
+                Some((Measure::TOKENS_A_MINUTE, 8_000, None, None)),
+            ),
+            ("on input tokens per minute (ITPM): Limit 8000, Used 1, Requested 1.", None),
+            ("(RPD): Limit none, Used 1", None),
+            ("(RPD): Limit 99999999999999999999999, Used 1", None),
+            ("Limit 1000, Used 990 (RPD)", None),
+            ("Rate limit reached", None),
+            ("", None),
+        ];
+        for (sentence, expected) in cases {
+            let told = from_sentence(quirks.limit_markers, sentence);
+            assert!(told.is_none_or(|told| told.source == Source::ErrorBody));
+            let told = told.map(|it| (it.measure, it.limit.unwrap(), it.remaining, it.reset));
+            assert_eq!(told, expected, "{sentence}");
+        }
+    }
+}

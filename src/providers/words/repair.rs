@@ -1,0 +1,56 @@
+//! JSON that was refused as it is, mended as far as that can be done without guessing.
+
+use crate::wire::json;
+
+/// `data` with broken characters replaced and, of keys that stand twice, the last: for JSON that was refused as it is.
+/// Empty if that does not make it JSON.
+pub(in crate::providers) fn repair(data: &[u8]) -> Vec<u8> {
+    let text = replace_lone_surrogates(&String::from_utf8_lossy(data));
+    serde_json::from_str::<serde_json::Value>(&text).map(|value| json::to_vec(&value)).unwrap_or_default()
+}
+
+/// JSON text in which no `\u` escape is half of a character: a provider may have cut an emoji in two.
+fn replace_lone_surrogates(json: &str) -> String {
+    let unit = |text: &str| {
+        let digits = text.strip_prefix("\\u")?.get(..4)?;
+        u16::from_str_radix(digits, 16).ok()
+    };
+    let mut whole = String::with_capacity(json.len());
+    let mut rest = json;
+    while let Some(at) = rest.find('\\') {
+        let (before, escape) = rest.split_at(at);
+        whole.push_str(before);
+        let following = escape.get(6..).and_then(unit);
+        let (kept, length) = match (unit(escape), following) {
+            (Some(0xD800..=0xDBFF), Some(0xDC00..=0xDFFF)) => (escape.get(..12), 12),
+            (Some(0xD800..=0xDFFF), _) => (Some("\\ufffd"), 6),
+            // Two at once, so that the second of two backslashes begins nothing.
+            _ => (escape.get(..2), 2),
+        };
+        whole.push_str(kept.unwrap_or(escape));
+        rest = escape.get(length..).unwrap_or_default();
+    }
+    whole.push_str(rest);
+    whole
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_characters_are_replaced_and_nothing_else() {
+        let cases = [
+            (r"a\ud83db", r"a\ufffdb"),
+            (r"\ude00", r"\ufffd"),
+            (r"\ud83d\ude00", r"\ud83d\ude00"),
+            (r"\ud83d\ud83d\ude00", r"\ufffd\ud83d\ude00"),
+            (r"\\ud83d", r"\\ud83d"),
+            (r"\n\u00e9\ud83", r"\n\u00e9\ud83"),
+            ("\\é\\", "\\é\\"),
+        ];
+        for (json, expected) in cases {
+            assert_eq!(replace_lone_surrogates(json), expected, "{json}");
+        }
+    }
+}

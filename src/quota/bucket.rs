@@ -1,0 +1,327 @@
+//! How much of each provider's free plan is left: what providers have told, what their documents say, and what was sent
+//! from here.
+//!
+//! One [`Book`] for each model and key. The provider's word beats its documents for the same [`Measure`]. A figure lasts
+//! until the provider's time for it has come, or for a whole window if it named none: then everything that was used has
+//! come back. Time is an argument.
+//!
+//! Decides nothing: who rests, and for how long, is the business of [`limits`](crate::limits).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::middle::{FreePlan, Measure, Source, Told, Wait};
+
+/// Nothing that is free comes back later than a month: a longer time is a mistake, and as good as none.
+const LONGEST_RESET: Duration = Duration::from_secs(31 * 86_400);
+
+/// What is known of one allowance at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// Of which.
+    pub measure: Measure,
+    /// How much there is in all.
+    pub limit: Option<u64>,
+    /// How much of it is used.
+    pub used: Option<u64>,
+    /// How much of it is left.
+    pub remaining: Option<u64>,
+    /// When it comes back, by the provider's word or its calendar.
+    pub resets_at: Option<Timestamp>,
+    /// How the limit is known.
+    pub source: Source,
+}
+
+/// What is known of the allowances of one model with one key. Holds at most one entry for each [`Measure`].
+#[derive(Debug, Default)]
+pub struct Book {
+    told: BTreeMap<Measure, Entry>,
+    today: Option<Today>,
+}
+
+/// The provider's word about one allowance.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    limit: Option<u64>,
+    figure: Option<Figure>,
+    source: Source,
+}
+
+/// How much was left when the provider last told.
+#[derive(Clone, Copy, Debug)]
+struct Figure {
+    remaining: u64,
+    /// When it comes back, if the provider said so.
+    resets_at: Option<Timestamp>,
+    /// When the figure is no longer true.
+    until: Timestamp,
+    /// What is true then.
+    then: Then,
+}
+
+/// What is known of an allowance when the time of its figure is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Then {
+    /// It is whole: so the header said.
+    Whole,
+    /// There is room for the request that was refused, and nobody said for how many more.
+    Unknown,
+}
+
+/// The requests of a provider's day.
+#[derive(Clone, Copy, Debug)]
+struct Today {
+    ends: Timestamp,
+    sent: u64,
+}
+
+impl Book {
+    /// A request is being sent. `day_end` is when the provider's day ends, if it has one by the calendar.
+    pub fn sends(&mut self, day_end: Option<Wait>, now: Timestamp) {
+        let Some(day_end) = day_end else {
+            return;
+        };
+        let sent = self.sent_today(now);
+        let ends = self.today.map(|today| today.ends).filter(|ends| now < *ends);
+        self.today = Some(Today { ends: ends.unwrap_or_else(|| day_end.deadline(now)), sent: sent + 1 });
+    }
+
+    /// The provider has told something.
+    pub fn learn(&mut self, told: &Told, now: Timestamp) {
+        let earlier = self.told.get(&told.measure).copied();
+        let limit = told.limit.or_else(|| earlier?.limit);
+        // A word about the limit alone takes back nothing that was said about the rest.
+        let figure = figure(told, now).or_else(|| earlier?.figure);
+        self.told.insert(told.measure, Entry { limit, figure, source: told.source });
+    }
+
+    /// What is known now, in the order of [`Measure`].
+    pub fn known(&self, plan: FreePlan, day_end: Option<Wait>, now: Timestamp) -> Vec<Known> {
+        let measures = plan.iter().map(|(measure, _)| measure).chain(self.told.keys());
+        let measures: BTreeSet<Measure> = measures.copied().collect();
+        let known = measures.into_iter().map(|measure| self.known_of(measure, plan, day_end, now));
+        known.filter(|known| known.limit.is_some() || known.remaining.is_some()).collect()
+    }
+
+    fn known_of(&self, measure: Measure, plan: FreePlan, day_end: Option<Wait>, now: Timestamp) -> Known {
+        let told = self.told.get(&measure);
+        let told_limit = told.and_then(|entry| entry.limit);
+        let planned = || plan.iter().find(|(planned, _)| *planned == measure).map(|(_, limit)| *limit);
+        let limit = told_limit.or_else(planned);
+        let source = told.filter(|entry| entry.limit.is_some() || limit.is_none());
+        let source = source.map_or(Source::Default, |entry| entry.source);
+        let known = Known { measure, limit, used: None, remaining: None, resets_at: None, source };
+        let rest = |remaining| (limit.map(|limit| limit.saturating_sub(remaining)), Some(remaining));
+        match told.and_then(|entry| entry.figure) {
+            Some(figure) if now < figure.until => {
+                let (used, remaining) = rest(figure.remaining);
+                Known { used, remaining, resets_at: figure.resets_at, ..known }
+            }
+            Some(Figure { then: Then::Whole, .. }) if limit.is_some() => {
+                Known { used: Some(0), remaining: limit, ..known }
+            }
+            _ if measure == Measure::REQUESTS_A_DAY => match (limit, day_end) {
+                (Some(limit), Some(day_end)) => {
+                    let sent = self.sent_today(now);
+                    let remaining = Some(limit.saturating_sub(sent));
+                    Known { used: Some(sent), remaining, resets_at: Some(day_end.deadline(now)), ..known }
+                }
+                _ => known,
+            },
+            _ => known,
+        }
+    }
+
+    fn sent_today(&self, now: Timestamp) -> u64 {
+        self.today.filter(|today| now < today.ends).map_or(0, |today| today.sent)
+    }
+}
+
+/// How much is left and for how long that is true, if `told` says it.
+fn figure(told: &Told, now: Timestamp) -> Option<Figure> {
+    let after = |span| Wait::For(span).deadline(now);
+    let stated = told.reset.map(|wait| wait.deadline(now));
+    let resets_at = stated.filter(|reset| *reset <= after(LONGEST_RESET));
+    let is_whole_then = resets_at.is_some() && told.source == Source::Header;
+    Some(Figure {
+        remaining: told.remaining?,
+        resets_at,
+        until: resets_at.unwrap_or_else(|| after(told.measure.window.length())),
+        then: if is_whole_then { Then::Whole } else { Then::Unknown },
+    })
+}
+
+/// The allowances of several keys together: each key is an account of its own, so limits add up. What is used and left
+/// is known only if it is known for all; what comes back first comes back at the soonest time; and the sum is as certain
+/// as the least certain of its parts.
+pub fn together(keys: impl IntoIterator<Item = Vec<Known>>) -> Vec<Known> {
+    let mut sums: BTreeMap<Measure, Known> = BTreeMap::new();
+    for known in keys.into_iter().flatten() {
+        sums.entry(known.measure).and_modify(|sum| *sum = add(*sum, known)).or_insert(known);
+    }
+    sums.into_values().collect()
+}
+
+fn add(one: Known, other: Known) -> Known {
+    let sum = |one: Option<u64>, other: Option<u64>| Some(one?.saturating_add(other?));
+    Known {
+        measure: one.measure,
+        limit: sum(one.limit, other.limit),
+        used: sum(one.used, other.used),
+        remaining: sum(one.remaining, other.remaining),
+        resets_at: one.resets_at.into_iter().chain(other.resets_at).min(),
+        source: one.source.min(other.source),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: Measure = Measure::REQUESTS_A_DAY;
+    const MINUTE: Measure = Measure::TOKENS_A_MINUTE;
+    const PLAN: FreePlan = &[(DAY, 500), (MINUTE, 8_000)];
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + seconds).unwrap()
+    }
+
+    fn told(measure: Measure, source: Source, limit: u64, remaining: u64, reset: Option<u64>) -> Told {
+        let reset = reset.map(|seconds| Wait::For(Duration::from_secs(seconds)));
+        Told { measure, limit: Some(limit), remaining: Some(remaining), reset, source }
+    }
+
+    /// Limit, used, remaining, seconds until the reset, source.
+    type Seen = (Option<u64>, Option<u64>, Option<u64>, Option<i64>, Source);
+
+    fn see(known: &[Known], measure: Measure) -> Seen {
+        let known = known.iter().find(|known| known.measure == measure).expect("something is known");
+        let reset = known.resets_at.map(|reset| reset.as_second() - at(0).as_second());
+        (known.limit, known.used, known.remaining, reset, known.source)
+    }
+
+    fn known(book: &Book, measure: Measure, now: i64) -> Seen {
+        see(&book.known(PLAN, None, at(now)), measure)
+    }
+
+    #[test]
+    fn the_documents_count_until_the_provider_has_spoken() {
+        let mut book = Book::default();
+        assert_eq!(known(&book, DAY, 0), (Some(500), None, None, None, Source::Default));
+        book.learn(&told(DAY, Source::Header, 1_000, 970, Some(180)), at(0));
+        assert_eq!(known(&book, DAY, 1), (Some(1_000), Some(30), Some(970), Some(180), Source::Header));
+        assert_eq!(
+            known(&book, MINUTE, 1),
+            (Some(8_000), None, None, None, Source::Default),
+            "no word of that"
+        );
+        assert_eq!(Book::default().known(&[], None, at(0)), [], "nothing is invented");
+    }
+
+    /// A header says when the allowance is whole; an error only when there is room for one request.
+    #[test]
+    fn figures_last_until_the_reset_that_was_stated() {
+        let mut book = Book::default();
+        book.learn(&told(DAY, Source::Header, 1_000, 970, Some(180)), at(0));
+        book.learn(&told(MINUTE, Source::ErrorBody, 8_000, 95, Some(8)), at(0));
+        assert_eq!(known(&book, MINUTE, 7), (Some(8_000), Some(7_905), Some(95), Some(8), Source::ErrorBody));
+        assert_eq!(known(&book, MINUTE, 8), (Some(8_000), None, None, None, Source::ErrorBody));
+        assert_eq!(known(&book, DAY, 179), (Some(1_000), Some(30), Some(970), Some(180), Source::Header));
+        assert_eq!(known(&book, DAY, 180), (Some(1_000), Some(0), Some(1_000), None, Source::Header));
+    }
+
+    #[test]
+    fn figures_without_a_reset_last_for_a_window() {
+        for reset in [None, Some(u64::MAX), Some(40 * 86_400)] {
+            let mut book = Book::default();
+            book.learn(&told(MINUTE, Source::Header, 8_000, 95, reset), at(0));
+            assert_eq!(known(&book, MINUTE, 59), (Some(8_000), Some(7_905), Some(95), None, Source::Header));
+            assert_eq!(
+                known(&book, MINUTE, 60),
+                (Some(8_000), None, None, None, Source::Header),
+                "{reset:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_latest_word_counts_and_takes_back_only_what_it_names() {
+        let mut book = Book::default();
+        book.learn(&told(DAY, Source::Header, 1_000, 970, Some(180)), at(0));
+        let limit_alone =
+            Told { remaining: None, reset: None, ..told(DAY, Source::ErrorBody, 2_000, 0, None) };
+        book.learn(&limit_alone, at(1));
+        assert_eq!(known(&book, DAY, 1), (Some(2_000), Some(1_030), Some(970), Some(180), Source::ErrorBody));
+        let remaining_alone = Told { limit: None, ..told(DAY, Source::Header, 0, 0, Some(60)) };
+        book.learn(&remaining_alone, at(2));
+        assert_eq!(known(&book, DAY, 2), (Some(2_000), Some(2_000), Some(0), Some(62), Source::Header));
+        let mut book = Book::default();
+        book.learn(&remaining_alone, at(0));
+        assert_eq!(known(&book, DAY, 0), (Some(500), Some(500), Some(0), Some(60), Source::Default));
+        let unplanned = book.known(&[], None, at(0));
+        assert_eq!(see(&unplanned, DAY), (None, None, Some(0), Some(60), Source::Header));
+        assert_eq!(book.known(&[], None, at(60)), [], "nothing is left to tell");
+    }
+
+    /// Where days are those of a calendar, what was sent today can be counted.
+    #[test]
+    fn requests_of_a_calendar_day_are_counted_here() {
+        let day_end = Some(Wait::PacificMidnight);
+        let see = |book: &Book, now: Timestamp| see(&book.known(PLAN, day_end, now), DAY);
+        let noon: Timestamp = "2026-11-23T20:00:00Z".parse().unwrap();
+        let midnight: Timestamp = "2026-11-24T08:00:00Z".parse().unwrap();
+        let next_midnight: Timestamp = "2026-11-25T08:00:00Z".parse().unwrap();
+        let seconds = |time: Timestamp| Some(time.as_second() - at(0).as_second());
+        let just_before = midnight - Duration::from_secs(1);
+        let mut book = Book::default();
+        assert_eq!(see(&book, noon), (Some(500), Some(0), Some(500), seconds(midnight), Source::Default));
+        book.sends(day_end, noon);
+        book.sends(day_end, just_before);
+        let two = (Some(500), Some(2), Some(498), seconds(midnight), Source::Default);
+        assert_eq!(see(&book, just_before), two);
+        assert_eq!(
+            see(&book, midnight),
+            (Some(500), Some(0), Some(500), seconds(next_midnight), Source::Default)
+        );
+        book.sends(day_end, midnight);
+        assert_eq!(
+            see(&book, midnight),
+            (Some(500), Some(1), Some(499), seconds(next_midnight), Source::Default)
+        );
+
+        let refused = Told { reset: day_end, ..told(DAY, Source::ErrorBody, 20, 0, None) };
+        book.learn(&refused, midnight);
+        assert_eq!(
+            see(&book, midnight),
+            (Some(20), Some(20), Some(0), seconds(next_midnight), Source::ErrorBody)
+        );
+        let counted = (Some(20), Some(0), Some(20));
+        let (limit, used, remaining, _, source) = see(&book, next_midnight);
+        assert_eq!((limit, used, remaining, source), (counted.0, counted.1, counted.2, Source::ErrorBody));
+        (0..30).for_each(|_| book.sends(day_end, next_midnight));
+        assert_eq!(see(&book, next_midnight).2, Some(0), "never less than nothing");
+    }
+
+    #[test]
+    fn the_accounts_of_several_keys_add_up() {
+        let book = |measure, source, limit, remaining, reset| {
+            let mut book = Book::default();
+            book.learn(&told(measure, source, limit, remaining, Some(reset)), at(0));
+            book.known(PLAN, None, at(0))
+        };
+        let one = book(DAY, Source::Header, 1_000, 970, 180);
+        let other = book(DAY, Source::ErrorBody, 500, 0, 90);
+        let silent = Book::default().known(PLAN, None, at(0));
+        let both = together([one.clone(), other]);
+        assert_eq!(see(&both, DAY), (Some(1_500), Some(530), Some(970), Some(90), Source::ErrorBody));
+        assert_eq!(see(&both, MINUTE), (Some(16_000), None, None, None, Source::Default));
+        let with_silent = together([one.clone(), silent]);
+        assert_eq!(see(&with_silent, DAY), (Some(1_500), None, None, Some(180), Source::Default));
+        assert_eq!(together([one.clone()]), one);
+        assert_eq!(together([]), []);
+        let vast = book(DAY, Source::Header, u64::MAX, u64::MAX, 1);
+        assert_eq!(see(&together([vast, one]), DAY).0, Some(u64::MAX));
+    }
+}

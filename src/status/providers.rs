@@ -1,0 +1,208 @@
+//! `GET /providers`: what is known of every provider and model. Touches no provider.
+//!
+//! A state is that of the key that can serve first. Keys that are refused count only when all are: those that merely rest
+//! come back by themselves.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Serialize, Serializer};
+
+use crate::quota::Known;
+use crate::dispatch::{Dispatcher, Roster};
+use crate::middle::Reason;
+use crate::quota::{Blocked, Candidate};
+use crate::observe::Outcome;
+
+/// The body.
+#[derive(Serialize)]
+pub(crate) struct Report<'d> {
+    providers: Vec<ProviderReport<'d>>,
+}
+
+#[derive(Serialize)]
+struct ProviderReport<'d> {
+    name: &'static str,
+    configured: bool,
+    keys: usize,
+    models: Vec<ModelReport<'d>>,
+}
+
+#[derive(Serialize)]
+struct ModelReport<'d> {
+    id: &'d str,
+    #[serde(flatten)]
+    standing: Standing,
+    limits: Vec<LimitReport>,
+    #[serde(serialize_with = "in_words")]
+    outcomes: BTreeMap<Outcome, u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time_to_first_token_ms: Option<PercentilesReport>,
+}
+
+/// Whether a model can serve, else why not and until when.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct Standing {
+    state: State,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum State {
+    /// It can serve now.
+    Ready,
+    /// It rests for a while.
+    CoolingDown,
+    /// The day's quota is used up.
+    Exhausted,
+    /// It needs a person: a key, another key, credit, another model.
+    Disabled,
+}
+
+#[derive(Serialize)]
+struct LimitReport {
+    unit: &'static str,
+    window: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    used: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remaining: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resets_at: Option<String>,
+    source: &'static str,
+}
+
+#[derive(Serialize)]
+struct PercentilesReport {
+    p50: u32,
+    p99: u32,
+}
+
+/// The state of things now.
+pub(crate) fn report(dispatcher: &Dispatcher) -> Report<'_> {
+    let now = dispatcher.ledger().now();
+    let providers = dispatcher.roster().map(|roster| provider_report(dispatcher, &roster, now));
+    Report { providers: providers.collect() }
+}
+
+fn provider_report<'d>(dispatcher: &Dispatcher, roster: &Roster<'d>, now: Timestamp) -> ProviderReport<'d> {
+    let &Roster { provider, keys, ref models } = roster;
+    let ledger = dispatcher.ledger();
+    let model_report = |&(model, id): &(usize, &'d str)| {
+        let blocks: Vec<Option<Blocked>> =
+            (0..keys).map(|key| ledger.limits.blocked(Candidate { provider, key, model }, now)).collect();
+        let stats = ledger.stats.model(provider, id);
+        let first_tokens = stats.first_tokens();
+        let known =
+            stats.allowances(&usable_keys(&blocks), provider.free_plan(id), provider.profile().day_end, now);
+        ModelReport {
+            id,
+            standing: standing(&blocks),
+            limits: known.into_iter().map(LimitReport::from).collect(),
+            outcomes: stats.outcomes(),
+            time_to_first_token_ms: first_tokens.map(|it| PercentilesReport { p50: it.p50, p99: it.p99 }),
+        }
+    };
+    ProviderReport {
+        name: provider.name(),
+        configured: keys > 0,
+        keys,
+        models: models.iter().map(model_report).collect(),
+    }
+}
+
+/// What becomes of a model whose keys are in these states.
+fn standing(keys: &[Option<Blocked>]) -> Standing {
+    let ready = Standing { state: State::Ready, reason: None, until: None };
+    let Some(blocks) = keys.iter().copied().collect::<Option<Vec<Blocked>>>() else {
+        return ready;
+    };
+    let soonest = blocks.iter().min_by_key(|block| block.urgency());
+    // Without any key there is nothing that could have happened to one.
+    soonest.map_or(Standing { state: State::Disabled, ..ready }, |block| Standing {
+        state: state_of(block.reason),
+        reason: Some(block.reason.as_str()),
+        until: (block.until < Timestamp::MAX).then(|| time_stamp(block.until)),
+    })
+}
+
+fn state_of(reason: Reason) -> State {
+    match reason {
+        Reason::QuotaExhausted => State::Exhausted,
+        reason if reason.needs_a_person() => State::Disabled,
+        _ => State::CoolingDown,
+    }
+}
+
+/// The keys whose allowances are worth adding up: those that are not refused, or all if all are.
+fn usable_keys(keys: &[Option<Blocked>]) -> Vec<usize> {
+    let is_usable = |block: &Option<Blocked>| block.is_none_or(|block| !block.reason.needs_a_person());
+    let usable: Vec<usize> =
+        keys.iter().enumerate().filter(|(_, block)| is_usable(block)).map(|(key, _)| key).collect();
+    if usable.is_empty() { (0..keys.len().max(1)).collect() } else { usable }
+}
+
+fn in_words<S: Serializer>(outcomes: &BTreeMap<Outcome, u64>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(outcomes.iter().map(|(outcome, count)| (outcome.as_str(), count)))
+}
+
+fn time_stamp(at: Timestamp) -> String {
+    format!("{at:.3}")
+}
+
+impl From<Known> for LimitReport {
+    fn from(known: Known) -> Self {
+        Self {
+            unit: known.measure.unit.as_str(),
+            window: known.measure.window.as_str(),
+            limit: known.limit,
+            used: known.used,
+            remaining: known.remaining,
+            resets_at: known.resets_at.map(time_stamp),
+            source: known.source.as_str(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_is_as_ready_as_its_readiest_key() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let rests = |reason, second| Some(Blocked { until: at(second), reason });
+        let gone = Some(Blocked { until: Timestamp::MAX, reason: Reason::ModelGone });
+        let is = |state, reason: Option<Reason>, until: Option<&str>| Standing {
+            state,
+            reason: reason.map(Reason::as_str),
+            until: until.map(str::to_owned),
+        };
+        let limited = rests(Reason::RateLimited, 60);
+        let exhausted = rests(Reason::QuotaExhausted, 50);
+        let refused = rests(Reason::BadKey, 10);
+        let (ten, fifty, sixty) =
+            ("1970-01-01T00:00:10.000Z", "1970-01-01T00:00:50.000Z", "1970-01-01T00:01:00.000Z");
+        let cases: [(&[Option<Blocked>], Standing); 10] = [
+            (&[], is(State::Disabled, None, None)),
+            (&[None], is(State::Ready, None, None)),
+            (&[limited, None], is(State::Ready, None, None)),
+            (&[limited], is(State::CoolingDown, Some(Reason::RateLimited), Some(sixty))),
+            (&[limited, exhausted], is(State::Exhausted, Some(Reason::QuotaExhausted), Some(fifty))),
+            (&[refused, limited], is(State::CoolingDown, Some(Reason::RateLimited), Some(sixty))),
+            (&[gone, limited], is(State::CoolingDown, Some(Reason::RateLimited), Some(sixty))),
+            (&[refused], is(State::Disabled, Some(Reason::BadKey), Some(ten))),
+            (&[gone, refused], is(State::Disabled, Some(Reason::BadKey), Some(ten))),
+            (&[gone], is(State::Disabled, Some(Reason::ModelGone), None)),
+        ];
+        for (keys, expected) in cases {
+            assert_eq!(standing(keys), expected, "{keys:?}");
+        }
+    }
+}

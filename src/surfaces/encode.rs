@@ -1,0 +1,55 @@
+//! How a surface writes a streamed answer, and what it is told when the answer breaks off.
+
+use std::fmt;
+
+use crate::middle::{Event, Reason};
+
+/// How a surface writes a streamed answer.
+pub trait Encode: Send + 'static {
+    /// The media type of the body.
+    fn content_type(&self) -> &'static str;
+
+    /// What may be written at any time without meaning anything, if there is anything.
+    fn keep_alive(&self) -> Option<&'static [u8]>;
+
+    /// Adds `event` to `out`; for a finish also whatever marks an answer as complete.
+    fn event(&mut self, event: Event, out: &mut Vec<u8>);
+
+    /// Adds to `out` that the answer will not be completed.
+    fn interrupted(&mut self, interrupted: &Interrupted, out: &mut Vec<u8>) -> AfterFailure;
+}
+
+/// How a body ends after a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AfterFailure {
+    /// The error is in the bytes.
+    EndNormally,
+    /// The dialect cannot say it: the connection breaks, and the client's HTTP library reports that.
+    AbortConnection,
+}
+
+/// Why an answer that had begun is not completed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interrupted {
+    /// The provider failed.
+    Provider {
+        /// Its name.
+        name: &'static str,
+        /// What happened.
+        reason: Reason,
+    },
+    /// This process ends.
+    ShuttingDown,
+}
+
+impl fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Provider { name, reason: Reason::Timeout } => {
+                write!(f, "{name} stopped sending in the middle of its answer")
+            }
+            Self::Provider { name, reason } => write!(f, "{name} {}", reason.explanation()),
+            Self::ShuttingDown => f.write_str("The proxy is shutting down before the answer is complete"),
+        }
+    }
+}

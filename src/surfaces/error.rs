@@ -1,0 +1,181 @@
+//! Everything a client can be told instead of an answer, and with which status; how, each surface decides.
+
+use http::StatusCode;
+
+use crate::dispatch::{AllFailed, Incapable, Unanswered, Verdict};
+use crate::providers::Provider;
+use crate::config::{MAX_HEAD_BYTES, MAX_HEADERS};
+
+/// A request that gets no answer.
+#[derive(Debug)]
+pub enum ApiError {
+    /// The request is not of the required form: what is wrong and what is accepted.
+    BadRequest(String),
+    /// A field of the request is wrong.
+    InvalidField {
+        /// Which, such as `messages[0].content`.
+        param: String,
+        /// The whole sentence.
+        message: String,
+    },
+    /// The client asks for a model that there is not: what there is.
+    UnknownModel(String),
+    /// Nobody here can do what the request asks for: who cannot do what.
+    Incapable(Incapable),
+    /// The content type is not one that is read: what to send.
+    UnsupportedMediaType(String),
+    /// The body is larger than this many bytes.
+    BodyTooLarge(usize),
+    /// The request head has too many headers or too many bytes.
+    HeadTooLarge,
+    /// The request's URI alone has too many bytes.
+    UriTooLong,
+    /// What came is no HTTP/1.1 request.
+    NotHttp,
+    /// The body did not arrive in time.
+    BodyTimeout,
+    /// No client key, or none that we know.
+    Unauthorized,
+    /// The web page is of an origin that may not call.
+    OriginRefused,
+    /// No such path.
+    NotFound,
+    /// The path has other methods.
+    MethodNotAllowed,
+    /// As many requests as there may be are under way.
+    TooManyRequests,
+    /// The process is about to end.
+    ShuttingDown,
+    /// None of these providers has a key.
+    NoKeys(Vec<Provider>),
+    /// Everybody failed.
+    AllFailed(AllFailed),
+    /// A bug of ours.
+    Internal,
+}
+
+impl From<Unanswered> for ApiError {
+    fn from(unanswered: Unanswered) -> Self {
+        match unanswered {
+            Unanswered::NoKeys(providers) => Self::NoKeys(providers),
+            Unanswered::Incapable(incapable) => Self::Incapable(incapable),
+            Unanswered::AllFailed(all_failed) => Self::AllFailed(all_failed),
+        }
+    }
+}
+
+impl ApiError {
+    /// The HTTP status.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::BadRequest(_) | Self::InvalidField { .. } | Self::Incapable(_) | Self::NotHttp => {
+                StatusCode::BAD_REQUEST
+            }
+            Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::UriTooLong => StatusCode::URI_TOO_LONG,
+            Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::OriginRefused => StatusCode::FORBIDDEN,
+            Self::NotFound | Self::UnknownModel(_) => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::TooManyRequests | Self::ShuttingDown | Self::NoKeys(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::AllFailed(failed) => match failed.verdict() {
+                Verdict::Limited => StatusCode::TOO_MANY_REQUESTS,
+                Verdict::TimedOut => StatusCode::GATEWAY_TIMEOUT,
+                Verdict::RequestRefused => StatusCode::BAD_REQUEST,
+                Verdict::Failed => StatusCode::BAD_GATEWAY,
+            },
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// One sentence or two: what was wrong, and what to do where something can be done.
+    pub fn message(&self) -> String {
+        match self {
+            Self::BadRequest(message)
+            | Self::InvalidField { message, .. }
+            | Self::UnknownModel(message)
+            | Self::UnsupportedMediaType(message) => message.clone(),
+            Self::Incapable(incapable) => incapable.to_string(),
+            Self::BodyTooLarge(limit) => {
+                format!("Request body is larger than {limit} bytes (MAX_BODY_BYTES)")
+            }
+            Self::HeadTooLarge => {
+                format!("Request headers exceed {MAX_HEADERS} headers or {MAX_HEAD_BYTES} bytes")
+            }
+            Self::UriTooLong => format!("The URI is longer than {MAX_HEAD_BYTES} bytes"),
+            Self::NotHttp => {
+                "This is no valid HTTP/1.1 request: its first line, a header or its framing is wrong"
+                    .to_owned()
+            }
+            Self::BodyTimeout => "Request body did not arrive in time (BODY_READ_TIMEOUT_MS)".to_owned(),
+            Self::Unauthorized => {
+                "Missing or wrong API key. Send one of PROXY_API_KEY as 'Authorization: Bearer <key>'"
+                    .to_owned()
+            }
+            Self::OriginRefused => "This origin is not in CORS_ORIGINS".to_owned(),
+            Self::NotFound => "Not Found".to_owned(),
+            Self::MethodNotAllowed => "Method Not Allowed".to_owned(),
+            Self::TooManyRequests => {
+                "Too many requests at once (MAX_CONCURRENT_REQUESTS). Try again in a moment".to_owned()
+            }
+            Self::ShuttingDown => "The proxy is shutting down".to_owned(),
+            Self::NoKeys(providers) => no_keys_message(providers),
+            Self::AllFailed(failed) => all_failed_message(failed),
+            Self::Internal => "Internal error of the proxy; its log says more".to_owned(),
+        }
+    }
+
+    /// What may stand in the log: never the providers' own words, which may quote the prompt.
+    pub fn log_text(&self) -> String {
+        match self {
+            Self::AllFailed(failed) => failed.trail.to_string(),
+            _ => self.message(),
+        }
+    }
+
+    /// Whole seconds after which a retry makes sense, if that is known.
+    pub fn retry_after_seconds(&self) -> Option<u64> {
+        match self {
+            Self::TooManyRequests => Some(1),
+            Self::AllFailed(failed) if failed.verdict() != Verdict::RequestRefused => {
+                failed.retry_after_seconds
+            }
+            _ => None,
+        }
+    }
+}
+
+fn no_keys_message(providers: &[Provider]) -> String {
+    let variables = providers.iter().map(|provider| provider.profile().key_variables.join(" or "));
+    let names: Vec<String> = variables.collect();
+    match names.as_slice() {
+        [only] => format!("This provider has no API key. Set {only}"),
+        all => format!("No provider has an API key. Set at least one of {}", all.join(", ")),
+    }
+}
+
+fn all_failed_message(failed: &AllFailed) -> String {
+    let reasons: Vec<String> = failed
+        .attempts
+        .iter()
+        .map(|attempt| match &attempt.message {
+            Some(message) => {
+                format!("{} {}: {message}", attempt.provider.name(), attempt.reason.explanation())
+            }
+            None => format!("{} {}", attempt.provider.name(), attempt.reason.explanation()),
+        })
+        .collect();
+    let reasons = reasons.join("; ");
+    match (failed.verdict(), failed.retry_after_seconds) {
+        (Verdict::Limited, Some(seconds)) => {
+            format!("Every provider is at its limit ({reasons}). Try again in {seconds} s")
+        }
+        (Verdict::Limited, None) => format!("Every provider is at its limit ({reasons})"),
+        (Verdict::TimedOut, _) => format!("No provider answered in time ({reasons})"),
+        (Verdict::RequestRefused, _) => format!("Every provider refuses this request: {reasons}"),
+        (Verdict::Failed, _) => format!("All services failed: {reasons}"),
+    }
+}

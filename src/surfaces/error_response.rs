@@ -1,0 +1,46 @@
+//! What the errors of all dialects have in common.
+
+use axum::body::Body;
+use axum::response::{IntoResponse as _, Response};
+use http::HeaderValue;
+use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use serde::Serialize;
+
+use crate::surfaces::ApiError;
+
+/// A provider that was considered and did not answer.
+#[derive(Serialize)]
+pub(super) struct AttemptBody {
+    provider: &'static str,
+    reason: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_seconds: Option<u64>,
+}
+
+/// Every provider considered, if the error is that nobody answered.
+pub(super) fn attempts(error: &ApiError) -> Option<Vec<AttemptBody>> {
+    let ApiError::AllFailed(failed) = error else { return None };
+    let body = |attempt: &crate::dispatch::FailedProvider| AttemptBody {
+        provider: attempt.provider.name(),
+        reason: attempt.reason.as_str(),
+        status: attempt.status,
+        retry_after_seconds: attempt.retry_after_seconds,
+    };
+    Some(failed.attempts.iter().map(body).collect())
+}
+
+/// `error` with `body` in some dialect's form.
+pub(super) fn response(error: &ApiError, body: Vec<u8>) -> Response {
+    let mut response = (error.status(), Body::from(body)).into_response();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Some(seconds) = error.retry_after_seconds() {
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if matches!(error, ApiError::Unauthorized) {
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    response
+}

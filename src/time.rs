@@ -1,0 +1,9 @@
+//! Clocks: the time of day, deadlines that move, and the end of the process.
+
+mod alarm;
+mod clock;
+mod shutdown;
+
+pub(crate) use self::alarm::Alarm;
+pub use self::clock::Clock;
+pub use self::shutdown::Shutdown;
