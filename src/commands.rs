@@ -14,8 +14,8 @@ use clap::{Parser, Subcommand};
 
 use self::fatal::Fatal;
 use crate::config::{Config, ENV_HOST, ENV_PORT, Environment};
-use crate::time::{Clock, Shutdown};
 use crate::http::AppState;
+use crate::time::{Clock, Shutdown};
 
 /// One endpoint over the free tiers of Groq, Cerebras and Gemini that simply answers.
 ///

@@ -13,8 +13,8 @@ pub mod http {
 pub mod middle {
     //! See `crate::middle`.
     pub use crate::middle::{
-        ChatRequest, Diagnosis, Event, ExpectedCalls, FinishReason, Message, Reason, Redactor, Scope, Told,
-        ToolCallOpening, ToolCallPiece, Usage, Wait,
+        ChatRequest, Diagnosis, Event, ExpectedCalls, FinishReason, LimitReading, Message, Reading, Reason,
+        Redactor, Scope, ToolCallOpening, ToolCallPiece, Usage, Wait,
     };
 }
 
@@ -30,12 +30,7 @@ pub mod providers {
 
 pub mod quota {
     //! See `crate::quota`.
-    pub use crate::quota::Book;
-}
-
-pub mod dispatch {
-    //! See `crate::dispatch`.
-    pub use crate::dispatch::Roster;
+    pub use crate::quota::{Buckets, ModelSnapshot, ProviderSnapshot};
 }
 
 pub mod simulator {

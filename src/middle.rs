@@ -14,7 +14,7 @@ mod sink;
 pub use self::calls::{ExpectedCalls, WireCall};
 pub use self::event::{Event, FinishReason, ToolCallOpening, ToolCallPiece, Usage};
 pub use self::failure::{Diagnosis, Failure, RawWords, Reason, Scope, Wait};
-pub use self::measure::{FreePlan, Measure, Source, Told, Unit, Window};
+pub use self::measure::{ErrorReading, FreePlan, LimitReading, Measure, Reading, Source, Unit, Window};
 pub use self::redaction::{CleanText, Redactor};
 pub use self::request::{
     ChatRequest, Effort, Image, Json, Message, Needs, Part, ResponseFormat, Tool, ToolCall, ToolChoice,

@@ -1,5 +1,7 @@
 //! Which models there are to choose from.
 
 mod catalogue;
+mod stock;
 
-pub use self::catalogue::{Catalogue, Names, Stock};
+pub(crate) use self::catalogue::Catalogue;
+pub(crate) use self::stock::Stock;

@@ -7,4 +7,4 @@ mod stats;
 
 pub use self::rare_warning::RareWarning;
 pub use self::request_log::RequestLog;
-pub use self::stats::{Counts, ModelStats, Outcome, Percentiles, Stats};
+pub use self::stats::{Counts, ModelStats, Outcome};

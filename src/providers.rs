@@ -3,8 +3,8 @@
 //! Nothing here knows sockets, reqwest or axum. A provider is a row ([`Profile`]: names, variables, models) that speaks a
 //! dialect: OpenAI's or Google's own. To add one, write its row; ARCHITECTURE.md lists the steps.
 
-mod decoder;
 mod capabilities;
+mod decoder;
 mod directory;
 mod gemini;
 mod model_id;
@@ -13,8 +13,8 @@ mod profile;
 mod rows;
 mod words;
 
-pub use self::decoder::AnswerDecoder;
 pub use self::capabilities::{Capabilities, Images, JsonBesideTools, Lack, Model};
+pub use self::decoder::AnswerDecoder;
 pub use self::directory::{Decoded, Directory, Provider, WireRequest};
 pub use self::model_id::is_model_id;
 pub use self::profile::{Auth, Dialect, Profile};

@@ -34,8 +34,8 @@ pub use self::behaviour::{After, Behaviour, Fault, Reply, SimulatedCall, Trouble
 pub use self::quota::Quota;
 use self::quota::QuotaBook;
 pub use self::wire::Framing;
-use crate::time::Clock;
 use crate::providers::{Directory, Provider};
+use crate::time::Clock;
 
 /// All providers, simulated.
 #[derive(Debug)]

@@ -10,8 +10,8 @@ pub mod openai;
 use axum::response::Response;
 use http::{HeaderMap, Version};
 
+use crate::dispatch::{Offered, Target};
 use crate::middle::{ChatRequest, Event};
-use crate::dispatch::{Dispatcher, Target};
 use crate::providers::Provider;
 
 pub use self::encode::{AfterFailure, Encode, Interrupted};
@@ -65,7 +65,7 @@ pub trait Call: Sized + Send + 'static {
     ///
     /// # Errors
     /// There is no such provider or model; what there is.
-    fn target(&self, dispatcher: &Dispatcher) -> Result<Target, ApiError>;
+    fn target(&self, offered: Offered<'_>) -> Result<Target, ApiError>;
 
     /// Names of fields that nobody here takes any notice of.
     fn ignored(&self) -> &[String];

@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use crate::middle::FreePlan;
 use crate::config::{Config, ProviderConfig};
-use crate::dispatch::{Dispatcher, Reading};
+use crate::dispatch::{Dispatcher, ListOutcome};
+use crate::middle::FreePlan;
 use crate::middle::{Failure, Reason};
 use crate::providers::Provider;
 
@@ -19,16 +19,16 @@ pub struct Report {
 
 /// Tries all keys at once; takes no longer than reading one list may.
 pub async fn run(config: &Config, dispatcher: &Dispatcher) -> Report {
-    let readings = dispatcher.read_lists().await;
+    let outcomes = dispatcher.read_lists().await;
     let mut lines = Vec::new();
     for provider in &config.providers {
         if provider.keys.is_empty() {
             lines.push(format!("{}: {}", provider.provider.name(), missing_key(provider.provider)));
         }
-        let its = readings.iter().filter(|reading| reading.provider == provider.provider);
-        lines.extend(its.map(|reading| line(provider, reading)));
+        let its = outcomes.iter().filter(|outcome| outcome.provider == provider.provider);
+        lines.extend(its.map(|outcome| line(provider, outcome)));
     }
-    Report { lines, is_usable: readings.iter().any(|reading| reading.model.is_ok()) }
+    Report { lines, is_usable: outcomes.iter().any(|outcome| outcome.model.is_ok()) }
 }
 
 /// Which variable a provider wants.
@@ -36,10 +36,10 @@ pub fn missing_key(provider: Provider) -> String {
     format!("{} is not set", provider.profile().key_variables.join(" or "))
 }
 
-fn line(config: &ProviderConfig, reading: &Reading) -> String {
+fn line(config: &ProviderConfig, outcome: &ListOutcome) -> String {
     let provider = config.provider;
-    let mut line = format!("{}, key {} of {}: ", provider.name(), reading.key + 1, config.keys.len());
-    match &reading.model {
+    let mut line = format!("{}, {}: ", provider.name(), outcome.account);
+    match &outcome.model {
         Ok(model) => {
             line.push_str("accepted, uses ");
             line.push_str(model);

@@ -6,9 +6,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::time::Clock;
 use crate::providers::Provider;
 use crate::simulator::{Quota, Settings, Simulator};
+use crate::time::Clock;
 
 /// The time between two words: readable, and visibly a stream.
 const PACE: Duration = Duration::from_millis(40);

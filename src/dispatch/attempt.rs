@@ -14,15 +14,14 @@ use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use tokio::time::{Instant, timeout_at};
 
-use crate::time::Alarm;
-use crate::middle::Told;
-use crate::middle::ExpectedCalls;
-use crate::middle::{Event, FinishReason};
-use crate::config::Timeouts;
-use crate::middle::{Diagnosis, Failure, Reason, Scope};
-use crate::providers::{AnswerDecoder, Provider};
-use crate::middle::Redactor;
 use super::upstream::{Body, Call, Response, Upstream};
+use crate::config::Timeouts;
+use crate::middle::{
+    Diagnosis, ErrorReading, Event, ExpectedCalls, Failure, FinishReason, Reason, Redactor, Scope, Wait,
+};
+use crate::providers::{AnswerDecoder, Provider};
+use crate::quota::Reservation;
+use crate::time::Alarm;
 
 /// How long a provider may take to end what is complete. Reading to the end keeps the connection usable for the
 /// next call.
@@ -76,7 +75,7 @@ pub struct Answer {
     alarm: Alarm,
     /// Decoded and not yet handed out.
     pending: Vec<Event>,
-    exhausted: Option<Diagnosis>,
+    spent: Option<(Reason, Wait)>,
     begun: Instant,
     /// When the first token had come, counted from the beginning of the call.
     first_token: Option<Duration>,
@@ -118,11 +117,11 @@ enum Arrival {
 /// `timeouts.first_token` for the first meaningful event (three times that if no stream is asked for),
 /// `timeouts.idle` between thoughts, and a second for the body of an error. Dropping the future closes the connection.
 ///
-/// `learn` hears what the provider tells of allowances as soon as it is there, whatever comes of the attempt.
+/// `reservation` hears what the provider says of limits as soon as it is there, whatever comes of the attempt.
 ///
 /// # Errors
 /// Any [`Reason`]; limits and faults of the request in the provider's own words.
-pub async fn open(context: Context<'_>, order: Order, learn: impl Fn(&[Told])) -> Result<Answer, Failure> {
+pub async fn open(context: Context<'_>, order: Order, reservation: &Reservation) -> Result<Answer, Failure> {
     let Order { provider, call, expected, is_stream } = order;
     let patience = if is_stream { 1 } else { WHOLE_PATIENCE };
     let begun = Instant::now();
@@ -131,11 +130,13 @@ pub async fn open(context: Context<'_>, order: Order, learn: impl Fn(&[Told])) -
     let Response { status, headers, body } =
         timeout_at(deadline, context.upstream.send(call)).await.map_err(too_late)??;
     let source = Source { provider, status, redactor: context.redactor.clone() };
-    learn(&provider.allowances(&headers));
+    let head = provider.read_head(&headers);
+    reservation.overwrite(&head.limits);
     if !(200..300).contains(&status) {
         let body = body.beginning(Instant::now() + ENDING_TIME).await;
-        learn(&provider.allowances_in_error(status, &body));
-        return Err(source.failure(provider.diagnose(status, &headers, &body)));
+        let ErrorReading { diagnosis, limits } = provider.read_error(status, &head, &body);
+        reservation.overwrite(&limits);
+        return Err(source.failure(diagnosis));
     }
     let is_json = match media_type(&headers).as_str() {
         "text/html" => return Err(source.failure(Diagnosis::provider(Reason::UpstreamError))),
@@ -149,7 +150,6 @@ pub async fn open(context: Context<'_>, order: Order, learn: impl Fn(&[Told])) -
     {
         return Err(source.failure(Diagnosis::provider(Reason::UpstreamError)));
     }
-    let exhausted = provider.exhausted_allowance(&headers);
     // They would keep the buffer alive in which they came, for as long as the answer takes.
     drop(headers);
     let mut answer = Answer {
@@ -161,7 +161,7 @@ pub async fn open(context: Context<'_>, order: Order, learn: impl Fn(&[Told])) -
         waiting_since: None,
         alarm: Alarm::default(),
         pending: Vec::new(),
-        exhausted,
+        spent: head.spent(),
         begun,
         first_token: None,
     };
@@ -186,9 +186,9 @@ impl Answer {
         self.source.status
     }
 
-    /// An allowance of which the answer's headers say that it is used up now.
-    pub fn exhausted(&self) -> Option<&Diagnosis> {
-        self.exhausted.as_ref()
+    /// What the answer's head calls used up, and when it comes back.
+    pub fn spent(&self) -> Option<(Reason, Wait)> {
+        self.spent
     }
 
     /// How long after the beginning of the call, connecting included, its first thought, text or call of a tool came; none

@@ -10,10 +10,11 @@ use futures::future::join_all;
 use tokio::time::{Instant, timeout_at};
 use tracing::{debug, info, warn};
 
-use super::{Dispatcher, Service};
+use super::dispatcher::Dispatcher;
+use super::service::{Account, Service};
+use super::upstream::Response;
 use crate::middle::{Diagnosis, Failure, Reason, Scope};
 use crate::providers::Provider;
-use super::upstream::{Query, Response};
 
 /// How long lists are believed. Models are retired with weeks of notice and come back within hours of an accident; an
 /// answer that says so is heard at once in any case.
@@ -34,13 +35,13 @@ const ERROR_TIME: Duration = Duration::from_secs(1);
 /// The longest list, in bytes: Google's entries have some 700 bytes, and a page has a thousand of them at most.
 const MAX_LIST_BYTES: usize = 1024 * 1024;
 
-/// What came of reading the list for one key.
+/// What came of asking for the list of models of one account.
 #[derive(Debug)]
-pub struct Reading {
+pub struct ListOutcome {
     /// Whose list.
     pub provider: Provider,
-    /// For which of its keys, from 0.
-    pub key: usize,
+    /// For which of its accounts: `key 1 of 2`.
+    pub account: String,
     /// The best model to use with it, or why there is no list.
     pub model: Result<String, Failure>,
 }
@@ -49,117 +50,82 @@ impl Dispatcher {
     /// Reads all lists now and again every six hours, as long as it is polled; every five minutes while one cannot be had.
     pub async fn keep_models_current(&self, mut random: fastrand::Rng) -> Infallible {
         loop {
-            let readings = self.read_lists().await;
-            tokio::time::sleep(time_until_next(&readings, &mut random)).await;
+            let outcomes = self.read_lists().await;
+            tokio::time::sleep(time_until_next(&outcomes, &mut random)).await;
         }
     }
 
-    /// Reads all lists, one for each key, and goes by them from then on. Waits at most `timeouts.connect` and five
+    /// Reads all lists, one for each account, and goes by them from then on. Waits at most `timeouts.connect` and five
     /// seconds.
-    pub async fn read_lists(&self) -> Vec<Reading> {
-        let readings = join_all(self.services.iter().map(|service| self.read_lists_of(service))).await;
-        readings.into_iter().flatten().collect()
+    pub async fn read_lists(&self) -> Vec<ListOutcome> {
+        let services = self.services.iter().enumerate();
+        let outcomes = join_all(services.map(|(number, service)| self.read_lists_of(number, service))).await;
+        outcomes.into_iter().flatten().collect()
     }
 
-    async fn read_lists_of(&self, service: &Service) -> Vec<Reading> {
-        let keys = 0..service.key_headers.len();
-        let lists = join_all(keys.map(|key| self.read_list(service, key))).await;
-        let mut outcomes = Vec::new();
-        for (key, list) in lists.into_iter().enumerate() {
-            outcomes.push(list.map(|list| service.catalogue().learn(key, list)));
+    async fn read_lists_of(&self, number: usize, service: &Service) -> Vec<ListOutcome> {
+        let accounts = service.accounts.iter();
+        let lists = join_all(accounts.map(|account| self.read_list(service, account))).await;
+        let mut learned = Vec::new();
+        for (account, list) in lists.into_iter().enumerate() {
+            learned.push(list.map(|list| self.quota.learn_list(number, account, list)));
         }
-        self.restock(service);
-        let readings = outcomes.into_iter().enumerate().map(|(key, outcome)| {
-            self.report(service, key, &outcome);
-            Reading { provider: service.provider, key, model: outcome.map(|_| self.chosen(service, key)) }
+        service.report_change(&self.quota, number, &self.quota.restock(number));
+        let learned = learned.into_iter().enumerate().zip(&service.accounts);
+        let outcomes = learned.map(|((index, outcome), account)| {
+            report(service, account, &outcome);
+            let chosen = |_| self.quota.first_in_use(number, index).as_deref().unwrap_or_default().to_owned();
+            let (provider, label) = (service.provider, account.label.clone());
+            ListOutcome { provider, account: label, model: outcome.map(chosen) }
         });
-        readings.collect()
+        outcomes.collect()
     }
 
-    /// The list of one key.
-    async fn read_list(&self, service: &Service, key: usize) -> Result<Vec<String>, Failure> {
+    /// The list of one account.
+    async fn read_list(&self, service: &Service, account: &Account) -> Result<Vec<String>, Failure> {
         let deadline = Instant::now() + self.timeouts.connect + LIST_TIME;
         let too_late = |_| Failure::without_answer(Reason::Timeout, Scope::Provider);
-        timeout_at(deadline, self.fetch_list(service, key)).await.map_err(too_late)?
+        timeout_at(deadline, self.fetch_list(service, account)).await.map_err(too_late)?
     }
 
-    async fn fetch_list(&self, service: &Service, key: usize) -> Result<Vec<String>, Failure> {
+    async fn fetch_list(&self, service: &Service, account: &Account) -> Result<Vec<String>, Failure> {
         let provider = service.provider;
-        let no_key = || Failure::without_answer(Reason::BadKey, Scope::Key);
-        let key_header = service.key_headers.get(key).ok_or_else(no_key)?;
-        let query = Query {
-            url: format!("{}{}", service.base_url, provider.models_path()),
-            network: service.network,
-            key_header: key_header.clone(),
-        };
+        let query = service.query(account, provider.models_path());
         let Response { status, headers, body } = self.upstream.get(query).await?;
         let failure = |diagnosis: Diagnosis| diagnosis.into_failure(status, &self.redactor);
         if !(200..300).contains(&status) {
             let body = body.beginning(Instant::now() + ERROR_TIME).await;
-            return Err(failure(provider.diagnose(status, &headers, &body)));
+            let reading = provider.read_error(status, &provider.read_head(&headers), &body);
+            return Err(failure(reading.diagnosis));
         }
         let body = body.whole(MAX_LIST_BYTES).await;
         let list = body.and_then(|body| provider.parse_models(&body));
         list.ok_or_else(|| failure(Diagnosis::provider(Reason::UpstreamError)))
     }
+}
 
-    /// Goes by what is known of a provider's models now.
-    fn restock(&self, service: &Service) {
-        let catalogue = service.catalogue();
-        let limits = &self.ledger.limits;
-        let change = limits.restock(service.provider, catalogue.stock(&service.names), self.ledger.now());
-        drop(catalogue);
-        self.report_lost(service, &change.lost);
-        for model in change.back.into_iter().filter_map(|number| service.names.get(number)) {
-            info!("{} offers {model} again", service.provider.name());
+fn report(service: &Service, account: &Account, outcome: &Result<bool, Failure>) {
+    let (name, label) = (service.provider.name(), &account.label);
+    match outcome {
+        Ok(true) => debug!("{name} has sent its list of models for {label}"),
+        Ok(false) => info!("{name} lists no model to chat with for {label}: going by what is set"),
+        // Only said: a call finds out whether it is true, and cooldowns follow from calls alone.
+        Err(failure) if failure.reason == Reason::BadKey => {
+            warn!(status = failure.status, "{name} refuses {label}");
         }
-    }
-
-    /// Says what is used instead of models that are gone, if anything is.
-    pub(super) fn report_lost(&self, service: &Service, lost: &[usize]) {
-        let name = service.provider.name();
-        let used: Vec<(usize, &str)> = self.in_use(service).collect();
-        let Some((_, instead)) = used.first() else {
-            return;
-        };
-        // One that another key still has, or that there is nothing instead of, is still used.
-        let unused = lost.iter().filter(|lost| !used.iter().any(|(number, _)| number == *lost));
-        for model in unused.filter_map(|&number| service.names.get(number)) {
-            warn!("{name} does not offer {model} any more: using {instead} instead");
-        }
-    }
-
-    /// The best model for one key.
-    fn chosen(&self, service: &Service, key: usize) -> String {
-        let number = self.ledger.limits.first_in_use(service.provider, key, self.ledger.now());
-        number.and_then(|number| service.names.get(number)).unwrap_or_default().to_owned()
-    }
-
-    fn report(&self, service: &Service, key: usize, outcome: &Result<bool, Failure>) {
-        let (name, number, keys) = (service.provider.name(), key + 1, service.key_headers.len());
-        match outcome {
-            Ok(true) => debug!("{name} has sent its list of models for key {number} of {keys}"),
-            Ok(false) => {
-                info!("{name} lists no model to chat with for key {number} of {keys}: going by what is set");
-            }
-            // Only said: a call finds out whether it is true, and what rests follows from calls alone.
-            Err(failure) if failure.reason == Reason::BadKey => {
-                warn!(status = failure.status, "{name} refuses key {number} of {keys}");
-            }
-            Err(failure) => {
-                let (reason, status) = (failure.reason.as_str(), failure.status);
-                info!(reason, status, "{name} gives no list of models for key {number} of {keys}");
-            }
+        Err(failure) => {
+            let (reason, status) = (failure.reason.as_str(), failure.status);
+            info!(reason, status, "{name} gives no list of models for {label}");
         }
     }
 }
 
-/// How long what came of a reading is good for.
-fn time_until_next(readings: &[Reading], random: &mut fastrand::Rng) -> Duration {
+/// How long what came of asking is good for.
+fn time_until_next(outcomes: &[ListOutcome], random: &mut fastrand::Rng) -> Duration {
     // A refused key needs a person, who starts anew.
     let is_missing =
-        |reading: &Reading| matches!(&reading.model, Err(failure) if failure.reason != Reason::BadKey);
-    let life = if readings.iter().any(is_missing) { LIST_RETRY } else { LIST_LIFE };
+        |outcome: &ListOutcome| matches!(&outcome.model, Err(failure) if failure.reason != Reason::BadKey);
+    let life = if outcomes.iter().any(is_missing) { LIST_RETRY } else { LIST_LIFE };
     life + LIST_LIFE_JITTER.mul_f64(random.f64())
 }
 
@@ -173,11 +139,12 @@ mod tests {
 
     #[test]
     fn lists_are_good_for_six_hours_and_what_is_missing_is_asked_for_soon() {
-        let reading = |model| Reading { provider: Provider::GROQ, key: 0, model };
-        let well = || reading(Ok("m".to_owned()));
-        let failed = |reason| reading(Err(Failure::without_answer(reason, Scope::Provider)));
-        let minutes = |readings: &[Reading]| {
-            let wait = time_until_next(readings, &mut fastrand::Rng::with_seed(7));
+        let outcome =
+            |model| ListOutcome { provider: Provider::GROQ, account: "key 1 of 1".to_owned(), model };
+        let well = || outcome(Ok("m".to_owned()));
+        let failed = |reason| outcome(Err(Failure::without_answer(reason, Scope::Provider)));
+        let minutes = |outcomes: &[ListOutcome]| {
+            let wait = time_until_next(outcomes, &mut fastrand::Rng::with_seed(7));
             wait.as_secs() / 60
         };
         assert_eq!(minutes(&[well(), well()]), 360);

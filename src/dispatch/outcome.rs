@@ -3,19 +3,19 @@
 use std::fmt;
 
 use super::attempt::Answer;
-use crate::middle::Reason;
-use crate::quota::Entry;
-use crate::providers::Provider;
-use crate::providers::Lack;
 use crate::middle::CleanText;
+use crate::middle::Reason;
+use crate::providers::Lack;
+use crate::providers::Provider;
+use crate::quota::Reservation;
 
 /// An answer and how it came about.
 #[derive(Debug)]
 pub struct Answered {
     /// The answer; with [`Extent::Whole`](super::Extent::Whole) all of it is there.
     pub answer: Answer,
-    /// The attempt's entry in the books, to be closed when the answer has ended.
-    pub entry: Entry,
+    /// Where the outcome is written when the answer has ended.
+    pub reservation: Reservation,
     /// Who answers.
     pub provider: Provider,
     /// With which of its models: the provider's own id.
@@ -39,23 +39,13 @@ pub enum Unanswered {
 
 /// Who cannot do what is asked.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Incapable(Vec<(Provider, Lack)>);
+pub struct Incapable(pub(super) Vec<(Provider, Lack)>);
 
 impl Incapable {
     /// What everybody lacks, if all lack the same.
     pub fn common_lack(&self) -> Option<Lack> {
         let (first, others) = self.0.split_first()?;
         others.iter().all(|(_, lack)| *lack == first.1).then_some(first.1)
-    }
-
-    pub(super) fn add(&mut self, provider: Provider, lack: Lack) {
-        if !self.0.contains(&(provider, lack)) {
-            self.0.push((provider, lack));
-        }
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
     }
 }
 

@@ -1,118 +1,123 @@
 //! The search for an answer to one request: who was considered, what came of it, and what is left to say.
 
+use std::sync::Arc;
+
 use super::outcome::{AllFailed, Answered, FailedProvider, Step, Trail, Unanswered};
-use super::{Dispatcher, Target};
-use crate::middle::Needs;
-use crate::middle::{Failure, Reason, Scope};
-use crate::quota::{Admission, Candidate, Place, Turn};
+use super::service::Service;
+use crate::middle::{Failure, Needs, Reason, Scope};
 use crate::providers::Provider;
+use crate::quota::{Ask, Place, Quota, Reservation, RuledOut, Target};
 
 pub(super) struct Search<'d> {
-    dispatcher: &'d Dispatcher,
+    quota: &'d Arc<Quota>,
+    services: &'d [Service],
     target: &'d Target,
-    needs: Needs,
+    needs: &'d Needs,
     /// Everybody who was considered, in order.
     considered: Vec<Considered>,
+    /// What will not be tried again.
+    ruled_out: Vec<RuledOut>,
     /// An answer without text, cut off at the token limit: passed on if nobody does better.
     last_resort: Option<Answered>,
 }
 
-/// What came of considering somebody.
-enum Considered {
-    PassedOver(Provider, Reason),
-    Failed(Candidate, Failure),
+/// A provider that was considered, by its number, and what came of it.
+struct Considered {
+    provider: usize,
+    verdict: Verdict,
+}
+
+enum Verdict {
+    PassedOver(Reason),
+    Failed(Failure),
     /// It has become the last resort; the status it answered with.
-    CutBeforeText(Candidate, u16),
+    CutBeforeText(u16),
 }
 
 impl Considered {
-    fn provider(&self) -> Provider {
-        match self {
-            Self::PassedOver(provider, _) => *provider,
-            Self::Failed(candidate, _) | Self::CutBeforeText(candidate, _) => candidate.provider,
+    fn reason(&self) -> Reason {
+        match &self.verdict {
+            Verdict::PassedOver(reason) => *reason,
+            Verdict::Failed(failure) => failure.reason,
+            Verdict::CutBeforeText(_) => Reason::EmptyAnswer,
         }
     }
 
-    fn reason(&self) -> Reason {
-        match self {
-            Self::PassedOver(_, reason) => *reason,
-            Self::Failed(_, failure) => failure.reason,
-            Self::CutBeforeText(..) => Reason::EmptyAnswer,
-        }
+    fn is_attempt(&self) -> bool {
+        !matches!(self.verdict, Verdict::PassedOver(_))
     }
 
     fn step(&self) -> Step {
-        match self {
-            Self::PassedOver(..) => Step::PassedOver,
-            Self::Failed(..) | Self::CutBeforeText(..) => Step::Failed(self.reason()),
-        }
-    }
-
-    /// What this request will not try again: what the failure reaches, or the whole provider if it is about the
-    /// request.
-    fn ruled_out(&self) -> Option<Place> {
-        match self {
-            Self::PassedOver(..) => None,
-            Self::Failed(candidate, failure) => {
-                Some(candidate.place(failure.scope).unwrap_or(Place::Provider(candidate.provider)))
-            }
-            Self::CutBeforeText(candidate, _) => Some(Place::Provider(candidate.provider)),
-        }
+        if self.is_attempt() { Step::Failed(self.reason()) } else { Step::PassedOver }
     }
 }
 
 impl<'d> Search<'d> {
-    pub(super) fn new(dispatcher: &'d Dispatcher, target: &'d Target, needs: Needs) -> Self {
-        Self { dispatcher, target, needs, considered: Vec::new(), last_resort: None }
+    pub(super) fn new(
+        quota: &'d Arc<Quota>,
+        services: &'d [Service],
+        target: &'d Target,
+        needs: &'d Needs,
+    ) -> Self {
+        let (considered, ruled_out) = (Vec::new(), Vec::new());
+        Self { quota, services, target, needs, considered, ruled_out, last_resort: None }
     }
 
     /// Whom to try next; none if nobody is left that can serve now.
-    pub(super) fn next(&mut self) -> Option<Admission> {
-        let turn = if self.target.is_pinned { Turn::Untouched } else { Turn::Taken };
-        let ledger = &self.dispatcher.ledger;
-        let pick = ledger.limits.pick(|candidate| self.may_try(candidate), turn, ledger.now());
+    pub(super) fn next(&mut self) -> Option<Reservation> {
+        let pick = self.quota.pick(&self.ask(&self.ruled_out));
         for passed_over in pick.passed_over {
-            // Of a provider that was tried, more is known than that the rest of it rests.
-            if !self.considered.iter().any(|it| it.provider() == passed_over.provider) {
-                self.considered.push(Considered::PassedOver(passed_over.provider, passed_over.reason));
+            // Of a provider that was tried, more is known than that the rest of it is in cooldown.
+            if !self.considered.iter().any(|it| it.provider == passed_over.provider) {
+                self.consider(passed_over.provider, Verdict::PassedOver(passed_over.reason));
             }
         }
         // Whoever it was meant for has left the stock since the request came.
-        if pick.admission.is_none() && self.considered.is_empty() {
-            let missing = self.target.wanted.iter().map(|wanted| wanted.provider);
-            let gone = missing.map(|provider| Considered::PassedOver(provider, Reason::ModelGone));
-            self.considered.extend(gone);
+        if pick.reservation.is_none() && self.considered.is_empty() {
+            for wanted in self.target.wanted() {
+                self.consider(wanted.provider, Verdict::PassedOver(Reason::ModelGone));
+            }
         }
-        pick.admission
+        pick.reservation
     }
 
     /// How many attempts have been made.
     pub(super) fn attempts(&self) -> usize {
-        self.considered.iter().filter(|it| !matches!(it, Considered::PassedOver(..))).count()
+        self.considered.iter().filter(|it| it.is_attempt()).count()
     }
 
-    /// Accepts an answer, unless it has no text and somebody else may do better: then it is put by.
-    pub(super) fn accept(&mut self, candidate: Candidate, answered: Answered) -> Option<Answered> {
+    /// Accepts an answer, unless it has no text and somebody else may do better: then it is kept back.
+    pub(super) fn accept(&mut self, answered: Answered) -> Option<Answered> {
         if !answered.answer.is_cut_before_content() {
             return Some(self.finish(answered));
         }
-        self.considered.push(Considered::CutBeforeText(candidate, answered.answer.status()));
+        let provider = answered.reservation.candidate().provider;
+        self.ruled_out.push(RuledOut::Place(Place::Provider(provider)));
+        self.consider(provider, Verdict::CutBeforeText(answered.answer.status()));
         if let Some(worse) = self.last_resort.replace(answered) {
             reject(worse);
         }
         None
     }
 
-    /// Remembers a failure and what it rules out.
-    pub(super) fn fail(&mut self, candidate: Candidate, failure: Failure) {
-        self.considered.push(Considered::Failed(candidate, failure));
+    /// Writes down a failure and what it rules out: whatever is within its reach, or the provider that finds fault with
+    /// the request. A conversation that is too long may fit a model with a larger window.
+    pub(super) fn fail(&mut self, reservation: Reservation, failure: Failure) {
+        let candidate = reservation.candidate();
+        let provider = candidate.provider;
+        self.ruled_out.push(match failure.reason {
+            Reason::ContextTooLong => RuledOut::WindowsUpTo(provider, reservation.can().window),
+            _ => RuledOut::Place(candidate.place(failure.scope).unwrap_or(Place::Provider(provider))),
+        });
+        reservation.failed(&failure);
+        self.consider(provider, Verdict::Failed(failure));
     }
 
     /// Nobody is left, or no time.
     pub(super) fn give_up(mut self) -> Result<Answered, Unanswered> {
         if let Some(answered) = self.last_resort.take() {
-            if !self.considered.iter().any(|it| matches!(it, Considered::Failed(..))) {
-                let is_it = |it: &Considered| matches!(it, Considered::CutBeforeText(..));
+            if !self.considered.iter().any(|it| matches!(it.verdict, Verdict::Failed(_))) {
+                let is_it = |it: &Considered| matches!(it.verdict, Verdict::CutBeforeText(_));
                 if let Some(position) = self.considered.iter().rposition(is_it) {
                     self.considered.remove(position);
                 }
@@ -123,29 +128,20 @@ impl<'d> Search<'d> {
         Err(Unanswered::AllFailed(self.all_failed()))
     }
 
-    fn may_try(&self, candidate: Candidate) -> bool {
-        self.is_eligible(candidate) && !self.considered.iter().any(|it| self.rules_out(it, candidate))
+    fn consider(&mut self, provider: usize, verdict: Verdict) {
+        self.considered.push(Considered { provider, verdict });
     }
 
-    /// Whether what came of considering somebody rules this candidate out: it is within reach of the failure, or at the
-    /// provider that finds fault with the request. A conversation that is too long may fit a model with more room.
-    fn rules_out(&self, considered: &Considered, candidate: Candidate) -> bool {
-        match considered {
-            Considered::Failed(failed, failure) if failure.reason == Reason::ContextTooLong => {
-                let window = |candidate| self.dispatcher.window(candidate);
-                failed.provider == candidate.provider && window(candidate) <= window(*failed)
-            }
-            considered => considered.ruled_out().is_some_and(|place| candidate.places().contains(&place)),
-        }
+    fn ask<'s>(&'s self, ruled_out: &'s [RuledOut]) -> Ask<'s> {
+        Ask { target: self.target, needs: self.needs, ruled_out }
     }
 
-    /// Whether it may answer and can.
-    fn is_eligible(&self, candidate: Candidate) -> bool {
-        self.target.allows(candidate.provider, candidate.model) && self.dispatcher.can(candidate, &self.needs)
+    fn provider(&self, number: usize) -> Option<Provider> {
+        self.services.get(number).map(|service| service.provider)
     }
 
     fn trail(&self) -> Vec<(Provider, Step)> {
-        self.considered.iter().map(|it| (it.provider(), it.step())).collect()
+        self.considered.iter().filter_map(|it| Some((self.provider(it.provider)?, it.step()))).collect()
     }
 
     fn finish(&self, mut answered: Answered) -> Answered {
@@ -157,51 +153,51 @@ impl<'d> Search<'d> {
 
     fn all_failed(&self) -> AllFailed {
         // Who refuses the request can serve at once, but not this request.
-        let refuses = |provider: Provider| {
-            self.considered.iter().any(|it| it.provider() == provider && it.reason().blames_request())
-        };
-        let may_serve_later =
-            |candidate: Candidate| self.is_eligible(candidate) && !refuses(candidate.provider);
-        let mut attempts: Vec<FailedProvider> = Vec::new();
-        for last_word in self.considered.iter().rev() {
-            let provider = last_word.provider();
-            if attempts.iter().any(|known| known.provider == provider) {
-                continue;
+        let refusing = self.considered.iter().filter(|it| it.reason().blames_request());
+        let refusing: Vec<RuledOut> =
+            refusing.map(|it| RuledOut::Place(Place::Provider(it.provider))).collect();
+        let ask = self.ask(&refusing);
+        // In the order in which they were first considered, with the last word about each.
+        let mut numbers: Vec<usize> = Vec::new();
+        for number in self.considered.iter().map(|it| it.provider) {
+            if !numbers.contains(&number) {
+                numbers.push(number);
             }
-            let reason = last_word.reason();
-            let (status, message) = match last_word {
-                Considered::PassedOver(..) => (None, None),
-                Considered::Failed(_, failure) => (failure.status, failure.message.clone()),
-                Considered::CutBeforeText(_, status) => (Some(*status), None),
-            };
-            attempts.push(FailedProvider {
-                provider,
-                reason,
-                status,
-                retry_after_seconds: self
-                    .seconds_until(|it| it.provider == provider && may_serve_later(it))
-                    .filter(|seconds| *seconds > 0),
-                message: message.filter(|_| reason.blames_request()),
-            });
         }
-        attempts.sort_by_key(|it| self.considered.iter().position(|first| first.provider() == it.provider));
-        // Never 0: «at once» is what the client has just tried.
-        let retry_after_seconds = self.seconds_until(may_serve_later).map(|seconds| seconds.max(1));
+        let attempts = numbers.into_iter().filter_map(|number| self.last_word(number, &ask)).collect();
+        // Never 0: "at once" is what the client has just tried.
+        let retry_after_seconds = self.seconds_until(&ask, None).map(|seconds| seconds.max(1));
         AllFailed { attempts, retry_after_seconds, trail: Trail(self.trail()) }
     }
 
-    /// Whole seconds until one of the `eligible` candidates can serve, rounded up.
-    fn seconds_until(&self, eligible: impl Fn(Candidate) -> bool) -> Option<u64> {
-        let ledger = &self.dispatcher.ledger;
-        let now = ledger.now();
-        let soonest = ledger.limits.soonest(eligible, now)?;
-        let wait_ms = soonest.as_millisecond().saturating_sub(now.as_millisecond());
+    /// The last word about a provider; `ask` says for whom it may serve later.
+    fn last_word(&self, number: usize, ask: &Ask<'_>) -> Option<FailedProvider> {
+        let last_word = self.considered.iter().rfind(|it| it.provider == number)?;
+        let reason = last_word.reason();
+        let (status, message) = match &last_word.verdict {
+            Verdict::PassedOver(_) => (None, None),
+            Verdict::Failed(failure) => (failure.status, failure.message.clone()),
+            Verdict::CutBeforeText(status) => (Some(*status), None),
+        };
+        Some(FailedProvider {
+            provider: self.provider(number)?,
+            reason,
+            status,
+            retry_after_seconds: self.seconds_until(ask, Some(number)).filter(|seconds| *seconds > 0),
+            message: message.filter(|_| reason.blames_request()),
+        })
+    }
+
+    /// Whole seconds until somebody can serve, rounded up.
+    fn seconds_until(&self, ask: &Ask<'_>, of: Option<usize>) -> Option<u64> {
+        let soonest = self.quota.soonest(ask, of)?;
+        let wait_ms = soonest.as_millisecond().saturating_sub(self.quota.now().as_millisecond());
         u64::try_from(wait_ms).ok().map(|ms| ms.div_ceil(1_000))
     }
 }
 
-/// Writes down that an answer without text is not passed on. Nobody rests for it: it is the request that leaves no
+/// Writes down that an answer without text is not passed on. Nobody cools down for it: it is the request that leaves no
 /// room for an answer.
 fn reject(answered: Answered) {
-    answered.entry.failed(&Failure::without_answer(Reason::EmptyAnswer, Scope::Request));
+    answered.reservation.failed(&Failure::without_answer(Reason::EmptyAnswer, Scope::Request));
 }

@@ -85,8 +85,8 @@ pub struct Query {
     pub url: String,
     /// Which kind of host that is.
     pub network: Network,
-    /// The header with the key.
-    pub key_header: (HeaderName, HeaderValue),
+    /// The header with the key; none where no key is wanted.
+    pub auth: Option<(HeaderName, HeaderValue)>,
 }
 
 /// A request to a provider, complete. It holds a prompt, so it does not print itself.
@@ -95,8 +95,8 @@ pub struct Call {
     pub url: String,
     /// Which kind of host that is.
     pub network: Network,
-    /// The header with the key.
-    pub key_header: (HeaderName, HeaderValue),
+    /// The header with the key; none where no key is wanted.
+    pub auth: Option<(HeaderName, HeaderValue)>,
     /// The JSON body.
     pub body: Vec<u8>,
 }
@@ -148,7 +148,7 @@ impl Upstream {
     /// timeout, nothing was sent. [`Reason::UpstreamError`]: the connection ended without an answer, or the
     /// answer was no HTTP; the provider may have seen the request.
     pub async fn send(&self, call: Call) -> Result<Response, Failure> {
-        let Call { url, network, key_header, body } = call;
+        let Call { url, network, auth, body } = call;
         let clients = self.clients(network)?;
         let request = clients
             .pooled
@@ -156,7 +156,7 @@ impl Upstream {
             .header(CONTENT_TYPE, "application/json")
             .header(ACCEPT, "text/event-stream, application/json")
             .body(body);
-        clients.exchange(request, key_header).await
+        clients.exchange(request, auth).await
     }
 
     /// The same for a `query`, with the same pool of connections.
@@ -164,9 +164,9 @@ impl Upstream {
     /// # Errors
     /// As [`send`](Self::send).
     pub async fn get(&self, query: Query) -> Result<Response, Failure> {
-        let Query { url, network, key_header } = query;
+        let Query { url, network, auth } = query;
         let clients = self.clients(network)?;
-        clients.exchange(clients.pooled.get(url).header(ACCEPT, "application/json"), key_header).await
+        clients.exchange(clients.pooled.get(url).header(ACCEPT, "application/json"), auth).await
     }
 
     fn clients(&self, network: Network) -> Result<&Clients, Failure> {
@@ -182,13 +182,10 @@ impl Clients {
     async fn exchange(
         &self,
         request: reqwest::RequestBuilder,
-        (key_name, key_value): (HeaderName, HeaderValue),
+        auth: Option<(HeaderName, HeaderValue)>,
     ) -> Result<Response, Failure> {
-        let request = request
-            .header(ACCEPT_ENCODING, "identity")
-            .header(key_name, key_value)
-            .build()
-            .map_err(|_| not_sent())?;
+        let request = request.header(ACCEPT_ENCODING, "identity").headers(auth.into_iter().collect());
+        let request = request.build().map_err(|_| not_sent())?;
         // Shares the body's bytes.
         let again = request.try_clone();
         let begun = Instant::now();
@@ -375,7 +372,7 @@ mod tests {
         let call = Call {
             url: "http://api.example/v1/chat/completions".to_owned(),
             network: Network::Loopback,
-            key_header: (http::header::AUTHORIZATION, HeaderValue::from_static("Bearer key")),
+            auth: None,
             body: b"{}".to_vec(),
         };
         let sent = tokio::time::timeout(Duration::from_secs(20), upstream.send(call)).await;

@@ -19,11 +19,11 @@ use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 use tower_http::cors::{AllowHeaders, AllowOrigin, Any, CorsLayer};
 
-use crate::http::AppState;
-use crate::config::CorsOrigins;
-use crate::surfaces::ApiError;
-use crate::config::{MAX_HEAD_BYTES, MAX_HEADERS};
 use super::server::Crowded;
+use crate::config::CorsOrigins;
+use crate::config::{MAX_HEAD_BYTES, MAX_HEADERS};
+use crate::http::AppState;
+use crate::surfaces::ApiError;
 use crate::surfaces::Surface;
 
 /// The name under which a request is found in the log.

@@ -4,8 +4,8 @@
 //! for it. So such an answer is recognised where it is written, and completed: a client is told what was wrong, in the form
 //! of every other refusal.
 
-use crate::surfaces::ApiError;
 use super::ingress::new_request_id;
+use crate::surfaces::ApiError;
 use crate::surfaces::chat;
 
 /// Longer than what hyper says of its own accord.

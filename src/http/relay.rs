@@ -16,15 +16,15 @@ use futures::stream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
-use crate::time::Alarm;
-use crate::dispatch::Answer;
-use crate::middle::{Event, ToolCallPiece};
-use crate::middle::Failure;
-use crate::quota::Entry;
-use crate::observe::RequestLog;
 use super::server::Closer;
-use crate::surfaces::{AfterFailure, Encode, Interrupted};
+use crate::dispatch::Answer;
 use crate::dispatch::Signatures;
+use crate::middle::Failure;
+use crate::middle::{Event, ToolCallPiece, Usage};
+use crate::observe::RequestLog;
+use crate::quota::Reservation;
+use crate::surfaces::{AfterFailure, Encode, Interrupted};
+use crate::time::Alarm;
 
 /// After how much silence a comment is sent, so that nothing between us and the client takes it for dead.
 const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(15);
@@ -32,8 +32,8 @@ const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(15);
 /// What ends with the body.
 #[derive(Debug)]
 pub struct Held {
-    /// The attempt's entry in the books.
-    pub entry: Entry,
+    /// Where the outcome of the attempt is written.
+    pub reservation: Reservation,
     /// The request's line in the log.
     pub log: RequestLog,
     /// The place among the concurrent requests.
@@ -56,11 +56,12 @@ pub fn body<E: Encode>(
     held: Held,
     ending: impl Future<Output = ()> + Send + 'static,
 ) -> Body {
-    let Held { entry, log, permit, connection, signatures } = held;
+    let Held { reservation, log, permit, connection, signatures } = held;
     let relay = Box::new(Relay {
         answer,
         encoder,
-        books: Some((entry, log)),
+        books: Some((reservation, log)),
+        usage: None,
         connection,
         signatures,
         stage: Stage::Relaying,
@@ -79,7 +80,7 @@ pub async fn whole(mut answer: Answer, held: Held) -> Vec<Event> {
     // It is all there: reading only hands it over, and cannot fail.
     let _ = answer.read(&mut events).await;
     events.iter().for_each(|event| remember_signature(&held.signatures, event));
-    held.entry.complete();
+    held.reservation.complete(usage(&events));
     held.log.answered(answer.unreadable_events());
     events
 }
@@ -88,7 +89,9 @@ struct Relay<E> {
     answer: Answer,
     encoder: E,
     /// Taken when the outcome is written.
-    books: Option<(Entry, RequestLog)>,
+    books: Option<(Reservation, RequestLog)>,
+    /// What the answer has used so far, if the provider has said so.
+    usage: Option<Usage>,
     connection: Option<Closer>,
     signatures: Arc<Signatures>,
     stage: Stage,
@@ -116,6 +119,11 @@ enum Wake {
     Read(Result<(), Failure>),
     Silence,
     Ending,
+}
+
+/// What an answer has used, if the provider has said so.
+fn usage(events: &[Event]) -> Option<Usage> {
+    events.iter().find_map(|event| if let Event::Usage(usage) = event { Some(*usage) } else { None })
 }
 
 /// Keeps what the provider of a call wants to see again with it.
@@ -174,11 +182,14 @@ impl<E: Encode> Relay<E> {
                 self.stage = Stage::Complete;
             }
             remember_signature(&self.signatures, &event);
+            if let Event::Usage(usage) = event {
+                self.usage = Some(usage);
+            }
             self.encoder.event(event, &mut frame);
         }
         if self.stage == Stage::Complete {
-            if let Some((entry, log)) = self.books.take() {
-                entry.complete();
+            if let Some((reservation, log)) = self.books.take() {
+                reservation.complete(self.usage);
                 log.answered(self.answer.unreadable_events());
             }
         } else if let Err(failure) = outcome {
@@ -191,9 +202,9 @@ impl<E: Encode> Relay<E> {
 
     /// Writes the outcome into the books and says it to the client. Without a `failure` nobody is to blame.
     fn interrupt(&mut self, interrupted: Interrupted, failure: Option<&Failure>) -> Vec<u8> {
-        if let Some((entry, log)) = self.books.take() {
+        if let Some((reservation, log)) = self.books.take() {
             if let Some(failure) = failure {
-                entry.failed(failure);
+                reservation.failed(failure);
             }
             log.interrupted(&interrupted);
         }

@@ -14,19 +14,19 @@ use tokio::sync::OwnedSemaphorePermit;
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::{error, warn};
 
+use super::ingress::{self, X_REQUEST_ID};
+use super::relay::{self, Held};
+use super::server::Closer;
+use crate::dispatch::{Answered, Extent, Target};
 use crate::http::AppState;
 use crate::middle::ChatRequest;
-use crate::dispatch::{Answered, Extent, Target};
-use crate::surfaces::ApiError;
-use crate::status::{self, Health};
-use super::ingress::{self, X_REQUEST_ID};
-use crate::wire::json;
-use super::relay::{self, Held};
 use crate::observe::RequestLog;
-use super::server::Closer;
+use crate::status::{self, Health};
+use crate::surfaces::ApiError;
 use crate::surfaces::chat::ChatCall;
 use crate::surfaces::openai::{self, Completion};
 use crate::surfaces::{Author, Call, Encode as _, Surface};
+use crate::wire::json;
 
 /// Bodies from this size on are read beside the threads that serve everybody. Below it the worst takes some milliseconds.
 const LARGE_BODY_BYTES: usize = 256 * 1024;
@@ -69,23 +69,23 @@ fn survive_panics(routes: Router<AppState>, surface: Surface) -> Router<AppState
 }
 
 async fn health(State(state): State<AppState>) -> Response {
-    let ledger = state.dispatcher.ledger();
-    let health = Health::new(&ledger.stats, ledger.now(), state.started.elapsed());
+    let quota = state.dispatcher.quota();
+    let health = Health::new(quota.counts(), quota.now(), state.started.elapsed());
     json_response(json::to_vec(&health))
 }
 
 async fn providers(State(state): State<AppState>) -> Response {
-    json_response(json::to_vec(&status::report(&state.dispatcher)))
+    json_response(json::to_vec(&status::report(state.dispatcher.quota())))
 }
 
 async fn list_models(State(state): State<AppState>) -> Response {
-    json_response(openai::list_models(&state.dispatcher))
+    json_response(openai::list_models(state.dispatcher.offered()))
 }
 
 async fn show_model(State(state): State<AppState>, id: Result<Path<String>, PathRejection>) -> Response {
     // What is no text is no model either.
     let id = id.map_or_else(|_| String::new(), |Path(id)| id);
-    let shown = openai::show_model(&state.dispatcher, &id);
+    let shown = openai::show_model(state.dispatcher.offered(), &id);
     shown.map_or_else(|error| Surface::OpenAi.error_response(&error), json_response)
 }
 
@@ -130,7 +130,7 @@ async fn answer<C: Call>(
 
     let is_stream = call.is_stream(head.version);
     let extent = if is_stream { Extent::FirstContent } else { Extent::Whole };
-    let target = call.target(&state.dispatcher)?;
+    let target = call.target(state.dispatcher.offered())?;
     let request_id = request_id(&head.headers);
     let mut log = RequestLog::begin(&request_id, call.request().messages().len(), is_stream);
     let answered = match find_answer(state, call.request(), &target, extent, &request_id).await {
@@ -143,11 +143,11 @@ async fn answer<C: Call>(
     log.answers(answered.provider.name(), &answered.model);
 
     let headers = answer_headers(&answered, call.ignored());
-    let Answered { answer, entry, provider, model, .. } = answered;
-    let created = state.dispatcher.ledger().now().as_second();
+    let Answered { answer, reservation, provider, model, .. } = answered;
+    let created = state.dispatcher.quota().now().as_second();
     let author = Author { provider, model, request_id, created };
     let connection = head.extensions.get::<Closer>().cloned();
-    let held = Held { entry, log, permit, connection, signatures: state.signatures.clone() };
+    let held = Held { reservation, log, permit, connection, signatures: state.signatures.clone() };
     let (content_type, body) = if is_stream {
         let encoder = call.encoder(author);
         (encoder.content_type(), relay::body(answer, encoder, held, state.shutdown.ending()))

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::failure::{Reason, Wait};
+use super::failure::{Diagnosis, Reason, Wait};
 
 /// What an allowance counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -106,9 +106,9 @@ impl Source {
     }
 }
 
-/// What a provider has told of one allowance.
+/// What a provider has said of one limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Told {
+pub struct LimitReading {
     /// Of which.
     pub measure: Measure,
     /// How much there is in all.
@@ -123,3 +123,30 @@ pub struct Told {
 
 /// The limits that a provider's documents name for a model on the free plan.
 pub type FreePlan = &'static [(Measure, u64)];
+
+/// What the head of an answer says of limits, read once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// The limits that it names, the one of the longest window first.
+    pub limits: Vec<LimitReading>,
+    /// How long the provider wants to be left alone.
+    pub retry_after: Option<Wait>,
+}
+
+impl Reading {
+    /// What has nothing left although the answer may have succeeded, and when it comes back: of several limits the one of
+    /// the longest window.
+    pub fn spent(&self) -> Option<(Reason, Wait)> {
+        let spent = self.limits.iter().find(|limit| limit.remaining == Some(0))?;
+        Some((spent.measure.window.exhausted(), spent.reset?))
+    }
+}
+
+/// What an answer with an error status says, read once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ErrorReading {
+    /// What it means.
+    pub diagnosis: Diagnosis,
+    /// The limits that its body names.
+    pub limits: Vec<LimitReading>,
+}

@@ -16,8 +16,8 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer as _, Registry, fmt as layers};
 
-use crate::time::Clock;
 use crate::config::{LogConfig, LogFormat};
+use crate::time::Clock;
 
 /// The target of the lines that are always shown: that the program has started, and where.
 pub const STARTUP: &str = "ai_proxy_free::startup";

@@ -1,20 +1,16 @@
 //! What has been counted and observed of each model since the process began.
 //!
-//! Bounded by the models that are offered and the keys there are: a counter for each outcome, the latest times to a first
-//! token, and the [`allowances`](crate::allowances) of each key. `/health` shows sums of the same numbers.
+//! Bounded by the models there are: a counter for each outcome, the tokens of complete answers, and the latest times to
+//! first token. `/health` shows sums of the same numbers.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::{BTreeMap, VecDeque};
+use std::iter::Sum;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use crate::middle::{Reason, Usage};
 
-use crate::middle::{FreePlan, Told};
-use crate::quota::{Book, Known, together};
-use crate::middle::{Reason, Wait};
-use crate::providers::Provider;
-
-/// How many of the latest times to a first token are looked at: enough for a 99th percentile, few enough to forget
+/// How many of the latest times to first token are looked at: enough for a 99th percentile, few enough to forget
 /// yesterday.
 const KEPT_FIRST_TOKENS: usize = 256;
 
@@ -40,12 +36,6 @@ impl Outcome {
     }
 }
 
-/// What has been counted; shared by all requests.
-#[derive(Debug, Default)]
-pub struct Stats {
-    models: Mutex<HashMap<(Provider, String), Arc<ModelStats>>>,
-}
-
 /// What has been counted and observed of one model.
 #[derive(Debug, Default)]
 // A std mutex: held for microseconds, never across an await.
@@ -55,10 +45,18 @@ pub struct ModelStats(Mutex<State>);
 struct State {
     attempts: u64,
     outcomes: BTreeMap<Outcome, u64>,
+    tokens: Tokens,
     /// In milliseconds, the latest last.
     first_tokens: VecDeque<u32>,
-    /// One for each key, by its number; those at the end that were never used are missing.
-    books: Vec<Book>,
+}
+
+/// What complete answers have used, as the provider counted it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tokens {
+    /// Tokens of the conversations sent.
+    pub prompt: u64,
+    /// Tokens of the answers, thinking included.
+    pub completion: u64,
 }
 
 /// One provider's counters at one moment.
@@ -79,45 +77,35 @@ pub struct Percentiles {
     pub p99: u32,
 }
 
-impl Stats {
-    /// The numbers of one model, by the provider's id.
-    pub fn model(&self, provider: Provider, id: &str) -> Arc<ModelStats> {
-        self.lock().entry((provider, id.to_owned())).or_default().clone()
-    }
-
-    /// The counters of `provider` now: of all its models together.
-    pub fn counts(&self, provider: Provider) -> Counts {
-        let mut counts = Counts::default();
-        for (_, model) in self.lock().iter().filter(|((of, _), _)| *of == provider) {
-            let state = model.lock();
-            counts.attempts += state.attempts;
-            let failures = state.outcomes.iter().filter(|(outcome, _)| matches!(outcome, Outcome::Failed(_)));
-            counts.failures += failures.map(|(_, count)| count).sum::<u64>();
-        }
-        counts
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<(Provider, String), Arc<ModelStats>>> {
-        self.models.lock().unwrap_or_else(PoisonError::into_inner)
+impl Sum for Counts {
+    fn sum<I: Iterator<Item = Self>>(counts: I) -> Self {
+        counts.fold(Self::default(), |sum, its| Self {
+            attempts: sum.attempts + its.attempts,
+            failures: sum.failures + its.failures,
+        })
     }
 }
 
 impl ModelStats {
-    /// A call is being sent with one of the keys. `day_end` is when the provider's day ends, if it has one by the
-    /// calendar.
-    pub fn attempted(&self, key: usize, day_end: Option<Wait>, now: Timestamp) {
-        let mut state = self.lock();
-        state.attempts += 1;
-        state.book(key).sends(day_end, now);
+    /// A call is being sent.
+    pub(crate) fn attempted(&self) {
+        self.lock().attempts += 1;
     }
 
     /// A call has ended.
-    pub fn ended(&self, outcome: Outcome) {
+    pub(crate) fn ended(&self, outcome: Outcome) {
         *self.lock().outcomes.entry(outcome).or_default() += 1;
     }
 
+    /// A complete answer has used so many tokens.
+    pub(crate) fn used(&self, usage: &Usage) {
+        let tokens = &mut self.lock().tokens;
+        tokens.prompt = tokens.prompt.saturating_add(usage.prompt_tokens);
+        tokens.completion = tokens.completion.saturating_add(usage.completion_tokens);
+    }
+
     /// So long after the call was sent came its first token.
-    pub fn first_token(&self, after: Duration) {
+    pub(crate) fn first_token(&self, after: Duration) {
         let after_ms = u32::try_from(after.as_millis()).unwrap_or(u32::MAX);
         let times = &mut self.lock().first_tokens;
         if times.len() == KEPT_FIRST_TOKENS {
@@ -126,18 +114,21 @@ impl ModelStats {
         times.push_back(after_ms);
     }
 
-    /// The provider has told of allowances of one of the keys.
-    pub fn learn(&self, key: usize, told: &[Told], now: Timestamp) {
-        if told.is_empty() {
-            return;
-        }
-        let mut state = self.lock();
-        told.iter().for_each(|told| state.book(key).learn(told, now));
+    /// The counters now.
+    pub fn counts(&self) -> Counts {
+        let state = self.lock();
+        let failures = state.outcomes.iter().filter(|(outcome, _)| matches!(outcome, Outcome::Failed(_)));
+        Counts { attempts: state.attempts, failures: failures.map(|(_, count)| count).sum() }
     }
 
     /// How often attempts have ended how.
     pub fn outcomes(&self) -> BTreeMap<Outcome, u64> {
         self.lock().outcomes.clone()
+    }
+
+    /// What complete answers have used.
+    pub fn tokens(&self) -> Tokens {
+        self.lock().tokens
     }
 
     /// How long the first token took lately; none before the first one.
@@ -150,33 +141,9 @@ impl ModelStats {
         Some(Percentiles { p50: percentile(50)?, p99: percentile(99)? })
     }
 
-    /// What is known of the allowances of these keys together.
-    pub fn allowances(
-        &self,
-        keys: &[usize],
-        plan: FreePlan,
-        day_end: Option<Wait>,
-        now: Timestamp,
-    ) -> Vec<Known> {
-        let state = self.lock();
-        let unused = Book::default();
-        let books = keys.iter().map(|&key| state.books.get(key).unwrap_or(&unused));
-        together(books.map(|book| book.known(plan, day_end, now)))
-    }
-
     fn lock(&self) -> MutexGuard<'_, State> {
         // Every change is an assignment or two that cannot panic half-way.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    #[expect(clippy::indexing_slicing, reason = "the line before makes room for it")]
-    fn book(&mut self, key: usize) -> &mut Book {
-        if self.books.len() <= key {
-            self.books.resize_with(key + 1, Book::default);
-        }
-        &mut self.books[key]
     }
 }
 

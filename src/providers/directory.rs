@@ -9,9 +9,9 @@ use secrecy::SecretString;
 use super::capabilities::Capabilities;
 use super::model_id::is_model_id;
 use super::profile::{Dialect, Profile};
-use super::words::{ErrorBody, limits};
+use super::words::{ErrorBody, limits, waits};
 use super::{gemini, openai, rows};
-use crate::middle::{ChatRequest, Diagnosis, FreePlan, Sink, Told};
+use crate::middle::{ChatRequest, Diagnosis, ErrorReading, FreePlan, Reading, Sink};
 
 /// A service that answers: a reference to its row, which lives as long as the process. Copying it costs nothing, and it
 /// tells its name without a table at hand. Two are the same if they are the same row.
@@ -173,9 +173,7 @@ impl Provider {
     /// The model can do what the request needs; what it merely does not take is left out.
     pub fn encode(self, request: &ChatRequest, model: &str) -> WireRequest {
         match &self.profile().dialect {
-            Dialect::OpenAi(quirks) => {
-                openai::encode(quirks, self.capabilities(model), request, model)
-            }
+            Dialect::OpenAi(quirks) => openai::encode(quirks, self.capabilities(model), request, model),
             Dialect::Gemini => gemini::encode(self.capabilities(model), request, model),
         }
     }
@@ -193,42 +191,27 @@ impl Provider {
         }
     }
 
-    /// What an answer with an error status means.
-    pub fn diagnose(self, status: u16, headers: &HeaderMap, body: &[u8]) -> Diagnosis {
-        let error = ErrorBody::parse(body);
-        match &self.profile().dialect {
-            Dialect::OpenAi(quirks) => openai::diagnose(quirks, status, headers, &error),
-            Dialect::Gemini => gemini::diagnose(status, headers, &error),
-        }
-    }
-
-    /// What an answer's headers say about an allowance that is used up now, although this answer succeeded.
-    pub fn exhausted_allowance(self, headers: &HeaderMap) -> Option<Diagnosis> {
-        match &self.profile().dialect {
-            Dialect::OpenAi(quirks) => openai::exhausted_allowance(quirks, headers),
-            Dialect::Gemini => None,
-        }
-    }
-
-    /// What an answer's headers tell of allowances.
-    pub fn allowances(self, headers: &HeaderMap) -> Vec<Told> {
-        match &self.profile().dialect {
+    /// Reads the head of an answer, whatever its status.
+    pub fn read_head(self, headers: &HeaderMap) -> Reading {
+        let limits = match &self.profile().dialect {
             Dialect::OpenAi(quirks) => limits::from_headers(quirks.allowances, headers),
             Dialect::Gemini => Vec::new(),
-        }
+        };
+        Reading { limits, retry_after: waits::from_retry_headers(headers) }
     }
 
-    /// What the body of an answer with an error status tells of allowances.
-    pub fn allowances_in_error(self, status: u16, body: &[u8]) -> Vec<Told> {
-        // Whatever else is refused has nothing to do with a limit.
-        if !matches!(status, 413 | 429) {
-            return Vec::new();
-        }
+    /// Reads the body of an answer with an error status.
+    pub fn read_error(self, status: u16, head: &Reading, body: &[u8]) -> ErrorReading {
         let error = ErrorBody::parse(body);
-        match &self.profile().dialect {
-            Dialect::OpenAi(quirks) => openai::allowances_in_error(quirks, &error),
-            Dialect::Gemini => gemini::allowances_in_error(&error),
-        }
+        let (diagnosis, limits) = match &self.profile().dialect {
+            Dialect::OpenAi(quirks) => {
+                (openai::diagnose(quirks, status, head, &error), openai::limits_in_error(quirks, &error))
+            }
+            Dialect::Gemini => (gemini::diagnose(status, head, &error), gemini::limits_in_error(&error)),
+        };
+        // Whatever else is refused has nothing to do with a limit.
+        let limits = if matches!(status, 413 | 429) { limits } else { Vec::new() };
+        ErrorReading { diagnosis, limits }
     }
 }
 

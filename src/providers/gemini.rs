@@ -10,7 +10,6 @@ mod schema;
 
 use std::time::Duration;
 
-use http::HeaderMap;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -18,10 +17,10 @@ use serde_json::value::RawValue;
 pub(super) use self::encode::encode;
 use super::directory::Decoded;
 use super::words::{ErrorBody, classify, lenient, repair::repair, waits};
-use crate::middle::{Measure, Source, Told, Unit, Window};
-use crate::middle::{Sink, WireCall};
-use crate::middle::{FinishReason, Usage};
 use crate::middle::{Diagnosis, Reason, Scope, Wait};
+use crate::middle::{FinishReason, Usage};
+use crate::middle::{LimitReading, Measure, Reading, Source, Unit, Window};
+use crate::middle::{Sink, WireCall};
 
 /// A whole answer and an event of a stream have the same form; every field may be missing.
 #[derive(Deserialize)]
@@ -186,7 +185,7 @@ fn take_part(part: Part<'_>, sink: &mut Sink<'_>) {
 
 fn diagnose_in_stream(data: &[u8]) -> Diagnosis {
     let error = ErrorBody::parse(data);
-    diagnose(error.status_in_stream(), &HeaderMap::new(), &error)
+    diagnose(error.status_in_stream(), &Reading::default(), &error)
 }
 
 fn decode_array(data: &[u8], sink: &mut Sink<'_>) -> Result<Decoded, Diagnosis> {
@@ -243,10 +242,10 @@ fn usage(raw: &RawValue) -> Option<Usage> {
     })
 }
 
-/// What an error answer means; see [`Provider::diagnose`](super::Provider::diagnose).
-pub(super) fn diagnose(status: u16, headers: &HeaderMap, error: &ErrorBody) -> Diagnosis {
+/// What an error answer means; see [`Provider::read_error`](super::Provider::read_error).
+pub(super) fn diagnose(status: u16, head: &Reading, error: &ErrorBody) -> Diagnosis {
     let is_daily = quota_violations(error).any(|violation| violation.is_daily());
-    let mut diagnosis = classify::diagnose(status, headers, error, is_daily);
+    let mut diagnosis = classify::diagnose(status, head, error, is_daily);
     match status {
         400 if says_key_is_bad(error) => {
             (diagnosis.reason, diagnosis.scope) = (Reason::BadKey, Scope::Key);
@@ -322,11 +321,11 @@ impl Violation<'_> {
     }
 }
 
-/// What an error answer tells of allowances; see [`Provider::allowances_in_error`](super::Provider::allowances_in_error).
-pub(super) fn allowances_in_error(error: &ErrorBody) -> Vec<Told> {
+/// What an error answer says of limits; see [`Provider::read_error`](super::Provider::read_error).
+pub(super) fn limits_in_error(error: &ErrorBody) -> Vec<LimitReading> {
     let told = quota_violations(error).filter_map(|violation| {
         let measure = violation.measure()?;
-        Some(Told {
+        Some(LimitReading {
             measure,
             limit: violation.limit,
             // Of requests the next one was too many, of tokens a smaller number may still do.
@@ -346,14 +345,14 @@ pub(super) fn allowances_in_error(error: &ErrorBody) -> Vec<Told> {
 mod tests {
     use super::*;
 
-    fn told(body: &[u8]) -> Vec<Told> {
-        allowances_in_error(&ErrorBody::parse(body))
+    fn told(body: &[u8]) -> Vec<LimitReading> {
+        limits_in_error(&ErrorBody::parse(body))
     }
 
     #[test]
     fn violations_tell_of_the_quota_that_they_name() {
         let told_of = |measure, limit, remaining, reset| {
-            vec![Told { measure, limit, remaining, reset, source: Source::ErrorBody }]
+            vec![LimitReading { measure, limit, remaining, reset, source: Source::ErrorBody }]
         };
         let delay = Some(Wait::For(Duration::from_millis(34_400)));
         let midnight = Some(Wait::PacificMidnight);

@@ -6,7 +6,6 @@
 
 mod encode;
 
-use http::HeaderMap;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -15,10 +14,10 @@ pub(super) use self::encode::encode;
 use super::directory::Decoded;
 use super::words::limits::{self, AllowanceHeaders};
 use super::words::{ErrorBody, classify, lenient, repair::repair, waits};
-use crate::middle::{Measure, Told};
-use crate::middle::{Sink, WireCall};
-use crate::middle::{FinishReason, Usage};
 use crate::middle::{Diagnosis, Reason, Scope};
+use crate::middle::{FinishReason, Usage};
+use crate::middle::{LimitReading, Measure, Reading};
+use crate::middle::{Sink, WireCall};
 
 /// What differs between providers that speak this dialect.
 #[derive(Debug)]
@@ -259,30 +258,22 @@ fn usage(raw: &RawValue) -> Option<Usage> {
 
 fn diagnose_in_stream(quirks: &Quirks, data: &[u8]) -> Diagnosis {
     let error = ErrorBody::parse(data);
-    diagnose(quirks, error.status_in_stream(), &HeaderMap::new(), &error)
+    diagnose(quirks, error.status_in_stream(), &Reading::default(), &error)
 }
 
-/// What an error answer means; see [`Provider::diagnose`](super::Provider::diagnose).
-pub(super) fn diagnose(quirks: &Quirks, status: u16, headers: &HeaderMap, error: &ErrorBody) -> Diagnosis {
-    let spent = exhausted_allowance(quirks, headers);
+/// What an error answer means; see [`Provider::read_error`](super::Provider::read_error).
+pub(super) fn diagnose(quirks: &Quirks, status: u16, head: &Reading, error: &ErrorBody) -> Diagnosis {
+    let spent = head.spent();
     let says_day = quirks.day_markers.iter().any(|marker| error.message.contains(marker));
-    let is_daily = says_day || spent.as_ref().is_some_and(|spent| spent.reason == Reason::QuotaExhausted);
-    let mut diagnosis = classify::diagnose(status, headers, error, is_daily);
+    let is_daily = says_day || spent.is_some_and(|(reason, _)| reason == Reason::QuotaExhausted);
+    let mut diagnosis = classify::diagnose(status, head, error, is_daily);
     if diagnosis.reason.is_limit() && diagnosis.wait.is_none() {
-        diagnosis.wait = spent.and_then(|spent| spent.wait);
+        diagnosis.wait = spent.map(|(_, wait)| wait);
     }
     diagnosis
 }
 
-/// What an error answer tells of allowances; see [`Provider::allowances_in_error`](super::Provider::allowances_in_error).
-pub(super) fn allowances_in_error(quirks: &Quirks, error: &ErrorBody) -> Vec<Told> {
+/// What an error answer says of limits; see [`Provider::read_error`](super::Provider::read_error).
+pub(super) fn limits_in_error(quirks: &Quirks, error: &ErrorBody) -> Vec<LimitReading> {
     limits::from_sentence(quirks.limit_markers, &error.message).into_iter().collect()
-}
-
-/// The allowance with nothing left of which the headers tell; the one of the longest window if there are several.
-pub(super) fn exhausted_allowance(quirks: &Quirks, headers: &HeaderMap) -> Option<Diagnosis> {
-    let allowance = quirks.allowances.iter().find(|allowance| allowance.remaining(headers) == Some(0))?;
-    let wait = waits::from_reset_header(headers, allowance.reset)?;
-    let reason = allowance.measure.window.exhausted();
-    Some(Diagnosis { wait: Some(wait), ..Diagnosis::new(reason, Scope::KeyModel) })
 }

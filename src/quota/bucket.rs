@@ -1,25 +1,24 @@
-//! How much of each provider's free plan is left: what providers have told, what their documents say, and what was sent
-//! from here.
+//! How much of a free plan is left: what the provider has said, what its documents say, and what was sent from here.
 //!
-//! One [`Book`] for each model and key. The provider's word beats its documents for the same [`Measure`]. A figure lasts
-//! until the provider's time for it has come, or for a whole window if it named none: then everything that was used has
-//! come back. Time is an argument.
+//! [`Buckets`] belong to one model with one account, a [`Bucket`] is one limit of it. The provider's word beats its
+//! documents for the same [`Measure`]. A figure lasts until the provider's time for it has come, or for a whole window if it
+//! named none: then everything that was used has come back. Time is an argument.
 //!
-//! Decides nothing: who rests, and for how long, is the business of [`limits`](crate::limits).
+//! Decides nothing: nobody is passed over because a number looks small.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::middle::{FreePlan, Measure, Source, Told, Wait};
+use crate::middle::{FreePlan, LimitReading, Measure, Source, Wait};
 
 /// Nothing that is free comes back later than a month: a longer time is a mistake, and as good as none.
 const LONGEST_RESET: Duration = Duration::from_secs(31 * 86_400);
 
-/// What is known of one allowance at one moment.
+/// What is known of one limit at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Known {
+pub struct LimitStatus {
     /// Of which.
     pub measure: Measure,
     /// How much there is in all.
@@ -34,22 +33,22 @@ pub struct Known {
     pub source: Source,
 }
 
-/// What is known of the allowances of one model with one key. Holds at most one entry for each [`Measure`].
+/// The limits of one model with one account: at most one bucket for each [`Measure`].
 #[derive(Debug, Default)]
-pub struct Book {
-    told: BTreeMap<Measure, Entry>,
+pub struct Buckets {
+    buckets: BTreeMap<Measure, Bucket>,
     today: Option<Today>,
 }
 
-/// The provider's word about one allowance.
+/// The provider's word about one limit.
 #[derive(Clone, Copy, Debug)]
-struct Entry {
+struct Bucket {
     limit: Option<u64>,
     figure: Option<Figure>,
     source: Source,
 }
 
-/// How much was left when the provider last told.
+/// How much was left when the provider last said so.
 #[derive(Clone, Copy, Debug)]
 struct Figure {
     remaining: u64,
@@ -61,7 +60,7 @@ struct Figure {
     then: Then,
 }
 
-/// What is known of an allowance when the time of its figure is over.
+/// What is known of a limit when the time of its figure is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Then {
     /// It is whole: so the header said.
@@ -77,7 +76,7 @@ struct Today {
     sent: u64,
 }
 
-impl Book {
+impl Buckets {
     /// A request is being sent. `day_end` is when the provider's day ends, if it has one by the calendar.
     pub fn sends(&mut self, day_end: Option<Wait>, now: Timestamp) {
         let Some(day_end) = day_end else {
@@ -88,49 +87,53 @@ impl Book {
         self.today = Some(Today { ends: ends.unwrap_or_else(|| day_end.deadline(now)), sent: sent + 1 });
     }
 
-    /// The provider has told something.
-    pub fn learn(&mut self, told: &Told, now: Timestamp) {
-        let earlier = self.told.get(&told.measure).copied();
-        let limit = told.limit.or_else(|| earlier?.limit);
-        // A word about the limit alone takes back nothing that was said about the rest.
-        let figure = figure(told, now).or_else(|| earlier?.figure);
-        self.told.insert(told.measure, Entry { limit, figure, source: told.source });
+    /// The provider has said something of a limit: its word replaces what was known.
+    pub fn overwrite(&mut self, reading: &LimitReading, now: Timestamp) {
+        let earlier = self.buckets.get(&reading.measure).copied();
+        let limit = reading.limit.or_else(|| earlier?.limit);
+        // A word about the limit alone takes back nothing that was said about what is left.
+        let figure = figure(reading, now).or_else(|| earlier?.figure);
+        self.buckets.insert(reading.measure, Bucket { limit, figure, source: reading.source });
     }
 
     /// What is known now, in the order of [`Measure`].
-    pub fn known(&self, plan: FreePlan, day_end: Option<Wait>, now: Timestamp) -> Vec<Known> {
-        let measures = plan.iter().map(|(measure, _)| measure).chain(self.told.keys());
+    pub fn status(&self, plan: FreePlan, day_end: Option<Wait>, now: Timestamp) -> Vec<LimitStatus> {
+        let measures = plan.iter().map(|(measure, _)| measure).chain(self.buckets.keys());
         let measures: BTreeSet<Measure> = measures.copied().collect();
-        let known = measures.into_iter().map(|measure| self.known_of(measure, plan, day_end, now));
-        known.filter(|known| known.limit.is_some() || known.remaining.is_some()).collect()
+        let all = measures.into_iter().map(|measure| self.status_of(measure, plan, day_end, now));
+        all.filter(|status| status.limit.is_some() || status.remaining.is_some()).collect()
     }
 
-    fn known_of(&self, measure: Measure, plan: FreePlan, day_end: Option<Wait>, now: Timestamp) -> Known {
-        let told = self.told.get(&measure);
-        let told_limit = told.and_then(|entry| entry.limit);
-        let planned = || plan.iter().find(|(planned, _)| *planned == measure).map(|(_, limit)| *limit);
-        let limit = told_limit.or_else(planned);
-        let source = told.filter(|entry| entry.limit.is_some() || limit.is_none());
-        let source = source.map_or(Source::Default, |entry| entry.source);
-        let known = Known { measure, limit, used: None, remaining: None, resets_at: None, source };
-        let rest = |remaining| (limit.map(|limit| limit.saturating_sub(remaining)), Some(remaining));
-        match told.and_then(|entry| entry.figure) {
-            Some(figure) if now < figure.until => {
-                let (used, remaining) = rest(figure.remaining);
-                Known { used, remaining, resets_at: figure.resets_at, ..known }
-            }
-            Some(Figure { then: Then::Whole, .. }) if limit.is_some() => {
-                Known { used: Some(0), remaining: limit, ..known }
-            }
-            _ if measure == Measure::REQUESTS_A_DAY => match (limit, day_end) {
-                (Some(limit), Some(day_end)) => {
-                    let sent = self.sent_today(now);
-                    let remaining = Some(limit.saturating_sub(sent));
-                    Known { used: Some(sent), remaining, resets_at: Some(day_end.deadline(now)), ..known }
-                }
-                _ => known,
+    fn status_of(
+        &self,
+        measure: Measure,
+        plan: FreePlan,
+        day_end: Option<Wait>,
+        now: Timestamp,
+    ) -> LimitStatus {
+        let bucket = self.buckets.get(&measure);
+        let documented =
+            || plan.iter().find(|(documented, _)| *documented == measure).map(|(_, limit)| *limit);
+        let limit = bucket.and_then(|bucket| bucket.limit).or_else(documented);
+        let source = bucket.filter(|bucket| bucket.limit.is_some() || limit.is_none());
+        let source = source.map_or(Source::Default, |bucket| bucket.source);
+        let status = LimitStatus { measure, limit, used: None, remaining: None, resets_at: None, source };
+        match (bucket.and_then(|bucket| bucket.figure), limit, day_end) {
+            (Some(figure), ..) if now < figure.until => LimitStatus {
+                used: limit.map(|limit| limit.saturating_sub(figure.remaining)),
+                remaining: Some(figure.remaining),
+                resets_at: figure.resets_at,
+                ..status
             },
-            _ => known,
+            (Some(Figure { then: Then::Whole, .. }), Some(limit), _) => {
+                LimitStatus { used: Some(0), remaining: Some(limit), ..status }
+            }
+            (_, Some(limit), Some(day_end)) if measure == Measure::REQUESTS_A_DAY => {
+                let sent = self.sent_today(now);
+                let remaining = Some(limit.saturating_sub(sent));
+                LimitStatus { used: Some(sent), remaining, resets_at: Some(day_end.deadline(now)), ..status }
+            }
+            _ => status,
         }
     }
 
@@ -139,34 +142,33 @@ impl Book {
     }
 }
 
-/// How much is left and for how long that is true, if `told` says it.
-fn figure(told: &Told, now: Timestamp) -> Option<Figure> {
+/// How much is left and for how long that is true, if the `reading` says it.
+fn figure(reading: &LimitReading, now: Timestamp) -> Option<Figure> {
     let after = |span| Wait::For(span).deadline(now);
-    let stated = told.reset.map(|wait| wait.deadline(now));
+    let stated = reading.reset.map(|wait| wait.deadline(now));
     let resets_at = stated.filter(|reset| *reset <= after(LONGEST_RESET));
-    let is_whole_then = resets_at.is_some() && told.source == Source::Header;
+    let is_whole_then = resets_at.is_some() && reading.source == Source::Header;
     Some(Figure {
-        remaining: told.remaining?,
+        remaining: reading.remaining?,
         resets_at,
-        until: resets_at.unwrap_or_else(|| after(told.measure.window.length())),
+        until: resets_at.unwrap_or_else(|| after(reading.measure.window.length())),
         then: if is_whole_then { Then::Whole } else { Then::Unknown },
     })
 }
 
-/// The allowances of several keys together: each key is an account of its own, so limits add up. What is used and left
-/// is known only if it is known for all; what comes back first comes back at the soonest time; and the sum is as certain
-/// as the least certain of its parts.
-pub fn together(keys: impl IntoIterator<Item = Vec<Known>>) -> Vec<Known> {
-    let mut sums: BTreeMap<Measure, Known> = BTreeMap::new();
-    for known in keys.into_iter().flatten() {
-        sums.entry(known.measure).and_modify(|sum| *sum = add(*sum, known)).or_insert(known);
+/// The limits of several accounts together: they add up. What is used and left is known only if it is known for all; what
+/// comes back first comes back at the soonest time; and the sum is as certain as the least certain of its parts.
+pub fn together(accounts: impl IntoIterator<Item = Vec<LimitStatus>>) -> Vec<LimitStatus> {
+    let mut sums: BTreeMap<Measure, LimitStatus> = BTreeMap::new();
+    for status in accounts.into_iter().flatten() {
+        sums.entry(status.measure).and_modify(|sum| *sum = add(*sum, status)).or_insert(status);
     }
     sums.into_values().collect()
 }
 
-fn add(one: Known, other: Known) -> Known {
+fn add(one: LimitStatus, other: LimitStatus) -> LimitStatus {
     let sum = |one: Option<u64>, other: Option<u64>| Some(one?.saturating_add(other?));
-    Known {
+    LimitStatus {
         measure: one.measure,
         limit: sum(one.limit, other.limit),
         used: sum(one.used, other.used),
@@ -188,44 +190,50 @@ mod tests {
         Timestamp::from_second(1_800_000_000 + seconds).unwrap()
     }
 
-    fn told(measure: Measure, source: Source, limit: u64, remaining: u64, reset: Option<u64>) -> Told {
+    fn told(
+        measure: Measure,
+        source: Source,
+        limit: u64,
+        remaining: u64,
+        reset: Option<u64>,
+    ) -> LimitReading {
         let reset = reset.map(|seconds| Wait::For(Duration::from_secs(seconds)));
-        Told { measure, limit: Some(limit), remaining: Some(remaining), reset, source }
+        LimitReading { measure, limit: Some(limit), remaining: Some(remaining), reset, source }
     }
 
     /// Limit, used, remaining, seconds until the reset, source.
     type Seen = (Option<u64>, Option<u64>, Option<u64>, Option<i64>, Source);
 
-    fn see(known: &[Known], measure: Measure) -> Seen {
+    fn see(known: &[LimitStatus], measure: Measure) -> Seen {
         let known = known.iter().find(|known| known.measure == measure).expect("something is known");
         let reset = known.resets_at.map(|reset| reset.as_second() - at(0).as_second());
         (known.limit, known.used, known.remaining, reset, known.source)
     }
 
-    fn known(book: &Book, measure: Measure, now: i64) -> Seen {
-        see(&book.known(PLAN, None, at(now)), measure)
+    fn known(book: &Buckets, measure: Measure, now: i64) -> Seen {
+        see(&book.status(PLAN, None, at(now)), measure)
     }
 
     #[test]
     fn the_documents_count_until_the_provider_has_spoken() {
-        let mut book = Book::default();
+        let mut book = Buckets::default();
         assert_eq!(known(&book, DAY, 0), (Some(500), None, None, None, Source::Default));
-        book.learn(&told(DAY, Source::Header, 1_000, 970, Some(180)), at(0));
+        book.overwrite(&told(DAY, Source::Header, 1_000, 970, Some(180)), at(0));
         assert_eq!(known(&book, DAY, 1), (Some(1_000), Some(30), Some(970), Some(180), Source::Header));
         assert_eq!(
             known(&book, MINUTE, 1),
             (Some(8_000), None, None, None, Source::Default),
             "no word of that"
         );
-        assert_eq!(Book::default().known(&[], None, at(0)), [], "nothing is invented");
+        assert_eq!(Buckets::default().status(&[], None, at(0)), [], "nothing is invented");
     }
 
     /// A header says when the allowance is whole; an error only when there is room for one request.
     #[test]
     fn figures_last_until_the_reset_that_was_stated() {
-        let mut book = Book::default();
-        book.learn(&told(DAY, Source::Header, 1_000, 970, Some(180)), at(0));
-        book.learn(&told(MINUTE, Source::ErrorBody, 8_000, 95, Some(8)), at(0));
+        let mut book = Buckets::default();
+        book.overwrite(&told(DAY, Source::Header, 1_000, 970, Some(180)), at(0));
+        book.overwrite(&told(MINUTE, Source::ErrorBody, 8_000, 95, Some(8)), at(0));
         assert_eq!(known(&book, MINUTE, 7), (Some(8_000), Some(7_905), Some(95), Some(8), Source::ErrorBody));
         assert_eq!(known(&book, MINUTE, 8), (Some(8_000), None, None, None, Source::ErrorBody));
         assert_eq!(known(&book, DAY, 179), (Some(1_000), Some(30), Some(970), Some(180), Source::Header));
@@ -235,8 +243,8 @@ mod tests {
     #[test]
     fn figures_without_a_reset_last_for_a_window() {
         for reset in [None, Some(u64::MAX), Some(40 * 86_400)] {
-            let mut book = Book::default();
-            book.learn(&told(MINUTE, Source::Header, 8_000, 95, reset), at(0));
+            let mut book = Buckets::default();
+            book.overwrite(&told(MINUTE, Source::Header, 8_000, 95, reset), at(0));
             assert_eq!(known(&book, MINUTE, 59), (Some(8_000), Some(7_905), Some(95), None, Source::Header));
             assert_eq!(
                 known(&book, MINUTE, 60),
@@ -248,34 +256,34 @@ mod tests {
 
     #[test]
     fn the_latest_word_counts_and_takes_back_only_what_it_names() {
-        let mut book = Book::default();
-        book.learn(&told(DAY, Source::Header, 1_000, 970, Some(180)), at(0));
+        let mut book = Buckets::default();
+        book.overwrite(&told(DAY, Source::Header, 1_000, 970, Some(180)), at(0));
         let limit_alone =
-            Told { remaining: None, reset: None, ..told(DAY, Source::ErrorBody, 2_000, 0, None) };
-        book.learn(&limit_alone, at(1));
+            LimitReading { remaining: None, reset: None, ..told(DAY, Source::ErrorBody, 2_000, 0, None) };
+        book.overwrite(&limit_alone, at(1));
         assert_eq!(known(&book, DAY, 1), (Some(2_000), Some(1_030), Some(970), Some(180), Source::ErrorBody));
-        let remaining_alone = Told { limit: None, ..told(DAY, Source::Header, 0, 0, Some(60)) };
-        book.learn(&remaining_alone, at(2));
+        let remaining_alone = LimitReading { limit: None, ..told(DAY, Source::Header, 0, 0, Some(60)) };
+        book.overwrite(&remaining_alone, at(2));
         assert_eq!(known(&book, DAY, 2), (Some(2_000), Some(2_000), Some(0), Some(62), Source::Header));
-        let mut book = Book::default();
-        book.learn(&remaining_alone, at(0));
+        let mut book = Buckets::default();
+        book.overwrite(&remaining_alone, at(0));
         assert_eq!(known(&book, DAY, 0), (Some(500), Some(500), Some(0), Some(60), Source::Default));
-        let unplanned = book.known(&[], None, at(0));
+        let unplanned = book.status(&[], None, at(0));
         assert_eq!(see(&unplanned, DAY), (None, None, Some(0), Some(60), Source::Header));
-        assert_eq!(book.known(&[], None, at(60)), [], "nothing is left to tell");
+        assert_eq!(book.status(&[], None, at(60)), [], "nothing is left to tell");
     }
 
     /// Where days are those of a calendar, what was sent today can be counted.
     #[test]
     fn requests_of_a_calendar_day_are_counted_here() {
         let day_end = Some(Wait::PacificMidnight);
-        let see = |book: &Book, now: Timestamp| see(&book.known(PLAN, day_end, now), DAY);
+        let see = |book: &Buckets, now: Timestamp| see(&book.status(PLAN, day_end, now), DAY);
         let noon: Timestamp = "2026-11-23T20:00:00Z".parse().unwrap();
         let midnight: Timestamp = "2026-11-24T08:00:00Z".parse().unwrap();
         let next_midnight: Timestamp = "2026-11-25T08:00:00Z".parse().unwrap();
         let seconds = |time: Timestamp| Some(time.as_second() - at(0).as_second());
         let just_before = midnight - Duration::from_secs(1);
-        let mut book = Book::default();
+        let mut book = Buckets::default();
         assert_eq!(see(&book, noon), (Some(500), Some(0), Some(500), seconds(midnight), Source::Default));
         book.sends(day_end, noon);
         book.sends(day_end, just_before);
@@ -291,8 +299,8 @@ mod tests {
             (Some(500), Some(1), Some(499), seconds(next_midnight), Source::Default)
         );
 
-        let refused = Told { reset: day_end, ..told(DAY, Source::ErrorBody, 20, 0, None) };
-        book.learn(&refused, midnight);
+        let refused = LimitReading { reset: day_end, ..told(DAY, Source::ErrorBody, 20, 0, None) };
+        book.overwrite(&refused, midnight);
         assert_eq!(
             see(&book, midnight),
             (Some(20), Some(20), Some(0), seconds(next_midnight), Source::ErrorBody)
@@ -307,13 +315,13 @@ mod tests {
     #[test]
     fn the_accounts_of_several_keys_add_up() {
         let book = |measure, source, limit, remaining, reset| {
-            let mut book = Book::default();
-            book.learn(&told(measure, source, limit, remaining, Some(reset)), at(0));
-            book.known(PLAN, None, at(0))
+            let mut book = Buckets::default();
+            book.overwrite(&told(measure, source, limit, remaining, Some(reset)), at(0));
+            book.status(PLAN, None, at(0))
         };
         let one = book(DAY, Source::Header, 1_000, 970, 180);
         let other = book(DAY, Source::ErrorBody, 500, 0, 90);
-        let silent = Book::default().known(PLAN, None, at(0));
+        let silent = Buckets::default().status(PLAN, None, at(0));
         let both = together([one.clone(), other]);
         assert_eq!(see(&both, DAY), (Some(1_500), Some(530), Some(970), Some(90), Source::ErrorBody));
         assert_eq!(see(&both, MINUTE), (Some(16_000), None, None, None, Source::Default));

@@ -5,22 +5,23 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
-use crate::providers::Directory;
-use crate::observe::Stats;
+use crate::observe::Counts;
+use crate::providers::Provider;
 
 /// The body: `{"status":"ok","timestamp":…,"stats":{"uptime":"3600s","services":{"Groq":{"count":…,"failures":…}}}}`.
 #[derive(Serialize)]
-pub(crate) struct Health<'a> {
+pub(crate) struct Health {
     status: &'static str,
     timestamp: String,
-    stats: HealthStats<'a>,
+    stats: HealthStats,
 }
 
 #[derive(Serialize)]
-struct HealthStats<'a> {
+struct HealthStats {
     uptime: String,
-    #[serde(serialize_with = "services")]
-    services: &'a Stats,
+    // In rotation order, which is why this is no map.
+    #[serde(serialize_with = "by_name")]
+    services: Vec<(Provider, Service)>,
 }
 
 #[derive(Serialize)]
@@ -29,37 +30,36 @@ struct Service {
     failures: u64,
 }
 
-impl<'a> Health<'a> {
-    /// The state of things at `now`.
-    pub(crate) fn new(stats: &'a Stats, now: Timestamp, uptime: Duration) -> Self {
-        let uptime = format!("{}s", uptime.as_secs());
-        Self { status: "ok", timestamp: format!("{now:.3}"), stats: HealthStats { uptime, services: stats } }
+impl Health {
+    /// The state of things at `now`: what has been counted of each provider, and how many accounts it has.
+    pub(crate) fn new(counts: Vec<(Provider, usize, Counts)>, now: Timestamp, uptime: Duration) -> Self {
+        let services = counts.into_iter().map(|(provider, _, counts)| {
+            (provider, Service { count: counts.attempts, failures: counts.failures })
+        });
+        let (uptime, services) = (format!("{}s", uptime.as_secs()), services.collect());
+        Self { status: "ok", timestamp: format!("{now:.3}"), stats: HealthStats { uptime, services } }
     }
 }
 
-/// All providers in rotation order, which is why this is no map.
-fn services<S: Serializer>(stats: &&Stats, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_map(Directory::built_in().iter().map(|provider| {
-        let counts = stats.counts(provider);
-        (provider.name(), Service { count: counts.attempts, failures: counts.failures })
-    }))
+fn by_name<S: Serializer>(services: &[(Provider, Service)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(services.iter().map(|(provider, service)| (provider.name(), service)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::middle::Reason;
-    use crate::observe::Outcome;
+    use crate::providers::Directory;
 
     #[test]
     fn has_exactly_the_promised_shape() {
-        let stats = Stats::default();
         let now = "2025-12-30T06:10:00Z".parse().unwrap();
-        for model in ["gemini-3.5-flash-lite", "gemini-3.8-flash"] {
-            stats.model(Provider::GEMINI, model).attempted(0, None, now);
-        }
-        stats.model(Provider::GEMINI, "gemini-3.8-flash").ended(Outcome::Failed(Reason::Overloaded));
-        let health = Health::new(&stats, now, Duration::from_millis(3_600_999));
+        let counts = |provider| match provider == Provider::GEMINI {
+            true => Counts { attempts: 2, failures: 1 },
+            false => Counts::default(),
+        };
+        let counts =
+            Directory::built_in().into_iter().map(|provider| (provider, 1, counts(provider))).collect();
+        let health = Health::new(counts, now, Duration::from_millis(3_600_999));
         assert_eq!(
             serde_json::to_string(&health).unwrap(),
             concat!(

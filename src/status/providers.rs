@@ -4,33 +4,33 @@
 //! come back by themselves.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
-use crate::quota::Known;
-use crate::dispatch::{Dispatcher, Roster};
 use crate::middle::Reason;
-use crate::quota::{Blocked, Candidate};
 use crate::observe::Outcome;
+use crate::quota::{Blocked, LimitStatus, ModelSnapshot, ProviderSnapshot, Quota, together};
 
 /// The body.
 #[derive(Serialize)]
-pub(crate) struct Report<'d> {
-    providers: Vec<ProviderReport<'d>>,
+pub(crate) struct Report {
+    providers: Vec<ProviderReport>,
 }
 
 #[derive(Serialize)]
-struct ProviderReport<'d> {
+struct ProviderReport {
     name: &'static str,
     configured: bool,
     keys: usize,
-    models: Vec<ModelReport<'d>>,
+    models: Vec<ModelReport>,
 }
 
 #[derive(Serialize)]
-struct ModelReport<'d> {
-    id: &'d str,
+struct ModelReport {
+    #[serde(serialize_with = "as_text")]
+    id: Arc<str>,
     #[serde(flatten)]
     standing: Standing,
     limits: Vec<LimitReport>,
@@ -85,35 +85,36 @@ struct PercentilesReport {
 }
 
 /// The state of things now.
-pub(crate) fn report(dispatcher: &Dispatcher) -> Report<'_> {
-    let now = dispatcher.ledger().now();
-    let providers = dispatcher.roster().map(|roster| provider_report(dispatcher, &roster, now));
-    Report { providers: providers.collect() }
+pub(crate) fn report(quota: &Quota) -> Report {
+    Report { providers: quota.snapshot().into_iter().map(ProviderReport::from).collect() }
 }
 
-fn provider_report<'d>(dispatcher: &Dispatcher, roster: &Roster<'d>, now: Timestamp) -> ProviderReport<'d> {
-    let &Roster { provider, keys, ref models } = roster;
-    let ledger = dispatcher.ledger();
-    let model_report = |&(model, id): &(usize, &'d str)| {
-        let blocks: Vec<Option<Blocked>> =
-            (0..keys).map(|key| ledger.limits.blocked(Candidate { provider, key, model }, now)).collect();
-        let stats = ledger.stats.model(provider, id);
+impl From<ProviderSnapshot> for ProviderReport {
+    fn from(snapshot: ProviderSnapshot) -> Self {
+        let ProviderSnapshot { provider, accounts, models } = snapshot;
+        Self {
+            name: provider.name(),
+            configured: accounts > 0,
+            keys: accounts,
+            models: models.into_iter().map(ModelReport::from).collect(),
+        }
+    }
+}
+
+impl From<ModelSnapshot> for ModelReport {
+    fn from(snapshot: ModelSnapshot) -> Self {
+        let ModelSnapshot { id, blocked, limits, stats } = snapshot;
+        let usable = usable_accounts(&blocked);
+        let limits = limits.into_iter().enumerate().filter(|(account, _)| usable.contains(account));
+        let limits = together(limits.map(|(_, limits)| limits));
         let first_tokens = stats.first_tokens();
-        let known =
-            stats.allowances(&usable_keys(&blocks), provider.free_plan(id), provider.profile().day_end, now);
-        ModelReport {
+        Self {
             id,
-            standing: standing(&blocks),
-            limits: known.into_iter().map(LimitReport::from).collect(),
+            standing: standing(&blocked),
+            limits: limits.into_iter().map(LimitReport::from).collect(),
             outcomes: stats.outcomes(),
             time_to_first_token_ms: first_tokens.map(|it| PercentilesReport { p50: it.p50, p99: it.p99 }),
         }
-    };
-    ProviderReport {
-        name: provider.name(),
-        configured: keys > 0,
-        keys,
-        models: models.iter().map(model_report).collect(),
     }
 }
 
@@ -140,12 +141,20 @@ fn state_of(reason: Reason) -> State {
     }
 }
 
-/// The keys whose allowances are worth adding up: those that are not refused, or all if all are.
-fn usable_keys(keys: &[Option<Blocked>]) -> Vec<usize> {
+/// The accounts whose limits are worth adding up: those that are not refused, or all if all are.
+fn usable_accounts(accounts: &[Option<Blocked>]) -> Vec<usize> {
     let is_usable = |block: &Option<Blocked>| block.is_none_or(|block| !block.reason.needs_a_person());
-    let usable: Vec<usize> =
-        keys.iter().enumerate().filter(|(_, block)| is_usable(block)).map(|(key, _)| key).collect();
-    if usable.is_empty() { (0..keys.len().max(1)).collect() } else { usable }
+    let usable: Vec<usize> = accounts
+        .iter()
+        .enumerate()
+        .filter(|(_, block)| is_usable(block))
+        .map(|(account, _)| account)
+        .collect();
+    if usable.is_empty() { (0..accounts.len().max(1)).collect() } else { usable }
+}
+
+fn as_text<S: Serializer>(text: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(text)
 }
 
 fn in_words<S: Serializer>(outcomes: &BTreeMap<Outcome, u64>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -156,8 +165,8 @@ fn time_stamp(at: Timestamp) -> String {
     format!("{at:.3}")
 }
 
-impl From<Known> for LimitReport {
-    fn from(known: Known) -> Self {
+impl From<LimitStatus> for LimitReport {
+    fn from(known: LimitStatus) -> Self {
         Self {
             unit: known.measure.unit.as_str(),
             window: known.measure.window.as_str(),

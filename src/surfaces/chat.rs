@@ -23,11 +23,11 @@ use super::fields::{
     bad, body_object, each, kind, not_json, object_fields, optional, present, string, wrong,
 };
 use super::{Author, Call};
+use crate::dispatch::{Offered, Target};
 use crate::middle::{ChatRequest, Event, FinishReason, Message, Usage};
-use crate::dispatch::{Dispatcher, Target};
 use crate::surfaces::ApiError;
-use crate::wire::json;
 use crate::surfaces::{AfterFailure, Encode, Interrupted};
+use crate::wire::json;
 
 /// Who may say a message.
 const ROLES: &str = "'system', 'user', 'assistant'";
@@ -64,8 +64,8 @@ impl Call for ChatCall {
         self.stream && can_break_visibly
     }
 
-    fn target(&self, dispatcher: &Dispatcher) -> Result<Target, ApiError> {
-        let target = dispatcher.target(self.provider.as_deref(), self.model.as_deref());
+    fn target(&self, offered: Offered<'_>) -> Result<Target, ApiError> {
+        let target = offered.target(self.provider.as_deref(), self.model.as_deref());
         target.map_err(|unknown| ApiError::BadRequest(unknown.to_string()))
     }
 

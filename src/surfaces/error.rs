@@ -2,9 +2,9 @@
 
 use http::StatusCode;
 
+use crate::config::{MAX_HEAD_BYTES, MAX_HEADERS};
 use crate::dispatch::{AllFailed, Incapable, Unanswered, Verdict};
 use crate::providers::Provider;
-use crate::config::{MAX_HEAD_BYTES, MAX_HEADERS};
 
 /// A request that gets no answer.
 #[derive(Debug)]

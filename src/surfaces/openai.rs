@@ -18,8 +18,8 @@ pub use self::encode::Encoder;
 pub use self::errors::error_response;
 pub use self::models::{list_models, show_model};
 use super::{Author, Call};
+use crate::dispatch::{Offered, Target, UnknownTarget};
 use crate::middle::{ChatRequest, Event};
-use crate::dispatch::{Dispatcher, Target, UnknownTarget};
 use crate::surfaces::ApiError;
 
 /// The model that means whoever is next.
@@ -55,8 +55,8 @@ impl Call for Completion {
         self.stream
     }
 
-    fn target(&self, dispatcher: &Dispatcher) -> Result<Target, ApiError> {
-        target(dispatcher, &self.model)
+    fn target(&self, offered: Offered<'_>) -> Result<Target, ApiError> {
+        target(offered, &self.model)
     }
 
     fn ignored(&self) -> &[String] {
@@ -74,8 +74,8 @@ impl Call for Completion {
 
 /// Who may answer for `model`: everybody for `auto`, one provider by its name in any case, one of its models after its
 /// name and a slash, or whoever has a model of that id.
-fn target(dispatcher: &Dispatcher, model: &str) -> Result<Target, ApiError> {
-    let attempt = |provider, model| dispatcher.target(provider, model);
+fn target(offered: Offered<'_>, model: &str) -> Result<Target, ApiError> {
+    let attempt = |provider, model| offered.target(provider, model);
     let found = if model.eq_ignore_ascii_case(AUTO) {
         attempt(None, None)
     } else {
@@ -86,11 +86,11 @@ fn target(dispatcher: &Dispatcher, model: &str) -> Result<Target, ApiError> {
         // Some models have a slash in their own ids.
         attempt(Some(model), None).or_else(after_slash).or_else(|_| attempt(None, Some(model)))
     };
-    found.map_err(|error| unknown(dispatcher, error.name()))
+    found.map_err(|error| unknown(offered, error.name()))
 }
 
 /// There is no such `model`; cut to a readable length.
-fn unknown(dispatcher: &Dispatcher, model: &str) -> ApiError {
-    let known: Vec<String> = models::ids(dispatcher).collect();
+fn unknown(offered: Offered<'_>, model: &str) -> ApiError {
+    let known = models::ids(offered);
     ApiError::UnknownModel(format!("The model '{model}' does not exist. There are: {}", known.join(", ")))
 }

@@ -5,9 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use ai_proxy_free::internals::middle::ExpectedCalls;
-use ai_proxy_free::internals::providers::AnswerDecoder;
 use ai_proxy_free::internals::middle::{Event, ToolCallPiece};
 use ai_proxy_free::internals::middle::{Reason, Scope, Wait};
+use ai_proxy_free::internals::providers::AnswerDecoder;
 use ai_proxy_free::internals::providers::{Directory, Provider};
 use http::{HeaderMap, HeaderName};
 use proptest::prelude::*;

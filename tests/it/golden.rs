@@ -1,11 +1,13 @@
 //! What we send to providers, against golden files.
 
-use ai_proxy_free::internals::middle::{ChatRequest, Event, FinishReason, Message, ToolCallOpening, ToolCallPiece, Usage};
 use ai_proxy_free::internals::middle::Reason;
+use ai_proxy_free::internals::middle::{
+    ChatRequest, Event, FinishReason, Message, ToolCallOpening, ToolCallPiece, Usage,
+};
 use ai_proxy_free::internals::providers::{Directory, Provider};
-use ai_proxy_free::internals::surfaces::{Encode as _, Interrupted};
 use ai_proxy_free::internals::surfaces::Completion;
 use ai_proxy_free::internals::surfaces::{Author, Call as _};
+use ai_proxy_free::internals::surfaces::{Encode as _, Interrupted};
 
 type Said<'a> = (fn(&str) -> Message, &'a str);
 

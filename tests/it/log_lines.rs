@@ -27,7 +27,8 @@ fn pinned(provider: Provider) -> Value {
 async fn a_request_can_be_followed_from_its_beginning_to_its_end() -> anyhow::Result<()> {
     let clock = std::sync::Arc::new(jiff::Timestamp::now);
     let simulator = Simulator::start(|provider| Settings::new(provider, clock.clone())).await?;
-    let [groq, cerebras, gemini] = Directory::built_in().into_iter().map(|provider| simulator.provider(provider));
+    let [groq, cerebras, gemini] =
+        Directory::built_in().into_iter().map(|provider| simulator.provider(provider));
     groq.then(Behaviour::trouble(Trouble::ServerError));
     gemini.then(Behaviour::answer(["Ho", "la"]).with(Fault::EndEarly(After::Text(1))));
     let (mut binary, address) = Binary::over(&simulator, &[]).await?;

@@ -37,7 +37,8 @@ fn pinned(provider: Provider) -> Value {
 
 /// The models that a provider was asked to chat with, in order.
 fn asked_for(provider: &SimulatedProvider) -> Vec<String> {
-    let model = |request: &ai_proxy_free::internals::simulator::ReceivedRequest| match &request.json()["model"] {
+    let model = |request: &ai_proxy_free::internals::simulator::ReceivedRequest| match &request.json()["model"]
+    {
         Value::String(model) => model.clone(),
         _ => {
             let path = request.path.split(':').next().expect("a path");

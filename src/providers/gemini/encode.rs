@@ -21,9 +21,9 @@ use super::schema;
 use crate::middle::{
     ChatRequest, Effort, Image, Json, Message, Part, ResponseFormat, Tool, ToolCall, ToolChoice,
 };
-use crate::wire::json;
-use crate::providers::WireRequest;
 use crate::providers::Capabilities;
+use crate::providers::WireRequest;
+use crate::wire::json;
 
 /// What Google documents for calls that another model has made.
 const NO_SIGNATURE: &str = "skip_thought_signature_validator";

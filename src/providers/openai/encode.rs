@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use super::{Field, Quirks};
 use crate::middle::{ChatRequest, Image, Message, Part, ResponseFormat, Tool, ToolCall, ToolChoice};
-use crate::wire::json;
-use crate::providers::WireRequest;
 use crate::providers::Capabilities;
+use crate::providers::WireRequest;
+use crate::wire::json;
 
 /// `request` as JSON for `model`; see [`Provider::encode`](crate::providers::Provider::encode).
 pub(in crate::providers) fn encode(

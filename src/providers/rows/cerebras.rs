@@ -6,9 +6,9 @@
 
 use crate::middle::{Effort, FreePlan, Measure};
 use crate::providers::capabilities::{Capabilities, Images, JsonBesideTools, Model};
-use crate::providers::words::limits::AllowanceHeaders;
 use crate::providers::openai::{Field, Quirks};
 use crate::providers::profile::{Auth, Dialect, Profile};
+use crate::providers::words::limits::AllowanceHeaders;
 
 /// The windows and caps of accounts on trial.
 const GPT_OSS: Capabilities = Capabilities {

@@ -6,9 +6,9 @@
 
 use crate::middle::{Effort, FreePlan, Measure};
 use crate::providers::capabilities::{Capabilities, Images, JsonBesideTools, Model};
-use crate::providers::words::limits::AllowanceHeaders;
 use crate::providers::openai::{Field, Quirks};
 use crate::providers::profile::{Auth, Dialect, Profile};
+use crate::providers::words::limits::AllowanceHeaders;
 
 /// Structured output is refused beside tools. Windows and caps as read in August 2026.
 const GPT_OSS: Capabilities = Capabilities {

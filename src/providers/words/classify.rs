@@ -2,33 +2,34 @@
 
 use std::time::Duration;
 
-use http::HeaderMap;
-
 use super::error_body::ErrorBody;
 use super::waits;
-use crate::middle::{Diagnosis, RawWords, Reason, Scope, Wait};
+use crate::middle::{Diagnosis, RawWords, Reading, Reason, Scope, Wait};
 
 /// How long a model rests after a 404 that says nothing of models: an edge or a wrong base URL may be behind it.
 const UNEXPLAINED_404_REST: Duration = Duration::from_secs(600);
 
-/// Reads status, headers and body by the rules that all share.
+/// Reads status, head and body by the rules that all share.
 ///
 /// `is_daily` says whether a refusal for its limit is one of a whole day.
-pub(in crate::providers) fn diagnose(status: u16, headers: &HeaderMap, error: &ErrorBody, is_daily: bool) -> Diagnosis {
+pub(in crate::providers) fn diagnose(
+    status: u16,
+    head: &Reading,
+    error: &ErrorBody,
+    is_daily: bool,
+) -> Diagnosis {
     let (reason, scope) = classify(status, error, is_daily);
     let message = (!error.message.is_empty()).then(|| RawWords(error.message.clone()));
     let wait = match reason {
         Reason::ModelGone => (!says_model(error)).then_some(Wait::For(UNEXPLAINED_404_REST)),
-        _ => stated_wait(headers, error),
+        _ => stated_wait(head, error),
     };
     Diagnosis { reason, scope, wait, message }
 }
 
 /// The time the provider asks for, wherever it says so.
-fn stated_wait(headers: &HeaderMap, error: &ErrorBody) -> Option<Wait> {
-    waits::from_details(&error.details)
-        .or_else(|| waits::from_retry_headers(headers))
-        .or_else(|| waits::from_sentence(&error.message))
+fn stated_wait(head: &Reading, error: &ErrorBody) -> Option<Wait> {
+    waits::from_details(&error.details).or(head.retry_after).or_else(|| waits::from_sentence(&error.message))
 }
 
 /// Whether the model itself is what was not found, rather than something on the way to it.

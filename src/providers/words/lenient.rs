@@ -8,7 +8,9 @@ use serde::Deserializer;
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 /// A string, or nothing if it is anything else. For `#[serde(default, deserialize_with = …)]`.
-pub(in crate::providers) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+pub(in crate::providers) fn text<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<String>, D::Error> {
     deserializer.deserialize_any(Any).map(|value| match value {
         Value::Text(text) => Some(text),
         Value::Flag(_) | Value::Other => None,

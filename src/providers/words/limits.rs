@@ -6,7 +6,7 @@
 use http::HeaderMap;
 
 use super::waits;
-use crate::middle::{Measure, Source, Told};
+use crate::middle::{LimitReading, Measure, Source};
 
 /// The headers about one allowance.
 #[derive(Debug)]
@@ -29,12 +29,15 @@ impl AllowanceHeaders {
 }
 
 /// What headers tell of `allowances`.
-pub(in crate::providers) fn from_headers(allowances: &[AllowanceHeaders], headers: &HeaderMap) -> Vec<Told> {
+pub(in crate::providers) fn from_headers(
+    allowances: &[AllowanceHeaders],
+    headers: &HeaderMap,
+) -> Vec<LimitReading> {
     let told = allowances.iter().filter_map(|allowance| {
         let limit = figure(headers, allowance.limit);
         let remaining = allowance.remaining(headers);
         let is_told = limit.is_some() || remaining.is_some();
-        is_told.then(|| Told {
+        is_told.then(|| LimitReading {
             measure: allowance.measure,
             limit,
             remaining,
@@ -47,11 +50,14 @@ pub(in crate::providers) fn from_headers(allowances: &[AllowanceHeaders], header
 
 /// What a sentence such as `… on tokens per day (TPD): Limit 200000, Used 197050, Requested 3619. Please try again in
 /// 9m38.016s.` tells of the allowance that its marker names.
-pub(in crate::providers) fn from_sentence(markers: &[(&str, Measure)], sentence: &str) -> Option<Told> {
+pub(in crate::providers) fn from_sentence(
+    markers: &[(&str, Measure)],
+    sentence: &str,
+) -> Option<LimitReading> {
     let found = markers.iter().find_map(|(marker, measure)| Some((sentence.split_once(marker)?.1, *measure)));
     let (rest, measure) = found?;
     let limit = number_after(rest, "Limit ")?;
-    Some(Told {
+    Some(LimitReading {
         measure,
         limit: Some(limit),
         remaining: number_after(rest, "Used ").map(|used| limit.saturating_sub(used)),
@@ -94,8 +100,13 @@ mod tests {
         lines.iter().map(line).collect()
     }
 
-    fn told(measure: Measure, limit: Option<u64>, remaining: Option<u64>, reset: Option<Wait>) -> Told {
-        Told { measure, limit, remaining, reset, source: Source::Header }
+    fn told(
+        measure: Measure,
+        limit: Option<u64>,
+        remaining: Option<u64>,
+        reset: Option<Wait>,
+    ) -> LimitReading {
+        LimitReading { measure, limit, remaining, reset, source: Source::Header }
     }
 
     /// The examples of both providers' pages on rate limits, read in November 2026.
@@ -110,7 +121,7 @@ mod tests {
             ("x-ratelimit-reset-tokens", "7.66s"),
         ]);
         assert_eq!(
-            Provider::GROQ.allowances(&groq),
+            Provider::GROQ.read_head(&groq).limits,
             [
                 told(Measure::REQUESTS_A_DAY, Some(14_400), Some(14_370), seconds(179.56)),
                 told(Measure::TOKENS_A_MINUTE, Some(18_000), Some(17_997), seconds(7.66)),
@@ -126,14 +137,14 @@ mod tests {
         ]);
         let limit = Some(1_000_000_000);
         assert_eq!(
-            Provider::CEREBRAS.allowances(&cerebras),
+            Provider::CEREBRAS.read_head(&cerebras).limits,
             [
                 told(Measure::REQUESTS_A_DAY, limit, Some(999_997_455), seconds(33_011.382_867)),
                 told(Measure::TOKENS_A_MINUTE, limit, Some(999_998_298), seconds(11.382_867)),
             ]
         );
-        assert_eq!(Provider::GROQ.allowances(&cerebras), [], "other names, other meanings");
-        assert_eq!(Provider::GEMINI.allowances(&groq), [], "it sends no such headers");
+        assert_eq!(Provider::GROQ.read_head(&cerebras).limits, [], "other names, other meanings");
+        assert_eq!(Provider::GEMINI.read_head(&groq).limits, [], "it sends no such headers");
     }
 
     #[test]
@@ -151,7 +162,8 @@ mod tests {
         ];
         for (lines, expected) in cases {
             let told: Vec<_> = Provider::GROQ
-                .allowances(&headers(lines))
+                .read_head(&headers(lines))
+                .limits
                 .iter()
                 .map(|it| (it.limit, it.remaining, it.reset))
                 .collect();

@@ -4,9 +4,9 @@ use serde::Serialize;
 
 use super::errors;
 use crate::middle::{Event, FinishReason, ToolCallPiece, Usage};
-use crate::wire::json;
-use crate::surfaces::{AfterFailure, Encode, Interrupted};
 use crate::surfaces::Author;
+use crate::surfaces::{AfterFailure, Encode, Interrupted};
+use crate::wire::json;
 
 /// Some clients take a chunk without one for an error.
 const SYSTEM_FINGERPRINT: &str = "fp_ai_proxy_free";

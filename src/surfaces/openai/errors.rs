@@ -7,10 +7,10 @@ use axum::response::Response;
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 
-use crate::surfaces::ApiError;
-use crate::wire::json;
 use crate::providers::Lack;
+use crate::surfaces::ApiError;
 use crate::surfaces::error_response::{AttemptBody, attempts, response};
+use crate::wire::json;
 
 /// Read by OpenAI's SDKs and those made like them.
 const X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");

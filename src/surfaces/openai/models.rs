@@ -6,11 +6,11 @@
 use serde::Serialize;
 
 use super::{AUTO, target, unknown};
-use crate::dispatch::Dispatcher;
+use crate::dispatch::Offered;
+use crate::providers::Provider;
+use crate::providers::{Capabilities, Images};
 use crate::surfaces::ApiError;
 use crate::wire::json;
-use crate::providers::{Directory, Provider};
-use crate::providers::{Capabilities, Images};
 
 /// Nobody says when a model was made; clients want a number and a date.
 const CREATED: i64 = 1_700_000_000;
@@ -69,27 +69,23 @@ struct Shown {
     google: GoogleEntry,
 }
 
-/// A model that is offered: whose, and which.
-type Offered<'d> = (Provider, &'d str);
-
-/// Everything that may be asked for by name: `auto`, the providers with a key, and their models.
-pub(super) fn ids(dispatcher: &Dispatcher) -> impl Iterator<Item = String> {
-    let offered: Vec<Offered<'_>> = dispatcher.offered().collect();
+/// Everything that may be asked for by name: `auto`, the providers with an account, and their models.
+pub(super) fn ids(offered: Offered<'_>) -> Vec<String> {
     let mut ids = vec![AUTO.to_owned()];
-    for provider in Directory::built_in().iter() {
-        let mut models = offered.iter().filter(|(of, _)| *of == provider).peekable();
+    let mut last: Option<Provider> = None;
+    for (provider, model) in offered.models() {
         let name = provider.name().to_ascii_lowercase();
-        if models.peek().is_some() {
+        if last.replace(provider) != Some(provider) {
             ids.push(name.clone());
         }
-        ids.extend(models.map(|(_, model)| format!("{name}/{model}")));
+        ids.push(format!("{name}/{model}"));
     }
-    ids.into_iter()
+    ids
 }
 
 /// The body of `GET /v1/models`.
-pub fn list_models(dispatcher: &Dispatcher) -> Vec<u8> {
-    let data: Vec<Entry> = ids(dispatcher).filter_map(|id| entry(dispatcher, &id).ok()).collect();
+pub fn list_models(offered: Offered<'_>) -> Vec<u8> {
+    let data: Vec<Entry> = ids(offered).iter().filter_map(|id| entry(offered, id).ok()).collect();
     json::to_vec(&List {
         object: "list",
         has_more: false,
@@ -104,20 +100,19 @@ pub fn list_models(dispatcher: &Dispatcher) -> Vec<u8> {
 ///
 /// # Errors
 /// [`ApiError::UnknownModel`].
-pub fn show_model(dispatcher: &Dispatcher, id: &str) -> Result<Vec<u8>, ApiError> {
-    let entry = entry(dispatcher, id)?;
+pub fn show_model(offered: Offered<'_>, id: &str) -> Result<Vec<u8>, ApiError> {
+    let entry = entry(offered, id)?;
     let google = google(&entry);
     Ok(json::to_vec(&Shown { entry, google }))
 }
 
-fn entry(dispatcher: &Dispatcher, id: &str) -> Result<Entry, ApiError> {
-    let target = target(dispatcher, id)?;
-    let stands_for: Vec<Offered<'_>> = dispatcher
-        .offered()
-        .filter(|(provider, model)| dispatcher.includes(&target, *provider, model))
-        .collect();
+fn entry(offered: Offered<'_>, id: &str) -> Result<Entry, ApiError> {
+    let target = target(offered, id)?;
+    let models = offered.models();
+    let stands_for: Vec<_> =
+        models.filter(|(provider, model)| offered.includes(&target, *provider, model)).collect();
     if target.names_model() && stands_for.is_empty() {
-        return Err(unknown(dispatcher, id));
+        return Err(unknown(offered, id));
     }
     let can: Vec<&Capabilities> =
         stands_for.iter().map(|(provider, model)| provider.capabilities(model)).collect();
@@ -126,13 +121,13 @@ fn entry(dispatcher: &Dispatcher, id: &str) -> Result<Entry, ApiError> {
     let mut efforts: Vec<_> = can.iter().flat_map(|can| can.efforts.iter().copied()).collect();
     efforts.sort_unstable();
     efforts.dedup();
-    let owners = Directory::built_in().names();
-    let owner = owners.iter().find(|name| stands_for.iter().all(|(provider, _)| provider.name() == **name));
+    let owner = stands_for.first().map(|(first, _)| *first);
+    let owner = owner.filter(|owner| stands_for.iter().all(|(provider, _)| provider == owner));
     Ok(Entry {
         id: id.to_owned(),
         object: "model",
         created: CREATED,
-        owned_by: owner.copied().filter(|_| !stands_for.is_empty()).unwrap_or("ai-proxy-free").to_owned(),
+        owned_by: owner.map_or("ai-proxy-free", Provider::name).to_owned(),
         r#type: "model",
         display_name: id.to_owned(),
         created_at: CREATED_AT,

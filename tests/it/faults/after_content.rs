@@ -199,7 +199,8 @@ async fn row_061_no_cut_changes_the_answer() -> anyhow::Result<()> {
     let events = events.into_bytes();
     for at in 1..events.len() {
         let (first, second) = events.split_at(at);
-        let mut decoder = ai_proxy_free::internals::providers::AnswerDecoder::new(Provider::GROQ, false, None);
+        let mut decoder =
+            ai_proxy_free::internals::providers::AnswerDecoder::new(Provider::GROQ, false, None);
         let mut decoded = Vec::new();
         for piece in [first, second] {
             decoder.push(piece, &mut decoded).map_err(|it| anyhow::anyhow!("cut at {at}: {it:?}"))?;

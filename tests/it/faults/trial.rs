@@ -2,9 +2,9 @@
 //! each the proxy serves on, owes nothing and has told nobody a secret.
 
 use ai_proxy_free::internals::dispatch::Roster;
+use ai_proxy_free::internals::observe::{Counts, Outcome};
 use ai_proxy_free::internals::providers::{Directory, Provider};
 use ai_proxy_free::internals::simulator::Behaviour;
-use ai_proxy_free::internals::observe::{Counts, Outcome};
 use futures::future::try_join_all;
 
 use super::dialect::{Dialect, whole_stream};

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
-use ai_proxy_free::internals::http::AppState;
-use ai_proxy_free::internals::time::Clock;
 use ai_proxy_free::internals::config::Config;
-use ai_proxy_free::internals::providers::{Directory, Provider};
 use ai_proxy_free::internals::http;
-use ai_proxy_free::internals::time::Shutdown;
+use ai_proxy_free::internals::http::AppState;
+use ai_proxy_free::internals::providers::{Directory, Provider};
 use ai_proxy_free::internals::simulator::{Behaviour, Settings, SimulatedProvider, Simulator};
+use ai_proxy_free::internals::time::Clock;
+use ai_proxy_free::internals::time::Shutdown;
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
@@ -97,7 +97,12 @@ impl ProxyBuilder {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
         let limits = state.connection_limits();
-        let serving = http::serve(listener, ai_proxy_free::internals::http::app(state.clone()), limits, shutdown.clone());
+        let serving = http::serve(
+            listener,
+            ai_proxy_free::internals::http::app(state.clone()),
+            limits,
+            shutdown.clone(),
+        );
         let server = tokio::spawn(serving);
         Ok(TestProxy { address, simulator, state, clock, shutdown, server })
     }

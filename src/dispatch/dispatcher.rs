@@ -1,0 +1,183 @@
+//! The loop over candidates.
+//!
+//! Streaming and non-streaming requests go the same way; the only difference is how far an attempt has to come before it
+//! counts: to its first content, or to its end. Until then every failure is remembered and the next candidate is tried.
+
+use std::sync::Arc;
+
+use tokio::time::{Instant, timeout_at};
+use tracing::{info, warn};
+
+use super::attempt::{self, Answer, Context, Order};
+use super::offered::Offered;
+use super::outcome::{Answered, Incapable, Trail, Unanswered};
+use super::search::Search;
+use super::service::{Service, SetupError};
+use super::upstream::Upstream;
+use crate::config::{ProviderConfig, Timeouts};
+use crate::middle::{ChatRequest, ExpectedCalls, Failure, Needs, Reason, Redactor, Scope};
+use crate::providers::WireRequest;
+use crate::quota::{Ask, Offer, Quota, Reservation, Target};
+use crate::time::Clock;
+
+/// Finds answers. Shared by all requests.
+#[derive(Debug)]
+pub struct Dispatcher {
+    /// In rotation order: a service's place is its provider's number in `quota`.
+    pub(super) services: Vec<Service>,
+    pub(super) upstream: Upstream,
+    pub(super) timeouts: Timeouts,
+    pub(super) redactor: Arc<Redactor>,
+    pub(super) quota: Arc<Quota>,
+}
+
+/// How far an attempt has to come before it counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// To its first content: the rest is relayed as it comes.
+    FirstContent,
+    /// To its end: an answer that breaks half-way is a failure like any other.
+    Whole,
+}
+
+impl Dispatcher {
+    /// A dispatcher over `providers`, in rotation order; nothing is called yet.
+    ///
+    /// # Errors
+    /// [`SetupError`]: this machine cannot speak HTTPS, or a key cannot be sent.
+    pub fn new(
+        providers: &[ProviderConfig],
+        timeouts: Timeouts,
+        redactor: Redactor,
+        clock: Clock,
+        random: fastrand::Rng,
+    ) -> Result<Self, SetupError> {
+        let upstream = Upstream::new(providers, timeouts.connect)?;
+        let services = providers.iter().map(Service::new).collect::<Result<Vec<_>, _>>()?;
+        let offers = providers.iter().zip(&services).map(|(config, service)| Offer {
+            provider: service.provider,
+            accounts: service.accounts.len(),
+            models: config.models.clone(),
+        });
+        let quota = Arc::new(Quota::new(offers.collect(), clock, random));
+        Ok(Self { services, upstream, timeouts, redactor: Arc::new(redactor), quota })
+    }
+
+    /// Who may be asked, and what is known of everybody.
+    pub fn quota(&self) -> &Quota {
+        &self.quota
+    }
+
+    /// What clients may ask for by name.
+    pub fn offered(&self) -> Offered<'_> {
+        Offered::new(&self.quota, &self.services)
+    }
+
+    /// Finds an answer to `request`: tries candidates that can do what it needs in turn, each at most once, until one
+    /// comes as far as `extent` says. A pinned `target` takes no turn in the rotation and is left to nobody else.
+    ///
+    /// Waits at most `timeouts.request` for the first content. Dropping the future drops the call under way.
+    ///
+    /// # Errors
+    /// [`Unanswered`]: nobody could; nothing has reached the client.
+    pub async fn answer(
+        &self,
+        request: &ChatRequest,
+        target: &Target,
+        extent: Extent,
+        request_id: &str,
+    ) -> Result<Answered, Unanswered> {
+        let needs = request.needs();
+        let able = self.able(target, &needs)?;
+        let deadline = Instant::now() + self.timeouts.request;
+        let mut search = Search::new(&self.quota, &self.services, target, &needs);
+        while let Some(mut reservation) = search.next() {
+            let Some(Prepared { order, left_out }) = self.prepare(request, &reservation) else { break };
+            let (provider, model) = (order.provider, reservation.model().clone());
+            let (number, name) = (search.attempts() + 1, provider.name());
+            info!(request_id, model = &*model, "Attempt {number}/{}: Using service {name}", able.max(number));
+            match self.attempt(order, extent, deadline, &mut reservation).await {
+                Ok(answer) => {
+                    let model = String::from(&*model);
+                    let trail = Trail::default();
+                    let answered = Answered { answer, reservation, provider, model, left_out, trail };
+                    if let Some(answered) = search.accept(answered) {
+                        return Ok(answered);
+                    }
+                }
+                Err(failure) => {
+                    let (reason, status) = (failure.reason, failure.status);
+                    warn!(request_id, reason = reason.as_str(), status, "{name} {}", reason.explanation());
+                    self.fail(&mut search, reservation, failure);
+                }
+            }
+            if Instant::now() >= deadline {
+                break;
+            }
+        }
+        search.give_up()
+    }
+
+    /// How many providers could serve if nothing were in cooldown.
+    fn able(&self, target: &Target, needs: &Needs) -> Result<usize, Unanswered> {
+        let survey = self.quota.survey(&Ask { target, needs, ruled_out: &[] });
+        if survey.able > 0 {
+            Ok(survey.able)
+        } else if survey.unable.is_empty() {
+            let wanted = target.wanted().iter().filter_map(|wanted| self.services.get(wanted.provider));
+            Err(Unanswered::NoKeys(wanted.map(|service| service.provider).collect()))
+        } else {
+            Err(Unanswered::Incapable(Incapable(survey.unable)))
+        }
+    }
+
+    /// What is to be sent to whom was picked; none if there is nobody of these numbers.
+    fn prepare(&self, request: &ChatRequest, reservation: &Reservation) -> Option<Prepared> {
+        let candidate = reservation.candidate();
+        let service = self.services.get(candidate.provider)?;
+        let account = service.accounts.get(candidate.account)?;
+        let WireRequest { path, body, is_stream, renamed_tools: renamed, left_out } =
+            service.provider.encode(request, reservation.model());
+        let expected = request.may_call().then(|| ExpectedCalls { renamed, random: fastrand::Rng::new() });
+        let call = service.call(account, &path, body);
+        Some(Prepared { order: Order { provider: service.provider, call, expected, is_stream }, left_out })
+    }
+
+    async fn attempt(
+        &self,
+        order: Order,
+        extent: Extent,
+        deadline: Instant,
+        reservation: &mut Reservation,
+    ) -> Result<Answer, Failure> {
+        let context = Context { upstream: &self.upstream, timeouts: self.timeouts, redactor: &self.redactor };
+        // What is left of the time may be too little for anybody: no reason to put the provider into cooldown.
+        let too_late = |_| Failure::without_answer(Reason::Timeout, Scope::Request);
+        let opened = attempt::open(context, order, reservation);
+        let mut answer = timeout_at(deadline, opened).await.map_err(too_late)??;
+        // Here and not at the end: others wait to hear that the provider is well again.
+        reservation.has_begun(answer.spent(), answer.time_to_first_token());
+        if extent == Extent::Whole {
+            answer.read_whole().await?;
+        }
+        Ok(answer)
+    }
+
+    /// Writes down that an attempt failed, and says so if a model is gone that was in use.
+    fn fail(&self, search: &mut Search<'_>, reservation: Reservation, failure: Failure) {
+        let (number, model) = (reservation.candidate().provider, reservation.model().clone());
+        // One that comes back within minutes may never have been gone.
+        let is_gone = failure.reason == Reason::ModelGone && failure.wait.is_none();
+        let is_news = is_gone && self.quota.in_use(number).contains(&model);
+        search.fail(reservation, failure);
+        if let Some(service) = self.services.get(number).filter(|_| is_news) {
+            service.report_lost(&self.quota, number, &[model]);
+        }
+    }
+}
+
+/// What is sent, and what is left out of it.
+struct Prepared {
+    order: Order,
+    left_out: Vec<&'static str>,
+}

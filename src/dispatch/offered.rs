@@ -1,0 +1,112 @@
+//! What clients may ask for by name, and whom they mean by it.
+
+use std::sync::Arc;
+
+use super::service::Service;
+use crate::providers::Provider;
+use crate::quota::{Quota, Target, Wanted};
+
+/// What is offered now: the providers and their models.
+#[derive(Clone, Copy, Debug)]
+pub struct Offered<'d> {
+    quota: &'d Quota,
+    services: &'d [Service],
+}
+
+/// A client pinned what there is not.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UnknownTarget {
+    /// No such provider.
+    #[error("Unknown provider '{name}'. There are: {}", known.join(", "))]
+    Provider {
+        /// What was asked for, cut to a readable length.
+        name: String,
+        /// What there is.
+        known: Vec<&'static str>,
+    },
+    /// No such model, or not at the provider that is pinned.
+    #[error("Unknown model '{name}'. There are: {}", known.join(", "))]
+    Model {
+        /// What was asked for, cut to a readable length.
+        name: String,
+        /// What there is.
+        known: Vec<Arc<str>>,
+    },
+}
+
+impl UnknownTarget {
+    /// What was asked for, cut to a readable length.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Provider { name, .. } | Self::Model { name, .. } => name,
+        }
+    }
+}
+
+impl<'d> Offered<'d> {
+    pub(super) fn new(quota: &'d Quota, services: &'d [Service]) -> Self {
+        Self { quota, services }
+    }
+
+    /// All providers in rotation order, with an account or without.
+    pub fn providers(self) -> impl Iterator<Item = Provider> + 'd {
+        self.services.iter().map(|service| service.provider)
+    }
+
+    /// The models in use of the providers that have an account, in rotation order.
+    pub fn models(self) -> impl Iterator<Item = (Provider, Arc<str>)> + 'd {
+        self.services.iter().enumerate().flat_map(move |(number, service)| {
+            let models = self.quota.offered(number);
+            models.into_iter().map(|model| (service.provider, model))
+        })
+    }
+
+    /// Whether `target` leaves it to this model to answer.
+    pub fn includes(self, target: &Target, provider: Provider, model: &str) -> bool {
+        let provider = self.services.iter().position(|service| service.provider == provider);
+        provider.is_some_and(|provider| {
+            self.quota.find(provider, model).is_some_and(|model| target.allows(provider, model))
+        })
+    }
+
+    /// What a client pins: a provider by its name in any case, a model by its id, both, or neither.
+    ///
+    /// # Errors
+    /// [`UnknownTarget`], with a list of what there is.
+    pub fn target(self, provider: Option<&str>, model: Option<&str>) -> Result<Target, UnknownTarget> {
+        let pinned = provider.map(|name| self.find(name)).transpose()?;
+        let providers = || (0..self.services.len()).filter(|it| pinned.is_none_or(|pinned| pinned == *it));
+        let wanted: Vec<Wanted> = match model {
+            None => providers().map(|provider| Wanted { provider, model: None }).collect(),
+            Some(id) => providers()
+                .filter_map(|provider| {
+                    Some(Wanted { provider, model: Some(self.quota.find_offered(provider, id)?) })
+                })
+                .collect(),
+        };
+        if wanted.is_empty() {
+            let known = providers().flat_map(|provider| self.quota.in_use(provider)).collect();
+            return Err(UnknownTarget::Model { name: shorten(model.unwrap_or_default()), known });
+        }
+        Ok(Target::new(wanted, pinned.is_some() || model.is_some()))
+    }
+
+    /// The number of the provider of that name in any case.
+    fn find(self, name: &str) -> Result<usize, UnknownTarget> {
+        let position = self.providers().position(|provider| provider.name().eq_ignore_ascii_case(name));
+        position.ok_or_else(|| UnknownTarget::Provider {
+            name: shorten(name),
+            known: self.providers().map(Provider::name).collect(),
+        })
+    }
+}
+
+/// What a client wrote, short enough to be shown.
+fn shorten(text: &str) -> String {
+    const MAX_CHARS: usize = 100;
+    let mut short: String = text.chars().take(MAX_CHARS).filter(|c| !c.is_control()).collect();
+    if text.chars().nth(MAX_CHARS).is_some() {
+        short.push('…');
+    }
+    short
+}

@@ -1,0 +1,96 @@
+//! A provider with all that is needed to call it.
+
+use std::sync::Arc;
+
+use http::{HeaderName, HeaderValue};
+use tracing::{info, warn};
+
+use super::upstream::{Call, Network, Query, TlsUnavailable};
+use crate::config::ProviderConfig;
+use crate::providers::Provider;
+use crate::quota::{Change, Quota};
+
+/// A provider with all that is needed to call it.
+#[derive(Debug)]
+pub(super) struct Service {
+    pub(super) provider: Provider,
+    pub(super) accounts: Vec<Account>,
+    base_url: String,
+    network: Network,
+}
+
+/// What a call shows of who is calling.
+#[derive(Debug)]
+pub(super) struct Account {
+    /// The header with the key; none where no key is wanted.
+    auth: Option<(HeaderName, HeaderValue)>,
+    /// For people: `key 1 of 2`.
+    pub(super) label: String,
+}
+
+/// The dispatcher cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// No HTTPS.
+    #[error(transparent)]
+    Tls(#[from] TlsUnavailable),
+    /// A key that no header can hold.
+    #[error("a key of {} has characters that no header may hold", .0.name())]
+    Key(Provider),
+}
+
+impl Service {
+    /// The provider as it is configured.
+    ///
+    /// # Errors
+    /// [`SetupError::Key`].
+    pub(super) fn new(config: &ProviderConfig) -> Result<Self, SetupError> {
+        let provider = config.provider;
+        let keys = config.keys.len();
+        let accounts = config.keys.iter().enumerate().map(|(index, key)| {
+            let auth = provider.key_header(key).map_err(|_| SetupError::Key(provider))?;
+            Ok(Account { auth: Some(auth), label: format!("key {} of {keys}", index + 1) })
+        });
+        Ok(Self {
+            provider,
+            accounts: accounts.collect::<Result<_, SetupError>>()?,
+            base_url: config.base_url.as_str().trim_end_matches('/').to_owned(),
+            network: Network::of(config),
+        })
+    }
+
+    /// A completion, ready to be sent.
+    pub(super) fn call(&self, account: &Account, path: &str, body: Vec<u8>) -> Call {
+        let Query { url, network, auth } = self.query(account, path);
+        Call { url, network, auth, body }
+    }
+
+    /// A question for what the provider tells of itself.
+    pub(super) fn query(&self, account: &Account, path: &str) -> Query {
+        Query { url: format!("{}{path}", self.base_url), network: self.network, auth: account.auth.clone() }
+    }
+
+    /// Says what a new list of models has changed.
+    pub(super) fn report_change(&self, quota: &Quota, number: usize, change: &Change) {
+        self.report_lost(quota, number, &change.lost);
+        for model in &change.back {
+            info!("{} offers {model} again", self.provider.name());
+        }
+    }
+
+    /// Says what is used instead of models that are gone, if anything is.
+    pub(super) fn report_lost(&self, quota: &Quota, number: usize, lost: &[Arc<str>]) {
+        if lost.is_empty() {
+            return;
+        }
+        let used = quota.in_use(number);
+        let Some(instead) = used.first() else {
+            return;
+        };
+        // One that another account still has, or that there is nothing instead of, is still used.
+        for model in lost.iter().filter(|lost| !used.contains(lost)) {
+            let name = self.provider.name();
+            warn!("{name} does not offer {model} any more: using {instead} instead");
+        }
+    }
+}

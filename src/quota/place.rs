@@ -1,0 +1,52 @@
+//! The dense numbers inside of the room: a provider, account or model is its place in a list that never shrinks.
+
+use crate::middle::Scope;
+
+/// One way to serve a request: a provider, one of its accounts and one of its models, by their numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Candidate {
+    /// Who.
+    pub(crate) provider: usize,
+    /// With which of its accounts.
+    pub(crate) account: usize,
+    /// With which of its models.
+    pub(crate) model: usize,
+}
+
+/// What a failure reaches, and what can cool down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Place {
+    /// A provider with everything it has.
+    Provider(usize),
+    /// One account: provider, account.
+    Account(usize, usize),
+    /// One model with any account: provider, model.
+    Model(usize, usize),
+    /// One model with one account: provider, account, model.
+    AccountModel(usize, usize, usize),
+}
+
+impl Candidate {
+    /// The place that a failure of `scope` reaches; none if it concerns the request alone.
+    pub(crate) fn place(self, scope: Scope) -> Option<Place> {
+        let Self { provider, account, model } = self;
+        match scope {
+            Scope::Request => None,
+            Scope::Provider => Some(Place::Provider(provider)),
+            Scope::Key => Some(Place::Account(provider, account)),
+            Scope::Model => Some(Place::Model(provider, model)),
+            Scope::KeyModel => Some(Place::AccountModel(provider, account, model)),
+        }
+    }
+
+    /// Every place it depends on.
+    pub(crate) fn places(self) -> [Place; 4] {
+        let Self { provider, account, model } = self;
+        [
+            Place::Provider(provider),
+            Place::Account(provider, account),
+            Place::Model(provider, model),
+            Place::AccountModel(provider, account, model),
+        ]
+    }
+}

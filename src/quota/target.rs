@@ -1,0 +1,103 @@
+//! Who may serve a request: what the client leaves open, what the request needs, and what has been ruled out on the way.
+
+use super::place::{Candidate, Place};
+use crate::middle::Needs;
+use crate::providers::Capabilities;
+
+/// Whom a client leaves the answer to: everybody, or what it has pinned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    wanted: Vec<Wanted>,
+    turn: Turn,
+}
+
+/// A provider that may answer, with any of its models or with one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    /// Its number.
+    pub(crate) provider: usize,
+    /// The model's number; any model if there is none.
+    pub(crate) model: Option<usize>,
+}
+
+/// Whether a request takes part in the rotation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// It does: whoever is picked becomes the last in line.
+    Taken,
+    /// It is pinned, and leaves the line as it is.
+    Untouched,
+}
+
+impl Target {
+    /// These, in rotation order. A target that leaves no choice takes no turn if the client has pinned it.
+    pub(crate) fn new(wanted: Vec<Wanted>, is_pinned: bool) -> Self {
+        // Among several who have the pinned model there is a turn to take.
+        let turn = if is_pinned && wanted.len() == 1 { Turn::Untouched } else { Turn::Taken };
+        Self { wanted, turn }
+    }
+
+    /// Who may answer, in rotation order.
+    pub(crate) fn wanted(&self) -> &[Wanted] {
+        &self.wanted
+    }
+
+    /// Whether the request takes part in the rotation.
+    pub(crate) fn turn(&self) -> Turn {
+        self.turn
+    }
+
+    /// Whether it is about certain models, rather than providers with whatever they have.
+    pub(crate) fn names_model(&self) -> bool {
+        self.wanted.iter().any(|wanted| wanted.model.is_some())
+    }
+
+    /// Whether this model may answer.
+    pub(crate) fn allows(&self, provider: usize, model: usize) -> bool {
+        let is_it = |wanted: &Wanted| {
+            wanted.provider == provider && wanted.model.is_none_or(|wanted| wanted == model)
+        };
+        self.wanted.iter().any(is_it)
+    }
+}
+
+/// What a request will not try again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RuledOut {
+    /// Whatever lies within.
+    Place(Place),
+    /// A provider's models with no larger window, in tokens: the conversation did not fit.
+    WindowsUpTo(usize, u64),
+}
+
+/// All that decides who is asked next. Data only, so that picking runs nobody else's code under the lock.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ask<'a> {
+    /// Whom the client leaves the answer to.
+    pub(crate) target: &'a Target,
+    /// What a model must be able to do.
+    pub(crate) needs: &'a Needs,
+    /// What is not tried again.
+    pub(crate) ruled_out: &'a [RuledOut],
+}
+
+impl Ask<'_> {
+    /// Whether this model may answer, can, and is worth trying with some account.
+    pub(super) fn allows_model(&self, provider: usize, model: usize, can: &Capabilities) -> bool {
+        let is_ruled_out = |it: &RuledOut| match *it {
+            RuledOut::WindowsUpTo(of, window) => of == provider && can.window <= window,
+            RuledOut::Place(Place::Provider(of)) => of == provider,
+            RuledOut::Place(Place::Model(of, its)) => (of, its) == (provider, model),
+            RuledOut::Place(Place::Account(..) | Place::AccountModel(..)) => false,
+        };
+        self.target.allows(provider, model)
+            && can.lacks(self.needs).is_none()
+            && !self.ruled_out.iter().any(is_ruled_out)
+    }
+
+    /// Whether a candidate whose model is allowed is worth trying with its account.
+    pub(super) fn allows_account(&self, candidate: Candidate) -> bool {
+        let places = candidate.places();
+        !self.ruled_out.iter().any(|it| matches!(it, RuledOut::Place(place) if places.contains(place)))
+    }
+}

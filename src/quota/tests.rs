@@ -1,0 +1,593 @@
+use std::collections::{BTreeMap, HashMap};
+
+use proptest::prelude::*;
+
+use super::state::Picked;
+use super::target::Turn;
+use super::*;
+use crate::middle::{Needs, Scope};
+use crate::models::Stock;
+use crate::providers::Directory;
+
+const GROQ: usize = 0;
+const CEREBRAS: usize = 1;
+
+/// A state over the built-in providers, each with so many accounts and models of one rank.
+fn state(providers: usize, accounts: usize, models: usize) -> State {
+    seeded_state(providers, accounts, models, 7)
+}
+
+fn seeded_state(providers: usize, accounts: usize, models: usize, seed: u64) -> State {
+    let names: Vec<String> = (0..models).map(|number| format!("m{number}")).collect();
+    let offers = Directory::built_in().into_iter().take(providers);
+    let offers = offers.map(|provider| Offer { provider, accounts, models: names.clone() });
+    let mut state = State::new(offers.collect(), fastrand::Rng::with_seed(seed));
+    for provider in 0..providers {
+        let stock = Stock { ranks: vec![(0..models).collect()], listed: vec![None; accounts] };
+        state.go_by(provider, stock, at(0));
+    }
+    state
+}
+
+fn anybody() -> Target {
+    Target::new((0..3).map(|provider| Wanted { provider, model: None }).collect(), false)
+}
+
+/// Asks everybody but whom `ruled_out` names.
+fn pick_without(state: &mut State, ruled_out: &[RuledOut], now: i64) -> Picked {
+    state.pick(&Ask { target: &anybody(), needs: &Needs::default(), ruled_out }, at(now))
+}
+
+/// Asks for what a client has pinned.
+fn pick_pinned(state: &mut State, wanted: Wanted, now: i64) -> Option<Admission> {
+    let target = Target::new(vec![wanted], true);
+    state.pick(&Ask { target: &target, needs: &Needs::default(), ruled_out: &[] }, at(now)).admission
+}
+
+fn soonest_of(state: &State, provider: Option<usize>, now: i64) -> Option<Timestamp> {
+    let ask = Ask { target: &anybody(), needs: &Needs::default(), ruled_out: &[] };
+    state.soonest(&ask, provider, at(now))
+}
+
+fn soonest(state: &State, now: i64) -> Option<Timestamp> {
+    soonest_of(state, None, now)
+}
+
+/// Whether a cooldown of which nobody has stated the end ends `seconds` after the beginning, give or take the chance.
+fn is_about(end: Option<Timestamp>, seconds: i64) -> bool {
+    end.is_some_and(|end| end >= at(seconds) && end <= at(seconds + 1))
+}
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + seconds).unwrap()
+}
+
+fn failure(reason: Reason, scope: Scope, wait: Option<u64>) -> Failure {
+    let wait = wait.map(|seconds| Wait::For(Duration::from_secs(seconds)));
+    Failure { wait, ..Failure::without_answer(reason, scope) }
+}
+
+fn pick(state: &mut State, now: i64) -> Option<Admission> {
+    pick_without(state, &[], now).admission
+}
+
+/// Picks once and lets it fail.
+fn fail(state: &mut State, now: i64, failure: &Failure) -> Candidate {
+    let admission = pick(state, now).expect("somebody can serve");
+    state.failed(&admission, failure, at(now));
+    admission.candidate
+}
+
+fn providers(state: &mut State, now: i64, times: usize) -> Vec<usize> {
+    (0..times).map(|_| pick(state, now).expect("somebody can serve").candidate.provider).collect()
+}
+
+fn in_use(state: &State, now: i64) -> Vec<usize> {
+    state.provider(GROQ).expect("it is there").in_use(at(now))
+}
+
+#[test]
+fn the_rotation_goes_round_in_order() {
+    let mut state = state(3, 1, 1);
+    assert_eq!(providers(&mut state, 0, 7), [0, 1, 2, 0, 1, 2, 0]);
+}
+
+#[test]
+fn a_pinned_request_leaves_the_line_as_it_is() {
+    let mut state = state(3, 1, 1);
+    for _ in 0..5 {
+        let admission = pick_pinned(&mut state, Wanted { provider: GROQ, model: None }, 0).unwrap();
+        assert_eq!(admission.candidate.provider, GROQ);
+    }
+    assert_eq!(providers(&mut state, 0, 2), [GROQ, CEREBRAS]);
+}
+
+#[test]
+fn a_provider_in_cooldown_is_passed_over_and_the_others_stay_even() {
+    let mut state = state(3, 1, 1);
+    fail(&mut state, 0, &failure(Reason::Overloaded, Scope::Provider, None));
+    let served = providers(&mut state, 1, 10);
+    for provider in [CEREBRAS, 2] {
+        assert_eq!(served.iter().filter(|it| **it == provider).count(), 5);
+    }
+    let pick = pick_without(&mut state, &[], 1);
+    assert_eq!(pick.passed_over, [PassedOver { provider: GROQ, reason: Reason::Overloaded }]);
+}
+
+/// For each reason: how long the place cools down, when nothing is stated and when 90 s are.
+#[test]
+fn cooldowns_last_as_long_as_their_reason_says() {
+    let cases = [
+        (Reason::RateLimited, Scope::KeyModel, 60, 90),
+        (Reason::QuotaExhausted, Scope::KeyModel, 3_600, 90),
+        (Reason::BadKey, Scope::Key, 600, 600),
+        (Reason::NoCredit, Scope::Key, 600, 600),
+        (Reason::Overloaded, Scope::Provider, 5, 30),
+        (Reason::Timeout, Scope::Provider, 5, 30),
+        (Reason::ConnectFailed, Scope::Provider, 5, 30),
+        (Reason::BrokenStream, Scope::Provider, 5, 30),
+        (Reason::EmptyAnswer, Scope::Provider, 5, 30),
+        (Reason::UpstreamError, Scope::Provider, 5, 30),
+    ];
+    for (reason, scope, unstated, stated) in cases {
+        for (wait, rest) in [(None, unstated), (Some(90), stated)] {
+            let mut state = state(1, 1, 1);
+            fail(&mut state, 0, &failure(reason, scope, wait));
+            assert_eq!(pick(&mut state, rest - 1), None, "{reason:?} cools down until the end");
+            let end = soonest(&state, 1);
+            match wait {
+                None => assert!(is_about(end, rest), "{reason:?} says when it is over: {end:?}"),
+                Some(_) => assert_eq!(end, Some(at(rest)), "{reason:?} says when it is over"),
+            }
+            assert!(pick(&mut state, rest + 1).is_some(), "{reason:?} is over");
+        }
+    }
+}
+
+#[test]
+fn a_dead_model_never_comes_back_and_its_siblings_serve() {
+    let mut state = state(1, 1, 2);
+    assert_eq!(fail(&mut state, 0, &failure(Reason::ModelGone, Scope::Model, None)).model, 0);
+    assert_eq!(pick(&mut state, 1_000_000).unwrap().candidate.model, 1);
+    fail(&mut state, 1_000_000, &failure(Reason::ModelGone, Scope::Model, None));
+    assert_eq!(pick(&mut state, 100_000_000), None);
+    assert_eq!(soonest(&state, 0), None);
+}
+
+#[test]
+fn no_wait_is_longer_than_a_month() {
+    let mut state = state(1, 1, 1);
+    let until = Some(Wait::Until(Timestamp::MAX));
+    let absurd = Failure { wait: until, ..Failure::without_answer(Reason::RateLimited, Scope::KeyModel) };
+    fail(&mut state, 0, &absurd);
+    assert_eq!(soonest(&state, 0), Some(at(31 * 86_400)));
+}
+
+/// An older call may report a limit while a newer one probes.
+#[test]
+fn a_successful_probe_ends_no_cooldown_that_began_meanwhile() {
+    let mut state = state(1, 1, 1);
+    let slow = pick(&mut state, 0).unwrap();
+    fail(&mut state, 0, &failure(Reason::RateLimited, Scope::KeyModel, Some(5)));
+    let mut probe = pick(&mut state, 6).unwrap();
+    state.failed(&slow, &failure(Reason::QuotaExhausted, Scope::KeyModel, Some(3_600)), at(7));
+    state.succeeded(&mut probe);
+    assert_eq!(soonest(&state, 8), Some(at(3_607)));
+    assert_eq!(pick(&mut state, 3_606), None);
+    assert!(pick(&mut state, 3_607).is_some(), "it may be probed when it is over");
+}
+
+#[test]
+fn a_request_at_fault_puts_nobody_into_cooldown() {
+    let mut state = state(1, 1, 1);
+    fail(&mut state, 0, &failure(Reason::BadRequest, Scope::Request, Some(90)));
+    assert!(pick(&mut state, 0).is_some());
+}
+
+#[test]
+fn each_scope_reaches_exactly_its_own() {
+    let cases =
+        [(Scope::Request, 4), (Scope::KeyModel, 3), (Scope::Key, 2), (Scope::Model, 2), (Scope::Provider, 0)];
+    for (scope, expected) in cases {
+        let mut state = state(1, 2, 2);
+        fail(&mut state, 0, &failure(Reason::RateLimited, scope, None));
+        let all = (0..2).flat_map(|account| (0..2).map(move |model| (account, model)));
+        let left = all.filter(|&(account, model)| {
+            let other = [RuledOut::Place(Place::Account(GROQ, 1 - account))];
+            let target = Target::new(vec![Wanted { provider: GROQ, model: Some(model) }], true);
+            let ask = Ask { target: &target, needs: &Needs::default(), ruled_out: &other };
+            state.pick(&ask, at(1)).admission.is_some()
+        });
+        assert_eq!(left.count(), expected, "{scope:?}");
+    }
+}
+
+#[test]
+fn keys_take_turns_and_the_best_model_comes_first() {
+    let mut state = state(1, 2, 2);
+    let picked: Vec<_> =
+        (0..4).map(|_| pick(&mut state, 0).unwrap().candidate).map(|it| (it.account, it.model)).collect();
+    assert_eq!(picked, [(0, 0), (1, 0), (0, 0), (1, 0)]);
+}
+
+#[test]
+fn one_probe_at_a_time_decides_whether_a_cooldown_is_over() {
+    let mut state = state(1, 1, 1);
+    let down = failure(Reason::Overloaded, Scope::Provider, None);
+    fail(&mut state, 0, &down);
+
+    let probe = pick(&mut state, 6).unwrap();
+    assert_eq!(pick(&mut state, 6), None, "a second request does not probe");
+    assert_eq!(soonest(&state, 6), Some(at(7)), "it may come back in a second");
+    state.abandoned(&probe);
+    let mut probe = pick(&mut state, 7).expect("an abandoned probe makes room for another");
+    state.succeeded(&mut probe);
+    assert!(pick(&mut state, 7).is_some() && pick(&mut state, 7).is_some(), "all is well again");
+}
+
+#[test]
+fn cooldowns_grow_with_every_failed_probe_and_begin_anew_after_a_success() {
+    let mut state = state(1, 1, 1);
+    let down = failure(Reason::UpstreamError, Scope::Provider, None);
+    let mut now = 0;
+    for rest in [5, 10, 20, 30, 30] {
+        fail(&mut state, now, &down);
+        assert_eq!(pick(&mut state, now + rest - 1), None, "after {now} s");
+        now += rest + 1;
+    }
+    let mut probe = pick(&mut state, now).unwrap();
+    state.succeeded(&mut probe);
+    fail(&mut state, now, &down);
+    assert!(is_about(soonest(&state, now), now + 5));
+}
+
+#[test]
+fn calls_that_were_under_way_make_no_cooldown_grow() {
+    let mut state = state(1, 1, 1);
+    let down = failure(Reason::Timeout, Scope::Provider, None);
+    let calls: Vec<_> = (0..4).map(|_| pick(&mut state, 0).unwrap()).collect();
+    for (call, now) in calls.iter().zip([20, 21, 22, 27]) {
+        state.failed(call, &down, at(now));
+    }
+    assert!(is_about(soonest(&state, 27), 32));
+}
+
+#[test]
+fn of_two_cooldowns_the_later_end_counts() {
+    let mut state = state(1, 1, 1);
+    let first = pick(&mut state, 0).unwrap();
+    let second = pick(&mut state, 0).unwrap();
+    state.failed(&first, &failure(Reason::QuotaExhausted, Scope::KeyModel, Some(1_000)), at(0));
+    state.failed(&second, &failure(Reason::RateLimited, Scope::KeyModel, Some(10)), at(0));
+    let pick = pick_without(&mut state, &[], 500);
+    assert_eq!(pick.passed_over, [PassedOver { provider: GROQ, reason: Reason::QuotaExhausted }]);
+    assert_eq!(soonest(&state, 500), Some(at(1_000)));
+}
+
+#[test]
+fn the_soonest_is_the_first_of_all_and_the_last_of_one() {
+    let mut state = state(2, 1, 1);
+    fail(&mut state, 0, &failure(Reason::RateLimited, Scope::KeyModel, Some(40)));
+    fail(&mut state, 0, &failure(Reason::RateLimited, Scope::KeyModel, Some(12)));
+    assert_eq!(soonest(&state, 0), Some(at(12)));
+    let probe = pick(&mut state, 12).unwrap();
+    state.failed(&probe, &failure(Reason::Overloaded, Scope::Provider, None), at(12));
+    assert!(is_about(soonest_of(&state, Some(CEREBRAS), 13), 17));
+}
+
+/// Of several ways to the same provider, the one that is free first says why it is passed over.
+#[test]
+fn the_reason_told_is_that_of_the_first_to_come_back() {
+    for seconds in [[40, 12, 90], [12, 40, 90], [90, 40, 12]] {
+        let mut state = state(1, 1, 3);
+        for wait in seconds {
+            let reason = if wait == 12 { Reason::RateLimited } else { Reason::QuotaExhausted };
+            fail(&mut state, 0, &failure(reason, Scope::KeyModel, Some(wait)));
+        }
+        let pick = pick_without(&mut state, &[], 1);
+        let expected = PassedOver { provider: GROQ, reason: Reason::RateLimited };
+        assert_eq!(pick.passed_over, [expected], "{seconds:?}");
+    }
+}
+
+#[test]
+fn a_limit_reported_as_used_up_cools_down_without_a_failure() {
+    let mut state = state(1, 1, 2);
+    let candidate = pick(&mut state, 0).unwrap().candidate;
+    state.exhausted(candidate, Reason::RateLimited, Wait::For(Duration::from_secs(7)), at(0));
+    assert_eq!(pick(&mut state, 6).unwrap().candidate.model, 1);
+    assert_eq!(pick(&mut state, 7).unwrap().candidate.model, 0);
+}
+
+/// Two models and a spare; `listed` of them are in the key's list.
+fn stock(listed: Option<&[usize]>) -> Stock {
+    let listed = vec![listed.map(|listed| listed.iter().copied().collect())];
+    Stock { ranks: vec![vec![0, 1], vec![2]], listed }
+}
+
+#[test]
+fn spares_serve_when_answers_have_retired_all_others() {
+    let mut state = state(1, 1, 2);
+    state.go_by(GROQ, stock(None), at(0));
+    let gone = failure(Reason::ModelGone, Scope::Model, None);
+    let limited = failure(Reason::RateLimited, Scope::KeyModel, Some(9));
+    assert_eq!(fail(&mut state, 0, &gone).model, 0);
+    assert_eq!(in_use(&state, 0), [1]);
+    assert_eq!(fail(&mut state, 0, &limited).model, 1);
+    assert_eq!(pick(&mut state, 1), None, "a limit is no reason to use another model than those wanted");
+    assert_eq!(fail(&mut state, 9, &failure(Reason::ModelGone, Scope::KeyModel, None)).model, 1);
+    assert_eq!(in_use(&state, 9), [2]);
+    assert_eq!(pick(&mut state, 9).unwrap().candidate.model, 2);
+}
+
+#[test]
+fn a_list_ends_the_cooldown_of_what_has_come_back_and_of_nothing_else() {
+    let mut state = state(1, 1, 2);
+    state.go_by(GROQ, stock(None), at(0));
+    fail(&mut state, 0, &failure(Reason::ModelGone, Scope::Model, None));
+    let no_change = Change::default();
+    assert_eq!(state.go_by(GROQ, stock(Some(&[0, 1, 2])), at(1)), no_change);
+    assert_eq!(in_use(&state, 1), [1], "the list that had it all the time proves nothing");
+    assert_eq!(state.go_by(GROQ, stock(Some(&[1, 2])), at(2)), no_change);
+    let back = Change { back: vec!["m0".into()], ..Change::default() };
+    assert_eq!(state.go_by(GROQ, stock(Some(&[0, 1])), at(3)), back);
+    fail(&mut state, 3, &failure(Reason::RateLimited, Scope::KeyModel, Some(9)));
+    let lost = Change { lost: vec!["m0".into()], ..Change::default() };
+    assert_eq!(state.go_by(GROQ, stock(Some(&[1])), at(4)), lost);
+    assert_eq!(state.go_by(GROQ, stock(Some(&[0, 1])), at(5)), back);
+    assert_eq!(pick(&mut state, 5).unwrap().candidate.model, 1, "a limit is not forgiven");
+    assert_eq!(pick(&mut state, 12).unwrap().candidate.model, 0);
+}
+
+#[test]
+fn chance_delays_what_nobody_has_stated_and_nothing_else() {
+    let ends = |reason, wait, scope| {
+        let end = |seed| {
+            let mut state = seeded_state(1, 1, 1, seed);
+            fail(&mut state, 0, &failure(reason, scope, wait));
+            soonest(&state, 0).expect("an end")
+        };
+        (0..50).map(end).collect::<Vec<_>>()
+    };
+    for (reason, scope, seconds, most_ms) in [
+        (Reason::Overloaded, Scope::Provider, 5, 500),
+        (Reason::RateLimited, Scope::KeyModel, 60, 1_000),
+        (Reason::BadKey, Scope::Key, 600, 1_000),
+    ] {
+        let ends = ends(reason, None, scope);
+        let latest = at(seconds) + Duration::from_millis(most_ms);
+        assert!(ends.iter().all(|end| (at(seconds)..=latest).contains(end)), "{reason:?}: {ends:?}");
+        assert!(ends.iter().any(|end| *end != ends[0]), "{reason:?}: always the same");
+    }
+    assert_eq!(ends(Reason::RateLimited, Some(60), Scope::KeyModel), [at(60); 50]);
+}
+
+proptest! {
+    /// Whatever fails and whenever, the providers that never fail are called evenly, and a provider in
+    /// cooldown is not called at all.
+    #[test]
+    fn the_healthy_stay_even(steps in prop::collection::vec((0i64..8, any::<bool>()), 1..200)) {
+        let mut state = state(3, 1, 1);
+        let mut now = 0;
+        let mut cools_until = 0;
+        let mut calls: HashMap<usize, i64> = HashMap::new();
+        for (seconds, fails) in steps {
+            now += seconds;
+            let mut admission = pick(&mut state, now).expect("two of three always serve");
+            let provider = admission.candidate.provider;
+            *calls.entry(provider).or_default() += 1;
+            if provider != GROQ {
+                state.succeeded(&mut admission);
+            } else {
+                prop_assert!(now >= cools_until, "called during its cooldown");
+                if fails {
+                    state.failed(&admission, &failure(Reason::RateLimited, Scope::KeyModel, Some(9)), at(now));
+                    cools_until = now + 9;
+                } else {
+                    state.succeeded(&mut admission);
+                }
+            }
+            let count = |provider| calls.get(&provider).copied().unwrap_or_default();
+            prop_assert!((count(CEREBRAS) - count(2)).abs() <= 1);
+        }
+    }
+}
+
+fn ids(text: &str) -> Vec<String> {
+    text.split_whitespace().map(str::to_owned).collect()
+}
+
+/// What is used of a provider's models, by id, once the lists of its accounts have been read in turn.
+struct Shop {
+    quota: Arc<Quota>,
+}
+
+impl Shop {
+    fn new(provider: Provider, wanted: &str, accounts: usize) -> Self {
+        let offer = Offer { provider, accounts, models: ids(wanted) };
+        let clock: Clock = Arc::new(|| Timestamp::UNIX_EPOCH);
+        Self { quota: Arc::new(Quota::new(vec![offer], clock, fastrand::Rng::with_seed(7))) }
+    }
+
+    fn learn(&mut self, account: usize, list: &str) -> &mut Self {
+        self.quota.learn_list(0, account, ids(list));
+        self.quota.restock(0);
+        self
+    }
+
+    fn used(&self) -> Vec<String> {
+        self.quota.in_use(0).iter().map(|id| id.to_string()).collect()
+    }
+
+    /// The first model for this account.
+    fn first(&self, account: usize) -> String {
+        let others = (0..3).filter(|other| *other != account);
+        let others: Vec<_> = others.map(|other| RuledOut::Place(Place::Account(0, other))).collect();
+        let target = Target::new(vec![Wanted { provider: 0, model: None }], true);
+        let pick = self.quota.pick(&Ask { target: &target, needs: &Needs::default(), ruled_out: &others });
+        pick.reservation.expect("somebody can serve").model().to_string()
+    }
+}
+
+#[test]
+fn lists_decide_what_is_used() {
+    let cases = [
+        ("no list", "openai/gpt-oss-120b mine", None, "openai/gpt-oss-120b mine"),
+        ("all are there", "b a", Some("a b c"), "b a"),
+        ("some are gone", "mixtral-8x7b-32768 a b", Some("b a"), "a b"),
+        (
+            "none is left: the built-in ones in their order",
+            "mixtral-8x7b-32768",
+            Some("qwen/qwen3.8-27b other openai/gpt-oss-20b"),
+            "openai/gpt-oss-20b qwen/qwen3.8-27b",
+        ),
+        (
+            "none of these either: the best of the rest",
+            "x",
+            Some("whisper-9 qwen/qwen9-1b z"),
+            "qwen/qwen9-1b z",
+        ),
+        ("an empty list is no list", "x", Some(""), "x"),
+        ("nor is one without anything to chat with", "x", Some("whisper-9 llama-guard-9"), "x"),
+        ("what is wanted may be anything", "whisper-9", Some("whisper-9 a"), "whisper-9"),
+    ];
+    for (case, wanted, list, used) in cases {
+        let mut shop = Shop::new(Provider::GROQ, wanted, 1);
+        if let Some(list) = list {
+            shop.learn(0, list);
+        }
+        assert_eq!(shop.used(), ids(used), "{case}");
+    }
+}
+
+#[test]
+fn guesses_are_free_stable_and_new() {
+    let cases = [
+        (
+            Provider::GEMINI,
+            "gemini-3.9-pro gemini-flash-latest gemini-4-flash-lite-preview-09-2026 gemini-3.9-flash \
+             gemini-3.10-flash-lite gemini-3.9-flash-lite gemma-5-9b-it",
+            "gemini-3.10-flash-lite gemini-3.9-flash-lite gemini-3.9-flash gemma-5-9b-it",
+        ),
+        (Provider::GEMINI, "gemini-9-pro gemini-flash-latest", "gemini-flash-latest gemini-9-pro"),
+        (Provider::GEMINI, "gemini-9-pro", "gemini-9-pro"),
+        (Provider::GROQ, "allam-2-7b llama-5-8b openai/gpt-oss-2", "openai/gpt-oss-2 llama-5-8b allam-2-7b"),
+        (Provider::CEREBRAS, "zai-glm-5 qwen-4-27b", "qwen-4-27b zai-glm-5"),
+    ];
+    for (provider, list, used) in cases {
+        let mut shop = Shop::new(provider, "gone", 1);
+        assert_eq!(shop.learn(0, list).used(), ids(used), "{list}");
+    }
+}
+
+#[test]
+fn each_key_goes_by_its_own_list() {
+    let mut shop = Shop::new(Provider::GROQ, "a b", 3);
+    shop.learn(0, "b openai/gpt-oss-20b").learn(1, "a b");
+    assert_eq!(shop.used(), ["a", "b"]);
+    assert_eq!([0, 1, 2].map(|key| shop.first(key)), ["b", "a", "a"]);
+    shop.learn(0, "openai/gpt-oss-20b").learn(1, "openai/gpt-oss-20b b");
+    assert_eq!([0, 1, 2].map(|key| shop.first(key)), ["openai/gpt-oss-20b", "b", "a"]);
+}
+
+#[test]
+fn what_comes_back_takes_over_again() {
+    let mut shop = Shop::new(Provider::CEREBRAS, "a", 1);
+    assert_eq!(shop.learn(0, "new gpt-oss-120b").used(), ["gpt-oss-120b"]);
+    assert_eq!(shop.learn(0, "new").used(), ["new"]);
+    assert_eq!(shop.learn(0, "").used(), ["new"]);
+    assert_eq!(shop.learn(0, "gpt-oss-120b a").used(), ["a"]);
+}
+
+proptest! {
+    /// Whatever lists come, for whichever keys: every model that is used exists, and every key keeps one to serve
+    /// with.
+    #[test]
+    fn nobody_is_ever_left_without_a_model(
+        lists in prop::collection::vec((0usize..3, prop::collection::vec("[a-c]|whisper|gpt-oss-120b|x[0-9]{1,2}", 0..8)), 1..60)
+    ) {
+        let mut shop = Shop::new(Provider::CEREBRAS, "a b", 3);
+        for (key, list) in lists {
+            shop.learn(key, &list.join(" "));
+            prop_assert!(!shop.used().is_empty());
+            prop_assert!((0..3).all(|key| !shop.first(key).is_empty()));
+        }
+    }
+}
+
+const REASONS: [Reason; 4] = [Reason::RateLimited, Reason::Timeout, Reason::BrokenStream, Reason::BadRequest];
+
+proptest! {
+    /// Whatever becomes of attempts, and in whatever order: each has one outcome, and only complete answers use tokens.
+    #[test]
+    fn every_attempt_has_one_outcome(
+        ends in prop::collection::vec((0usize..6, any::<bool>(), any::<bool>()), 1..60),
+    ) {
+        let models = vec!["best".to_owned(), "second".to_owned()];
+        let offers = Directory::built_in().into_iter();
+        let offers = offers.map(|provider| Offer { provider, accounts: 2, models: models.clone() });
+        let clock: Clock = Arc::new(|| Timestamp::UNIX_EPOCH);
+        let quota = Arc::new(Quota::new(offers.collect(), clock, fastrand::Rng::with_seed(7)));
+        let target = anybody();
+        let needs = Needs::default();
+        let mut open = Vec::new();
+        let mut expected: BTreeMap<&str, u64> = BTreeMap::new();
+        let mut attempts = 0;
+        for (end, begins, ends_at_once) in ends {
+            let pick = quota.pick(&Ask { target: &target, needs: &needs, ruled_out: &[] });
+            let Some(mut reservation) = pick.reservation else { break };
+            attempts += 1;
+            if begins {
+                reservation.has_begun(None, Some(Duration::from_millis(1)));
+            }
+            open.push((reservation, end));
+            if ends_at_once {
+                end_all(&mut open, &mut expected);
+            }
+        }
+        end_all(&mut open, &mut expected);
+        let mut outcomes: BTreeMap<&str, u64> = BTreeMap::new();
+        let mut tokens = 0;
+        for model in quota.snapshot().iter().flat_map(|provider| &provider.models) {
+            tokens += model.stats.tokens().completion;
+            for (outcome, count) in model.stats.outcomes() {
+                *outcomes.entry(outcome.as_str()).or_default() += count;
+            }
+        }
+        let counts: Counts = quota.counts().into_iter().map(|(.., counts)| counts).sum();
+        let failures = outcomes.iter().filter(|(word, _)| !["ok", "cancelled"].contains(word));
+        let failures = failures.map(|(_, count)| count).sum();
+        prop_assert_eq!(counts, Counts { attempts, failures });
+        prop_assert_eq!(outcomes.values().sum::<u64>(), attempts);
+        prop_assert_eq!(tokens, 5 * expected.get("ok").copied().unwrap_or_default());
+        prop_assert_eq!(outcomes, expected);
+    }
+}
+
+fn end_all(open: &mut Vec<(Reservation, usize)>, expected: &mut BTreeMap<&str, u64>) {
+    for (reservation, end) in open.drain(..) {
+        let word = match REASONS.get(end) {
+            Some(reason) => {
+                reservation.failed(&Failure::without_answer(*reason, Scope::Request));
+                reason.as_str()
+            }
+            None if end == REASONS.len() => {
+                let (prompt_tokens, completion_tokens, total_tokens) = (9, 5, 14);
+                let (cached_tokens, reasoning_tokens) = (None, None);
+                reservation.complete(Some(Usage {
+                    prompt_tokens,
+                    completion_tokens,
+                    total_tokens,
+                    cached_tokens,
+                    reasoning_tokens,
+                }));
+                "ok"
+            }
+            None => {
+                drop(reservation);
+                "cancelled"
+            }
+        };
+        *expected.entry(word).or_default() += 1;
+    }
+}
