@@ -2,7 +2,11 @@
 
 pub mod config {
     //! See `crate::config`.
-    pub use crate::config::{Config, ENV_PROXY_API_KEY, variables};
+    pub use crate::config::{
+        BODY_READ_TIMEOUT_MS, CLIENT_STALL_TIMEOUT_MS, CONNECT_TIMEOUT_MS, Config, DEFAULT_HOST,
+        DEFAULT_PORT, ENV_PROXY_API_KEY, FIRST_TOKEN_TIMEOUT_MS, HEADER_READ_TIMEOUT_MS, IDLE_TIMEOUT_MS,
+        MAX_BODY_BYTES, MAX_CONCURRENT_REQUESTS, REQUEST_TIMEOUT_MS, SHUTDOWN_GRACE_SECONDS, variables,
+    };
 }
 
 pub mod http {
@@ -25,7 +29,7 @@ pub mod observe {
 
 pub mod providers {
     //! See `crate::providers`.
-    pub use crate::providers::{AnswerDecoder, Dialect, Directory, Provider};
+    pub use crate::providers::{AnswerDecoder, Dialect, Directory, ErrorForm, Provider};
 }
 
 pub mod quota {

@@ -17,4 +17,5 @@ pub use self::capabilities::{Capabilities, Images, JsonBesideTools, Lack, Model}
 pub use self::decoder::AnswerDecoder;
 pub use self::directory::{Decoded, Directory, Provider, WireRequest};
 pub use self::model_id::is_model_id;
+pub use self::openai::ErrorForm;
 pub use self::profile::{Auth, Dialect, Profile};

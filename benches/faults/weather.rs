@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use ai_proxy_free::internals::providers::{Directory, Provider};
+use ai_proxy_free::internals::providers::Directory;
 use ai_proxy_free::internals::simulator::{After, Behaviour, Fault, Reply, Simulator, Trouble};
 
 /// How long a storm lasts, and how long it takes from one to the next: about as long as a failing provider rests.

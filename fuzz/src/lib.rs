@@ -196,9 +196,9 @@ fn as_openai_has_it(event: &Event) -> Option<Event> {
 
 /// Whether the words stand there by which `provider` ends an answer. A name may be written with escapes.
 fn says_finish(provider: Provider, stream: &[u8]) -> bool {
-    let words: &[&[u8]] = match provider {
-        Provider::GROQ | Provider::CEREBRAS => &[b"finish_reason", b"[DONE]", b"\\u"],
-        Provider::GEMINI => &[b"finishReason", b"blockReason", b"\\u"],
+    let words: &[&[u8]] = match provider.profile().dialect {
+        Dialect::OpenAi(_) => &[b"finish_reason", b"[DONE]", b"\\u"],
+        Dialect::Gemini => &[b"finishReason", b"blockReason", b"\\u"],
     };
     words.iter().any(|word| stream.windows(word.len()).any(|part| part == *word))
 }

@@ -13,8 +13,8 @@ use serde_json::value::RawValue;
 pub(super) use self::encode::encode;
 use super::directory::Decoded;
 use super::words::limits::{self, AllowanceHeaders};
-use super::words::{ErrorBody, classify, lenient, repair::repair, waits};
-use crate::middle::{Diagnosis, Reason, Scope};
+use super::words::{ErrorBody, classify, lenient, repair::repair};
+use crate::middle::{Diagnosis, Reason};
 use crate::middle::{FinishReason, Usage};
 use crate::middle::{LimitReading, Measure, Reading};
 use crate::middle::{Sink, WireCall};
@@ -40,6 +40,17 @@ pub struct Quirks {
     pub limit_markers: &'static [(&'static str, Measure)],
     /// What stands in the sentence of a 429 when the limit is one of a day.
     pub day_markers: &'static [&'static str],
+    /// How it wraps its errors. All forms are read from everybody; the simulator writes this one.
+    pub errors: ErrorForm,
+}
+
+/// Where the message of an error body stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorForm {
+    /// `{"error":{"message":…}}`.
+    Wrapped,
+    /// `{"message":…}`.
+    Flat,
 }
 
 /// A field of the request that not every provider takes.

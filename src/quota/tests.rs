@@ -3,7 +3,6 @@ use std::collections::{BTreeMap, HashMap};
 use proptest::prelude::*;
 
 use super::state::Picked;
-use super::target::Turn;
 use super::*;
 use crate::middle::{Needs, Scope};
 use crate::models::Stock;

@@ -408,7 +408,7 @@ async fn what_is_left_out_is_told() -> anyhow::Result<()> {
             "{}",
             reply.text()
         );
-        let provider = Provider::from_name(name).expect("a provider");
+        let provider = Directory::built_in().find(name).expect("a provider");
         let mut wire = proxy.provider(provider).chats().pop().expect("a call").json();
         for always in ["messages", "model", "stream", "contents"] {
             wire.as_object_mut().expect("an object").remove(always);
@@ -654,7 +654,7 @@ async fn models_are_listed_in_a_form_that_all_sdks_read() -> anyhow::Result<()> 
     }
     assert_eq!(proxy.upstream_calls(), 0);
 
-    let proxy = Provider::ALL
+    let proxy = Directory::built_in()
         .into_iter()
         .fold(TestProxy::builder(), |proxy, it| proxy.with(it.profile().key_variables[0], ""))
         .start()

@@ -243,23 +243,24 @@ async fn refusals_tell_the_limit_that_was_hit() -> anyhow::Result<()> {
         }
         told
     };
-    use Provider::{Gemini, Groq};
+    const GEMINI: Provider = Provider::GEMINI;
+    const GROQ: Provider = Provider::GROQ;
     let midnight = Some("2026-11-24T08:00:00.000Z");
     let cases = [
-        (Groq, "error_rpm.json", "requests", "minute", told(30, Some(0), Some("2026-11-23T20:00:02.000Z"))),
-        (Groq, "error_rpd.json", "requests", "day", told(1_000, Some(0), Some("2026-11-23T20:01:26.400Z"))),
-        (Groq, "error_tpm.json", "tokens", "minute", told(8_000, Some(95), Some("2026-11-23T20:00:07.660Z"))),
+        (GROQ, "error_rpm.json", "requests", "minute", told(30, Some(0), Some("2026-11-23T20:00:02.000Z"))),
+        (GROQ, "error_rpd.json", "requests", "day", told(1_000, Some(0), Some("2026-11-23T20:01:26.400Z"))),
+        (GROQ, "error_tpm.json", "tokens", "minute", told(8_000, Some(95), Some("2026-11-23T20:00:07.660Z"))),
         (
-            Groq,
+            GROQ,
             "error_tpd.json",
             "tokens",
             "day",
             told(200_000, Some(2_950), Some("2026-11-23T20:09:38.016Z")),
         ),
-        (Groq, "error_too_large.json", "tokens", "minute", told(8_000, None, None)),
-        (Gemini, "error_per_day.json", "requests", "day", told(20, Some(0), midnight)),
+        (GROQ, "error_too_large.json", "tokens", "minute", told(8_000, None, None)),
+        (GEMINI, "error_per_day.json", "requests", "day", told(20, Some(0), midnight)),
         (
-            Gemini,
+            GEMINI,
             "error_per_minute.json",
             "requests",
             "minute",

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use ai_proxy_free::internals::providers::{Directory, Provider};
+use ai_proxy_free::internals::providers::{Dialect, Directory, Provider};
 use ai_proxy_free::internals::simulator::{After, Behaviour, Fault, Settings, SimulatedProvider};
 use serde_json::{Value, json};
 
@@ -27,10 +27,9 @@ async fn post(provider: &SimulatedProvider, path: &str, body: &Value) -> anyhow:
 }
 
 async fn chat(provider: &SimulatedProvider, body: &Value) -> anyhow::Result<(u16, String)> {
-    match provider.provider() {
-        Provider::GROQ => post(provider, "/openai/v1/chat/completions", body).await,
-        Provider::CEREBRAS => post(provider, "/v1/chat/completions", body).await,
-        Provider::GEMINI => {
+    match &provider.provider().profile().dialect {
+        Dialect::OpenAi(quirks) => post(provider, quirks.chat_path, body).await,
+        Dialect::Gemini => {
             let mut body = body.clone();
             let model = match body.as_object_mut().expect("an object").remove("model") {
                 Some(Value::String(model)) => model,
@@ -61,10 +60,12 @@ async fn assert_refusals(
     for (more, words) in cases {
         let (status, body) = chat(&simulated, &merged(base, &more)).await?;
         let said: Value = serde_json::from_str(&body).unwrap_or_default();
-        let (error, kind, known) = match provider {
-            Provider::GROQ => (&said["error"], "type", "invalid_request_error"),
-            Provider::CEREBRAS => (&said, "code", "wrong_api_format"),
-            Provider::GEMINI => (&said["error"], "status", "INVALID_ARGUMENT"),
+        let (error, kind, known) = match &provider.profile().dialect {
+            Dialect::OpenAi(_) if said["error"].is_object() => {
+                (&said["error"], "type", "invalid_request_error")
+            }
+            Dialect::OpenAi(_) => (&said, "code", "wrong_api_format"),
+            Dialect::Gemini => (&said["error"], "status", "INVALID_ARGUMENT"),
         };
         let is_refused = status == 400
             && error[kind] == known
@@ -461,14 +462,12 @@ async fn gemini_refuses_in_its_own_words() -> anyhow::Result<()> {
 
 /// A question for each provider.
 fn question(provider: Provider) -> Value {
-    match provider {
-        Provider::GROQ => {
-            json!({"model": "openai/gpt-oss-20b", "messages": [{"role": "user", "content": "Hi"}]})
+    match &provider.profile().dialect {
+        Dialect::OpenAi(_) => {
+            let model = provider.profile().models[0].id;
+            json!({"model": model, "messages": [{"role": "user", "content": "Hi"}]})
         }
-        Provider::CEREBRAS => {
-            json!({"model": "gpt-oss-120b", "messages": [{"role": "user", "content": "Hi"}]})
-        }
-        Provider::GEMINI => parts(json!([{"text": "Hi"}])),
+        Dialect::Gemini => parts(json!([{"text": "Hi"}])),
     }
 }
 
@@ -480,9 +479,9 @@ async fn arguments_are_sent_byte_for_byte() -> anyhow::Result<()> {
         let simulated = start(provider).await?;
         simulated.always(Behaviour::calling([("f", arguments)]));
         let (_, body) = chat(&simulated, &question(provider)).await?;
-        let sent = match provider {
-            Provider::GEMINI => format!(r#"{{"functionCall":{{"name":"f","args":{arguments}}}"#),
-            Provider::GROQ | Provider::CEREBRAS => format!("\"arguments\":{}", json!(arguments)),
+        let sent = match &provider.profile().dialect {
+            Dialect::Gemini => format!(r#"{{"functionCall":{{"name":"f","args":{arguments}}}"#),
+            Dialect::OpenAi(_) => format!("\"arguments\":{}", json!(arguments)),
         };
         assert!(body.contains(&sent), "{body}");
         // Gemini's SDK in Python hides this.

@@ -1,6 +1,6 @@
 //! Every character arrives as it was sent, however the network cuts the bytes.
 
-use ai_proxy_free::internals::providers::{Directory, Provider};
+use ai_proxy_free::internals::providers::{Dialect, Directory, Provider};
 use ai_proxy_free::internals::simulator::{Behaviour, Framing};
 use proptest::prelude::*;
 use serde_json::json;
@@ -58,9 +58,9 @@ async fn what_is_asked_arrives_exactly_too() -> anyhow::Result<()> {
         body["messages"][0]["content"] = json!(question);
         chat(&proxy, &body).await?;
         let sent = proxy.provider(provider).chats()[0].json();
-        let arrived = match provider {
-            Provider::GROQ | Provider::CEREBRAS => &sent["messages"][0]["content"],
-            Provider::GEMINI => &sent["contents"][0]["parts"][0]["text"],
+        let arrived = match &provider.profile().dialect {
+            Dialect::OpenAi(_) => &sent["messages"][0]["content"],
+            Dialect::Gemini => &sent["contents"][0]["parts"][0]["text"],
         };
         assert_eq!(arrived, &json!(question), "{provider:?}");
     }

@@ -6,7 +6,7 @@
 
 use crate::middle::{Effort, FreePlan, Measure};
 use crate::providers::capabilities::{Capabilities, Images, JsonBesideTools, Model};
-use crate::providers::openai::{Field, Quirks};
+use crate::providers::openai::{ErrorForm, Field, Quirks};
 use crate::providers::profile::{Auth, Dialect, Profile};
 use crate::providers::words::limits::AllowanceHeaders;
 
@@ -92,5 +92,6 @@ pub static PROFILE: Profile = Profile {
         // Its refusals name no figures.
         limit_markers: &[],
         day_markers: &["per day"],
+        errors: ErrorForm::Flat,
     }),
 };

@@ -6,7 +6,7 @@
 
 use crate::middle::{Effort, FreePlan, Measure};
 use crate::providers::capabilities::{Capabilities, Images, JsonBesideTools, Model};
-use crate::providers::openai::{Field, Quirks};
+use crate::providers::openai::{ErrorForm, Field, Quirks};
 use crate::providers::profile::{Auth, Dialect, Profile};
 use crate::providers::words::limits::AllowanceHeaders;
 
@@ -105,5 +105,6 @@ pub static PROFILE: Profile = Profile {
             ("(TPD)", Measure::TOKENS_A_DAY),
         ],
         day_markers: &["(RPD)", "(TPD)"],
+        errors: ErrorForm::Wrapped,
     }),
 };

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use ai_proxy_free::internals::providers::Provider;
+use ai_proxy_free::internals::providers::{Dialect as Wire, Provider};
 use serde_json::json;
 
 use super::dialect::{CHUNKED_STREAM, Dialect, LAST_CHUNK, chunk, event, open_stream, whole_stream};
 use super::trial::{Failure, answers, falls_back, fault};
-use crate::support::{Script, Step};
+use crate::support::{Script, Step, openai_providers};
 
 const TIMEOUT: Failure = Failure::new(504, "timeout");
 const FIRST_TOKEN: &str = "FIRST_TOKEN_TIMEOUT_MS";
@@ -40,10 +40,10 @@ async fn row_041_a_stream_that_begins_with_an_error_is_made_up_for() -> anyhow::
     ];
     falls_back(Failure::new(502, "overloaded"), faults).await?;
     let bad_key = |dialect: Dialect| {
-        let error = match dialect.0 {
-            Provider::GROQ | Provider::CEREBRAS => json!({"error": {"message": "Invalid API Key",
+        let error = match &dialect.0.profile().dialect {
+            Wire::OpenAi(_) => json!({"error": {"message": "Invalid API Key",
                 "type": "invalid_request_error", "code": "invalid_api_key"}}),
-            Provider::GEMINI => dialect.error(403, "", "Forbidden"),
+            Wire::Gemini => dialect.error(403, "", "Forbidden"),
         };
         whole_stream(&event(&error))
     };
@@ -85,7 +85,7 @@ async fn row_044_an_answer_that_says_nothing_is_made_up_for() -> anyhow::Result<
         fault("an opening and the finish", |dialect| whole_stream(&dialect.stream(&[]))),
         fault("nothing but a finish", |dialect| whole_stream(&dialect.finish())),
         fault("nothing but the end mark", |_| whole_stream(b"data: [DONE]\n\n"))
-            .of([Provider::GROQ, Provider::CEREBRAS]),
+            .of(openai_providers()),
     ];
     falls_back(Failure::new(502, "empty_answer"), faults).await
 }

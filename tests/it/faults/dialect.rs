@@ -1,6 +1,6 @@
 //! What the providers say, byte by byte, as far as the faults need it.
 
-use ai_proxy_free::internals::providers::Provider;
+use ai_proxy_free::internals::providers::{Dialect as Wire, ErrorForm, Provider};
 use serde_json::{Value, json};
 
 use crate::support::Step;
@@ -25,9 +25,9 @@ impl Dialect {
 
     /// A piece of text, as JSON.
     pub(super) fn text_json(self, text: &str) -> Value {
-        match self.0 {
-            Provider::GROQ | Provider::CEREBRAS => self.chunk(json!({"content": text}), None),
-            Provider::GEMINI => self.candidate(json!([{"text": text}]), None),
+        match &self.0.profile().dialect {
+            Wire::OpenAi(_) => self.chunk(json!({"content": text}), None),
+            Wire::Gemini => self.candidate(json!([{"text": text}]), None),
         }
     }
 
@@ -38,38 +38,36 @@ impl Dialect {
 
     /// The event with which an answer begins before it says anything.
     pub(super) fn opening(self) -> Vec<u8> {
-        match self.0 {
-            Provider::GROQ | Provider::CEREBRAS => {
-                event(&self.chunk(json!({"role": "assistant", "content": ""}), None))
-            }
-            Provider::GEMINI => self.text(""),
+        match &self.0.profile().dialect {
+            Wire::OpenAi(_) => event(&self.chunk(json!({"role": "assistant", "content": ""}), None)),
+            Wire::Gemini => self.text(""),
         }
     }
 
     /// The event that says that the answer is complete.
     pub(super) fn finish(self) -> Vec<u8> {
-        event(&match self.0 {
-            Provider::GROQ | Provider::CEREBRAS => self.chunk(json!({}), Some("stop")),
-            Provider::GEMINI => self.candidate(json!([{"text": ""}]), Some("STOP")),
+        event(&match &self.0.profile().dialect {
+            Wire::OpenAi(_) => self.chunk(json!({}), Some("stop")),
+            Wire::Gemini => self.candidate(json!([{"text": ""}]), Some("STOP")),
         })
     }
 
     /// The mark behind everything; nothing where there is none.
     pub(super) fn end_mark(self) -> Vec<u8> {
-        match self.0 {
-            Provider::GROQ | Provider::CEREBRAS => b"data: [DONE]\n\n".to_vec(),
-            Provider::GEMINI => Vec::new(),
+        match &self.0.profile().dialect {
+            Wire::OpenAi(_) => b"data: [DONE]\n\n".to_vec(),
+            Wire::Gemini => Vec::new(),
         }
     }
 
     /// An event that only counts tokens.
     pub(super) fn usage(self) -> Vec<u8> {
-        event(&match self.0 {
-            Provider::GROQ | Provider::CEREBRAS => {
+        event(&match &self.0.profile().dialect {
+            Wire::OpenAi(_) => {
                 json!({"id": "chatcmpl-1", "object": "chat.completion.chunk",
                 "choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 5, "total_tokens": 14}})
             }
-            Provider::GEMINI => json!({"usageMetadata":
+            Wire::Gemini => json!({"usageMetadata":
                 {"promptTokenCount": 9, "candidatesTokenCount": 5, "totalTokenCount": 14}}),
         })
     }
@@ -83,12 +81,16 @@ impl Dialect {
 
     /// An error with this HTTP status, in the provider's form; `code` is the word that explains it.
     pub(super) fn error(self, status: u16, code: &str, message: &str) -> Value {
-        match self.0 {
-            Provider::GROQ => json!({"error": {"message": message, "type": "api_error", "code": code}}),
-            Provider::CEREBRAS => {
-                json!({"message": message, "type": "api_error", "param": null, "code": code})
-            }
-            Provider::GEMINI => {
+        match &self.0.profile().dialect {
+            Wire::OpenAi(quirks) => match quirks.errors {
+                ErrorForm::Wrapped => {
+                    json!({"error": {"message": message, "type": "api_error", "code": code}})
+                }
+                ErrorForm::Flat => {
+                    json!({"message": message, "type": "api_error", "param": null, "code": code})
+                }
+            },
+            Wire::Gemini => {
                 let word = match status {
                     400 => "INVALID_ARGUMENT",
                     401 => "UNAUTHENTICATED",
@@ -105,15 +107,17 @@ impl Dialect {
 
     /// An error of too much to do, as it stands inside of a stream.
     pub(super) fn overloaded_in_stream(self) -> Value {
-        match self.0 {
-            Provider::GROQ => {
-                json!({"error": {"message": "Over capacity", "type": "internal_server_error", "status_code": 503}})
-            }
-            Provider::CEREBRAS => {
-                json!({"error": {"message": "Over capacity", "type": "too_many_requests_error",
-                "code": "queue_exceeded"}, "status_code": 429})
-            }
-            Provider::GEMINI => self.error(503, "", "The model is overloaded."),
+        match &self.0.profile().dialect {
+            Wire::OpenAi(quirks) => match quirks.errors {
+                ErrorForm::Wrapped => {
+                    json!({"error": {"message": "Over capacity", "type": "internal_server_error", "status_code": 503}})
+                }
+                ErrorForm::Flat => {
+                    json!({"error": {"message": "Over capacity", "type": "too_many_requests_error",
+                    "code": "queue_exceeded"}, "status_code": 429})
+                }
+            },
+            Wire::Gemini => self.error(503, "", "The model is overloaded."),
         }
     }
 }

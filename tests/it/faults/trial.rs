@@ -1,9 +1,9 @@
 //! Every fault of a provider is tried with every provider's dialect, in every way, among others and alone; and after
 //! each the proxy serves on, owes nothing and has told nobody a secret.
 
-use ai_proxy_free::internals::dispatch::Roster;
 use ai_proxy_free::internals::observe::{Counts, Outcome};
 use ai_proxy_free::internals::providers::{Directory, Provider};
+use ai_proxy_free::internals::quota::ProviderSnapshot;
 use ai_proxy_free::internals::simulator::Behaviour;
 use futures::future::try_join_all;
 
@@ -79,7 +79,7 @@ impl Fault {
             name,
             met,
             variables: Vec::new(),
-            only: Provider::ALL.to_vec(),
+            only: Directory::built_in().into_iter().collect(),
             is_for_good: false,
             is_cured: false,
         }
@@ -336,20 +336,16 @@ impl Trial<'_> {
         let admission = proxy.state.admission.clone();
         let permits = admission.acquire_many(u32::try_from(all)?);
         drop(within_patience(&format!("{}: the places", self.place()), permits).await?);
-        let dispatcher = &proxy.state.dispatcher;
-        let stats = &dispatcher.ledger().stats;
-        for Roster { provider, models, .. } in dispatcher.roster() {
-            let outcomes = || models.iter().flat_map(|(_, id)| stats.model(provider, id).outcomes());
+        let quota = proxy.state.dispatcher.quota();
+        let counts = quota.counts();
+        for ProviderSnapshot { provider, models, .. } in quota.snapshot() {
+            let outcomes = || models.iter().flat_map(|model| model.stats.outcomes());
+            let (.., counted) = counts.iter().find(|(of, ..)| *of == provider).expect("everybody is counted");
             let is_failure = |outcome: &Outcome| matches!(outcome, Outcome::Failed(_));
             let failures =
                 outcomes().filter(|(outcome, _)| is_failure(outcome)).map(|(_, count)| count).sum();
             let sums = Counts { attempts: outcomes().map(|(_, count)| count).sum(), failures };
-            assert_eq!(
-                stats.counts(provider),
-                sums,
-                "{}: {provider:?}: every attempt has ended",
-                self.place()
-            );
+            assert_eq!(*counted, sums, "{}: {provider:?}: every attempt has ended", self.place());
         }
         Ok(())
     }

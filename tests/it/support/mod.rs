@@ -11,6 +11,8 @@ pub(crate) use raw_upstream::{RawUpstream, Script, Step};
 
 use std::time::Duration;
 
+use ai_proxy_free::internals::providers::{Dialect, Directory, Provider};
+
 /// How long anything may take before a test gives up: far beyond what a busy machine needs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -20,4 +22,10 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// It took too long; `what` says what was waited for.
 pub(crate) async fn within_patience<T>(what: &str, future: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("waited too long for {what}"))
+}
+
+/// The providers that speak OpenAI's dialect, in rotation order.
+pub(crate) fn openai_providers() -> impl Iterator<Item = Provider> {
+    let speaks_openai = |it: &Provider| matches!(it.profile().dialect, Dialect::OpenAi(_));
+    Directory::built_in().into_iter().filter(speaks_openai)
 }
