@@ -1,9 +1,12 @@
 //! Meeting clients: sockets, HTTP, routes, and the bodies of answers.
 
+mod areas;
 mod client_stream;
+mod connection;
 mod ingress;
 mod refusal;
 mod relay;
+mod request_id;
 mod routes;
 mod server;
 mod state;

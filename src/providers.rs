@@ -11,11 +11,13 @@ mod model_id;
 mod openai;
 mod profile;
 mod rows;
+mod wire;
 mod words;
 
 pub use self::capabilities::{Capabilities, Images, JsonBesideTools, Lack, Model};
 pub use self::decoder::AnswerDecoder;
-pub use self::directory::{Decoded, Directory, Provider, WireRequest};
+pub use self::directory::{Directory, Provider};
 pub use self::model_id::is_model_id;
 pub use self::openai::ErrorForm;
 pub use self::profile::{Auth, Dialect, Profile};
+pub(crate) use self::wire::WireRequest;

@@ -19,7 +19,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 pub use self::bucket::Buckets;
-pub(crate) use self::bucket::{LimitStatus, together};
+pub use self::bucket::LimitStatus;
+pub(crate) use self::bucket::together;
 pub(crate) use self::cooldowns::Blocked;
 pub(crate) use self::place::{Candidate, Place};
 use self::state::{Admission, ProviderState, State};

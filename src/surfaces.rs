@@ -27,14 +27,6 @@ pub enum Surface {
 }
 
 impl Surface {
-    /// Whose path it is, whether there is such a path or not.
-    pub fn of(path: &str) -> Self {
-        let is_below = |prefix: &str| {
-            path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        };
-        if is_below("/v1") || is_below("/openai/v1") { Self::OpenAi } else { Self::Chat }
-    }
-
     /// `error` as clients of this dialect expect it.
     pub fn error_response(self, error: &ApiError) -> Response {
         match self {

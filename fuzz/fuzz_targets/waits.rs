@@ -3,11 +3,9 @@
 
 use std::time::Duration;
 
-use ai_proxy_free::internals::middle::Told;
-use ai_proxy_free::internals::quota::Book;
-use ai_proxy_free::internals::middle::{Diagnosis, Reason, Wait};
+use ai_proxy_free::internals::middle::{Diagnosis, LimitReading, Reason, Redactor, Wait};
 use ai_proxy_free::internals::providers::Directory;
-use ai_proxy_free::internals::middle::Redactor;
+use ai_proxy_free::internals::quota::Buckets;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use libfuzzer_sys::fuzz_target;
 use secrecy::SecretString;
@@ -21,13 +19,13 @@ fuzz_target!(|input: &[u8]| {
     let status = lines.next().and_then(|line| std::str::from_utf8(line).ok()?.parse().ok());
     let headers: HeaderMap = lines.filter_map(header).collect();
     for provider in Directory::built_in() {
-        check(&provider.diagnose(status.unwrap_or(429), &headers, body));
-        if let Some(exhausted) = provider.exhausted_allowance(&headers) {
-            assert!(exhausted.reason.is_limit() && exhausted.wait.is_some(), "{exhausted:?}");
-            check(&exhausted);
+        let head = provider.read_head(&headers);
+        if let Some((reason, _)) = head.spent() {
+            assert!(reason.is_limit(), "{reason:?}");
         }
-        let in_body = provider.allowances_in_error(status.unwrap_or(429), body);
-        check_allowances(provider.allowances(&headers).into_iter().chain(in_body));
+        let error = provider.read_error(status.unwrap_or(429), &head, body);
+        check(&error.diagnosis);
+        check_limits(head.limits.iter().chain(&error.limits));
     }
 });
 
@@ -37,14 +35,14 @@ fn header(line: &[u8]) -> Option<(HeaderName, HeaderValue)> {
     Some((name, HeaderValue::from_bytes(line[colon + 1..].trim_ascii()).ok()?))
 }
 
-/// Whatever is told, the report makes sense, now and when it is over.
-fn check_allowances(told: impl Iterator<Item = Told>) {
+/// Whatever is said of limits, what is known of them makes sense, now and when it is over.
+fn check_limits<'a>(limits: impl Iterator<Item = &'a LimitReading>) {
     let now = "2026-11-23T07:00:00Z".parse().expect("a time");
-    let mut book = Book::default();
-    told.for_each(|told| book.learn(&told, now));
+    let mut buckets = Buckets::default();
+    limits.for_each(|reading| buckets.overwrite(reading, now));
     let month = Duration::from_secs(31 * 86_400);
     for at in [now, now + Duration::from_secs(60), now + month] {
-        for known in book.known(&[], None, at) {
+        for known in buckets.status(&[], None, at) {
             assert!(known.resets_at.is_none_or(|reset| at < reset && reset <= now + month), "{known:?}");
             assert!(
                 known.used.is_none_or(|used| known.limit.is_some_and(|limit| used <= limit)),

@@ -9,7 +9,7 @@ use ai_proxy_free::internals::providers::AnswerDecoder;
 use ai_proxy_free::internals::middle::{ChatRequest, Event, FinishReason, ToolCallOpening};
 use ai_proxy_free::internals::surfaces::ApiError;
 use ai_proxy_free::internals::middle::Diagnosis;
-use ai_proxy_free::internals::providers::{Directory, Provider};
+use ai_proxy_free::internals::providers::{Dialect, Directory, Provider};
 use ai_proxy_free::internals::surfaces::Encode;
 use ai_proxy_free::internals::wire::sse;
 use ai_proxy_free::internals::surfaces::ChatCall;

@@ -26,7 +26,6 @@ use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 use tracing::debug;
 
-use super::refusal;
 use crate::time::Shutdown;
 
 /// What the kernel may hold beyond what the peer has room for, in bytes. The peer is seen to read whenever it has made
@@ -37,11 +36,15 @@ const MOST_UNSENT_BYTES: u32 = 16 * 1024;
 /// How long a client may go on sending when we have said the last.
 const LINGER: Duration = Duration::from_secs(2);
 
+/// What is to be written in place of these bytes, if they are a refusal of hyper's own.
+pub(super) type Refuse = fn(&[u8]) -> Option<Vec<u8>>;
+
 /// A connection whose writes fail once the peer has taken nothing for a while, and whose end lets the peer finish.
 pub(crate) struct ClientStream {
     stream: Arc<TcpStream>,
     stall_limit: Duration,
     shutdown: Shutdown,
+    refuse: Refuse,
     /// What is written in place of what hyper says, from this byte on.
     refusal: Option<(Vec<u8>, usize)>,
     /// The last write took less than it was given: the next one begins somewhere.
@@ -54,13 +57,14 @@ pub(crate) struct ClientStream {
 
 impl ClientStream {
     /// `stream`, given up when a write waits for longer than `stall_limit`. From the beginning of `shutdown` nobody is
-    /// listened to any more when all is said.
-    pub(crate) fn new(stream: TcpStream, stall_limit: Duration, shutdown: Shutdown) -> Self {
+    /// listened to any more when all is said. Refusals of hyper's own are written as `refuse` has them.
+    pub(super) fn new(stream: TcpStream, stall_limit: Duration, shutdown: Shutdown, refuse: Refuse) -> Self {
         if let Err(error) = tune(&stream) {
             debug!(%error, "Cannot set the options of a socket");
         }
         let stream = Arc::new(stream);
-        Self { stream, stall_limit, shutdown, refusal: None, is_cut: false, stalled: None, lingering: None }
+        let (refusal, stalled, lingering) = (None, None, None);
+        Self { stream, stall_limit, shutdown, refuse, refusal, is_cut: false, stalled, lingering }
     }
 
     /// Comes true when the peer has closed its side, whatever it has sent that is not read yet. Only Linux tells; on
@@ -102,7 +106,7 @@ impl ClientStream {
     ) -> Poll<io::Result<usize>> {
         // The middle of an answer may look like anything.
         if self.refusal.is_none() && !self.is_cut {
-            self.refusal = refusal::in_place_of(bytes).map(|refusal| (refusal, 0));
+            self.refusal = (self.refuse)(bytes).map(|refusal| (refusal, 0));
         }
         let Some((refusal, mut from)) = self.refusal.take() else {
             return self.poll_try_write(context, write);

@@ -19,15 +19,13 @@ use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 use tower_http::cors::{AllowHeaders, AllowOrigin, Any, CorsLayer};
 
-use super::server::Crowded;
+use super::areas::Area;
+use super::connection::Crowded;
+use super::request_id::{self, X_REQUEST_ID};
+use super::state::AppState;
 use crate::config::CorsOrigins;
 use crate::config::{MAX_HEAD_BYTES, MAX_HEADERS};
-use crate::http::AppState;
 use crate::surfaces::ApiError;
-use crate::surfaces::Surface;
-
-/// The name under which a request is found in the log.
-pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Where clients may show their key, besides `Authorization: Bearer`.
 const KEY_HEADERS: [&str; 2] = ["x-api-key", "x-goog-api-key"];
@@ -35,7 +33,9 @@ const KEY_HEADERS: [&str; 2] = ["x-api-key", "x-goog-api-key"];
 /// Gives every request an id and refuses what no route should see. The id stands in the request's headers for the
 /// handlers, and in the response's for the client.
 pub(crate) async fn admit(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
-    let id = request_id(request.headers());
+    let id = request_id::given_or_new(request.headers());
+    let area = Area::of(request.uri().path());
+    request.extensions_mut().insert(area);
     let is_tunnel = request.method() == Method::CONNECT;
     let has_body = !request.body().is_end_stream();
     let is_preflight = request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
@@ -44,12 +44,12 @@ pub(crate) async fn admit(State(state): State<AppState>, mut request: Request, n
         // router's own 404 or 405.
         *request.method_mut() = Method::TRACE;
     }
-    let mut response = match check(&state, &request) {
+    let mut response = match check(&state, area, &request) {
         Ok(()) => {
             request.headers_mut().insert(X_REQUEST_ID, id.clone());
             next.run(request).await
         }
-        Err(error) => Surface::of(request.uri().path()).error_response(&error),
+        Err(error) => area.surface.error_response(&error),
     };
     response.headers_mut().insert(X_REQUEST_ID, id);
     let is_body_unread = has_body && response.extensions().get::<BodyRead>().is_none();
@@ -61,7 +61,7 @@ pub(crate) async fn admit(State(state): State<AppState>, mut request: Request, n
     response
 }
 
-fn check(state: &AppState, request: &Request) -> Result<(), ApiError> {
+fn check(state: &AppState, area: Area, request: &Request) -> Result<(), ApiError> {
     let headers = request.headers();
     let bytes =
         headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len()).sum::<usize>();
@@ -83,11 +83,11 @@ fn check(state: &AppState, request: &Request) -> Result<(), ApiError> {
         ));
     }
     let is_crowded = request.extensions().get::<Crowded>().is_some();
-    if is_crowded && request.uri().path() != "/health" {
+    if is_crowded && !area.is_open {
         return Err(ApiError::TooManyRequests);
     }
     match (&state.server.cors_origins, headers.get(ORIGIN)) {
-        (CorsOrigins::These(origins), Some(origin)) if request.uri().path() != "/health" => {
+        (CorsOrigins::These(origins), Some(origin)) if !area.is_open => {
             let is_known = origin.to_str().is_ok_and(|origin| origins.contains(origin));
             if is_known { Ok(()) } else { Err(ApiError::OriginRefused) }
         }
@@ -95,32 +95,15 @@ fn check(state: &AppState, request: &Request) -> Result<(), ApiError> {
     }
 }
 
-/// The client's own id if it is one that can stand in a log, else a new one.
-fn request_id(headers: &HeaderMap) -> HeaderValue {
-    const MAX_LEN: usize = 128;
-    let is_sane = |value: &&HeaderValue| {
-        let bytes = value.as_bytes();
-        let is_plain = bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(byte));
-        !bytes.is_empty() && bytes.len() <= MAX_LEN && is_plain
-    };
-    let new = || HeaderValue::try_from(new_request_id());
-    let given = headers.get(X_REQUEST_ID).filter(is_sane).cloned();
-    given.or_else(|| new().ok()).unwrap_or_else(|| HeaderValue::from_static("none"))
-}
-
-/// An id for a request that came without one.
-pub(crate) fn new_request_id() -> String {
-    format!("{:032x}", fastrand::u128(..))
-}
-
-/// Refuses requests without a client key, if clients need one. `/health` never does.
+/// Refuses requests without a client key, if clients need one. Open paths never do.
 pub(crate) async fn authenticate(State(state): State<AppState>, request: Request, next: Next) -> Response {
     let keys = &state.server.client_keys;
-    let is_open = keys.is_empty() || request.uri().path() == "/health";
+    let area = Area::among(request.extensions());
+    let is_open = keys.is_empty() || area.is_open;
     if is_open || shown_keys(request.headers()).any(|shown| is_known(shown, keys)) {
         next.run(request).await
     } else {
-        Surface::of(request.uri().path()).error_response(&ApiError::Unauthorized)
+        area.surface.error_response(&ApiError::Unauthorized)
     }
 }
 

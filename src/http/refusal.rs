@@ -4,7 +4,7 @@
 //! for it. So such an answer is recognised where it is written, and completed: a client is told what was wrong, in the form
 //! of every other refusal.
 
-use super::ingress::new_request_id;
+use super::request_id;
 use crate::surfaces::ApiError;
 use crate::surfaces::chat;
 
@@ -31,7 +31,7 @@ pub(crate) fn in_place_of(written: &[u8]) -> Option<Vec<u8>> {
     }
     let body = chat::error_body(&error);
     let length = body.len();
-    let id = new_request_id();
+    let id = request_id::new();
     let head = format!(
         "{before}\r\ncontent-type: application/json\r\nx-request-id: {id}\r\ncontent-length: {length}{after}\r\n\r\n"
     );

@@ -16,7 +16,7 @@ use futures::stream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
-use super::server::Closer;
+use super::connection::Closer;
 use crate::dispatch::Answer;
 use crate::dispatch::Signatures;
 use crate::middle::Failure;

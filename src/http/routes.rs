@@ -9,16 +9,17 @@ use axum::{Router, middleware};
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::sync::OwnedSemaphorePermit;
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::{error, warn};
 
-use super::ingress::{self, X_REQUEST_ID};
+use super::areas::{self, Area};
+use super::connection::Closer;
 use super::relay::{self, Held};
-use super::server::Closer;
+use super::state::AppState;
+use super::{ingress, request_id};
 use crate::dispatch::{Answered, Extent, Target};
-use crate::http::AppState;
 use crate::middle::ChatRequest;
 use crate::observe::RequestLog;
 use crate::status::{self, Health};
@@ -36,18 +37,17 @@ const LARGE_BODY_BYTES: usize = 256 * 1024;
 pub(crate) fn router(state: AppState) -> Router {
     let chat = Router::new()
         .route("/chat", post(complete::<ChatCall>))
-        .route("/health", get(health))
+        .route(areas::HEALTH.path, get(health))
         .route("/providers", get(providers));
     let mut openai = Router::new();
-    // The second is where Groq's SDK looks.
-    for prefix in ["/v1", "/openai/v1"] {
+    for prefix in areas::OPENAI.map(|area| area.path) {
         openai = openai
             .route(&format!("{prefix}/chat/completions"), post(complete::<Completion>))
             .route(&format!("{prefix}/models"), get(list_models))
             .route(&format!("{prefix}/models/{{*id}}"), get(show_model));
     }
     let refuse = |error: fn() -> ApiError| {
-        move |uri: Uri| async move { Surface::of(uri.path()).error_response(&error()) }
+        move |request: Request| async move { Area::among(request.extensions()).surface.error_response(&error()) }
     };
     Router::new()
         .merge(survive_panics(chat, Surface::Chat))
@@ -95,7 +95,7 @@ fn json_response(body: Vec<u8>) -> Response {
 
 /// Answers a conversation, in whatever dialect.
 async fn complete<C: Call>(State(state): State<AppState>, request: Request) -> Response {
-    let surface = Surface::of(request.uri().path());
+    let surface = Area::among(request.extensions()).surface;
     try_complete::<C>(&state, surface, request).await.unwrap_or_else(|error| surface.error_response(&error))
 }
 
@@ -131,12 +131,12 @@ async fn answer<C: Call>(
     let is_stream = call.is_stream(head.version);
     let extent = if is_stream { Extent::FirstContent } else { Extent::Whole };
     let target = call.target(state.dispatcher.offered())?;
-    let request_id = request_id(&head.headers);
+    let request_id = request_id::of(&head.headers);
     let mut log = RequestLog::begin(&request_id, call.request().messages().len(), is_stream);
     let answered = match find_answer(state, call.request(), &target, extent, &request_id).await {
         Ok(answered) => answered,
         Err(error) => {
-            log.failed(&error);
+            log.failed(error.status().as_u16(), &error.log_text());
             return Err(error);
         }
     };
@@ -209,9 +209,4 @@ fn answer_headers(answered: &Answered, ignored: &[String]) -> HeaderMap {
         Some((HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?))
     });
     headers.collect()
-}
-
-/// The id that [`ingress::admit`] gave the request.
-fn request_id(headers: &HeaderMap) -> String {
-    headers.get(X_REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned()
 }

@@ -12,11 +12,13 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::ServiceExt as _;
 use tracing::{debug, info, warn};
 
 use super::client_stream::ClientStream;
+use super::connection::{Closer, Crowded};
+use super::refusal;
 use crate::config::{MAX_HEAD_BYTES, MAX_HEADERS};
 use crate::observe::RareWarning;
 use crate::time::Shutdown;
@@ -48,22 +50,6 @@ pub struct ConnectionLimits {
     /// For open streams to finish once the end has begun.
     pub shutdown_grace: Duration,
 }
-
-/// Closes the connection that a request has come on, once its response has ended. Stands among the extensions of every
-/// request: hyper has no other way from a request to its connection.
-#[derive(Clone, Debug, Default)]
-pub struct Closer(Arc<Notify>);
-
-impl Closer {
-    /// This response is the connection's last.
-    pub fn close(&self) {
-        self.0.notify_one();
-    }
-}
-
-/// Stands among the extensions of a request that has come on a connection too many.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Crowded;
 
 /// Serves `app` on `listener` until the end that `shutdown` begins is complete.
 ///
@@ -130,7 +116,8 @@ async fn connection(
     shutdown: Shutdown,
     _place: OwnedSemaphorePermit,
 ) {
-    let stream = ClientStream::new(stream, limits.client_stall_timeout, shutdown.clone());
+    let stream =
+        ClientStream::new(stream, limits.client_stall_timeout, shutdown.clone(), refusal::in_place_of);
     let departure = stream.departure();
     let header_read_timeout = if is_crowded {
         limits.header_read_timeout.min(CROWDED_HEADER_READ_TIMEOUT)
@@ -138,7 +125,7 @@ async fn connection(
         limits.header_read_timeout
     };
     let closer = Closer::default();
-    let asked = closer.0.clone();
+    let asked = closer.asked();
     let service = service_fn(move |mut request: http::Request<Incoming>| {
         request.extensions_mut().insert(closer.clone());
         if is_crowded {
@@ -158,7 +145,7 @@ async fn connection(
     let is_last = async {
         tokio::select! {
             () = shutdown.begun() => {}
-            () = asked.notified() => {}
+            () = asked => {}
         }
     };
     let served = async {

@@ -7,8 +7,6 @@ use std::fmt::Display;
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
-use crate::surfaces::ApiError;
-
 /// A request under way. Dropped without a word it means that the client left.
 #[derive(Debug)]
 pub struct RequestLog {
@@ -58,11 +56,10 @@ impl RequestLog {
     }
 
     /// Logs that nobody answered.
-    pub fn failed(mut self, error: &ApiError) {
+    pub fn failed(mut self, status: u16, why: &str) {
         self.is_closed = true;
-        let status = error.status().as_u16();
         let (request_id, elapsed_ms) = (self.request_id.as_str(), self.elapsed_ms());
-        error!(request_id, status, elapsed_ms, "Request failed: {}", error.log_text());
+        error!(request_id, status, elapsed_ms, "Request failed: {why}");
     }
 
     fn answerer(&self) -> (&'static str, &str) {

@@ -3,7 +3,8 @@
 //! Owns what «complete» means: a finish reason or the dialect's end mark was seen. An end without either is a
 //! broken answer, however whole its text looks, and no finish is ever made up.
 
-use super::directory::{Decoded, Provider};
+use super::directory::Provider;
+use super::wire::Decoded;
 use crate::middle::{AnswerSoFar, Diagnosis, Event, ExpectedCalls, FinishReason, RawWords, Reason};
 use crate::wire::sse;
 

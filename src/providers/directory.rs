@@ -9,6 +9,7 @@ use secrecy::SecretString;
 use super::capabilities::Capabilities;
 use super::model_id::is_model_id;
 use super::profile::{Dialect, Profile};
+use super::wire::{Decoded, WireRequest};
 use super::words::{ErrorBody, limits, waits};
 use super::{gemini, openai, rows};
 use crate::middle::{ChatRequest, Diagnosis, ErrorReading, FreePlan, Reading, Sink};
@@ -71,32 +72,6 @@ impl IntoIterator for Directory {
     fn into_iter(self) -> Self::IntoIter {
         self.0.into_iter()
     }
-}
-
-/// A completion request in a provider's dialect, ready to be sent as `POST` with JSON.
-#[derive(Debug, PartialEq, Eq)]
-pub struct WireRequest {
-    /// What follows the base URL: path and query.
-    pub path: String,
-    /// The JSON body.
-    pub body: Vec<u8>,
-    /// Whether it asks for a stream: if not, nothing may come before all is done.
-    pub is_stream: bool,
-    /// Names of tools that had to be changed, as they are on the wire and as the client has them.
-    pub renamed_tools: Vec<(String, String)>,
-    /// What the client asked for and this model does not take, by the names of OpenAI's dialect.
-    pub left_out: Vec<&'static str>,
-}
-
-/// What one event of a provider's stream was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decoded {
-    /// It was understood; whatever it said has been handed out.
-    Understood,
-    /// The dialect's own end mark: nothing follows.
-    Done,
-    /// It was not JSON of the expected form.
-    Unreadable,
 }
 
 impl Provider {
@@ -225,22 +200,6 @@ mod tests {
         assert_eq!(Directory::built_in().find("CEREBRAS"), Some(Provider::CEREBRAS));
         assert_eq!(Directory::built_in().find("Gemini"), Some(Provider::GEMINI));
         assert_eq!(Directory::built_in().find("Groq "), None);
-    }
-
-    #[test]
-    fn keys_travel_in_a_sensitive_header() {
-        let key = SecretString::from("k-1");
-        let (name, value) = Provider::GROQ.key_header(&key).unwrap();
-        assert_eq!(
-            (name.as_str(), value.to_str().unwrap(), value.is_sensitive()),
-            ("authorization", "Bearer k-1", true)
-        );
-        let (name, value) = Provider::GEMINI.key_header(&key).unwrap();
-        assert_eq!(
-            (name.as_str(), value.to_str().unwrap(), value.is_sensitive()),
-            ("x-goog-api-key", "k-1", true)
-        );
-        assert!(Provider::GROQ.key_header(&SecretString::from("a\nb")).is_err());
     }
 
     /// The names in the seed this project grew from; every one of them is dead.

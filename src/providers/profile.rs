@@ -71,3 +71,24 @@ impl Auth {
         Ok((name, value))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_travel_in_a_sensitive_header() {
+        let key = SecretString::from("k-1");
+        let (name, value) = Auth::Bearer.header(&key).unwrap();
+        assert_eq!(
+            (name.as_str(), value.to_str().unwrap(), value.is_sensitive()),
+            ("authorization", "Bearer k-1", true)
+        );
+        let (name, value) = Auth::Header("x-goog-api-key").header(&key).unwrap();
+        assert_eq!(
+            (name.as_str(), value.to_str().unwrap(), value.is_sensitive()),
+            ("x-goog-api-key", "k-1", true)
+        );
+        assert!(Auth::Bearer.header(&SecretString::from("a\nb")).is_err());
+    }
+}

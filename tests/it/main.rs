@@ -28,6 +28,7 @@ mod openai_requests;
 mod origins_and_keys;
 mod providers_report;
 mod rests;
+mod rooms;
 mod secrets;
 mod shutdown;
 mod simulator_rules;

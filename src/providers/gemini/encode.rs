@@ -21,8 +21,8 @@ use super::schema;
 use crate::middle::{
     ChatRequest, Effort, Image, Json, Message, Part, ResponseFormat, Tool, ToolCall, ToolChoice,
 };
-use crate::providers::Capabilities;
-use crate::providers::WireRequest;
+use crate::providers::capabilities::Capabilities;
+use crate::providers::wire::WireRequest;
 use crate::wire::json;
 
 /// What Google documents for calls that another model has made.

@@ -5,10 +5,10 @@ use serde::ser::{SerializeMap as _, SerializeSeq as _};
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
-use super::{Field, Quirks};
+use super::quirks::{Field, Quirks};
 use crate::middle::{ChatRequest, Image, Message, Part, ResponseFormat, Tool, ToolCall, ToolChoice};
-use crate::providers::Capabilities;
-use crate::providers::WireRequest;
+use crate::providers::capabilities::Capabilities;
+use crate::providers::wire::WireRequest;
 use crate::wire::json;
 
 /// `request` as JSON for `model`; see [`Provider::encode`](crate::providers::Provider::encode).

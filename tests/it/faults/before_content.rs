@@ -84,8 +84,7 @@ async fn row_044_an_answer_that_says_nothing_is_made_up_for() -> anyhow::Result<
     let faults = [
         fault("an opening and the finish", |dialect| whole_stream(&dialect.stream(&[]))),
         fault("nothing but a finish", |dialect| whole_stream(&dialect.finish())),
-        fault("nothing but the end mark", |_| whole_stream(b"data: [DONE]\n\n"))
-            .of(openai_providers()),
+        fault("nothing but the end mark", |_| whole_stream(b"data: [DONE]\n\n")).of(openai_providers()),
     ];
     falls_back(Failure::new(502, "empty_answer"), faults).await
 }

@@ -1,0 +1,229 @@
+//! Answers in Google's form: events of a stream, whole answers, lists of models.
+
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::errors::diagnose_in_stream;
+use crate::middle::{Diagnosis, FinishReason, Reason, Scope, Sink, Usage, WireCall};
+use crate::providers::wire::Decoded;
+use crate::providers::words::{lenient, repair::repair};
+
+/// A whole answer and an event of a stream have the same form; every field may be missing.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Response<'a> {
+    #[serde(borrow)]
+    candidates: Option<Vec<Candidate<'a>>>,
+    prompt_feedback: Option<PromptFeedback>,
+    #[serde(borrow)]
+    usage_metadata: Option<&'a RawValue>,
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Candidate<'a> {
+    #[serde(borrow)]
+    content: Option<CandidateContent<'a>>,
+    #[serde(default, deserialize_with = "lenient::text")]
+    finish_reason: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct CandidateContent<'a> {
+    #[serde(borrow)]
+    parts: Option<Vec<Part<'a>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Part<'a> {
+    #[serde(default, deserialize_with = "lenient::text")]
+    text: Option<String>,
+    #[serde(default, deserialize_with = "lenient::flag")]
+    thought: bool,
+    #[serde(borrow)]
+    function_call: Option<&'a RawValue>,
+    #[serde(default, deserialize_with = "lenient::text")]
+    thought_signature: Option<String>,
+}
+
+/// Never split; id and arguments may be missing.
+#[derive(Deserialize)]
+struct FunctionCall<'a> {
+    #[serde(default, deserialize_with = "lenient::text")]
+    id: Option<String>,
+    #[serde(default, deserialize_with = "lenient::text")]
+    name: Option<String>,
+    #[serde(borrow)]
+    args: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PromptFeedback {
+    #[serde(default, deserialize_with = "lenient::text")]
+    block_reason: Option<String>,
+}
+
+/// Counts are absent when they are zero.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[derive(Default)]
+struct UsageMetadata {
+    prompt_token_count: u64,
+    tool_use_prompt_token_count: u64,
+    candidates_token_count: u64,
+    thoughts_token_count: u64,
+    cached_content_token_count: Option<u64>,
+    total_token_count: Option<u64>,
+}
+
+/// Where the list of models is: all on one page, since there are less than a hundred.
+pub(in crate::providers) const MODELS_PATH: &str = "/v1beta/models?pageSize=1000";
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ModelList {
+    models: Vec<Value>,
+    #[serde(default, deserialize_with = "lenient::text")]
+    next_page_token: Option<String>,
+}
+
+/// Reads a list of models; see [`Provider::parse_models`](crate::providers::Provider::parse_models).
+///
+/// Part of a list is none: nobody could say what is missing from it.
+pub(in crate::providers) fn parse_models(body: &[u8]) -> Option<Vec<String>> {
+    let list: ModelList = serde_json::from_slice(body).ok()?;
+    if list.next_page_token.is_some_and(|token| !token.is_empty()) {
+        return None;
+    }
+    let generates = |model: &Value| {
+        let methods = model.get("supportedGenerationMethods").and_then(Value::as_array);
+        methods.is_some_and(|methods| methods.iter().any(|method| method == "generateContent"))
+    };
+    let generating = list.models.iter().filter(|model| generates(model));
+    let names = generating.filter_map(|model| model.get("name")?.as_str()?.strip_prefix("models/"));
+    Some(names.map(str::to_owned).collect())
+}
+
+/// Reads one event or a whole answer; see [`Provider::decode`](crate::providers::Provider::decode).
+///
+/// Without `alt=sse` Google sends one array of such events, which is read as well.
+pub(in crate::providers) fn decode(
+    name: &str,
+    data: &[u8],
+    sink: &mut Sink<'_>,
+) -> Result<Decoded, Diagnosis> {
+    if name == "error" {
+        return Err(diagnose_in_stream(data));
+    }
+    if data.trim_ascii_start().starts_with(b"[") {
+        return decode_array(data, sink);
+    }
+    let repaired;
+    let response: Response<'_> = match serde_json::from_slice(data) {
+        Ok(response) => response,
+        Err(_) => {
+            repaired = repair(data);
+            let Ok(response) = serde_json::from_slice(&repaired) else {
+                return Ok(Decoded::Unreadable);
+            };
+            response
+        }
+    };
+    if response.error.is_some_and(|error| error.get() != "null") {
+        return Err(diagnose_in_stream(data));
+    }
+    // Only one candidate is ever asked for.
+    let candidate = response.candidates.unwrap_or_default().into_iter().next();
+    let is_blocked =
+        candidate.is_none() && response.prompt_feedback.is_some_and(|it| it.block_reason.is_some());
+    if let Some(candidate) = candidate {
+        let parts = candidate.content.and_then(|content| content.parts).unwrap_or_default();
+        for part in parts {
+            take_part(part, sink);
+        }
+        let reason = candidate.finish_reason.as_deref().map(finish_reason).transpose()?.flatten();
+        if let Some(reason) = reason {
+            sink.finish(reason);
+        }
+    }
+    if is_blocked {
+        sink.finish(FinishReason::ContentFilter);
+    }
+    if let Some(usage) = response.usage_metadata.and_then(usage) {
+        sink.usage(usage);
+    }
+    Ok(Decoded::Understood)
+}
+
+fn take_part(part: Part<'_>, sink: &mut Sink<'_>) {
+    let text = part.text.unwrap_or_default();
+    if part.thought {
+        sink.reasoning(text);
+    } else {
+        sink.text(text);
+    }
+    let call = part.function_call.and_then(|raw| serde_json::from_str::<FunctionCall<'_>>(raw.get()).ok());
+    if let Some(FunctionCall { id, name, args }) = call {
+        let arguments = args.filter(|args| args.get() != "null").map_or("{}", RawValue::get).to_owned();
+        sink.call(WireCall { number: None, id, name, arguments, signature: part.thought_signature });
+    }
+}
+
+fn decode_array(data: &[u8], sink: &mut Sink<'_>) -> Result<Decoded, Diagnosis> {
+    let text = String::from_utf8_lossy(data);
+    let Ok(items) = serde_json::from_str::<Vec<&RawValue>>(&text) else {
+        return Ok(Decoded::Unreadable);
+    };
+    for item in items {
+        // An array inside the array is nothing Google sends, and not followed.
+        if !item.get().starts_with('[') {
+            decode("", item.get().as_bytes(), sink)?;
+        }
+    }
+    Ok(Decoded::Understood)
+}
+
+/// `None` for the word that means «not finished».
+fn finish_reason(word: &str) -> Result<Option<FinishReason>, Diagnosis> {
+    match word {
+        "" | "FINISH_REASON_UNSPECIFIED" => Ok(None),
+        "MAX_TOKENS" | "CONTINUATION" => Ok(Some(FinishReason::Length)),
+        "SAFETY"
+        | "RECITATION"
+        | "BLOCKLIST"
+        | "PROHIBITED_CONTENT"
+        | "SPII"
+        | "IMAGE_SAFETY"
+        | "IMAGE_PROHIBITED_CONTENT"
+        | "IMAGE_RECITATION"
+        | "MODEL_ARMOR" => Ok(Some(FinishReason::ContentFilter)),
+        // The model wrote something its own provider cannot read: another try may do better.
+        "MALFORMED_FUNCTION_CALL"
+        | "UNEXPECTED_TOOL_CALL"
+        | "TOO_MANY_TOOL_CALLS"
+        | "MALFORMED_RESPONSE"
+        | "MISSING_THOUGHT_SIGNATURE" => Err(Diagnosis::new(Reason::UpstreamError, Scope::Request)),
+        _ => Ok(Some(FinishReason::Stop)),
+    }
+}
+
+/// The usage, if it is of the known form; an odd one is not worth losing an answer for.
+fn usage(raw: &RawValue) -> Option<Usage> {
+    let usage: UsageMetadata = serde_json::from_str(raw.get()).ok()?;
+    let prompt_tokens = usage.prompt_token_count.saturating_add(usage.tool_use_prompt_token_count);
+    let completion_tokens = usage.candidates_token_count.saturating_add(usage.thoughts_token_count);
+    let total_tokens =
+        usage.total_token_count.unwrap_or_else(|| prompt_tokens.saturating_add(completion_tokens));
+    Some(Usage {
+        prompt_tokens,
+        completion_tokens,
+        total_tokens,
+        cached_tokens: usage.cached_content_token_count,
+        reasoning_tokens: Some(usage.thoughts_token_count),
+    })
+}

@@ -1,0 +1,230 @@
+//! Answers in OpenAI's dialect: chunks of a stream, whole answers, lists of models, errors.
+
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::quirks::Quirks;
+use crate::middle::{Diagnosis, FinishReason, LimitReading, Reading, Reason, Sink, Usage, WireCall};
+use crate::providers::wire::Decoded;
+use crate::providers::words::{ErrorBody, classify, lenient, limits, repair::repair};
+
+/// A chunk of a stream; also a whole answer, which has `message` where a chunk has `delta`.
+#[derive(Deserialize)]
+struct Chunk<'a> {
+    #[serde(borrow)]
+    choices: Option<Vec<Choice<'a>>>,
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
+    /// Stands at the top level of a flat error, and nowhere else.
+    #[serde(borrow)]
+    message: Option<&'a RawValue>,
+    #[serde(borrow)]
+    x_groq: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Choice<'a> {
+    #[serde(borrow)]
+    delta: Option<Delta<'a>>,
+    #[serde(borrow)]
+    message: Option<Delta<'a>>,
+    #[serde(default, deserialize_with = "lenient::text")]
+    finish_reason: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Delta<'a> {
+    #[serde(default, deserialize_with = "lenient::text")]
+    content: Option<String>,
+    #[serde(default, deserialize_with = "lenient::text")]
+    reasoning: Option<String>,
+    #[serde(borrow)]
+    tool_calls: Option<&'a RawValue>,
+}
+
+/// Never split by these two, and read as if it could be.
+#[derive(Deserialize)]
+struct DeltaCall<'a> {
+    #[serde(borrow)]
+    index: Option<&'a RawValue>,
+    #[serde(default, deserialize_with = "lenient::text")]
+    id: Option<String>,
+    #[serde(borrow)]
+    function: Option<DeltaFunction<'a>>,
+}
+
+#[derive(Deserialize)]
+struct DeltaFunction<'a> {
+    #[serde(default, deserialize_with = "lenient::text")]
+    name: Option<String>,
+    /// JSON text in a string; some send the JSON itself.
+    #[serde(borrow)]
+    arguments: Option<&'a RawValue>,
+}
+
+/// Groq's own part, in the first chunk and the last.
+#[derive(Default, Deserialize)]
+struct XGroq<'a> {
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct WireUsage<'a> {
+    prompt_tokens: u64,
+    completion_tokens: u64,
+    total_tokens: Option<u64>,
+    #[serde(borrow)]
+    prompt_tokens_details: Option<&'a RawValue>,
+    #[serde(borrow)]
+    completion_tokens_details: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct UsageDetails {
+    cached_tokens: Option<u64>,
+    reasoning_tokens: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct ModelList {
+    data: Vec<Value>,
+}
+
+/// Reads a list of models; see [`Provider::parse_models`](crate::providers::Provider::parse_models).
+pub(in crate::providers) fn parse_models(body: &[u8]) -> Option<Vec<String>> {
+    let list: ModelList = serde_json::from_slice(body).ok()?;
+    // Only Groq says it, and not in its SDK's types.
+    let is_active = |model: &&Value| model.get("active").and_then(Value::as_bool) != Some(false);
+    let ids = list.data.iter().filter(is_active).filter_map(|model| model.get("id")?.as_str());
+    Some(ids.map(str::to_owned).collect())
+}
+
+/// Reads one event; see [`Provider::decode`](crate::providers::Provider::decode).
+pub(in crate::providers) fn decode(
+    quirks: &Quirks,
+    name: &str,
+    data: &[u8],
+    sink: &mut Sink<'_>,
+) -> Result<Decoded, Diagnosis> {
+    if name == "error" {
+        return Err(diagnose_in_stream(quirks, data));
+    }
+    if data.trim_ascii() == b"[DONE]" {
+        return Ok(Decoded::Done);
+    }
+    let repaired;
+    let chunk: Chunk<'_> = match serde_json::from_slice(data) {
+        Ok(chunk) => chunk,
+        Err(_) => {
+            repaired = repair(data);
+            let Ok(chunk) = serde_json::from_slice(&repaired) else {
+                return Ok(Decoded::Unreadable);
+            };
+            chunk
+        }
+    };
+    let is_flat_error = chunk.choices.is_none() && chunk.message.is_some();
+    let x_groq: XGroq<'_> =
+        chunk.x_groq.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
+    if is_flat_error || chunk.error.is_some_and(|error| error.get() != "null") {
+        return Err(diagnose_in_stream(quirks, data));
+    }
+    if let Some(error) = x_groq.error.filter(|error| error.get() != "null") {
+        let wrapped = format!("{{\"error\":{}}}", error.get());
+        return Err(diagnose_in_stream(quirks, wrapped.as_bytes()));
+    }
+    // Only one choice is ever asked for.
+    if let Some(choice) = chunk.choices.unwrap_or_default().into_iter().next() {
+        if let Some(delta) = choice.delta.or(choice.message) {
+            sink.reasoning(delta.reasoning.unwrap_or_default());
+            sink.text(delta.content.unwrap_or_default());
+            delta.tool_calls.map(calls).unwrap_or_default().into_iter().for_each(|call| sink.call(call));
+        }
+        // Some send an empty one with every chunk.
+        if let Some(reason) = choice.finish_reason.filter(|reason| !reason.is_empty()) {
+            sink.finish(finish_reason(&reason)?);
+        }
+    }
+    if let Some(usage) = chunk.usage.and_then(usage).or_else(|| x_groq.usage.and_then(usage)) {
+        sink.usage(usage);
+    }
+    Ok(Decoded::Understood)
+}
+
+/// The calls of a chunk; what is not of the known form is none.
+fn calls(raw: &RawValue) -> Vec<WireCall> {
+    let calls: Vec<&RawValue> = serde_json::from_str(raw.get()).unwrap_or_default();
+    calls.into_iter().filter_map(call).collect()
+}
+
+fn call(raw: &RawValue) -> Option<WireCall> {
+    let DeltaCall { index, id, function } = serde_json::from_str(raw.get()).ok()?;
+    let (name, arguments) = function.map(|function| (function.name, function.arguments)).unwrap_or_default();
+    let arguments = arguments.map(RawValue::get).filter(|arguments| *arguments != "null").unwrap_or_default();
+    let is_text = arguments.starts_with('"');
+    let text = is_text.then(|| serde_json::from_str(arguments).ok()).flatten();
+    Some(WireCall {
+        number: index.and_then(|index| serde_json::from_str(index.get()).ok()),
+        id,
+        name,
+        arguments: text.unwrap_or_else(|| arguments.to_owned()),
+        signature: None,
+    })
+}
+
+fn finish_reason(word: &str) -> Result<FinishReason, Diagnosis> {
+    match word {
+        "length" => Ok(FinishReason::Length),
+        "content_filter" => Ok(FinishReason::ContentFilter),
+        "tool_calls" | "function_call" => Ok(FinishReason::ToolCalls),
+        "error" => Err(Diagnosis::provider(Reason::UpstreamError)),
+        _ => Ok(FinishReason::Stop),
+    }
+}
+
+/// The usage, if it is of the known form; an odd one is not worth losing an answer for.
+fn usage(raw: &RawValue) -> Option<Usage> {
+    let wire: WireUsage<'_> = serde_json::from_str(raw.get()).ok()?;
+    let WireUsage { prompt_tokens, completion_tokens, total_tokens, .. } = wire;
+    let details = |raw: Option<&RawValue>| serde_json::from_str::<UsageDetails>(raw?.get()).ok();
+    Some(Usage {
+        prompt_tokens,
+        completion_tokens,
+        total_tokens: total_tokens.unwrap_or_else(|| prompt_tokens.saturating_add(completion_tokens)),
+        cached_tokens: details(wire.prompt_tokens_details).and_then(|it| it.cached_tokens),
+        reasoning_tokens: details(wire.completion_tokens_details).and_then(|it| it.reasoning_tokens),
+    })
+}
+
+fn diagnose_in_stream(quirks: &Quirks, data: &[u8]) -> Diagnosis {
+    let error = ErrorBody::parse(data);
+    diagnose(quirks, error.status_in_stream(), &Reading::default(), &error)
+}
+
+/// What an error answer means; see [`Provider::read_error`](crate::providers::Provider::read_error).
+pub(in crate::providers) fn diagnose(
+    quirks: &Quirks,
+    status: u16,
+    head: &Reading,
+    error: &ErrorBody,
+) -> Diagnosis {
+    let spent = head.spent();
+    let says_day = quirks.day_markers.iter().any(|marker| error.message.contains(marker));
+    let is_daily = says_day || spent.is_some_and(|(reason, _)| reason == Reason::QuotaExhausted);
+    let mut diagnosis = classify::diagnose(status, head, error, is_daily);
+    if diagnosis.reason.is_limit() && diagnosis.wait.is_none() {
+        diagnosis.wait = spent.map(|(_, wait)| wait);
+    }
+    diagnosis
+}
+
+/// What an error answer says of limits; see [`Provider::read_error`](crate::providers::Provider::read_error).
+pub(in crate::providers) fn limits_in_error(quirks: &Quirks, error: &ErrorBody) -> Vec<LimitReading> {
+    limits::from_sentence(quirks.limit_markers, &error.message).into_iter().collect()
+}

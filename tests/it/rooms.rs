@@ -1,0 +1,257 @@
+//! The floor plan: which room may use which, for ever.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+/// The rooms from the lowest floor to the highest: each may use those before it and nobody behind it. So whoever opens a
+/// room has to know only what is below it, and no change below reaches further than its own users.
+const ROOMS: [&str; 15] = [
+    // Words and bytes: what everybody shares.
+    "middle",
+    "wire",
+    "time",
+    // What upstreams speak, as data and pure functions; and the settings, which name providers.
+    "providers",
+    "config",
+    // The simulated upstreams: they know what providers speak and nothing of the proxy.
+    "simulator",
+    // Who may be asked, and with which model.
+    "models",
+    "observe",
+    "quota",
+    // The loop that asks.
+    "dispatch",
+    // What clients speak, what the proxy tells of itself, and the way in.
+    "surfaces",
+    "status",
+    "http",
+    "commands",
+    // What tests see.
+    "internals",
+];
+
+/// The only room whose files may use each other in circles: a server of its own that is written like one.
+const MAY_HAVE_CIRCLES: &str = "simulator";
+
+/// A use of one file by another.
+struct Arrow {
+    from: PathBuf,
+    line: usize,
+    text: String,
+    /// What follows `crate::`, with the way through `super` written out.
+    target: Vec<String>,
+}
+
+impl Arrow {
+    fn place(&self) -> String {
+        format!("src/{}:{}: {}", self.from.display(), self.line, self.text.trim())
+    }
+}
+
+fn source() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+/// All files below `src`, relative to it.
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let entries =
+        std::fs::read_dir(directory).expect("a directory").map(|entry| entry.expect("an entry").path());
+    let (folders, files): (Vec<PathBuf>, Vec<PathBuf>) = entries.partition(|path| path.is_dir());
+    let below = folders.iter().flat_map(|folder| self::files(folder));
+    files.into_iter().chain(below).filter(|path| path.extension().is_some_and(|it| it == "rs")).collect()
+}
+
+/// The module of a file: `quota/state.rs` is `["quota", "state"]`.
+fn module(file: &Path) -> Vec<String> {
+    let module = file.with_extension("");
+    let names = module.iter().map(|name| name.to_string_lossy().into_owned());
+    names.filter(|name| name != "lib" && name != "main").collect()
+}
+
+/// The paths that a line names: those that begin with `crate::` or `super::`, with every name of a group.
+fn paths(line: &str, module: &[String]) -> Vec<Vec<String>> {
+    let mut found = Vec::new();
+    for start in ["crate::", "super::"] {
+        for (at, _) in line.match_indices(start) {
+            let is_beginning = !line[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':');
+            if is_beginning {
+                found.push(path(&line[at..], module));
+            }
+        }
+    }
+    found
+}
+
+fn path(text: &str, module: &[String]) -> Vec<String> {
+    let end = text.find(|c: char| !c.is_alphanumeric() && c != '_' && c != ':').unwrap_or(text.len());
+    let mut base: Vec<String> = Vec::new();
+    let mut ups = 0;
+    for name in text[..end].split("::").filter(|name| !name.is_empty()) {
+        match name {
+            "crate" | "self" => {}
+            "super" => ups += 1,
+            name => base.push(name.to_owned()),
+        }
+    }
+    if ups == 0 {
+        return base;
+    }
+    let kept = module.len().saturating_sub(ups);
+    module[..kept].iter().cloned().chain(base).collect()
+}
+
+/// Every use of one file by another. Test modules count too, but for their `use super::*`.
+fn arrows() -> Vec<Arrow> {
+    let source = source();
+    let mut arrows = Vec::new();
+    for file in files(&source) {
+        let from = file.strip_prefix(&source).expect("below src").to_owned();
+        let own = module(&from);
+        let text = std::fs::read_to_string(&file).expect("a text");
+        // From here on `super` is the file itself.
+        let tests = text.find("mod tests {").unwrap_or(text.len());
+        let mut offset = 0;
+        for (index, line) in text.lines().enumerate() {
+            let module =
+                if offset >= tests { [own.clone(), vec!["tests".to_owned()]].concat() } else { own.clone() };
+            offset += line.len() + 1;
+            if line.trim_start().starts_with("//") {
+                continue;
+            }
+            // A visibility is no use.
+            let line = line.replace("pub(in crate::", "pub(in ");
+            let targets = paths(&line, &module).into_iter().filter(|target| !target.is_empty());
+            arrows.extend(targets.map(|target| Arrow {
+                from: from.clone(),
+                line: index + 1,
+                text: line.clone(),
+                target,
+            }));
+        }
+    }
+    assert!(arrows.len() > 200, "the arrows are read: {}", arrows.len());
+    arrows
+}
+
+fn floor(room: &str) -> Option<usize> {
+    ROOMS.iter().position(|it| *it == room)
+}
+
+#[test]
+fn every_file_is_in_a_room() {
+    let source = source();
+    for file in files(&source) {
+        let file = file.strip_prefix(&source).expect("below src");
+        let room = module(file).first().cloned();
+        let is_known = room.as_deref().is_none_or(|room| floor(room).is_some());
+        assert!(
+            is_known,
+            "src/{} is in no room: put it into one, or name its room in {}",
+            file.display(),
+            file!()
+        );
+    }
+    let map = std::fs::read_to_string(source.join("../ARCHITECTURE.md")).expect("the map");
+    for room in ROOMS {
+        assert!(map.contains(&format!("`{room}")), "ARCHITECTURE.md does not tell of {room}");
+    }
+}
+
+#[test]
+fn every_arrow_points_down() {
+    let mut wrong = String::new();
+    for arrow in arrows() {
+        let from = module(&arrow.from).first().cloned().unwrap_or_else(|| "internals".to_owned());
+        let Some(to) = arrow.target.first().and_then(|room| floor(room)) else { continue };
+        if floor(&from).is_some_and(|from| to > from) {
+            let _ = writeln!(wrong, "{}", arrow.place());
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "a room may only use rooms that stand before it in ROOMS (tests/it/rooms.rs):\n{wrong}"
+    );
+}
+
+#[test]
+fn rooms_are_entered_by_their_doors() {
+    let mut wrong = String::new();
+    for arrow in arrows() {
+        let own = module(&arrow.from);
+        let Some(room) = arrow.target.first().filter(|room| floor(room).is_some()) else { continue };
+        let is_inside =
+            source().join(room).join(format!("{}.rs", arrow.target.get(1).map_or("", String::as_str)));
+        let face = std::fs::read_to_string(source().join(format!("{room}.rs"))).unwrap_or_default();
+        let name = arrow.target.get(1).cloned().unwrap_or_default();
+        let is_public =
+            face.contains(&format!("pub mod {name};")) || face.contains(&format!("pub(crate) mod {name};"));
+        if own.first() != Some(room) && is_inside.exists() && !is_public {
+            let _ = writeln!(wrong, "{}", arrow.place());
+        }
+    }
+    assert!(wrong.is_empty(), "use what the room's own file re-exports:\n{wrong}");
+}
+
+#[test]
+fn no_two_files_need_each_other() {
+    let source = source();
+    let all: BTreeSet<Vec<String>> =
+        files(&source).iter().map(|file| module(file.strip_prefix(&source).expect("below src"))).collect();
+    // A file uses the longest module of the path that is a file.
+    let file_of = |target: &[String]| {
+        (1..=target.len()).rev().map(|length| target[..length].to_vec()).find(|module| all.contains(module))
+    };
+    let mut uses: BTreeMap<Vec<String>, BTreeMap<Vec<String>, String>> = BTreeMap::new();
+    for arrow in arrows() {
+        let own = module(&arrow.from);
+        if own.first().is_some_and(|room| room == MAY_HAVE_CIRCLES) || own.is_empty() {
+            continue;
+        }
+        if let Some(target) = file_of(&arrow.target).filter(|target| *target != own) {
+            uses.entry(own).or_default().entry(target).or_insert_with(|| arrow.place());
+        }
+    }
+    // Faces declare their files and pass on what is in them.
+    for file in &all {
+        let text =
+            std::fs::read_to_string(source.join(file.join("/")).with_extension("rs")).unwrap_or_default();
+        for (index, line) in text.lines().enumerate() {
+            let Some(rest) = line.split_once("use self::").map(|(_, rest)| rest) else { continue };
+            let name: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            let target: Vec<String> = file.iter().cloned().chain([name]).collect();
+            if all.contains(&target) && file.first().is_none_or(|room| room != MAY_HAVE_CIRCLES) {
+                let place = format!("src/{}.rs:{}: {line}", file.join("/"), index + 1);
+                uses.entry(file.clone()).or_default().entry(target).or_insert(place);
+            }
+        }
+    }
+    let mut circles = String::new();
+    for file in uses.keys() {
+        if let Some(way) = way_back(&uses, file) {
+            let _ = writeln!(circles, "{}", way.join("\n  "));
+        }
+    }
+    assert!(circles.is_empty(), "these files cannot be read one after the other:\n{circles}");
+}
+
+/// The uses that lead from `file` back to it, if any do.
+fn way_back(
+    uses: &BTreeMap<Vec<String>, BTreeMap<Vec<String>, String>>,
+    file: &Vec<String>,
+) -> Option<Vec<String>> {
+    let mut ways = vec![(file, Vec::new())];
+    let mut seen = BTreeSet::new();
+    while let Some((at, way)) = ways.pop() {
+        for (next, place) in uses.get(at).into_iter().flatten() {
+            let way: Vec<String> = way.iter().cloned().chain([place.clone()]).collect();
+            if next == file {
+                return Some(way);
+            }
+            if seen.insert(next) {
+                ways.push((next, way));
+            }
+        }
+    }
+    None
+}
