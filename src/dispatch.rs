@@ -15,7 +15,7 @@ mod upstream;
 pub use self::attempt::Answer;
 pub use self::dispatcher::{Dispatcher, Extent};
 pub use self::lists::ListOutcome;
-pub use self::offered::{Offered, UnknownTarget};
+pub(crate) use self::offered::{Offered, UnknownTarget};
 pub use self::outcome::{AllFailed, Answered, FailedProvider, Incapable, Unanswered, Verdict};
 pub use self::service::SetupError;
 pub use self::signatures::Signatures;

@@ -47,9 +47,9 @@ pub mod simulator {
 
 pub mod surfaces {
     //! See `crate::surfaces`.
-    pub use crate::surfaces::chat::ChatCall;
+    pub use crate::surfaces::chat::ChatAsk;
     pub use crate::surfaces::openai::Completion;
-    pub use crate::surfaces::{ApiError, Author, Call, Encode, Interrupted};
+    pub use crate::surfaces::{ApiError, Ask, Author, Encode, Interrupted};
 }
 
 pub mod time {

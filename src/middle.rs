@@ -17,6 +17,7 @@ pub use self::failure::{Diagnosis, Failure, RawWords, Reason, Scope, Wait};
 pub use self::measure::{ErrorReading, FreePlan, LimitReading, Measure, Reading, Source, Unit, Window};
 pub use self::redaction::{CleanText, Redactor};
 pub use self::request::{
-    ChatRequest, Effort, Image, Json, Message, Needs, Part, ResponseFormat, Tool, ToolCall, ToolChoice,
+    AssistantPart, ChatRequest, Effort, Feature, Image, Json, JsonSchema, Message, Needs, Part,
+    ResponseFormat, Tool, ToolCall, ToolChoice,
 };
 pub use self::sink::{AnswerSoFar, Sink};

@@ -1,6 +1,6 @@
 //! Who may be asked now: whose turn it is, what is in cooldown, which models there are, and what is known of limits.
 //!
-//! One owner, one lock, dense numbers inside. Picking is one synchronous step that runs nobody else's code: an [`Ask`] goes
+//! One owner, one lock, dense numbers inside. Picking is one synchronous step that runs nobody else's code: an [`Criteria`] goes
 //! in, a [`Reservation`] comes out. Whoever holds it says what became of the attempt; dropped without a word it means that
 //! the client left. Limits are known and shown; nobody is passed over yet because a number looks small.
 
@@ -25,7 +25,7 @@ pub(crate) use self::cooldowns::Blocked;
 pub(crate) use self::place::{Candidate, Place};
 use self::state::{Admission, ProviderState, State};
 pub(crate) use self::state::{Change, Offer, PassedOver};
-pub(crate) use self::target::{Ask, RuledOut, Target, Wanted};
+pub(crate) use self::target::{Criteria, RuledOut, Target, Wanted};
 use crate::middle::{Failure, LimitReading, Reason, Usage, Wait};
 use crate::observe::{Counts, ModelStats, Outcome};
 use crate::providers::{Capabilities, Lack, Provider};
@@ -98,10 +98,10 @@ impl Quota {
     }
 
     /// Picks who is asked next and reserves it. Who has waited longest comes first; see [`State::pick`].
-    pub(crate) fn pick(self: &Arc<Self>, ask: &Ask<'_>) -> Pick {
+    pub(crate) fn pick(self: &Arc<Self>, criteria: &Criteria<'_>) -> Pick {
         let now = self.now();
         let mut state = self.lock();
-        let picked = state.pick(ask, now);
+        let picked = state.pick(criteria, now);
         let reserve = |admission: Admission| {
             let model = state.model(admission.candidate)?;
             let (candidate, can) = (admission.candidate, model.can);
@@ -121,23 +121,23 @@ impl Quota {
     }
 
     /// When the first candidate can serve, of one provider or of any: now if one can already, none if none ever will.
-    pub(crate) fn soonest(&self, ask: &Ask<'_>, of: Option<usize>) -> Option<Timestamp> {
+    pub(crate) fn soonest(&self, criteria: &Criteria<'_>, of: Option<usize>) -> Option<Timestamp> {
         let now = self.now();
-        self.lock().soonest(ask, of, now)
+        self.lock().soonest(criteria, of, now)
     }
 
     /// Who could serve if nothing were in cooldown, among the providers that have an account.
-    pub(crate) fn survey(&self, ask: &Ask<'_>) -> Survey {
+    pub(crate) fn survey(&self, criteria: &Criteria<'_>) -> Survey {
         let now = self.now();
         let state = self.lock();
         let mut survey = Survey::default();
         let mut able = Vec::new();
-        for wanted in ask.target.wanted() {
+        for wanted in criteria.target.wanted() {
             let provider = state.provider(wanted.provider).filter(|it| !it.accounts.is_empty());
             let Some(provider) = provider else { continue };
             let models = wanted.model.map_or_else(|| provider.in_use(now), |model| vec![model]);
             for model in models.into_iter().filter_map(|model| provider.models().get(model)) {
-                match model.can.lacks(ask.needs) {
+                match model.can.lacks(criteria.needs) {
                     None if able.contains(&wanted.provider) => {}
                     None => able.push(wanted.provider),
                     Some(lack) => survey.add_unable(provider.provider, lack),

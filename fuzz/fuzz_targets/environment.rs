@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 
 use ai_proxy_free::internals::config::{self, Config, ENV_PROXY_API_KEY};
-use ai_proxy_free::internals::providers::Provider;
+use ai_proxy_free::internals::providers::Directory;
 use libfuzzer_sys::fuzz_target;
 
 /// Stands in every key and nowhere else.
@@ -42,7 +42,8 @@ fuzz_target!(|input: &[u8]| {
 });
 
 fn is_key(name: &str) -> bool {
-    name == ENV_PROXY_API_KEY || Provider::ALL.iter().any(|it| it.profile().key_variables.contains(&name))
+    name == ENV_PROXY_API_KEY
+        || Directory::built_in().iter().any(|it| it.profile().key_variables.contains(&name))
 }
 
 fn with_canaries(keys: &str) -> String {

@@ -4,18 +4,13 @@
 
 use std::fmt::Debug;
 
-use ai_proxy_free::internals::middle::ExpectedCalls;
-use ai_proxy_free::internals::providers::AnswerDecoder;
-use ai_proxy_free::internals::middle::{ChatRequest, Event, FinishReason, ToolCallOpening};
-use ai_proxy_free::internals::surfaces::ApiError;
-use ai_proxy_free::internals::middle::Diagnosis;
-use ai_proxy_free::internals::providers::{Dialect, Directory, Provider};
-use ai_proxy_free::internals::surfaces::Encode;
+use ai_proxy_free::internals::middle::{
+    ChatRequest, Diagnosis, Event, ExpectedCalls, FinishReason, ToolCallOpening,
+};
+use ai_proxy_free::internals::providers::{AnswerDecoder, Dialect, Directory, Provider};
+use ai_proxy_free::internals::surfaces::{ApiError, Ask as _, Author, ChatAsk, Completion, Encode};
 use ai_proxy_free::internals::wire::sse;
-use ai_proxy_free::internals::surfaces::ChatCall;
-use ai_proxy_free::internals::surfaces::Completion;
-use ai_proxy_free::internals::surfaces::{Author, Call as _};
-use http::HeaderMap;
+use http::request::Parts;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use url::Url;
@@ -128,11 +123,16 @@ fn check_calls(events: &[Event], may_call: bool, is_complete: bool) {
     }
 }
 
+/// The head of a request that says nothing of its own.
+pub fn head() -> Parts {
+    http::Request::new(()).into_parts().0
+}
+
 /// What clients are sent says the same, on both surfaces, streamed and whole.
 fn check_written(events: &[Event], is_complete: bool) {
     let body = br#"{"messages":[{"role":"user","content":"x"}],"stream_options":{"include_usage":true}}"#;
-    let openai = Completion::parse(&HeaderMap::new(), body).expect("a request");
-    let chat = ChatCall::parse(&HeaderMap::new(), body).expect("a request");
+    let openai = Completion::parse(&head(), body).expect("a request");
+    let chat = ChatAsk::parse(&head(), body).expect("a request");
     let text: String =
         events.iter().filter(|event| matches!(event, Event::Text(_))).map(Event::text).collect();
 

@@ -15,9 +15,9 @@ use super::search::Search;
 use super::service::{Service, SetupError};
 use super::upstream::Upstream;
 use crate::config::{ProviderConfig, Timeouts};
-use crate::middle::{ChatRequest, ExpectedCalls, Failure, Needs, Reason, Redactor, Scope};
+use crate::middle::{ChatRequest, ExpectedCalls, Failure, Feature, Needs, Reason, Redactor, Scope};
 use crate::providers::WireRequest;
-use crate::quota::{Ask, Offer, Quota, Reservation, Target};
+use crate::quota::{Criteria, Offer, Quota, Reservation, Target};
 use crate::time::Clock;
 
 /// Finds answers. Shared by all requests.
@@ -69,7 +69,7 @@ impl Dispatcher {
     }
 
     /// What clients may ask for by name.
-    pub fn offered(&self) -> Offered<'_> {
+    pub(crate) fn offered(&self) -> Offered<'_> {
         Offered::new(&self.quota, &self.services)
     }
 
@@ -80,7 +80,7 @@ impl Dispatcher {
     ///
     /// # Errors
     /// [`Unanswered`]: nobody could; nothing has reached the client.
-    pub async fn answer(
+    pub(crate) async fn answer(
         &self,
         request: &ChatRequest,
         target: &Target,
@@ -120,7 +120,7 @@ impl Dispatcher {
 
     /// How many providers could serve if nothing were in cooldown.
     fn able(&self, target: &Target, needs: &Needs) -> Result<usize, Unanswered> {
-        let survey = self.quota.survey(&Ask { target, needs, ruled_out: &[] });
+        let survey = self.quota.survey(&Criteria { target, needs, ruled_out: &[] });
         if survey.able > 0 {
             Ok(survey.able)
         } else if survey.unable.is_empty() {
@@ -179,5 +179,5 @@ impl Dispatcher {
 /// What is sent, and what is left out of it.
 struct Prepared {
     order: Order,
-    left_out: Vec<&'static str>,
+    left_out: Vec<Feature>,
 }

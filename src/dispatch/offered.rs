@@ -8,14 +8,14 @@ use crate::quota::{Quota, Target, Wanted};
 
 /// What is offered now: the providers and their models.
 #[derive(Clone, Copy, Debug)]
-pub struct Offered<'d> {
+pub(crate) struct Offered<'d> {
     quota: &'d Quota,
     services: &'d [Service],
 }
 
 /// A client pinned what there is not.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum UnknownTarget {
+pub(crate) enum UnknownTarget {
     /// No such provider.
     #[error("Unknown provider '{name}'. There are: {}", known.join(", "))]
     Provider {
@@ -36,7 +36,7 @@ pub enum UnknownTarget {
 
 impl UnknownTarget {
     /// What was asked for, cut to a readable length.
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         match self {
             Self::Provider { name, .. } | Self::Model { name, .. } => name,
         }
@@ -49,12 +49,12 @@ impl<'d> Offered<'d> {
     }
 
     /// All providers in rotation order, with an account or without.
-    pub fn providers(self) -> impl Iterator<Item = Provider> + 'd {
+    pub(crate) fn providers(self) -> impl Iterator<Item = Provider> + 'd {
         self.services.iter().map(|service| service.provider)
     }
 
     /// The models in use of the providers that have an account, in rotation order.
-    pub fn models(self) -> impl Iterator<Item = (Provider, Arc<str>)> + 'd {
+    pub(crate) fn models(self) -> impl Iterator<Item = (Provider, Arc<str>)> + 'd {
         self.services.iter().enumerate().flat_map(move |(number, service)| {
             let models = self.quota.offered(number);
             models.into_iter().map(|model| (service.provider, model))
@@ -62,7 +62,7 @@ impl<'d> Offered<'d> {
     }
 
     /// Whether `target` leaves it to this model to answer.
-    pub fn includes(self, target: &Target, provider: Provider, model: &str) -> bool {
+    pub(crate) fn includes(self, target: &Target, provider: Provider, model: &str) -> bool {
         let provider = self.services.iter().position(|service| service.provider == provider);
         provider.is_some_and(|provider| {
             self.quota.find(provider, model).is_some_and(|model| target.allows(provider, model))
@@ -73,7 +73,7 @@ impl<'d> Offered<'d> {
     ///
     /// # Errors
     /// [`UnknownTarget`], with a list of what there is.
-    pub fn target(self, provider: Option<&str>, model: Option<&str>) -> Result<Target, UnknownTarget> {
+    pub(crate) fn target(self, provider: Option<&str>, model: Option<&str>) -> Result<Target, UnknownTarget> {
         let pinned = provider.map(|name| self.find(name)).transpose()?;
         let providers = || (0..self.services.len()).filter(|it| pinned.is_none_or(|pinned| pinned == *it));
         let wanted: Vec<Wanted> = match model {

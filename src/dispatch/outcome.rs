@@ -3,10 +3,8 @@
 use std::fmt;
 
 use super::attempt::Answer;
-use crate::middle::CleanText;
-use crate::middle::Reason;
-use crate::providers::Lack;
-use crate::providers::Provider;
+use crate::middle::{CleanText, Feature, Reason};
+use crate::providers::{Lack, Provider};
 use crate::quota::Reservation;
 
 /// An answer and how it came about.
@@ -20,8 +18,8 @@ pub struct Answered {
     pub provider: Provider,
     /// With which of its models: the provider's own id.
     pub model: String,
-    /// What the client asked for and this model does not take, by the names of OpenAI's dialect.
-    pub left_out: Vec<&'static str>,
+    /// What the client asked for and this model does not take.
+    pub left_out: Vec<Feature>,
     /// Everybody who was considered, the one who answers last.
     pub trail: Trail,
 }

@@ -6,7 +6,7 @@ use super::outcome::{AllFailed, Answered, FailedProvider, Step, Trail, Unanswere
 use super::service::Service;
 use crate::middle::{Failure, Needs, Reason, Scope};
 use crate::providers::Provider;
-use crate::quota::{Ask, Place, Quota, Reservation, RuledOut, Target};
+use crate::quota::{Criteria, Place, Quota, Reservation, RuledOut, Target};
 
 pub(super) struct Search<'d> {
     quota: &'d Arc<Quota>,
@@ -65,7 +65,7 @@ impl<'d> Search<'d> {
 
     /// Whom to try next; none if nobody is left that can serve now.
     pub(super) fn next(&mut self) -> Option<Reservation> {
-        let pick = self.quota.pick(&self.ask(&self.ruled_out));
+        let pick = self.quota.pick(&self.criteria(&self.ruled_out));
         for passed_over in pick.passed_over {
             // Of a provider that was tried, more is known than that the rest of it is in cooldown.
             if !self.considered.iter().any(|it| it.provider == passed_over.provider) {
@@ -132,8 +132,8 @@ impl<'d> Search<'d> {
         self.considered.push(Considered { provider, verdict });
     }
 
-    fn ask<'s>(&'s self, ruled_out: &'s [RuledOut]) -> Ask<'s> {
-        Ask { target: self.target, needs: self.needs, ruled_out }
+    fn criteria<'s>(&'s self, ruled_out: &'s [RuledOut]) -> Criteria<'s> {
+        Criteria { target: self.target, needs: self.needs, ruled_out }
     }
 
     fn provider(&self, number: usize) -> Option<Provider> {
@@ -156,7 +156,7 @@ impl<'d> Search<'d> {
         let refusing = self.considered.iter().filter(|it| it.reason().blames_request());
         let refusing: Vec<RuledOut> =
             refusing.map(|it| RuledOut::Place(Place::Provider(it.provider))).collect();
-        let ask = self.ask(&refusing);
+        let criteria = self.criteria(&refusing);
         // In the order in which they were first considered, with the last word about each.
         let mut numbers: Vec<usize> = Vec::new();
         for number in self.considered.iter().map(|it| it.provider) {
@@ -164,14 +164,14 @@ impl<'d> Search<'d> {
                 numbers.push(number);
             }
         }
-        let attempts = numbers.into_iter().filter_map(|number| self.last_word(number, &ask)).collect();
+        let attempts = numbers.into_iter().filter_map(|number| self.last_word(number, &criteria)).collect();
         // Never 0: "at once" is what the client has just tried.
-        let retry_after_seconds = self.seconds_until(&ask, None).map(|seconds| seconds.max(1));
+        let retry_after_seconds = self.seconds_until(&criteria, None).map(|seconds| seconds.max(1));
         AllFailed { attempts, retry_after_seconds, trail: Trail(self.trail()) }
     }
 
-    /// The last word about a provider; `ask` says for whom it may serve later.
-    fn last_word(&self, number: usize, ask: &Ask<'_>) -> Option<FailedProvider> {
+    /// The last word about a provider; `criteria` say for whom it may serve later.
+    fn last_word(&self, number: usize, criteria: &Criteria<'_>) -> Option<FailedProvider> {
         let last_word = self.considered.iter().rfind(|it| it.provider == number)?;
         let reason = last_word.reason();
         let (status, message) = match &last_word.verdict {
@@ -183,14 +183,14 @@ impl<'d> Search<'d> {
             provider: self.provider(number)?,
             reason,
             status,
-            retry_after_seconds: self.seconds_until(ask, Some(number)).filter(|seconds| *seconds > 0),
+            retry_after_seconds: self.seconds_until(criteria, Some(number)).filter(|seconds| *seconds > 0),
             message: message.filter(|_| reason.blames_request()),
         })
     }
 
     /// Whole seconds until somebody can serve, rounded up.
-    fn seconds_until(&self, ask: &Ask<'_>, of: Option<usize>) -> Option<u64> {
-        let soonest = self.quota.soonest(ask, of)?;
+    fn seconds_until(&self, criteria: &Criteria<'_>, of: Option<usize>) -> Option<u64> {
+        let soonest = self.quota.soonest(criteria, of)?;
         let wait_ms = soonest.as_millisecond().saturating_sub(self.quota.now().as_millisecond());
         u64::try_from(wait_ms).ok().map(|ms| ms.div_ceil(1_000))
     }

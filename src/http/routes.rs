@@ -24,9 +24,9 @@ use crate::middle::ChatRequest;
 use crate::observe::RequestLog;
 use crate::status::{self, Health};
 use crate::surfaces::ApiError;
-use crate::surfaces::chat::ChatCall;
+use crate::surfaces::chat::ChatAsk;
 use crate::surfaces::openai::{self, Completion};
-use crate::surfaces::{Author, Call, Encode as _, Surface};
+use crate::surfaces::{Ask, Author, Encode as _, Surface};
 use crate::wire::json;
 
 /// Bodies from this size on are read beside the threads that serve everybody. Below it the worst takes some milliseconds.
@@ -36,7 +36,7 @@ const LARGE_BODY_BYTES: usize = 256 * 1024;
 /// client key; panics.
 pub(crate) fn router(state: AppState) -> Router {
     let chat = Router::new()
-        .route("/chat", post(complete::<ChatCall>))
+        .route("/chat", post(complete::<ChatAsk>))
         .route(areas::HEALTH.path, get(health))
         .route("/providers", get(providers));
     let mut openai = Router::new();
@@ -94,12 +94,12 @@ fn json_response(body: Vec<u8>) -> Response {
 }
 
 /// Answers a conversation, in whatever dialect.
-async fn complete<C: Call>(State(state): State<AppState>, request: Request) -> Response {
+async fn complete<A: Ask>(State(state): State<AppState>, request: Request) -> Response {
     let surface = Area::among(request.extensions()).surface;
-    try_complete::<C>(&state, surface, request).await.unwrap_or_else(|error| surface.error_response(&error))
+    try_complete::<A>(&state, surface, request).await.unwrap_or_else(|error| surface.error_response(&error))
 }
 
-async fn try_complete<C: Call>(
+async fn try_complete<A: Ask>(
     state: &AppState,
     surface: Surface,
     request: Request,
@@ -112,28 +112,28 @@ async fn try_complete<C: Call>(
     let (head, body) = request.into_parts();
     let server = &state.server;
     let bytes = ingress::read_body(body, server.max_body_bytes, server.body_read_timeout).await?;
-    let answered = answer::<C>(state, &head, bytes, permit).await;
+    let answered = answer::<A>(state, &head, bytes, permit).await;
     let mut response = answered.unwrap_or_else(|error| surface.error_response(&error));
     response.extensions_mut().insert(ingress::BodyRead);
     Ok(response)
 }
 
-async fn answer<C: Call>(
+async fn answer<A: Ask>(
     state: &AppState,
     head: &Parts,
     body: Bytes,
     permit: OwnedSemaphorePermit,
 ) -> Result<Response, ApiError> {
-    let (mut call, permit) = parse::<C>(&head.headers, body, permit).await?;
+    let (mut ask, permit) = parse::<A>(head, body, permit).await?;
 
-    call.request().calls_mut().for_each(|earlier| state.signatures.recall(earlier));
+    ask.request().calls_mut().for_each(|earlier| state.signatures.recall(earlier));
 
-    let is_stream = call.is_stream(head.version);
+    let is_stream = ask.is_stream();
     let extent = if is_stream { Extent::FirstContent } else { Extent::Whole };
-    let target = call.target(state.dispatcher.offered())?;
+    let target = ask.target(state.dispatcher.offered())?;
     let request_id = request_id::of(&head.headers);
-    let mut log = RequestLog::begin(&request_id, call.request().messages().len(), is_stream);
-    let answered = match find_answer(state, call.request(), &target, extent, &request_id).await {
+    let mut log = RequestLog::begin(&request_id, ask.request().messages().len(), is_stream);
+    let answered = match find_answer(state, ask.request(), &target, extent, &request_id).await {
         Ok(answered) => answered,
         Err(error) => {
             log.failed(error.status().as_u16(), &error.log_text());
@@ -142,17 +142,17 @@ async fn answer<C: Call>(
     };
     log.answers(answered.provider.name(), &answered.model);
 
-    let headers = answer_headers(&answered, call.ignored());
+    let headers = answer_headers::<A>(&answered, ask.ignored());
     let Answered { answer, reservation, provider, model, .. } = answered;
     let created = state.dispatcher.quota().now().as_second();
     let author = Author { provider, model, request_id, created };
     let connection = head.extensions.get::<Closer>().cloned();
     let held = Held { reservation, log, permit, connection, signatures: state.signatures.clone() };
     let (content_type, body) = if is_stream {
-        let encoder = call.encoder(author);
+        let encoder = ask.encoder(author);
         (encoder.content_type(), relay::body(answer, encoder, held, state.shutdown.ending()))
     } else {
-        let (content_type, body) = call.encode_whole(relay::whole(answer, held).await, &author);
+        let (content_type, body) = ask.encode_whole(relay::whole(answer, held).await, &author);
         (content_type, Body::from(body))
     };
     Ok((headers, [(CONTENT_TYPE, content_type)], body).into_response())
@@ -160,16 +160,16 @@ async fn answer<C: Call>(
 
 /// Reads a request. One that is large may be made to take a second: that second is not taken from everybody else. It has
 /// its place among the concurrent requests meanwhile, also when its client has left.
-async fn parse<C: Call>(
-    headers: &HeaderMap,
+async fn parse<A: Ask>(
+    head: &Parts,
     body: Bytes,
     permit: OwnedSemaphorePermit,
-) -> Result<(C, OwnedSemaphorePermit), ApiError> {
+) -> Result<(A, OwnedSemaphorePermit), ApiError> {
     if body.len() < LARGE_BODY_BYTES {
-        return C::parse(headers, &body).map(|call| (call, permit));
+        return A::parse(head, &body).map(|ask| (ask, permit));
     }
-    let headers = headers.clone();
-    let parsed = tokio::task::spawn_blocking(move || C::parse(&headers, &body).map(|call| (call, permit)));
+    let head = head.clone();
+    let parsed = tokio::task::spawn_blocking(move || A::parse(&head, &body).map(|ask| (ask, permit)));
     let parsed = parsed.await;
     parsed.unwrap_or_else(|error| match error.try_into_panic() {
         Ok(panic) => std::panic::resume_unwind(panic),
@@ -191,9 +191,9 @@ async fn find_answer(
 }
 
 /// The headers of every answer. What the provider sent is not among them.
-fn answer_headers(answered: &Answered, ignored: &[String]) -> HeaderMap {
+fn answer_headers<A: Ask>(answered: &Answered, ignored: &[String]) -> HeaderMap {
     let trail = answered.trail.to_string();
-    let left_out = answered.left_out.iter().copied();
+    let left_out = answered.left_out.iter().filter_map(|feature| A::field(*feature));
     let ignored: Vec<&str> = left_out.chain(ignored.iter().map(String::as_str)).collect();
     let ignored = ignored.join(", ");
     let values = [

@@ -50,19 +50,15 @@ pub enum Message {
     System(Vec<String>),
     /// What the person says and shows.
     User(Vec<Part>),
-    /// An earlier answer of the model: texts, calls of tools, or both.
-    Assistant {
-        /// What it said; may be empty beside calls.
-        texts: Vec<String>,
-        /// What it called; each is answered by one of the [`Tool`](Self::Tool) messages that follow.
-        calls: Vec<ToolCall>,
-    },
-    /// What a tool answered.
+    /// An earlier answer of the model, in its order. Each call is answered by one of the [`Tool`](Self::Tool) messages that
+    /// follow.
+    Assistant(Vec<AssistantPart>),
+    /// The result of a tool.
     Tool {
         /// The id of the call.
         call_id: String,
-        /// What came of it.
-        texts: Vec<String>,
+        /// What came of it, in its order.
+        parts: Vec<Part>,
     },
 }
 
@@ -79,22 +75,61 @@ impl Message {
 
     /// An earlier answer of one text.
     pub fn assistant(text: impl Into<String>) -> Self {
-        Self::Assistant { texts: vec![text.into()], calls: Vec::new() }
+        Self::Assistant(vec![AssistantPart::Text(text.into())])
     }
 
     fn text_bytes(&self) -> usize {
         match self {
-            Self::System(texts) | Self::Tool { texts, .. } => texts.iter().map(String::len).sum(),
-            Self::User(parts) => parts.iter().map(Part::text_bytes).sum(),
-            Self::Assistant { texts, calls } => {
-                let calls = calls.iter().map(|call| call.name.len() + call.arguments.len());
-                calls.chain(texts.iter().map(String::len)).sum()
-            }
+            Self::System(texts) => texts.iter().map(String::len).sum(),
+            Self::User(parts) | Self::Tool { parts, .. } => parts.iter().map(Part::text_bytes).sum(),
+            Self::Assistant(parts) => parts.iter().map(AssistantPart::text_bytes).sum(),
+        }
+    }
+
+    /// What a person or a tool says and shows.
+    fn parts(&self) -> &[Part] {
+        match self {
+            Self::User(parts) | Self::Tool { parts, .. } => parts,
+            Self::System(_) | Self::Assistant(_) => &[],
         }
     }
 }
 
-/// A piece of what a person says.
+/// A piece of an earlier answer of the model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AssistantPart {
+    /// Words; may be empty.
+    Text(String),
+    /// A call of a tool.
+    Call(ToolCall),
+}
+
+impl AssistantPart {
+    /// The words, if it is words.
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Call(_) => None,
+        }
+    }
+
+    /// The call, if it is one.
+    pub fn call(&self) -> Option<&ToolCall> {
+        match self {
+            Self::Call(call) => Some(call),
+            Self::Text(_) => None,
+        }
+    }
+
+    fn text_bytes(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Call(call) => call.name.len() + call.arguments.len(),
+        }
+    }
+}
+
+/// A piece of what a person or a tool says.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Part {
     /// Words; never empty.
@@ -171,12 +206,43 @@ pub enum ResponseFormat {
     /// Any JSON object.
     JsonObject,
     /// JSON that fits a schema.
-    JsonSchema {
-        /// OpenAI's whole `json_schema` object: name, description, schema, strictness.
-        whole: Json,
-        /// The JSON Schema in it; none if there is none.
-        schema: Option<Json>,
-    },
+    JsonSchema(JsonSchema),
+}
+
+/// What JSON an answer is to be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JsonSchema {
+    /// By which the client knows the schema.
+    pub name: Option<String>,
+    /// What the answer is for.
+    pub description: Option<String>,
+    /// The JSON Schema; none if there is none.
+    pub schema: Option<Json>,
+    /// Whether the answer must fit the schema exactly.
+    pub strict: Option<bool>,
+}
+
+/// What a client may ask for and a provider may not take. It is left out for that provider, and the client is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Feature {
+    /// Sampling from the likeliest tokens only.
+    TopP,
+    /// Repeatable answers.
+    Seed,
+    /// Texts before which the answer ends.
+    Stop,
+    /// The client's name for its own user.
+    User,
+    /// A penalty for what was said often.
+    FrequencyPenalty,
+    /// A penalty for what was said at all.
+    PresencePenalty,
+    /// A word on whether several tools may be called at once.
+    ParallelToolCalls,
+    /// Arguments that fit their schema exactly.
+    ToolStrictness,
+    /// How much to think.
+    Effort,
 }
 
 /// How much the model is to think.
@@ -301,13 +367,14 @@ impl ChatRequest {
 
     /// Every call in the conversation.
     pub fn calls_mut(&mut self) -> impl Iterator<Item = &mut ToolCall> {
-        fn calls(message: &mut Message) -> Option<std::slice::IterMut<'_, ToolCall>> {
-            match message {
-                Message::Assistant { calls, .. } => Some(calls.iter_mut()),
-                Message::System(_) | Message::User(_) | Message::Tool { .. } => None,
-            }
-        }
-        self.messages.iter_mut().filter_map(calls).flatten()
+        let answers = self.messages.iter_mut().filter_map(|message| match message {
+            Message::Assistant(parts) => Some(parts),
+            Message::System(_) | Message::User(_) | Message::Tool { .. } => None,
+        });
+        answers.flatten().filter_map(|part| match part {
+            AssistantPart::Call(call) => Some(call),
+            AssistantPart::Text(_) => None,
+        })
     }
 
     /// Whether the answer may call tools.
@@ -331,20 +398,18 @@ impl ChatRequest {
             offered_tools: !self.offered_tools().is_empty(),
             forced_call: matches!(self.tool_choice, Some(ToolChoice::Required | ToolChoice::Named(_))),
             json: self.response_format.is_some(),
-            schema: matches!(self.response_format, Some(ResponseFormat::JsonSchema { .. })),
+            schema: matches!(self.response_format, Some(ResponseFormat::JsonSchema(_))),
             ..Needs::default()
         };
         let mut bytes = 0;
         for message in &self.messages {
             bytes += message.text_bytes();
-            match message {
-                Message::User(parts) => {
-                    needs.inline_images |=
-                        parts.iter().any(|it| matches!(it, Part::Image(Image::Inline { .. })));
-                    needs.remote_images |= parts.iter().any(|it| matches!(it, Part::Image(Image::Remote(_))));
-                }
-                Message::Assistant { calls, .. } => needs.tools |= !calls.is_empty(),
-                Message::System(_) | Message::Tool { .. } => {}
+            for part in message.parts() {
+                needs.inline_images |= matches!(part, Part::Image(Image::Inline { .. }));
+                needs.remote_images |= matches!(part, Part::Image(Image::Remote(_)));
+            }
+            if let Message::Assistant(parts) = message {
+                needs.tools |= parts.iter().any(|part| part.call().is_some());
             }
         }
         needs.window = (bytes / MOST_BYTES_A_TOKEN) as u64;

@@ -87,15 +87,6 @@ impl Lack {
             Self::Window => "take in a conversation of this length",
         }
     }
-
-    /// The field of OpenAI's dialect that asks for it.
-    pub const fn field(self) -> &'static str {
-        match self {
-            Self::Images | Self::ImageUrls | Self::Window => "messages",
-            Self::Tools => "tools",
-            Self::Json | Self::Schema | Self::JsonBesideTools => "response_format",
-        }
-    }
 }
 
 /// Whether tools may be offered when JSON is asked for.

@@ -10,4 +10,4 @@ mod quirks;
 
 pub(super) use self::decode::{decode, diagnose, limits_in_error, parse_models};
 pub(super) use self::encode::encode;
-pub use self::quirks::{ErrorForm, Field, Quirks};
+pub use self::quirks::{ErrorForm, Quirks};

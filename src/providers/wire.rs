@@ -1,5 +1,7 @@
 //! What goes to a provider, and what one event of its answer was, in any dialect.
 
+use crate::middle::Feature;
+
 /// A completion request in a provider's dialect, ready to be sent as `POST` with JSON.
 #[derive(Debug, PartialEq, Eq)]
 pub struct WireRequest {
@@ -11,8 +13,8 @@ pub struct WireRequest {
     pub is_stream: bool,
     /// Names of tools that had to be changed, as they are on the wire and as the client has them.
     pub renamed_tools: Vec<(String, String)>,
-    /// What the client asked for and this model does not take, by the names of OpenAI's dialect.
-    pub left_out: Vec<&'static str>,
+    /// What the client asked for and this model does not take.
+    pub left_out: Vec<Feature>,
 }
 
 /// What one event of a provider's stream was.

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use super::bucket::Buckets;
 use super::cooldowns::{Blocked, Cooldown, DOUBTFULLY_GONE};
 use super::place::{Candidate, Place};
-use super::target::{Ask, Turn};
+use super::target::{Criteria, Turn};
 use crate::middle::{Failure, LimitReading, Reason, Scope, Wait};
 use crate::models::{Catalogue, Stock};
 use crate::observe::ModelStats;
@@ -146,17 +146,17 @@ impl State {
 
     /// Picks, among the candidates that may serve and can now, the best of the provider whose last attempt lies longest
     /// ago: its best model, and for that the account that has waited longest.
-    pub(super) fn pick(&mut self, ask: &Ask<'_>, now: Timestamp) -> Picked {
+    pub(super) fn pick(&mut self, criteria: &Criteria<'_>, now: Timestamp) -> Picked {
         let mut line: Vec<usize> = (0..self.providers.len()).collect();
         line.sort_by_key(|&number| self.provider(number).map(|it| it.last_turn));
         let mut passed_over = Vec::new();
         for number in line {
             let Some(provider) = self.provider(number) else { continue };
             let mut soonest: Option<Blocked> = None;
-            for candidate in provider.in_order_of_preference(number, ask, now) {
+            for candidate in provider.in_order_of_preference(number, criteria, now) {
                 match provider.blocked(candidate, now) {
                     None => {
-                        let admission = Some(self.admit(candidate, ask.target.turn()));
+                        let admission = Some(self.admit(candidate, criteria.target.turn()));
                         return Picked { admission, passed_over };
                     }
                     Some(blocked) if soonest.is_none_or(|it| blocked.urgency() < it.urgency()) => {
@@ -171,11 +171,16 @@ impl State {
     }
 
     /// When the first candidate can serve, of one provider or of any: `now` if one can already, none if none ever will.
-    pub(super) fn soonest(&self, ask: &Ask<'_>, of: Option<usize>, now: Timestamp) -> Option<Timestamp> {
+    pub(super) fn soonest(
+        &self,
+        criteria: &Criteria<'_>,
+        of: Option<usize>,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
         let providers =
             self.providers.iter().enumerate().filter(|(number, _)| of.is_none_or(|of| of == *number));
         let starts = providers.flat_map(|(number, provider)| {
-            let candidates = provider.in_order_of_preference(number, ask, now);
+            let candidates = provider.in_order_of_preference(number, criteria, now);
             candidates.into_iter().map(|it| provider.blocked(it, now).map_or(now, |blocked| blocked.until))
         });
         starts.min().filter(|&start| start < Timestamp::MAX)
@@ -366,19 +371,24 @@ impl ProviderState {
 
     /// The models in use, best first, and those of earlier ranks, which are gone and say why; the accounts that have waited
     /// longest before the others.
-    fn in_order_of_preference(&self, number: usize, ask: &Ask<'_>, now: Timestamp) -> Vec<Candidate> {
+    fn in_order_of_preference(
+        &self,
+        number: usize,
+        criteria: &Criteria<'_>,
+        now: Timestamp,
+    ) -> Vec<Candidate> {
         let mut accounts: Vec<(usize, usize)> =
             (0..self.accounts.len()).map(|account| (account, self.rank_in_use(account, now))).collect();
         accounts.sort_by_key(|&(account, _)| self.accounts.get(account).map(|it| it.last_use));
         let mut candidates = Vec::new();
         for (rank, models) in self.stock.ranks.iter().enumerate() {
             let is_allowed = |&&model: &&usize| {
-                self.models.get(model).is_some_and(|it| ask.allows_model(number, model, it.can))
+                self.models.get(model).is_some_and(|it| criteria.allows_model(number, model, it.can))
             };
             for &model in models.iter().filter(is_allowed) {
                 let its = accounts.iter().filter(|&&(_, rank_in_use)| rank <= rank_in_use);
                 let all = its.map(|&(account, _)| Candidate { provider: number, account, model });
-                candidates.extend(all.filter(|&candidate| ask.allows_account(candidate)));
+                candidates.extend(all.filter(|&candidate| criteria.allows_account(candidate)));
             }
         }
         candidates

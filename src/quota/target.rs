@@ -72,7 +72,7 @@ pub(crate) enum RuledOut {
 
 /// All that decides who is asked next. Data only, so that picking runs nobody else's code under the lock.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Ask<'a> {
+pub(crate) struct Criteria<'a> {
     /// Whom the client leaves the answer to.
     pub(crate) target: &'a Target,
     /// What a model must be able to do.
@@ -81,7 +81,7 @@ pub(crate) struct Ask<'a> {
     pub(crate) ruled_out: &'a [RuledOut],
 }
 
-impl Ask<'_> {
+impl Criteria<'_> {
     /// Whether this model may answer, can, and is worth trying with some account.
     pub(super) fn allows_model(&self, provider: usize, model: usize, can: &Capabilities) -> bool {
         let is_ruled_out = |it: &RuledOut| match *it {

@@ -34,18 +34,18 @@ fn anybody() -> Target {
 
 /// Asks everybody but whom `ruled_out` names.
 fn pick_without(state: &mut State, ruled_out: &[RuledOut], now: i64) -> Picked {
-    state.pick(&Ask { target: &anybody(), needs: &Needs::default(), ruled_out }, at(now))
+    state.pick(&Criteria { target: &anybody(), needs: &Needs::default(), ruled_out }, at(now))
 }
 
 /// Asks for what a client has pinned.
 fn pick_pinned(state: &mut State, wanted: Wanted, now: i64) -> Option<Admission> {
     let target = Target::new(vec![wanted], true);
-    state.pick(&Ask { target: &target, needs: &Needs::default(), ruled_out: &[] }, at(now)).admission
+    state.pick(&Criteria { target: &target, needs: &Needs::default(), ruled_out: &[] }, at(now)).admission
 }
 
 fn soonest_of(state: &State, provider: Option<usize>, now: i64) -> Option<Timestamp> {
-    let ask = Ask { target: &anybody(), needs: &Needs::default(), ruled_out: &[] };
-    state.soonest(&ask, provider, at(now))
+    let criteria = Criteria { target: &anybody(), needs: &Needs::default(), ruled_out: &[] };
+    state.soonest(&criteria, provider, at(now))
 }
 
 fn soonest(state: &State, now: i64) -> Option<Timestamp> {
@@ -194,8 +194,8 @@ fn each_scope_reaches_exactly_its_own() {
         let left = all.filter(|&(account, model)| {
             let other = [RuledOut::Place(Place::Account(GROQ, 1 - account))];
             let target = Target::new(vec![Wanted { provider: GROQ, model: Some(model) }], true);
-            let ask = Ask { target: &target, needs: &Needs::default(), ruled_out: &other };
-            state.pick(&ask, at(1)).admission.is_some()
+            let criteria = Criteria { target: &target, needs: &Needs::default(), ruled_out: &other };
+            state.pick(&criteria, at(1)).admission.is_some()
         });
         assert_eq!(left.count(), expected, "{scope:?}");
     }
@@ -423,7 +423,8 @@ impl Shop {
         let others = (0..3).filter(|other| *other != account);
         let others: Vec<_> = others.map(|other| RuledOut::Place(Place::Account(0, other))).collect();
         let target = Target::new(vec![Wanted { provider: 0, model: None }], true);
-        let pick = self.quota.pick(&Ask { target: &target, needs: &Needs::default(), ruled_out: &others });
+        let pick =
+            self.quota.pick(&Criteria { target: &target, needs: &Needs::default(), ruled_out: &others });
         pick.reservation.expect("somebody can serve").model().to_string()
     }
 }
@@ -533,7 +534,7 @@ proptest! {
         let mut expected: BTreeMap<&str, u64> = BTreeMap::new();
         let mut attempts = 0;
         for (end, begins, ends_at_once) in ends {
-            let pick = quota.pick(&Ask { target: &target, needs: &needs, ruled_out: &[] });
+            let pick = quota.pick(&Criteria { target: &target, needs: &needs, ruled_out: &[] });
             let Some(mut reservation) = pick.reservation else { break };
             attempts += 1;
             if begins {

@@ -14,19 +14,18 @@
 use std::num::NonZeroU64;
 
 use axum::response::Response;
+use http::request::Parts;
 use http::{HeaderMap, Version};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::ask::{Ask, Author};
+use super::encode::{AfterFailure, Encode, Interrupted};
+use super::error::ApiError;
 use super::error_response::{AttemptBody, attempts, response};
-use super::fields::{
-    bad, body_object, each, kind, not_json, object_fields, optional, present, string, wrong,
-};
-use super::{Author, Call};
+use super::fields::{bad, body_object, each, fields, kind, not_json, string, wrong};
 use crate::dispatch::{Offered, Target};
-use crate::middle::{ChatRequest, Event, FinishReason, Message, Usage};
-use crate::surfaces::ApiError;
-use crate::surfaces::{AfterFailure, Encode, Interrupted};
+use crate::middle::{ChatRequest, Event, Feature, FinishReason, Message, Usage};
 use crate::wire::json;
 
 /// Who may say a message.
@@ -34,7 +33,7 @@ const ROLES: &str = "'system', 'user', 'assistant'";
 
 /// A valid request as its client meant it.
 #[derive(Debug, PartialEq)]
-pub struct ChatCall {
+pub struct ChatAsk {
     /// The conversation.
     pub request: ChatRequest,
     /// Whether the answer is to come piece by piece.
@@ -47,21 +46,23 @@ pub struct ChatCall {
     pub format: Format,
 }
 
-impl Call for ChatCall {
+impl Ask for ChatAsk {
     type Encoder = Encoder;
 
-    fn parse(headers: &HeaderMap, body: &[u8]) -> Result<Self, ApiError> {
-        parse(Format::from_accept(headers), body)
+    fn parse(head: &Parts, body: &[u8]) -> Result<Self, ApiError> {
+        let format = Format::from_accept(&head.headers);
+        // Bare text that ends with the connection could not be told from bare text that breaks off with it.
+        let can_break_visibly = format == Format::Json || head.version > Version::HTTP_10;
+        let ask = parse(format, body)?;
+        Ok(Self { stream: ask.stream && can_break_visibly, ..ask })
     }
 
     fn request(&mut self) -> &mut ChatRequest {
         &mut self.request
     }
 
-    fn is_stream(&self, version: Version) -> bool {
-        // Bare text that ends with the connection could not be told from bare text that breaks off with it.
-        let can_break_visibly = self.format == Format::Json || version > Version::HTTP_10;
-        self.stream && can_break_visibly
+    fn is_stream(&self) -> bool {
+        self.stream
     }
 
     fn target(&self, offered: Offered<'_>) -> Result<Target, ApiError> {
@@ -72,6 +73,11 @@ impl Call for ChatCall {
     fn ignored(&self) -> &[String] {
         // This dialect promises to take no notice of what it does not know.
         &[]
+    }
+
+    fn field(_: Feature) -> Option<&'static str> {
+        // This dialect has only what everybody takes.
+        None
     }
 
     fn encoder(&self, author: Author) -> Encoder {
@@ -89,12 +95,10 @@ impl Call for ChatCall {
 ///
 /// # Errors
 /// [`ApiError::BadRequest`] naming what is wrong, where, and what is accepted.
-fn parse(format: Format, body: &[u8]) -> Result<ChatCall, ApiError> {
-    let names = ["messages", "stream", "temperature", "max_tokens", "provider", "model"];
-    let fields = object_fields(body_object(body)?, names).map_err(|error| not_json(&error))?;
-    let [messages, stream, temperature, max_tokens, provider, model] = fields.known;
-
-    let messages = messages.filter(|messages| messages.get().starts_with('['));
+fn parse(format: Format, body: &[u8]) -> Result<ChatAsk, ApiError> {
+    let fields = fields!(body_object(body)? => messages, stream, temperature, max_tokens, provider, model)
+        .map_err(|error| not_json(&error))?;
+    let messages = fields.messages.array();
     let messages = messages.ok_or_else(|| bad("Request must include 'messages' array"))?;
     let mut parsed = Vec::new();
     each("messages", messages, |index, item| {
@@ -103,17 +107,16 @@ fn parse(format: Format, body: &[u8]) -> Result<ChatCall, ApiError> {
     })?;
     let mut request = ChatRequest::new(parsed)
         .ok_or_else(|| bad("'messages' is empty: send at least one {\"role\",\"content\"}"))?;
-    let Temperature(temperature) =
-        optional("temperature", temperature, "a number from 0 to 2")?.unwrap_or_default();
-    request.temperature = temperature;
-    let max_tokens: Option<NonZeroU64> = optional("max_tokens", max_tokens, "a whole number of at least 1")?;
+    let temperature: Option<Temperature> = fields.temperature.optional("", "a number from 0 to 2")?;
+    request.temperature = temperature.and_then(|Temperature(number)| number);
+    let max_tokens: Option<NonZeroU64> = fields.max_tokens.optional("", "a whole number of at least 1")?;
     request.max_tokens = max_tokens.map(|number| u32::try_from(number.get()).unwrap_or(u32::MAX));
-    let stream: Option<bool> = optional("stream", stream, "true or false")?;
-    Ok(ChatCall {
+    let stream: Option<bool> = fields.stream.optional("", "true or false")?;
+    Ok(ChatAsk {
         request,
         stream: stream.unwrap_or(true),
-        provider: optional("provider", provider, "the name of a provider, a string")?,
-        model: optional("model", model, "the id of a model, a string")?,
+        provider: fields.provider.optional("", "the name of a provider, a string")?,
+        model: fields.model.optional("", "the id of a model, a string")?,
         format,
     })
 }
@@ -136,10 +139,9 @@ fn parse_message(index: usize, item: &RawValue) -> Result<Message, ApiError> {
     if !item.get().starts_with('{') {
         return Err(wrong(at, format!("must be an object with 'role' and 'content', not {}", kind(item))));
     }
-    let fields = object_fields(item, ["role", "content"])
+    let fields = fields!(item => role, content)
         .map_err(|error| wrong(at.as_str(), format!("cannot be read: {error}")))?;
-    let [role, content] = fields.known;
-    let role: Option<String> = role.and_then(|role| serde_json::from_str(role.get()).ok());
+    let role: Option<String> = fields.role.present().and_then(|role| serde_json::from_str(role.get()).ok());
     let role = role.ok_or_else(|| wrong(at.as_str(), format!("needs a 'role': one of {ROLES}")))?;
     let message = match role.as_str() {
         "system" => Message::system,
@@ -147,8 +149,8 @@ fn parse_message(index: usize, item: &RawValue) -> Result<Message, ApiError> {
         "assistant" => Message::assistant,
         _ => return Err(wrong(format!("{at}.role"), format!("is not one of {ROLES}"))),
     };
-    let content =
-        present(content).ok_or_else(|| wrong(at.as_str(), "needs a 'content': a non-empty string"))?;
+    let content = fields.content.present();
+    let content = content.ok_or_else(|| wrong(at.as_str(), "needs a 'content': a non-empty string"))?;
     let at = format!("{at}.content");
     if !content.get().starts_with('"') {
         return Err(wrong(at, format!("must be a non-empty string, not {}", kind(content))));

@@ -6,7 +6,7 @@ use http::HeaderValue;
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde::Serialize;
 
-use crate::surfaces::ApiError;
+use super::error::ApiError;
 
 /// A provider that was considered and did not answer.
 #[derive(Serialize)]

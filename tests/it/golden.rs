@@ -6,8 +6,13 @@ use ai_proxy_free::internals::middle::{
 };
 use ai_proxy_free::internals::providers::{Directory, Provider};
 use ai_proxy_free::internals::surfaces::Completion;
-use ai_proxy_free::internals::surfaces::{Author, Call as _};
+use ai_proxy_free::internals::surfaces::{Ask as _, Author};
 use ai_proxy_free::internals::surfaces::{Encode as _, Interrupted};
+
+/// The head of a request that says nothing of its own.
+fn head() -> http::request::Parts {
+    http::Request::new(()).into_parts().0
+}
 
 type Said<'a> = (fn(&str) -> Message, &'a str);
 
@@ -115,7 +120,7 @@ fn requests_of_openais_clients_are_encoded_as_their_golden_files_say() {
         (Provider::GEMINI, "gemini-2.5-flash"),
     ];
     for (case, body) in &cases {
-        let mut call = Completion::parse(&http::HeaderMap::new(), body.as_bytes()).expect("a good request");
+        let mut call = Completion::parse(&head(), body.as_bytes()).expect("a good request");
         for (provider, model) in models {
             let name = model.rsplit('/').next().unwrap_or_default();
             snapshot(provider, &format!("{case}_{name}"), call.request(), model);
@@ -149,7 +154,7 @@ fn answers_are_written_for_openais_clients_as_their_golden_files_say() {
         Event::Finish(FinishReason::ToolCalls),
     ];
     let call = Completion::parse(
-        &http::HeaderMap::new(),
+        &head(),
         br#"{"messages":[{"role":"user","content":"x"}],"stream":true,"stream_options":{"include_usage":true}}"#,
     )
     .expect("a good request");

@@ -19,7 +19,8 @@ use serde_json::json;
 
 use super::schema;
 use crate::middle::{
-    ChatRequest, Effort, Image, Json, Message, Part, ResponseFormat, Tool, ToolCall, ToolChoice,
+    AssistantPart, ChatRequest, Effort, Feature, Image, Json, Message, Part, ResponseFormat, Tool, ToolCall,
+    ToolChoice,
 };
 use crate::providers::capabilities::Capabilities;
 use crate::providers::wire::WireRequest;
@@ -169,9 +170,9 @@ pub(in crate::providers) fn encode(can: &Capabilities, request: &ChatRequest, mo
         match message {
             Message::System(texts) => system.extend(texts_of(texts)),
             Message::User(parts) => turns.add("user", parts.iter().filter_map(part).collect()),
-            Message::Assistant { texts, calls } => turns.add_answer(texts, calls, &mut messages),
+            Message::Assistant(parts) => turns.add_answer(parts, &mut messages),
             // The answer to nothing; surfaces do not let it pass.
-            Message::Tool { texts, .. } => turns.add("user", texts_of(texts).collect()),
+            Message::Tool { parts, .. } => turns.add("user", parts.iter().filter_map(part).collect()),
         }
     }
     let mut contents = turns.contents;
@@ -214,8 +215,8 @@ struct Turns<'a, 'n> {
 impl<'a> Turns<'a, '_> {
     /// Adds to the last turn if it is of the same role and no answers of tools stand in it, whose number is checked.
     fn add(&mut self, role: &'static str, mut parts: Vec<WirePart<'a>>) {
-        let holds_responses =
-            |content: &Content<'_>| matches!(content.parts.last(), Some(WirePart::FunctionResponse { .. }));
+        let is_response = |part: &WirePart<'_>| matches!(part, WirePart::FunctionResponse { .. });
+        let holds_responses = |content: &Content<'_>| content.parts.iter().any(is_response);
         match self.contents.last_mut() {
             _ if parts.is_empty() => {}
             Some(last) if last.role == Some(role) && !holds_responses(last) => last.parts.append(&mut parts),
@@ -224,36 +225,39 @@ impl<'a> Turns<'a, '_> {
     }
 
     /// Adds an earlier answer of the model and what its tools have answered.
-    fn add_answer(
-        &mut self,
-        texts: &'a [String],
-        calls: &'a [ToolCall],
-        messages: &mut Peekable<slice::Iter<'a, Message>>,
-    ) {
-        let mut parts: Vec<WirePart<'a>> = texts_of(texts).collect();
-        parts.extend(calls.iter().enumerate().map(|(index, call)| self.call(index, call)));
+    fn add_answer(&mut self, answer: &'a [AssistantPart], messages: &mut Peekable<slice::Iter<'a, Message>>) {
+        let calls: Vec<&ToolCall> = answer.iter().filter_map(AssistantPart::call).collect();
+        let mut is_first_call = true;
+        let parts = answer.iter().filter_map(|part| match part {
+            // Empty ones are refused.
+            AssistantPart::Text(text) => (!text.is_empty()).then_some(WirePart::Text { text }),
+            AssistantPart::Call(call) => Some(self.call(std::mem::take(&mut is_first_call), call)),
+        });
+        let parts = parts.collect();
         self.add("model", parts);
 
         let mut responses: Vec<(usize, WirePart<'a>)> = Vec::new();
-        while let Some(Message::Tool { call_id, texts }) =
+        let mut shown = Vec::new();
+        while let Some(Message::Tool { call_id, parts }) =
             messages.next_if(|it| !calls.is_empty() && matches!(it, Message::Tool { .. }))
         {
             let Some(position) = calls.iter().position(|call| call.id == *call_id) else { continue };
             let name = calls.get(position).map(|call| self.names.wire(&call.name)).unwrap_or_default();
-            let response = ToolResult { result: texts.concat() };
+            let response = ToolResult { result: texts_in(parts) };
+            shown.extend(parts.iter().filter(|part| matches!(part, Part::Image(_))).filter_map(part));
             let function_response = FunctionResponse { id: call_id, name, response };
             responses.push((position, WirePart::FunctionResponse { function_response }));
         }
         responses.sort_by_key(|(position, _)| *position);
-        let parts: Vec<_> = responses.into_iter().map(|(_, part)| part).collect();
+        let parts: Vec<_> = responses.into_iter().map(|(_, part)| part).chain(shown).collect();
         if !parts.is_empty() {
             self.contents.push(Content { role: Some("user"), parts });
         }
     }
 
-    fn call(&self, index: usize, call: &'a ToolCall) -> WirePart<'a> {
+    fn call(&self, is_first: bool, call: &'a ToolCall) -> WirePart<'a> {
         let ToolCall { id, name, arguments, signature } = call;
-        let substitute = (index == 0).then_some(NO_SIGNATURE);
+        let substitute = is_first.then_some(NO_SIGNATURE);
         WirePart::FunctionCall {
             function_call: FunctionCall { id, name: self.names.wire(name), args: Arguments(arguments) },
             thought_signature: signature.as_deref().or(substitute).filter(|_| self.wants_signatures),
@@ -262,8 +266,16 @@ impl<'a> Turns<'a, '_> {
 }
 
 fn texts_of(texts: &[String]) -> impl Iterator<Item = WirePart<'_>> {
-    // Empty ones are refused.
     texts.iter().filter(|text| !text.is_empty()).map(|text| WirePart::Text { text })
+}
+
+/// The words of a tool's result.
+fn texts_in(parts: &[Part]) -> String {
+    let text = |part: &Part| match part {
+        Part::Text(text) => Some(text.clone()),
+        Part::Image(_) => None,
+    };
+    parts.iter().filter_map(text).collect()
 }
 
 fn part(part: &Part) -> Option<WirePart<'_>> {
@@ -301,7 +313,7 @@ fn declarations<'a>(tools: &'a [Tool], names: &Names<'a>) -> Vec<Declarations<'a
 
 fn generation_config<'a>(can: &Capabilities, request: &'a ChatRequest) -> GenerationConfig<'a> {
     let response_json_schema = match &request.response_format {
-        Some(ResponseFormat::JsonSchema { schema, .. }) => schema.as_ref().map(schema::clean),
+        Some(ResponseFormat::JsonSchema(format)) => format.schema.as_ref().map(schema::clean),
         Some(ResponseFormat::JsonObject) | None => None,
     };
     GenerationConfig {
@@ -342,16 +354,16 @@ fn budget(effort: Effort) -> u32 {
     }
 }
 
-fn left_out(can: &Capabilities, request: &ChatRequest) -> Vec<&'static str> {
-    let fields = [
-        ("user", request.user.is_some()),
-        ("frequency_penalty", request.frequency_penalty.is_some()),
-        ("presence_penalty", request.presence_penalty.is_some()),
+fn left_out(can: &Capabilities, request: &ChatRequest) -> Vec<Feature> {
+    let features = [
+        (Feature::User, request.user.is_some()),
+        (Feature::FrequencyPenalty, request.frequency_penalty.is_some()),
+        (Feature::PresencePenalty, request.presence_penalty.is_some()),
         // Several at once is how it is anyway.
-        ("parallel_tool_calls", request.parallel_tool_calls == Some(false)),
-        ("reasoning_effort", can.misses_effort(request.effort)),
+        (Feature::ParallelToolCalls, request.parallel_tool_calls == Some(false)),
+        (Feature::Effort, can.misses_effort(request.effort)),
     ];
-    fields.into_iter().filter(|(_, is_left_out)| *is_left_out).map(|(name, _)| name).collect()
+    features.into_iter().filter(|(_, is_left_out)| *is_left_out).map(|(feature, _)| feature).collect()
 }
 
 /// The names of the tools as Google takes them: they begin with a letter or `_`, have no odd characters and at most 128.

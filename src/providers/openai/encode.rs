@@ -5,8 +5,11 @@ use serde::ser::{SerializeMap as _, SerializeSeq as _};
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
-use super::quirks::{Field, Quirks};
-use crate::middle::{ChatRequest, Image, Message, Part, ResponseFormat, Tool, ToolCall, ToolChoice};
+use super::quirks::Quirks;
+use crate::middle::{
+    AssistantPart, ChatRequest, Feature, Image, Json, JsonSchema, Message, Part, ResponseFormat, Tool,
+    ToolCall, ToolChoice,
+};
 use crate::providers::capabilities::Capabilities;
 use crate::providers::wire::WireRequest;
 use crate::wire::json;
@@ -36,8 +39,8 @@ struct Body<'a> {
 }
 
 impl Body<'_> {
-    fn takes(&self, field: Field) -> bool {
-        self.quirks.takes.contains(&field)
+    fn takes(&self, feature: Feature) -> bool {
+        self.quirks.takes.contains(&feature)
     }
 
     fn effort(&self) -> Option<&'static str> {
@@ -45,30 +48,31 @@ impl Body<'_> {
     }
 
     fn is_stream(&self) -> bool {
-        let has_schema = matches!(self.request.response_format, Some(ResponseFormat::JsonSchema { .. }));
+        let has_schema = matches!(self.request.response_format, Some(ResponseFormat::JsonSchema(_)));
         self.quirks.streams_schema || !has_schema
     }
 
     /// What the client set of the fields that not every provider takes.
-    fn set_fields(&self) -> impl Iterator<Item = (&'static str, Field, Value)> {
+    fn set_fields(&self) -> impl Iterator<Item = (&'static str, Feature, Value)> {
         let request = self.request;
         let parallel = request.parallel_tool_calls.filter(|_| !request.offered_tools().is_empty());
         let fields = [
-            ("top_p", Field::TopP, request.top_p.map(Value::from)),
-            ("seed", Field::Seed, request.seed.map(Value::from)),
-            ("stop", Field::Stop, (!request.stop.is_empty()).then(|| json!(request.stop))),
-            ("user", Field::User, request.user.clone().map(Value::from)),
-            ("frequency_penalty", Field::FrequencyPenalty, request.frequency_penalty.map(Value::from)),
-            ("presence_penalty", Field::PresencePenalty, request.presence_penalty.map(Value::from)),
-            ("parallel_tool_calls", Field::ParallelToolCalls, parallel.map(Value::from)),
+            ("top_p", Feature::TopP, request.top_p.map(Value::from)),
+            ("seed", Feature::Seed, request.seed.map(Value::from)),
+            ("stop", Feature::Stop, (!request.stop.is_empty()).then(|| json!(request.stop))),
+            ("user", Feature::User, request.user.clone().map(Value::from)),
+            ("frequency_penalty", Feature::FrequencyPenalty, request.frequency_penalty.map(Value::from)),
+            ("presence_penalty", Feature::PresencePenalty, request.presence_penalty.map(Value::from)),
+            ("parallel_tool_calls", Feature::ParallelToolCalls, parallel.map(Value::from)),
         ];
-        fields.into_iter().filter_map(|(name, field, value)| Some((name, field, value?)))
+        fields.into_iter().filter_map(|(name, feature, value)| Some((name, feature, value?)))
     }
 
-    fn left_out(&self) -> Vec<&'static str> {
-        let untaken = self.set_fields().filter(|(_, field, _)| !self.takes(*field));
-        let effort = self.can.misses_effort(self.request.effort).then_some("reasoning_effort");
-        untaken.map(|(name, ..)| name).chain(effort).collect()
+    fn left_out(&self) -> Vec<Feature> {
+        let untaken =
+            self.set_fields().map(|(_, feature, _)| feature).filter(|feature| !self.takes(*feature));
+        let effort = self.can.misses_effort(self.request.effort).then_some(Feature::Effort);
+        untaken.chain(effort).collect()
     }
 }
 
@@ -80,7 +84,7 @@ impl Serialize for Body<'_> {
         body.serialize_entry("messages", &Messages(request.messages()))?;
         // No `stream_options`: usage comes without it, and Groq once refused it.
         body.serialize_entry("stream", &self.is_stream())?;
-        for (name, _, value) in self.set_fields().filter(|(_, field, _)| self.takes(*field)) {
+        for (name, _, value) in self.set_fields().filter(|(_, feature, _)| self.takes(*feature)) {
             body.serialize_entry(name, &value)?;
         }
         let mut optional = |name: &'static str, value: Option<Value>| match value {
@@ -95,7 +99,7 @@ impl Serialize for Body<'_> {
         optional("reasoning_format", is_parsed.then(|| "parsed".into()))?;
         let tools = request.offered_tools();
         if !tools.is_empty() {
-            let takes_strictness = self.takes(Field::ToolStrictness);
+            let takes_strictness = self.takes(Feature::ToolStrictness);
             body.serialize_entry("tools", &Tools { tools, takes_strictness })?;
             if let Some(choice) = &request.tool_choice {
                 body.serialize_entry("tool_choice", &tool_choice(choice))?;
@@ -124,12 +128,36 @@ impl Serialize for Format<'_> {
         let mut format = serializer.serialize_map(None)?;
         match self.0 {
             ResponseFormat::JsonObject => format.serialize_entry("type", "json_object")?,
-            ResponseFormat::JsonSchema { whole, .. } => {
+            ResponseFormat::JsonSchema(schema) => {
                 format.serialize_entry("type", "json_schema")?;
-                format.serialize_entry("json_schema", whole)?;
+                format.serialize_entry("json_schema", &WireSchema::from(schema))?;
             }
         }
         format.end()
+    }
+}
+
+#[derive(Serialize)]
+struct WireSchema<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    schema: Option<&'a Json>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    strict: Option<bool>,
+}
+
+impl<'a> From<&'a JsonSchema> for WireSchema<'a> {
+    fn from(schema: &'a JsonSchema) -> Self {
+        let JsonSchema { name, description, schema, strict } = schema;
+        Self {
+            name: name.as_deref(),
+            description: description.as_deref(),
+            schema: schema.as_ref(),
+            strict: *strict,
+        }
     }
 }
 
@@ -151,7 +179,7 @@ impl Serialize for Tools<'_> {
             #[serde(skip_serializing_if = "Option::is_none")]
             description: Option<&'a str>,
             #[serde(skip_serializing_if = "Option::is_none")]
-            parameters: Option<&'a crate::middle::Json>,
+            parameters: Option<&'a Json>,
             #[serde(skip_serializing_if = "Option::is_none")]
             strict: Option<bool>,
         }
@@ -169,42 +197,75 @@ impl Serialize for Tools<'_> {
 
 struct Messages<'a>(&'a [Message]);
 
+#[derive(Serialize)]
+struct WireMessage<'a> {
+    role: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool_call_id: Option<&'a str>,
+    // A string, an array of parts, or null beside calls.
+    content: Option<Content<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tool_calls: Vec<WireCall<'a>>,
+}
+
+impl<'a> WireMessage<'a> {
+    fn new(role: &'static str, content: Content<'a>) -> Self {
+        Self { role, tool_call_id: None, content: Some(content), tool_calls: Vec::new() }
+    }
+
+    fn of(message: &'a Message) -> Self {
+        match message {
+            Message::System(texts) => {
+                Self::new("system", Content::of_texts(texts.iter().map(String::as_str)))
+            }
+            Message::User(parts) => Self::new("user", Content(parts.iter().map(WirePart::of).collect())),
+            Message::Assistant(parts) => {
+                let texts = parts.iter().filter_map(AssistantPart::text);
+                let tool_calls: Vec<_> = parts.iter().filter_map(AssistantPart::call).map(WireCall).collect();
+                let content = Content::of_texts(texts);
+                let is_only_calls = content.0.is_empty() && !tool_calls.is_empty();
+                let content = (!is_only_calls).then_some(content);
+                Self { role: "assistant", tool_call_id: None, content, tool_calls }
+            }
+            Message::Tool { call_id, parts } => {
+                let texts = parts.iter().filter(|part| matches!(part, Part::Text(_)));
+                let content = Content(texts.map(WirePart::of).collect());
+                Self { tool_call_id: Some(call_id), ..Self::new("tool", content) }
+            }
+        }
+    }
+}
+
+/// The pictures in the result of a tool: a `tool` message takes none.
+fn pictures(message: &Message) -> impl Iterator<Item = WirePart<'_>> {
+    let parts = match message {
+        Message::Tool { parts, .. } => parts.as_slice(),
+        Message::System(_) | Message::User(_) | Message::Assistant(_) => &[],
+    };
+    parts.iter().filter(|part| matches!(part, Part::Image(_))).map(WirePart::of)
+}
+
 impl Serialize for Messages<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct Wire<'a> {
-            role: &'static str,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            tool_call_id: Option<&'a str>,
-            // A string, an array of parts, or null beside calls.
-            content: Option<Content<'a>>,
-            #[serde(skip_serializing_if = "<[_]>::is_empty")]
-            tool_calls: &'a [WireCall<'a>],
-        }
-        let mut messages = serializer.serialize_seq(Some(self.0.len()))?;
-        for message in self.0 {
-            let (role, tool_call_id, content, calls): (_, _, _, &[ToolCall]) = match message {
-                Message::System(texts) => ("system", None, Content::Texts(texts), &[]),
-                Message::User(parts) => ("user", None, Content::Parts(parts), &[]),
-                Message::Assistant { texts, calls } => ("assistant", None, Content::Texts(texts), calls),
-                Message::Tool { call_id, texts } => {
-                    ("tool", Some(call_id.as_str()), Content::Texts(texts), &[])
-                }
-            };
-            let tool_calls: Vec<WireCall<'_>> = calls.iter().map(WireCall).collect();
-            let is_only_calls = matches!(content, Content::Texts([])) && !calls.is_empty();
-            let content = (!is_only_calls).then_some(content);
-            messages.serialize_element(&Wire { role, tool_call_id, content, tool_calls: &tool_calls })?;
+        let mut messages = serializer.serialize_seq(None)?;
+        let mut following = self.0.iter().peekable();
+        let mut shown = Vec::new();
+        while let Some(message) = following.next() {
+            messages.serialize_element(&WireMessage::of(message))?;
+            shown.extend(pictures(message));
+            // The results of a turn stand together, so what they show stands behind all of them.
+            let is_last_result = !matches!(following.peek(), Some(Message::Tool { .. }));
+            if is_last_result && !shown.is_empty() {
+                let content = Content(std::mem::take(&mut shown));
+                messages.serialize_element(&WireMessage::new("user", content))?;
+            }
         }
         messages.end()
     }
 }
 
 /// One text is a string; several, or pictures, are an array of parts.
-enum Content<'a> {
-    Texts(&'a [String]),
-    Parts(&'a [Part]),
-}
+struct Content<'a>(Vec<WirePart<'a>>);
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -218,18 +279,28 @@ struct Url {
     url: String,
 }
 
+impl<'a> WirePart<'a> {
+    fn of(part: &'a Part) -> Self {
+        match part {
+            Part::Text(text) => Self::Text { text },
+            Part::Image(image) => Self::ImageUrl { image_url: Url { url: url(image) } },
+        }
+    }
+}
+
+impl<'a> Content<'a> {
+    fn of_texts(texts: impl Iterator<Item = &'a str>) -> Self {
+        Self(texts.map(|text| WirePart::Text { text }).collect())
+    }
+}
+
 impl Serialize for Content<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
+        match self.0.as_slice() {
             // Nothing at all is not taken as an empty list.
-            Self::Texts([]) | Self::Parts([]) => serializer.serialize_str(""),
-            Self::Texts([text]) => serializer.serialize_str(text),
-            Self::Texts(texts) => serializer.collect_seq(texts.iter().map(|text| WirePart::Text { text })),
-            Self::Parts([Part::Text(text)]) => serializer.serialize_str(text),
-            Self::Parts(parts) => serializer.collect_seq(parts.iter().map(|part| match part {
-                Part::Text(text) => WirePart::Text { text },
-                Part::Image(image) => WirePart::ImageUrl { image_url: Url { url: url(image) } },
-            })),
+            [] => serializer.serialize_str(""),
+            [WirePart::Text { text }] => serializer.serialize_str(text),
+            parts => serializer.collect_seq(parts),
         }
     }
 }

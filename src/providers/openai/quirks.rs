@@ -1,6 +1,6 @@
 //! What differs between providers that speak OpenAI's dialect.
 
-use crate::middle::Measure;
+use crate::middle::{Feature, Measure};
 use crate::providers::words::limits::AllowanceHeaders;
 
 /// What differs between providers that speak this dialect.
@@ -12,8 +12,8 @@ pub struct Quirks {
     pub models_path: &'static str,
     /// What it calls the limit of an answer's tokens.
     pub max_tokens_name: &'static str,
-    /// Which optional fields it takes; any other would be a 400 or without effect.
-    pub takes: &'static [Field],
+    /// Which optional features it takes; any other would be a 400 or without effect.
+    pub takes: &'static [Feature],
     /// Whether an answer after a schema can be streamed.
     pub streams_schema: bool,
     /// The models, by the beginnings of their ids, that mix their thoughts into the text unless told not to.
@@ -35,25 +35,4 @@ pub enum ErrorForm {
     Wrapped,
     /// `{"message":…}`.
     Flat,
-}
-
-/// A field of the request that not every provider takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Field {
-    /// `top_p`.
-    TopP,
-    /// `seed`.
-    Seed,
-    /// `stop`.
-    Stop,
-    /// `user`.
-    User,
-    /// `frequency_penalty`.
-    FrequencyPenalty,
-    /// `presence_penalty`.
-    PresencePenalty,
-    /// `parallel_tool_calls`.
-    ParallelToolCalls,
-    /// `strict` of a tool.
-    ToolStrictness,
 }

@@ -4,9 +4,9 @@
 //! <https://inference-docs.cerebras.ai/support/rate-limits>, <https://inference-docs.cerebras.ai/support/change-log>.
 //! Fixtures: `tests/fixtures/cerebras/`.
 
-use crate::middle::{Effort, FreePlan, Measure};
+use crate::middle::{Effort, Feature, FreePlan, Measure};
 use crate::providers::capabilities::{Capabilities, Images, JsonBesideTools, Model};
-use crate::providers::openai::{ErrorForm, Field, Quirks};
+use crate::providers::openai::{ErrorForm, Quirks};
 use crate::providers::profile::{Auth, Dialect, Profile};
 use crate::providers::words::limits::AllowanceHeaders;
 
@@ -64,14 +64,14 @@ pub static PROFILE: Profile = Profile {
         models_path: "/v1/models",
         max_tokens_name: "max_completion_tokens",
         takes: &[
-            Field::TopP,
-            Field::Seed,
-            Field::Stop,
-            Field::User,
-            Field::FrequencyPenalty,
-            Field::PresencePenalty,
-            Field::ParallelToolCalls,
-            Field::ToolStrictness,
+            Feature::TopP,
+            Feature::Seed,
+            Feature::Stop,
+            Feature::User,
+            Feature::FrequencyPenalty,
+            Feature::PresencePenalty,
+            Feature::ParallelToolCalls,
+            Feature::ToolStrictness,
         ],
         streams_schema: true,
         parses_reasoning_of: &["qwen"],

@@ -4,9 +4,9 @@
 //! <https://console.groq.com/docs/errors>, <https://console.groq.com/docs/deprecations>.
 //! Fixtures: `tests/fixtures/groq/`.
 
-use crate::middle::{Effort, FreePlan, Measure};
+use crate::middle::{Effort, Feature, FreePlan, Measure};
 use crate::providers::capabilities::{Capabilities, Images, JsonBesideTools, Model};
-use crate::providers::openai::{ErrorForm, Field, Quirks};
+use crate::providers::openai::{ErrorForm, Quirks};
 use crate::providers::profile::{Auth, Dialect, Profile};
 use crate::providers::words::limits::AllowanceHeaders;
 
@@ -74,12 +74,12 @@ pub static PROFILE: Profile = Profile {
         max_tokens_name: "max_completion_tokens",
         // The penalties are in its schema and «not supported by any model».
         takes: &[
-            Field::TopP,
-            Field::Seed,
-            Field::Stop,
-            Field::User,
-            Field::ParallelToolCalls,
-            Field::ToolStrictness,
+            Feature::TopP,
+            Feature::Seed,
+            Feature::Stop,
+            Feature::User,
+            Feature::ParallelToolCalls,
+            Feature::ToolStrictness,
         ],
         streams_schema: false,
         parses_reasoning_of: &["qwen"],

@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use super::errors;
 use crate::middle::{Event, FinishReason, ToolCallPiece, Usage};
-use crate::surfaces::Author;
-use crate::surfaces::{AfterFailure, Encode, Interrupted};
+use crate::surfaces::ask::Author;
+use crate::surfaces::encode::{AfterFailure, Encode, Interrupted};
 use crate::wire::json;
 
 /// Some clients take a chunk without one for an error.

@@ -7,8 +7,9 @@ use axum::response::Response;
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 
+use super::features;
 use crate::providers::Lack;
-use crate::surfaces::ApiError;
+use crate::surfaces::error::ApiError;
 use crate::surfaces::error_response::{AttemptBody, attempts, response};
 use crate::wire::json;
 
@@ -45,7 +46,7 @@ pub fn error_response(error: &ApiError) -> Response {
     let param = match error {
         ApiError::InvalidField { param, .. } => Some(param.as_str()),
         ApiError::UnknownModel(_) => Some("model"),
-        ApiError::Incapable(incapable) => incapable.common_lack().map(Lack::field),
+        ApiError::Incapable(incapable) => incapable.common_lack().map(features::field_of_lack),
         _ => None,
     };
     let (kind, code) = kind_and_code(error);

@@ -5,11 +5,12 @@
 
 use serde::Serialize;
 
-use super::{AUTO, target, unknown};
+use super::names::{ids, target, unknown};
 use crate::dispatch::Offered;
+use crate::middle::Effort;
 use crate::providers::Provider;
 use crate::providers::{Capabilities, Images};
-use crate::surfaces::ApiError;
+use crate::surfaces::error::ApiError;
 use crate::wire::json;
 
 /// Nobody says when a model was made; clients want a number and a date.
@@ -69,20 +70,6 @@ struct Shown {
     google: GoogleEntry,
 }
 
-/// Everything that may be asked for by name: `auto`, the providers with an account, and their models.
-pub(super) fn ids(offered: Offered<'_>) -> Vec<String> {
-    let mut ids = vec![AUTO.to_owned()];
-    let mut last: Option<Provider> = None;
-    for (provider, model) in offered.models() {
-        let name = provider.name().to_ascii_lowercase();
-        if last.replace(provider) != Some(provider) {
-            ids.push(name.clone());
-        }
-        ids.push(format!("{name}/{model}"));
-    }
-    ids
-}
-
 /// The body of `GET /v1/models`.
 pub fn list_models(offered: Offered<'_>) -> Vec<u8> {
     let data: Vec<Entry> = ids(offered).iter().filter_map(|id| entry(offered, id).ok()).collect();
@@ -139,7 +126,7 @@ fn entry(offered: Offered<'_>, id: &str) -> Result<Entry, ApiError> {
             tools: any(|can| can.tools),
             json_object: any(|can| can.json),
             json_schema: any(|can| can.schema),
-            reasoning_effort: efforts.into_iter().map(crate::middle::Effort::as_str).collect(),
+            reasoning_effort: efforts.into_iter().map(Effort::as_str).collect(),
         },
     })
 }

@@ -2,10 +2,10 @@
 
 use serde_json::value::RawValue;
 
-use super::Ignored;
-use crate::middle::{Image, Message, Part, ToolCall};
-use crate::surfaces::ApiError;
-use crate::surfaces::fields::{bad, each, kind, object_fields, optional, present, string, wrong};
+use super::ignored::Ignored;
+use crate::middle::{AssistantPart, Image, Message, Part, ToolCall};
+use crate::surfaces::error::ApiError;
+use crate::surfaces::fields::{Field, bad, each, fields, kind, string, wrong};
 
 /// More than any model makes at once. Each is compared with all others, so the limit is also one of time.
 const MAX_CALLS: usize = 128;
@@ -38,9 +38,10 @@ pub(super) fn parse_messages(list: &RawValue, ignored: &mut Ignored) -> Result<V
                 })?;
                 open.remove(position);
             }
-            Message::Assistant { calls, .. } => {
+            Message::Assistant(parts) => {
                 unanswered(&open)?;
-                open.extend(calls.iter().map(|call| (format!("{at}.tool_calls"), call.id.clone())));
+                let calls = parts.iter().filter_map(AssistantPart::call);
+                open.extend(calls.map(|call| (format!("{at}.tool_calls"), call.id.clone())));
             }
             Message::System(_) | Message::User(_) => unanswered(&open)?,
         }
@@ -58,55 +59,48 @@ fn is_empty(message: &Message) -> bool {
     match message {
         Message::System(texts) => texts.is_empty(),
         Message::User(parts) => parts.is_empty(),
-        Message::Assistant { texts, calls } => texts.is_empty() && calls.is_empty(),
+        Message::Assistant(parts) => parts.is_empty(),
         Message::Tool { .. } => false,
     }
 }
 
 fn parse_message(at: &str, item: &RawValue, ignored: &mut Ignored) -> Result<Message, ApiError> {
-    let names = ["role", "content", "tool_calls", "tool_call_id", "refusal", "function_call", "audio"];
-    let fields = object_fields(item, names)
+    let fields = fields!(item => role, content, tool_calls, tool_call_id, refusal, function_call, audio)
         .map_err(|_| wrong(at, format!("must be an object with 'role' and 'content', not {}", kind(item))))?;
-    let [role, content, calls, call_id, refusal, function_call, audio] = fields.known;
-    let role: Option<String> = role.and_then(|role| serde_json::from_str(role.get()).ok());
+    let role: Option<String> = fields.role.present().and_then(|role| serde_json::from_str(role.get()).ok());
     let role = role.ok_or_else(|| wrong(at, format!("needs a 'role': one of {ROLES}")))?;
     ignored.add("messages.", fields.unknown);
-    if present(function_call).is_some() {
-        return Err(wrong(format!("{at}.function_call"), "is not available here: use 'tool_calls'"));
+    if fields.function_call.present().is_some() {
+        return Err(wrong(fields.function_call.below(at), "is not available here: use 'tool_calls'"));
     }
-    if present(audio).is_some() {
-        return Err(wrong(format!("{at}.audio"), "is not available here"));
+    if fields.audio.present().is_some() {
+        return Err(wrong(fields.audio.below(at), "is not available here"));
     }
-    let at_content = format!("{at}.content");
+    let content = fields.content;
+    let at_content = content.below(at);
     match role.as_str() {
-        "system" | "developer" => {
-            Ok(Message::System(texts(&at_content, required(&at_content, content)?, ignored)?))
-        }
-        "user" => Ok(Message::User(parts(&at_content, required(&at_content, content)?, ignored)?)),
+        "system" | "developer" => Ok(Message::System(texts(&at_content, required(at, content)?, ignored)?)),
+        "user" => Ok(Message::User(parts(&at_content, required(at, content)?, ignored)?)),
         "assistant" => {
-            let content = present(content).or(present(refusal));
-            Ok(Message::Assistant {
-                texts: content.map(|it| texts(&at_content, it, ignored)).transpose()?.unwrap_or_default(),
-                calls: present(calls).map(|calls| parse_calls(at, calls)).transpose()?.unwrap_or_default(),
-            })
+            let said = content.present().or(fields.refusal.present());
+            let said = said.map(|it| texts(&at_content, it, ignored)).transpose()?.unwrap_or_default();
+            let calls = fields.tool_calls.present().map(|calls| parse_calls(at, calls)).transpose()?;
+            let calls = calls.into_iter().flatten().map(AssistantPart::Call);
+            Ok(Message::Assistant(said.into_iter().map(AssistantPart::Text).chain(calls).collect()))
         }
         "tool" => {
-            let at_id = format!("{at}.tool_call_id");
-            let call_id: Option<String> = optional(&at_id, call_id, "a string")?;
-            Ok(Message::Tool {
-                call_id: call_id.ok_or_else(|| wrong(at_id, "is missing"))?,
-                texts: present(content)
-                    .map(|it| texts(&at_content, it, ignored))
-                    .transpose()?
-                    .unwrap_or_default(),
-            })
+            let call_id = fields.tool_call_id.required(at, "a string")?;
+            let said = content.present().map(|it| texts(&at_content, it, ignored)).transpose()?;
+            let parts = said.into_iter().flatten().map(Part::Text).collect();
+            Ok(Message::Tool { call_id, parts })
         }
-        _ => Err(wrong(format!("{at}.role"), format!("is not one of {ROLES}"))),
+        _ => Err(wrong(fields.role.below(at), format!("is not one of {ROLES}"))),
     }
 }
 
-fn required<'a>(at: &str, raw: Option<&'a RawValue>) -> Result<&'a RawValue, ApiError> {
-    present(raw).ok_or_else(|| wrong(at, "is missing: send a string or an array of parts"))
+fn required<'a>(at: &str, content: Field<'a>) -> Result<&'a RawValue, ApiError> {
+    let missing = || wrong(content.below(at), "is missing: send a string or an array of parts");
+    content.present().ok_or_else(missing)
 }
 
 /// Content that may only be words; empty ones are none.
@@ -138,16 +132,9 @@ fn parts(at: &str, content: &RawValue, ignored: &mut Ignored) -> Result<Vec<Part
 }
 
 fn parse_part(at: &str, item: &RawValue, ignored: &mut Ignored) -> Result<Option<Part>, ApiError> {
-    let fields = object_fields(item, ["type", "text", "refusal", "image_url"])
+    let fields = fields!(item => kind: "type", text, refusal, image_url)
         .map_err(|_| wrong(at, format!("must be an object with 'type', not {}", kind(item))))?;
-    let [kind_of_part, text, refusal, image_url] = fields.known;
-    let kind_of_part: Option<String> = optional(&format!("{at}.type"), kind_of_part, "a string")?;
-    let words = |name: &str, raw: Option<&RawValue>| {
-        let at = format!("{at}.{name}");
-        let raw = present(raw).ok_or_else(|| wrong(at.as_str(), "is missing"))?;
-        let text = string(raw).map_err(|error| wrong(at, error))?;
-        Ok(Some(text).filter(|text| !text.is_empty()).map(Part::Text))
-    };
+    let kind_of_part: Option<String> = fields.kind.optional(at, "a string")?;
     if let Some(thoughts @ ("thinking" | "redacted_thinking" | "reasoning")) = kind_of_part.as_deref() {
         // What a model once thought is nothing to another.
         ignored.add("messages.content.", vec![thoughts.to_owned()]);
@@ -155,29 +142,34 @@ fn parse_part(at: &str, item: &RawValue, ignored: &mut Ignored) -> Result<Option
     }
     ignored.add("messages.content.", fields.unknown);
     match kind_of_part.as_deref() {
-        Some("text") => words("text", text),
-        Some("refusal") => words("refusal", refusal),
-        Some("image_url") => {
-            let at = format!("{at}.image_url");
-            let raw = present(image_url).ok_or_else(|| wrong(at.as_str(), "is missing"))?;
-            // Some write the URL without its object.
-            let url = if raw.get().starts_with('"') {
-                Some(raw)
-            } else {
-                let unreadable =
-                    |_| wrong(at.as_str(), format!("must be an object with 'url', not {}", kind(raw)));
-                let fields = object_fields(raw, ["url"]).map_err(unreadable)?;
-                ignored.add("messages.content.image_url.", fields.unknown);
-                let [url] = fields.known;
-                url
-            };
-            let at = format!("{at}.url");
-            let url: Option<String> = optional(&at, url, "a string")?;
-            let url = url.ok_or_else(|| wrong(at.as_str(), "is missing"))?;
-            parse_image(&at, url).map(|image| Some(Part::Image(image)))
-        }
-        _ => Err(wrong(format!("{at}.type"), "must be 'text' or 'image_url': nothing else is taken here")),
+        Some("text") => words(at, fields.text),
+        Some("refusal") => words(at, fields.refusal),
+        Some("image_url") => parse_image_part(at, fields.image_url, ignored).map(Some),
+        _ => Err(wrong(fields.kind.below(at), "must be 'text' or 'image_url': nothing else is taken here")),
     }
+}
+
+/// The words of a part; nothing if there are none.
+fn words(at: &str, field: Field<'_>) -> Result<Option<Part>, ApiError> {
+    let at = field.below(at);
+    let raw = field.present().ok_or_else(|| wrong(at.as_str(), "is missing"))?;
+    let text = string(raw).map_err(|error| wrong(at, error))?;
+    Ok(Some(text).filter(|text| !text.is_empty()).map(Part::Text))
+}
+
+fn parse_image_part(at: &str, field: Field<'_>, ignored: &mut Ignored) -> Result<Part, ApiError> {
+    let at = field.below(at);
+    let raw = field.present().ok_or_else(|| wrong(at.as_str(), "is missing"))?;
+    // Some write the URL without its object.
+    if raw.get().starts_with('"') {
+        let url: String = field.required("", "a string")?;
+        return parse_image(&format!("{at}.url"), url).map(Part::Image);
+    }
+    let image = fields!(raw => url)
+        .map_err(|_| wrong(at.as_str(), format!("must be an object with 'url', not {}", kind(raw))))?;
+    ignored.add("messages.content.image_url.", image.unknown);
+    let url = image.url.required(&at, "a string")?;
+    parse_image(&image.url.below(&at), url).map(Part::Image)
 }
 
 fn parse_image(at: &str, url: String) -> Result<Image, ApiError> {
@@ -221,29 +213,24 @@ fn parse_calls(at: &str, list: &RawValue) -> Result<Vec<ToolCall>, ApiError> {
 
 fn parse_call(at: &str, item: &RawValue) -> Result<ToolCall, ApiError> {
     let unreadable = |_| wrong(at, format!("must be an object with 'id' and 'function', not {}", kind(item)));
-    let [id, function, extra] =
-        object_fields(item, ["id", "function", "extra_content"]).map_err(unreadable)?.known;
-    let string = |name: &str, raw| {
-        let at = format!("{at}.{name}");
-        let text: Option<String> = optional(&at, raw, "a string")?;
-        text.ok_or_else(|| wrong(at, "is missing"))
-    };
-    let at_function = format!("{at}.function");
-    let function = present(function).ok_or_else(|| wrong(at_function.as_str(), "is missing"))?;
+    let call = fields!(item => id, function, extra_content).map_err(unreadable)?;
+    let at_function = call.function.below(at);
+    let function = call.function.present().ok_or_else(|| wrong(at_function.as_str(), "is missing"))?;
     let unreadable = |_| wrong(at_function.as_str(), format!("must be an object, not {}", kind(function)));
-    let [name, arguments] = object_fields(function, ["name", "arguments"]).map_err(unreadable)?.known;
+    let function = fields!(function => name, arguments).map_err(unreadable)?;
     Ok(ToolCall {
-        id: string("id", id)?,
-        name: string("function.name", name)?,
-        arguments: string("function.arguments", arguments)?,
-        signature: extra.and_then(signature),
+        id: call.id.required(at, "a string")?,
+        name: function.name.required(&at_function, "a string")?,
+        arguments: function.arguments.required(&at_function, "a string")?,
+        signature: call.extra_content.present().and_then(signature),
     })
 }
 
 /// `extra_content.google.thought_signature`, where Google's own translation puts it.
 fn signature(extra: &RawValue) -> Option<String> {
-    let [google] = object_fields(extra, ["google"]).ok()?.known;
-    let [signature] = object_fields(google?, ["thought_signature"]).ok()?.known;
+    let extra = fields!(extra => google).ok()?;
+    let google = fields!(extra.google.present()? => thought_signature).ok()?;
+    let signature = google.thought_signature.present()?;
     // One that is spoilt is worse than none.
-    serde_json::from_str(signature?.get()).ok().filter(|text: &String| is_base64(text))
+    serde_json::from_str(signature.get()).ok().filter(|text: &String| is_base64(text))
 }

@@ -2,10 +2,10 @@
 
 use serde_json::value::RawValue;
 
-use super::Ignored;
-use crate::middle::{ChatRequest, Json, ResponseFormat, Tool, ToolChoice};
-use crate::surfaces::ApiError;
-use crate::surfaces::fields::{each, kind, object_fields, optional, present, wrong};
+use super::ignored::Ignored;
+use crate::middle::{ChatRequest, Json, JsonSchema, ResponseFormat, Tool, ToolChoice};
+use crate::surfaces::error::ApiError;
+use crate::surfaces::fields::{Field, each, fields, kind, wrong};
 
 /// As OpenAI allows.
 const MAX_TOOLS: usize = 128;
@@ -30,11 +30,12 @@ impl SchemaBytes {
 }
 
 pub(super) fn parse_tools(
-    tools: &RawValue,
+    tools: Field<'_>,
     request: &mut ChatRequest,
     ignored: &mut Ignored,
     schema_bytes: &mut SchemaBytes,
 ) -> Result<(), ApiError> {
+    let Some(tools) = tools.present() else { return Ok(()) };
     if !tools.get().starts_with('[') {
         return Err(wrong("tools", format!("must be an array of tools, not {}", kind(tools))));
     }
@@ -60,41 +61,39 @@ fn parse_tool(
 ) -> Result<Tool, ApiError> {
     let unreadable =
         |_| wrong(at, format!("must be an object with 'type' and 'function', not {}", kind(item)));
-    let fields = object_fields(item, ["type", "function"]).map_err(unreadable)?;
-    let [kind_of_tool, function] = fields.known;
-    ignored.add("tools.", fields.unknown);
-    let kind_of_tool: Option<String> = optional(&format!("{at}.type"), kind_of_tool, "'function'")?;
+    let tool = fields!(item => kind: "type", function).map_err(unreadable)?;
+    ignored.add("tools.", tool.unknown);
+    let kind_of_tool: Option<String> = tool.kind.optional(at, "'function'")?;
     if kind_of_tool.is_some_and(|it| it != "function") {
-        return Err(wrong(format!("{at}.type"), "must be 'function': there are no other tools here"));
+        return Err(wrong(tool.kind.below(at), "must be 'function': there are no other tools here"));
     }
-    let at = format!("{at}.function");
-    let function = present(function).ok_or_else(|| wrong(at.as_str(), "is missing"))?;
-    let fields = object_fields(function, ["name", "description", "parameters", "strict"])
+    let at = tool.function.below(at);
+    let function = tool.function.present().ok_or_else(|| wrong(at.as_str(), "is missing"))?;
+    let function = fields!(function => name, description, parameters, strict)
         .map_err(|_| wrong(at.as_str(), format!("must be an object, not {}", kind(function))))?;
-    let [name, description, parameters, strict] = fields.known;
-    ignored.add("tools.function.", fields.unknown);
-    let name: Option<String> = optional(&format!("{at}.name"), name, "a string")?;
+    ignored.add("tools.function.", function.unknown);
+    let name: Option<String> = function.name.optional(&at, "a string")?;
     let name = name.filter(|name| !name.is_empty());
-    let parameters = present(parameters);
+    let (parameters, at_parameters) = (function.parameters.present(), function.parameters.below(&at));
     if let Some(parameters) = parameters.filter(|it| !it.get().starts_with('{')) {
         let is = kind(parameters);
-        return Err(wrong(format!("{at}.parameters"), format!("must be a JSON Schema, an object, not {is}")));
+        return Err(wrong(at_parameters, format!("must be a JSON Schema, an object, not {is}")));
     }
-    let at_parameters = format!("{at}.parameters");
     let parameters = parameters.map(|schema| schema_bytes.add(&at_parameters, schema)).transpose()?;
     Ok(Tool {
-        name: name.ok_or_else(|| wrong(format!("{at}.name"), "is missing"))?,
-        description: optional(&format!("{at}.description"), description, "a string")?,
+        name: name.ok_or_else(|| wrong(function.name.below(&at), "is missing"))?,
+        description: function.description.optional(&at, "a string")?,
         parameters,
-        strict: optional(&format!("{at}.strict"), strict, "true or false")?,
+        strict: function.strict.optional(&at, "true or false")?,
     })
 }
 
-pub(super) fn parse_tool_choice(raw: &RawValue, request: &mut ChatRequest) -> Result<(), ApiError> {
+pub(super) fn parse_tool_choice(field: Field<'_>, request: &mut ChatRequest) -> Result<(), ApiError> {
     const ACCEPTED: &str =
         "must be 'auto', 'none', 'required', or {\"type\":\"function\",\"function\":{\"name\":…}}";
+    let Some(raw) = field.present() else { return Ok(()) };
     let choice = if raw.get().starts_with('"') {
-        let word: Option<String> = optional("tool_choice", Some(raw), "a string")?;
+        let word: Option<String> = field.optional("", "a string")?;
         match word.as_deref() {
             Some("auto") => ToolChoice::Auto,
             Some("none") => ToolChoice::None,
@@ -102,10 +101,9 @@ pub(super) fn parse_tool_choice(raw: &RawValue, request: &mut ChatRequest) -> Re
             _ => return Err(wrong("tool_choice", ACCEPTED)),
         }
     } else {
-        let fields = object_fields(raw, ["type", "function", "allowed_tools"])
+        let fields = fields!(raw => function, allowed_tools)
             .map_err(|_| wrong("tool_choice", format!("{ACCEPTED}, not {}", kind(raw))))?;
-        let [_, function, allowed] = fields.known;
-        match (present(function), present(allowed)) {
+        match (fields.function.present(), fields.allowed_tools.present()) {
             (Some(function), _) => ToolChoice::Named(named("tool_choice.function", function)?),
             (None, Some(allowed)) => keep_only(allowed, request)?,
             (None, None) => return Err(wrong("tool_choice", ACCEPTED)),
@@ -127,62 +125,76 @@ pub(super) fn parse_tool_choice(raw: &RawValue, request: &mut ChatRequest) -> Re
 }
 
 fn named(at: &str, function: &RawValue) -> Result<String, ApiError> {
-    let fields = object_fields(function, ["name"])
+    let function = fields!(function => name)
         .map_err(|_| wrong(at, format!("must be an object with 'name', not {}", kind(function))))?;
-    let [name] = fields.known;
-    let name: Option<String> = optional(&format!("{at}.name"), name, "a string")?;
-    name.ok_or_else(|| wrong(format!("{at}.name"), "is missing"))
+    function.name.required(at, "a string")
 }
 
 /// Of the tools only these may be called: the others are not offered at all.
 fn keep_only(allowed: &RawValue, request: &mut ChatRequest) -> Result<ToolChoice, ApiError> {
     const AT: &str = "tool_choice.allowed_tools";
     let unreadable = |_| wrong(AT, "must be an object with 'mode' and 'tools'");
-    let fields = object_fields(allowed, ["mode", "tools"]).map_err(unreadable)?;
-    let [mode, tools] = fields.known;
-    let mode: Option<String> = optional(&format!("{AT}.mode"), mode, "'auto' or 'required'")?;
-    let tools = present(tools).ok_or_else(|| wrong(format!("{AT}.tools"), "is missing"))?;
+    let allowed = fields!(allowed => mode, tools).map_err(unreadable)?;
+    let mode: Option<String> = allowed.mode.optional(AT, "'auto' or 'required'")?;
+    let at_tools = allowed.tools.below(AT);
+    let tools = allowed.tools.present().ok_or_else(|| wrong(at_tools.as_str(), "is missing"))?;
     let mut names = Vec::new();
-    each(&format!("{AT}.tools"), tools, |index, item| {
-        let at = format!("{AT}.tools[{index}]");
-        let fields =
-            object_fields(item, ["function"]).map_err(|_| wrong(at.as_str(), "must be an object"))?;
-        let [function] = fields.known;
-        let at = format!("{at}.function");
-        names.push(named(&at, present(function).ok_or_else(|| wrong(at.as_str(), "is missing"))?)?);
+    each(&at_tools, tools, |index, item| {
+        let at = format!("{at_tools}[{index}]");
+        let tool = fields!(item => function).map_err(|_| wrong(at.as_str(), "must be an object"))?;
+        let at = tool.function.below(&at);
+        let function = tool.function.present().ok_or_else(|| wrong(at.as_str(), "is missing"))?;
+        names.push(named(&at, function)?);
         Ok(())
     })?;
     request.tools.retain(|tool| names.contains(&tool.name));
     match mode.as_deref() {
         Some("required") => Ok(ToolChoice::Required),
         Some("auto") | None => Ok(ToolChoice::Auto),
-        Some(_) => Err(wrong(format!("{AT}.mode"), "must be 'auto' or 'required'")),
+        Some(_) => Err(wrong(allowed.mode.below(AT), "must be 'auto' or 'required'")),
     }
 }
 
 pub(super) fn parse_format(
-    raw: &RawValue,
+    field: Field<'_>,
     ignored: &mut Ignored,
     schema_bytes: &mut SchemaBytes,
 ) -> Result<Option<ResponseFormat>, ApiError> {
     const ACCEPTED: &str =
         "must be {\"type\":\"text\"}, {\"type\":\"json_object\"} or {\"type\":\"json_schema\",…}";
-    let fields = object_fields(raw, ["type", "json_schema"])
-        .map_err(|_| wrong("response_format", format!("{ACCEPTED}, not {}", kind(raw))))?;
-    let [format, whole] = fields.known;
-    ignored.add("response_format.", fields.unknown);
-    let format: Option<String> = optional("response_format.type", format, "a string")?;
-    match format.as_deref() {
+    let Some(raw) = field.present() else { return Ok(None) };
+    let at = field.name();
+    let format = fields!(raw => kind: "type", json_schema)
+        .map_err(|_| wrong(at, format!("{ACCEPTED}, not {}", kind(raw))))?;
+    ignored.add("response_format.", format.unknown);
+    let kind_of_format: Option<String> = format.kind.optional(at, "a string")?;
+    match kind_of_format.as_deref() {
         Some("text") => Ok(None),
         Some("json_object") => Ok(Some(ResponseFormat::JsonObject)),
         Some("json_schema") => {
-            const AT: &str = "response_format.json_schema";
-            let whole = present(whole).ok_or_else(|| wrong(AT, "is missing"))?;
-            let unreadable = |_| wrong(AT, format!("must be an object, not {}", kind(whole)));
-            let [schema] = object_fields(whole, ["schema"]).map_err(unreadable)?.known;
-            let whole = schema_bytes.add(AT, whole)?;
-            Ok(Some(ResponseFormat::JsonSchema { whole, schema: present(schema).map(Json::from) }))
+            let at = format.json_schema.below(at);
+            let schema = format.json_schema.present().ok_or_else(|| wrong(at.as_str(), "is missing"))?;
+            parse_schema(&at, schema, ignored, schema_bytes).map(ResponseFormat::JsonSchema).map(Some)
         }
-        _ => Err(wrong("response_format.type", ACCEPTED)),
+        _ => Err(wrong(format.kind.below(at), ACCEPTED)),
     }
+}
+
+fn parse_schema(
+    at: &str,
+    raw: &RawValue,
+    ignored: &mut Ignored,
+    schema_bytes: &mut SchemaBytes,
+) -> Result<JsonSchema, ApiError> {
+    let unreadable = |_| wrong(at, format!("must be an object, not {}", kind(raw)));
+    let fields = fields!(raw => name, description, schema, strict).map_err(unreadable)?;
+    ignored.add("response_format.json_schema.", fields.unknown);
+    let at_schema = fields.schema.below(at);
+    let schema = fields.schema.present().map(|schema| schema_bytes.add(&at_schema, schema)).transpose()?;
+    Ok(JsonSchema {
+        name: fields.name.optional(at, "a string")?,
+        description: fields.description.optional(at, "a string")?,
+        schema,
+        strict: fields.strict.optional(at, "true or false")?,
+    })
 }

@@ -1,0 +1,58 @@
+//! A client's request as parsed, whatever its dialect.
+
+use http::request::Parts;
+
+use super::encode::Encode;
+use super::error::ApiError;
+use crate::dispatch::{Offered, Target};
+use crate::middle::{ChatRequest, Event, Feature};
+use crate::providers::Provider;
+
+/// A valid request as its client meant it, and how its answer is to be written.
+pub trait Ask: Sized + Send + 'static {
+    /// Writes a streamed answer.
+    type Encoder: Encode;
+
+    /// Reads a request.
+    ///
+    /// # Errors
+    /// Whatever the client did wrong, with its place and what is accepted.
+    fn parse(head: &Parts, body: &[u8]) -> Result<Self, ApiError>;
+
+    /// What is asked.
+    fn request(&mut self) -> &mut ChatRequest;
+
+    /// Whether the answer is to come piece by piece.
+    fn is_stream(&self) -> bool;
+
+    /// Who may answer.
+    ///
+    /// # Errors
+    /// There is no such provider or model; what there is.
+    fn target(&self, offered: Offered<'_>) -> Result<Target, ApiError>;
+
+    /// Names of fields that nobody here takes any notice of.
+    fn ignored(&self) -> &[String];
+
+    /// What this dialect calls a feature; none if it cannot ask for it.
+    fn field(feature: Feature) -> Option<&'static str>;
+
+    /// The writer of a streamed answer of `author`.
+    fn encoder(&self, author: Author) -> Self::Encoder;
+
+    /// An answer that is not streamed, with its content type.
+    fn encode_whole(&self, events: Vec<Event>, author: &Author) -> (&'static str, Vec<u8>);
+}
+
+/// Who answers, and what with.
+#[derive(Clone, Debug)]
+pub struct Author {
+    /// The provider.
+    pub provider: Provider,
+    /// The model's id at that provider.
+    pub model: String,
+    /// The id of the request.
+    pub request_id: String,
+    /// When the answer began, in seconds since 1970.
+    pub created: i64,
+}

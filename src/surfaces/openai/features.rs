@@ -1,0 +1,28 @@
+//! The names of OpenAI's dialect for what the middle knows by its own.
+
+use crate::middle::Feature;
+use crate::providers::Lack;
+
+/// The field that asks for a feature.
+pub(super) const fn field(feature: Feature) -> &'static str {
+    match feature {
+        Feature::TopP => "top_p",
+        Feature::Seed => "seed",
+        Feature::Stop => "stop",
+        Feature::User => "user",
+        Feature::FrequencyPenalty => "frequency_penalty",
+        Feature::PresencePenalty => "presence_penalty",
+        Feature::ParallelToolCalls => "parallel_tool_calls",
+        Feature::ToolStrictness => "tools.function.strict",
+        Feature::Effort => "reasoning_effort",
+    }
+}
+
+/// The field that asks for what a model cannot do.
+pub(super) const fn field_of_lack(lack: Lack) -> &'static str {
+    match lack {
+        Lack::Images | Lack::ImageUrls | Lack::Window => "messages",
+        Lack::Tools => "tools",
+        Lack::Json | Lack::Schema | Lack::JsonBesideTools => "response_format",
+    }
+}
