@@ -11,8 +11,8 @@ mod routes;
 mod server;
 mod state;
 
-pub use self::server::{ConnectionLimits, serve};
-pub use self::state::{App, AppState};
+pub use self::server::serve;
+pub use self::state::AppState;
 
 /// The whole proxy as a service.
 pub fn app(state: AppState) -> axum::Router {

@@ -14,10 +14,10 @@ mod rows;
 mod wire;
 mod words;
 
-pub use self::capabilities::{Capabilities, Images, JsonBesideTools, Lack, Model};
+pub(crate) use self::capabilities::{Capabilities, Images, Lack};
 pub use self::decoder::AnswerDecoder;
 pub use self::directory::{Directory, Provider};
 pub use self::model_id::is_model_id;
 pub use self::openai::ErrorForm;
-pub use self::profile::{Auth, Dialect, Profile};
+pub use self::profile::Dialect;
 pub(crate) use self::wire::WireRequest;

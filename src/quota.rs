@@ -25,7 +25,8 @@ pub(crate) use self::cooldowns::Blocked;
 pub(crate) use self::place::{Candidate, Place};
 use self::state::{Admission, ProviderState, State};
 pub(crate) use self::state::{Change, Offer, PassedOver};
-pub(crate) use self::target::{Criteria, RuledOut, Target, Wanted};
+pub use self::target::Target;
+pub(crate) use self::target::{Criteria, RuledOut, Wanted};
 use crate::middle::{Failure, LimitReading, Reason, Usage, Wait};
 use crate::observe::{Counts, ModelStats, Outcome};
 use crate::providers::{Capabilities, Lack, Provider};
@@ -146,11 +147,6 @@ impl Quota {
         }
         survey.able = able.len();
         survey
-    }
-
-    /// All providers, in rotation order: a provider's place is its number.
-    pub(crate) fn providers(&self) -> Vec<Provider> {
-        self.lock().providers().iter().map(|it| it.provider).collect()
     }
 
     /// The models of a provider that are used, best first, if it has an account.

@@ -22,7 +22,7 @@ pub async fn run(config: &Config, dispatcher: &Dispatcher) -> Report {
     let outcomes = dispatcher.read_lists().await;
     let mut lines = Vec::new();
     for provider in &config.providers {
-        if provider.keys.is_empty() {
+        if !provider.is_configured() {
             lines.push(format!("{}: {}", provider.provider.name(), missing_key(provider.provider)));
         }
         let its = outcomes.iter().filter(|outcome| outcome.provider == provider.provider);

@@ -65,14 +65,14 @@ fn report(config: &Config) {
     for warning in &config.warnings {
         warn!("{warning}");
     }
-    for ProviderConfig { provider, keys, models, .. } in &config.providers {
+    for ProviderConfig { provider, accounts, models, .. } in &config.providers {
         let name = provider.name();
-        match keys.len() {
+        match accounts.len() {
             0 => warn!("{name} is off: {}", check::missing_key(*provider)),
             keys => info!(keys, models = models.join(","), "{name} is ready"),
         }
     }
-    if config.providers.iter().all(|provider| provider.keys.is_empty()) {
+    if !config.providers.iter().any(ProviderConfig::is_configured) {
         warn!("No provider has a key: every /chat will be answered with 503");
     }
 }

@@ -8,14 +8,14 @@ use crate::quota::{Quota, Target, Wanted};
 
 /// What is offered now: the providers and their models.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Offered<'d> {
+pub struct Offered<'d> {
     quota: &'d Quota,
     services: &'d [Service],
 }
 
 /// A client pinned what there is not.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum UnknownTarget {
+pub enum UnknownTarget {
     /// No such provider.
     #[error("Unknown provider '{name}'. There are: {}", known.join(", "))]
     Provider {

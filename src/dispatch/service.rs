@@ -46,10 +46,9 @@ impl Service {
     /// [`SetupError::Key`].
     pub(super) fn new(config: &ProviderConfig) -> Result<Self, SetupError> {
         let provider = config.provider;
-        let keys = config.keys.len();
-        let accounts = config.keys.iter().enumerate().map(|(index, key)| {
-            let auth = provider.key_header(key).map_err(|_| SetupError::Key(provider))?;
-            Ok(Account { auth: Some(auth), label: format!("key {} of {keys}", index + 1) })
+        let accounts = config.accounts.iter().map(|account| {
+            let auth = account.key.as_ref().map(|key| provider.key_header(key)).transpose();
+            Ok(Account { auth: auth.map_err(|_| SetupError::Key(provider))?, label: account.label.clone() })
         });
         Ok(Self {
             provider,

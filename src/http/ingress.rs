@@ -13,7 +13,7 @@ use http::header::{
     ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, ORIGIN,
     TRANSFER_ENCODING,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderMap, HeaderValue, Method};
 use http_body_util::BodyExt as _;
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;

@@ -46,7 +46,7 @@ pub struct Directory(Vec<Provider>);
 impl Directory {
     /// The rows that come with the program.
     pub fn built_in() -> Self {
-        Self(rows::ALL.to_vec())
+        Self(rows::ALL.iter().copied().map(Provider::of).collect())
     }
 
     /// All of them, in rotation order.

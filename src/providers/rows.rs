@@ -4,7 +4,7 @@ pub(super) mod cerebras;
 pub(super) mod gemini;
 pub(super) mod groq;
 
-use super::directory::Provider;
+use super::profile::Profile;
 
 /// The rows that come with the program, in rotation order.
-pub(super) const ALL: &[Provider] = &[Provider::GROQ, Provider::CEREBRAS, Provider::GEMINI];
+pub(super) static ALL: &[&Profile] = &[&groq::PROFILE, &cerebras::PROFILE, &gemini::PROFILE];

@@ -6,7 +6,7 @@ use crate::providers::Capabilities;
 
 /// Whom a client leaves the answer to: everybody, or what it has pinned.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Target {
+pub struct Target {
     wanted: Vec<Wanted>,
     turn: Turn,
 }

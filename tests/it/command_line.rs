@@ -27,7 +27,7 @@ fn empty_means_unset_and_unknown_is_ignored() {
     let empty = config::Config::from_lookup(|_| Some("  ".to_owned())).expect("defaults");
     assert_eq!(empty.server.port, config::DEFAULT_PORT);
     assert_eq!(empty.server.host, config::DEFAULT_HOST);
-    assert!(empty.providers.iter().all(|provider| provider.keys.is_empty() && provider.models.len() > 1));
+    assert!(empty.providers.iter().all(|provider| !provider.is_configured() && provider.models.len() > 1));
 }
 
 #[test]
@@ -41,8 +41,13 @@ fn lists_are_split_trimmed_and_freed_of_duplicates() {
         _ => None,
     })
     .expect("good settings");
-    let keys =
-        |index: usize| config.providers[index].keys.iter().map(|key| key.expose_secret()).collect::<Vec<_>>();
+    let keys = |index: usize| {
+        config.providers[index]
+            .accounts
+            .iter()
+            .filter_map(|it| Some(it.key.as_ref()?.expose_secret()))
+            .collect::<Vec<_>>()
+    };
     assert_eq!((keys(0), keys(1), keys(2)), (vec!["a", "b"], vec![], vec!["first"]));
     assert_eq!(config.providers[2].models, ["x", "y"]);
 }

@@ -70,36 +70,52 @@ fn module(file: &Path) -> Vec<String> {
     names.filter(|name| name != "lib" && name != "main").collect()
 }
 
-/// The paths that a line names: those that begin with `crate::` or `super::`, with every name of a group.
-fn paths(line: &str, module: &[String]) -> Vec<Vec<String>> {
+/// The paths that begin in the first line of `text` with `crate::` or `super::`, with every name of a group.
+fn paths(text: &str, module: &[String]) -> Vec<Vec<String>> {
+    let line = text.lines().next().unwrap_or_default();
     let mut found = Vec::new();
     for start in ["crate::", "super::"] {
         for (at, _) in line.match_indices(start) {
             let is_beginning = !line[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':');
             if is_beginning {
-                found.push(path(&line[at..], module));
+                found.extend(expanded(&text[at..]).into_iter().map(|names| absolute(&names, module)));
             }
         }
     }
+    found.retain(|path| !path.is_empty());
     found
 }
 
-fn path(text: &str, module: &[String]) -> Vec<String> {
+/// The names of a path, for each member of the group that it may end in.
+fn expanded(text: &str) -> Vec<Vec<String>> {
     let end = text.find(|c: char| !c.is_alphanumeric() && c != '_' && c != ':').unwrap_or(text.len());
-    let mut base: Vec<String> = Vec::new();
-    let mut ups = 0;
-    for name in text[..end].split("::").filter(|name| !name.is_empty()) {
-        match name {
-            "crate" | "self" => {}
-            "super" => ups += 1,
-            name => base.push(name.to_owned()),
+    let names: Vec<String> =
+        text[..end].split("::").filter(|name| !name.is_empty()).map(str::to_owned).collect();
+    let Some(group) = text[end..].strip_prefix('{').filter(|_| text[..end].ends_with("::")) else {
+        return vec![names];
+    };
+    let mut depth = 0;
+    let mut members = vec![String::new()];
+    for c in group.chars() {
+        match c {
+            '}' if depth == 0 => break,
+            ',' if depth == 0 => members.push(String::new()),
+            c => {
+                depth += i32::from(c == '{') - i32::from(c == '}');
+                members.last_mut().expect("one at least").push(c);
+            }
         }
     }
-    if ups == 0 {
-        return base;
-    }
-    let kept = module.len().saturating_sub(ups);
-    module[..kept].iter().cloned().chain(base).collect()
+    let tails = members.iter().flat_map(|member| expanded(member.trim()));
+    tails.map(|tail| [names.clone(), tail].concat()).collect()
+}
+
+/// A path from the crate's root on.
+fn absolute(names: &[String], module: &[String]) -> Vec<String> {
+    let ups = names.iter().filter(|name| *name == "super").count();
+    let own = if ups == 0 { 0 } else { module.len().saturating_sub(ups) };
+    let names = names.iter().filter(|name| !["crate", "self", "super"].contains(&name.as_str()));
+    module[..own].iter().chain(names).cloned().collect()
 }
 
 /// Every use of one file by another. Test modules count too, but for their `use super::*`.
@@ -114,19 +130,19 @@ fn arrows() -> Vec<Arrow> {
         let tests = text.find("mod tests {").unwrap_or(text.len());
         let mut offset = 0;
         for (index, line) in text.lines().enumerate() {
-            let module =
-                if offset >= tests { [own.clone(), vec!["tests".to_owned()]].concat() } else { own.clone() };
+            let is_in_test = offset >= tests;
+            let inner = is_in_test.then(|| "tests".to_owned());
+            let module: Vec<String> = own.iter().cloned().chain(inner).collect();
+            let rest = &text[offset..];
             offset += line.len() + 1;
-            if line.trim_start().starts_with("//") {
+            // A visibility is no use.
+            if line.trim_start().starts_with("//") || line.trim_start().starts_with("pub(in ") {
                 continue;
             }
-            // A visibility is no use.
-            let line = line.replace("pub(in crate::", "pub(in ");
-            let targets = paths(&line, &module).into_iter().filter(|target| !target.is_empty());
-            arrows.extend(targets.map(|target| Arrow {
+            arrows.extend(paths(rest, &module).into_iter().map(|target| Arrow {
                 from: from.clone(),
                 line: index + 1,
-                text: line.clone(),
+                text: line.to_owned(),
                 target,
                 is_in_test,
             }));

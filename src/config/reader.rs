@@ -1,0 +1,267 @@
+//! Reads the variables through a lookup and checks them.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::str::FromStr;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use tracing_subscriber::filter::Targets;
+use url::{Host, Url};
+
+use super::origins::{CorsOrigins, normal_origin};
+use super::settings::{Account, LogConfig, LogFormat, ProviderConfig, ServerConfig, Timeouts};
+use super::variables::*;
+use crate::providers::{Provider, is_model_id};
+
+/// Reads variables one by one and collects what is wrong with them.
+pub(super) struct Reader<'l> {
+    lookup: &'l dyn Fn(&str) -> Option<String>,
+    pub(super) mistakes: Vec<String>,
+    pub(super) warnings: Vec<String>,
+}
+
+impl<'l> Reader<'l> {
+    pub(super) fn new(lookup: &'l dyn Fn(&str) -> Option<String>) -> Self {
+        Self { lookup, mistakes: Vec::new(), warnings: Vec::new() }
+    }
+
+    pub(super) fn server(&mut self) -> ServerConfig {
+        let host = self.host();
+        let client_keys = self.keys(ENV_PROXY_API_KEY);
+        if client_keys.is_empty() && !is_loopback_host(&host) {
+            self.warnings.push(format!(
+                "{ENV_HOST}={host} lets other machines in and {ENV_PROXY_API_KEY} is not set: \
+                 whoever reaches this port uses your keys"
+            ));
+        }
+        ServerConfig {
+            host,
+            port: self.port(),
+            client_keys,
+            cors_origins: self.cors_origins(),
+            max_body_bytes: self.size(MAX_BODY_BYTES),
+            max_concurrent_requests: self.size(MAX_CONCURRENT_REQUESTS),
+            header_read_timeout: self.milliseconds(HEADER_READ_TIMEOUT_MS),
+            body_read_timeout: self.milliseconds(BODY_READ_TIMEOUT_MS),
+            client_stall_timeout: self.milliseconds(CLIENT_STALL_TIMEOUT_MS),
+            shutdown_grace: Duration::from_secs(self.number(SHUTDOWN_GRACE_SECONDS)),
+        }
+    }
+
+    pub(super) fn provider(&mut self, provider: Provider) -> ProviderConfig {
+        let profile = provider.profile();
+        let set = profile.key_variables.iter().find(|name| self.get(name).is_some());
+        let accounts = accounts(set.map(|name| self.keys(name)).unwrap_or_default());
+        let base_url = self.base_url(provider);
+        let config = ProviderConfig { provider, accounts, models: self.models(provider), base_url };
+        if config.base_url.scheme() == "http" && !config.is_loopback() {
+            self.warnings.push(format!(
+                "{}={} is not https: your {} key and every prompt travel in the clear",
+                profile.base_url_variable, config.base_url, profile.name
+            ));
+        }
+        config
+    }
+
+    pub(super) fn timeouts(&mut self) -> Timeouts {
+        Timeouts {
+            connect: self.milliseconds(CONNECT_TIMEOUT_MS),
+            first_token: self.milliseconds(FIRST_TOKEN_TIMEOUT_MS),
+            idle: self.milliseconds(IDLE_TIMEOUT_MS),
+            request: self.milliseconds(REQUEST_TIMEOUT_MS),
+        }
+    }
+
+    pub(super) fn log(&mut self) -> LogConfig {
+        let format = match self.get(ENV_LOG_FORMAT).as_deref() {
+            None | Some("text") => LogFormat::Text,
+            Some("json") => LogFormat::Json,
+            Some(other) => {
+                self.mistake(ENV_LOG_FORMAT, other, "text or json");
+                LogFormat::Text
+            }
+        };
+        let directives = self.get(ENV_RUST_LOG).unwrap_or_else(|| DEFAULT_RUST_LOG.to_owned());
+        let filter = Targets::from_str(&directives).unwrap_or_else(|_| {
+            self.mistake(
+                ENV_RUST_LOG,
+                &directives,
+                "a level (off, error, warn, info, debug, trace) or a comma-separated list of target=level",
+            );
+            Targets::new()
+        });
+        LogConfig { format, filter }
+    }
+
+    fn get(&self, name: &str) -> Option<String> {
+        (self.lookup)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+    }
+
+    /// A mistake in one item of a list.
+    fn mistaken_item(&mut self, name: &str, item: &str, accepted: &str) {
+        let value = self.get(name).unwrap_or_default();
+        let hint = if value == item { String::new() } else { format!("'{item}' is wrong, ") };
+        self.mistakes.push(format!("{name}={value}: {hint}expected {accepted}"));
+    }
+
+    fn mistake(&mut self, name: &str, value: &str, accepted: &str) {
+        self.mistakes.push(format!("{name}={value}: expected {accepted}"));
+    }
+
+    /// The items of a comma-separated list, each once, in their order.
+    fn list(&self, name: &str) -> Vec<String> {
+        let mut items: Vec<String> = Vec::new();
+        for item in self.get(name).unwrap_or_default().split(',').map(str::trim) {
+            if !item.is_empty() && !items.iter().any(|known| known == item) {
+                items.push(item.to_owned());
+            }
+        }
+        items
+    }
+
+    fn number(&mut self, variable: NumberVariable) -> u64 {
+        let NumberVariable { name, default, least, most } = variable;
+        let Some(text) = self.get(name) else {
+            return default;
+        };
+        match text.parse() {
+            Ok(number) if (least..=most).contains(&number) => number,
+            _ => {
+                self.mistake(name, &text, &format!("a whole number from {least} to {most}"));
+                default
+            }
+        }
+    }
+
+    fn size(&mut self, variable: NumberVariable) -> usize {
+        usize::try_from(self.number(variable)).unwrap_or(usize::MAX)
+    }
+
+    fn milliseconds(&mut self, variable: NumberVariable) -> Duration {
+        Duration::from_millis(self.number(variable))
+    }
+
+    fn host(&mut self) -> String {
+        let host = self.get(ENV_HOST).unwrap_or_else(|| DEFAULT_HOST.to_owned());
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        if bare.parse::<IpAddr>().is_ok() || matches!(Host::parse(&host), Ok(Host::Domain(_))) {
+            return bare.to_owned();
+        }
+        self.mistake(ENV_HOST, &host, "an IP address or a host name, without a port");
+        host
+    }
+
+    fn port(&mut self) -> u16 {
+        let Some(text) = self.get(ENV_PORT) else {
+            return DEFAULT_PORT;
+        };
+        text.parse().unwrap_or_else(|_| {
+            self.mistake(ENV_PORT, &text, "a whole number from 0 to 65535");
+            DEFAULT_PORT
+        })
+    }
+
+    fn keys(&mut self, name: &str) -> Vec<SecretString> {
+        let (good, bad): (Vec<_>, Vec<_>) =
+            self.list(name).into_iter().partition(|key| key.bytes().all(|byte| byte.is_ascii_graphic()));
+        if !bad.is_empty() {
+            self.mistakes.push(format!(
+                "{name}: {} of its keys has characters that no key has (value not shown): \
+                 expected keys of visible ASCII characters, comma-separated",
+                bad.len()
+            ));
+        }
+        good.into_iter().map(SecretString::from).collect()
+    }
+
+    fn models(&mut self, provider: Provider) -> Vec<String> {
+        let profile = provider.profile();
+        let name = profile.models_variable;
+        let models = self.list(name);
+        for model in &models {
+            if !is_model_id(model) {
+                self.mistaken_item(
+                    name,
+                    model,
+                    "model ids of letters, digits and . _ - : / @, comma-separated",
+                );
+            }
+        }
+        if models.is_empty() {
+            return provider.default_models().map(str::to_owned).collect();
+        }
+        models.iter().map(|model| model.strip_prefix("models/").unwrap_or(model).to_owned()).collect()
+    }
+
+    fn base_url(&mut self, provider: Provider) -> Url {
+        let profile = provider.profile();
+        let name = profile.base_url_variable;
+        let text = self.get(name).unwrap_or_else(|| profile.base_url.to_owned());
+        match parse_base_url(&text, profile.path_prefix) {
+            Ok(url) => url,
+            Err(accepted) => {
+                let may_hold_secret = text.contains(['@', '?', '#']);
+                self.mistake(name, if may_hold_secret { "(not shown)" } else { &text }, &accepted);
+                fallback_url()
+            }
+        }
+    }
+
+    fn cors_origins(&mut self) -> CorsOrigins {
+        let items = self.list(ENV_CORS_ORIGINS);
+        if items.is_empty() || items.iter().any(|item| item == "*") {
+            return CorsOrigins::Any;
+        }
+        let mut origins = BTreeSet::new();
+        for item in items {
+            match normal_origin(&item) {
+                Some(origin) => {
+                    origins.insert(origin);
+                }
+                None => self.mistaken_item(
+                    ENV_CORS_ORIGINS,
+                    &item,
+                    "* or a comma-separated list of origins such as https://example.org or http://localhost:5173",
+                ),
+            }
+        }
+        CorsOrigins::These(origins)
+    }
+}
+
+/// An account for each key.
+fn accounts(keys: Vec<SecretString>) -> Vec<Account> {
+    let count = keys.len();
+    let label = |index: usize| format!("key {} of {count}", index + 1);
+    let accounts = keys.into_iter().enumerate();
+    accounts.map(|(index, key)| Account { key: Some(key), label: label(index) }).collect()
+}
+
+fn parse_base_url(text: &str, path_prefix: &str) -> Result<Url, String> {
+    const ACCEPTED: &str = "an http or https URL without query, fragment and credentials";
+    let url = Url::parse(text).map_err(|_| ACCEPTED.to_owned())?;
+    let is_plain = matches!(url.scheme(), "http" | "https")
+        && url.has_host()
+        && url.query().is_none()
+        && url.fragment().is_none()
+        && url.username().is_empty()
+        && url.password().is_none();
+    if !is_plain {
+        return Err(ACCEPTED.to_owned());
+    }
+    if url.path().trim_end_matches('/').ends_with(path_prefix) {
+        return Err(format!("scheme and host only, because the proxy adds {path_prefix} itself"));
+    }
+    Ok(url)
+}
+
+/// Stands in for a URL that was a mistake, until the mistakes are reported.
+#[expect(clippy::expect_used, reason = "a constant that a test covers")]
+fn fallback_url() -> Url {
+    Url::parse("http://localhost").expect("a constant URL is valid")
+}
+
+fn is_loopback_host(host: &str) -> bool {
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}

@@ -1,0 +1,87 @@
+//! The variables that are not a provider's: name, default, unit, least and greatest value.
+
+/// Where to listen.
+pub const ENV_HOST: &str = "HOST";
+/// Loopback: nobody but this machine.
+pub const DEFAULT_HOST: &str = "127.0.0.1";
+/// On which port; 0 picks a free one.
+pub const ENV_PORT: &str = "PORT";
+/// The port if none is given.
+pub const DEFAULT_PORT: u16 = 3001;
+/// Keys that clients must show.
+pub const ENV_PROXY_API_KEY: &str = "PROXY_API_KEY";
+/// Web pages that may call.
+pub const ENV_CORS_ORIGINS: &str = "CORS_ORIGINS";
+/// The form of the log.
+pub const ENV_LOG_FORMAT: &str = "LOG_FORMAT";
+/// What is logged.
+pub const ENV_RUST_LOG: &str = "RUST_LOG";
+/// What is logged if nothing is said.
+pub const DEFAULT_RUST_LOG: &str = "info";
+
+/// A variable that holds a number, with its default and the least and greatest accepted value.
+#[derive(Clone, Copy, Debug)]
+pub struct NumberVariable {
+    /// Its name; the unit is the end of it.
+    pub name: &'static str,
+    /// The value if it is not set.
+    pub default: u64,
+    /// The smallest value accepted.
+    pub least: u64,
+    /// The greatest value accepted.
+    pub most: u64,
+}
+
+/// A day: no clock of ours is of use beyond it.
+const MOST_MS: u64 = 86_400_000;
+
+/// TCP and TLS to a provider, in milliseconds.
+pub const CONNECT_TIMEOUT_MS: NumberVariable =
+    NumberVariable { name: "CONNECT_TIMEOUT_MS", default: 5_000, least: 1, most: MOST_MS };
+/// From sending a request to a provider to its first meaningful event, in milliseconds.
+pub const FIRST_TOKEN_TIMEOUT_MS: NumberVariable =
+    NumberVariable { name: "FIRST_TOKEN_TIMEOUT_MS", default: 20_000, least: 1, most: MOST_MS };
+/// Between two meaningful events of a stream, in milliseconds.
+pub const IDLE_TIMEOUT_MS: NumberVariable =
+    NumberVariable { name: "IDLE_TIMEOUT_MS", default: 30_000, least: 1, most: MOST_MS };
+/// All attempts for one request together, up to the first content, in milliseconds.
+pub const REQUEST_TIMEOUT_MS: NumberVariable =
+    NumberVariable { name: "REQUEST_TIMEOUT_MS", default: 120_000, least: 1, most: MOST_MS };
+/// The largest request body, in bytes.
+pub const MAX_BODY_BYTES: NumberVariable =
+    NumberVariable { name: "MAX_BODY_BYTES", default: 20 * 1024 * 1024, least: 1, most: 1 << 30 };
+/// The most requests at once.
+pub const MAX_CONCURRENT_REQUESTS: NumberVariable =
+    NumberVariable { name: "MAX_CONCURRENT_REQUESTS", default: 20_000, least: 1, most: 1_000_000 };
+/// For a client to send its whole request head, and for the next request on a connection, in milliseconds.
+pub const HEADER_READ_TIMEOUT_MS: NumberVariable =
+    NumberVariable { name: "HEADER_READ_TIMEOUT_MS", default: 10_000, least: 1, most: MOST_MS };
+/// For a client to send its whole request body, in milliseconds.
+pub const BODY_READ_TIMEOUT_MS: NumberVariable =
+    NumberVariable { name: "BODY_READ_TIMEOUT_MS", default: 30_000, least: 1, most: MOST_MS };
+/// For a client that reads nothing, in milliseconds.
+pub const CLIENT_STALL_TIMEOUT_MS: NumberVariable =
+    NumberVariable { name: "CLIENT_STALL_TIMEOUT_MS", default: 30_000, least: 1, most: MOST_MS };
+/// For open streams to finish after the first signal, in seconds.
+pub const SHUTDOWN_GRACE_SECONDS: NumberVariable =
+    NumberVariable { name: "SHUTDOWN_GRACE_SECONDS", default: 30, least: 0, most: 86_400 };
+
+/// The names of all of them.
+pub(super) const NAMES: [&str; 16] = [
+    ENV_HOST,
+    ENV_PORT,
+    ENV_PROXY_API_KEY,
+    ENV_CORS_ORIGINS,
+    ENV_LOG_FORMAT,
+    ENV_RUST_LOG,
+    CONNECT_TIMEOUT_MS.name,
+    FIRST_TOKEN_TIMEOUT_MS.name,
+    IDLE_TIMEOUT_MS.name,
+    REQUEST_TIMEOUT_MS.name,
+    MAX_BODY_BYTES.name,
+    MAX_CONCURRENT_REQUESTS.name,
+    HEADER_READ_TIMEOUT_MS.name,
+    BODY_READ_TIMEOUT_MS.name,
+    CLIENT_STALL_TIMEOUT_MS.name,
+    SHUTDOWN_GRACE_SECONDS.name,
+];
