@@ -13,7 +13,7 @@ mod connection;
 mod echo;
 mod gemini;
 mod models;
-mod openai_compat;
+mod openai;
 mod quota;
 mod schema_instance;
 mod wire;

@@ -25,7 +25,10 @@ fuzz_target!(|input: &[u8]| {
         Ok(config) => {
             for provider in &config.providers {
                 let can_be_sent = |key| provider.provider.key_header(key).is_ok();
-                assert!(provider.keys.iter().all(can_be_sent), "{environment:?}");
+                assert!(
+                    provider.accounts.iter().filter_map(|account| account.key.as_ref()).all(can_be_sent),
+                    "{environment:?}"
+                );
             }
             format!("{config:?}")
         }

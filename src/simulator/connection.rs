@@ -12,8 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::wire::Step;
-use super::{Outcome, ReceivedRequest, Shared, gemini, openai_compat};
-use crate::providers::{Dialect, Provider};
+use super::{Outcome, ReceivedRequest, Shared, gemini, openai};
 
 /// The largest request that is read.
 const MAX_REQUEST_BYTES: usize = 64 * 1024 * 1024;
@@ -58,12 +57,9 @@ async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
 }
 
 fn respond(shared: &Shared, request: &ReceivedRequest) -> Vec<Step> {
-    match &shared.provider.profile().dialect {
-        Dialect::OpenAi(_) if shared.provider == Provider::GROQ => {
-            openai_compat::respond(shared, &openai_compat::GROQ, request)
-        }
-        Dialect::OpenAi(_) => openai_compat::respond(shared, &openai_compat::CEREBRAS, request),
-        Dialect::Gemini => gemini::respond(shared, request),
+    match openai::Host::of(shared.provider.profile()) {
+        Some(host) => openai::respond(shared, &host, request),
+        None => gemini::respond(shared, request),
     }
 }
 

@@ -101,7 +101,9 @@ fn answer(
     if !models.iter().any(|known| known == model) {
         return Err(refused_for(Trouble::ModelGone, model, version));
     }
-    rules::check_for_model(&body, model, |signature| shared.has_signed(signature))?;
+    rules::check_for_model(&body, model, &facts(shared.provider.profile(), model), |signature| {
+        shared.has_signed(signature)
+    })?;
     let prompt_tokens =
         (body["systemInstruction"].to_string().len() + body["contents"].to_string().len()).div_ceil(4) as u64;
     let charged = shared.state().quotas.charge(&key, model, prompt_tokens, (shared.settings.clock)());
@@ -112,7 +114,7 @@ fn answer(
         return Err(refused_for(*trouble, model, version));
     }
     let said = echo::said(shared.provider.name(), behaviour, &prompt::read(&body));
-    let needs_signature = !said.calls.is_empty() && facts(model).is_gemini_3;
+    let needs_signature = !said.calls.is_empty() && facts(shared.provider.profile(), model).is_gemini_3;
     let signature = needs_signature.then(|| shared.sign(model));
     let id = format!("sim{}", shared.state().request_count);
     let answer = Answer { model, id, prompt_tokens, said: &said, behaviour, signature };

@@ -1,5 +1,8 @@
 //! What the simulated models can do: the simulator's own facts, from the providers' model pages, November 2026.
 
+use crate::middle::Effort;
+use crate::providers::{Capabilities, Images, Profile};
+
 /// What one model can do.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Facts {
@@ -64,10 +67,26 @@ const FACTS: &[Facts] = &[
     Facts { has_system_instruction: false, has_thinking_config: false, ..vision("gemma-", 8_192, &[]) },
 ];
 
-/// A model of which nothing is known can do anything that takes no extra field.
+/// What `model` can do: by the facts known here, else by the provider's row, else anything that takes no extra field.
+pub(super) fn facts(profile: &Profile, model: &str) -> Facts {
+    let known = FACTS.iter().find(|row| model.starts_with(row.prefix)).copied();
+    let in_row = || profile.models.iter().find(|row| row.id == model).map(|row| of(&row.can));
+    known.or_else(in_row).unwrap_or(UNKNOWN)
+}
+
 const UNKNOWN: Facts = vision("", u64::MAX, &[]);
 
-/// What `model` can do.
-pub(super) fn facts(model: &str) -> Facts {
-    FACTS.iter().find(|row| model.starts_with(row.prefix)).copied().unwrap_or(UNKNOWN)
+fn of(can: &Capabilities) -> Facts {
+    Facts {
+        has_vision: can.images != Images::None,
+        efforts: EFFORTS.iter().find(|(efforts, _)| *efforts == can.efforts).map_or(&[], |(_, words)| words),
+        ..text("", u64::from(can.max_output), &[])
+    }
 }
+
+/// The efforts that rows have, in words.
+const EFFORTS: [(&[Effort], &[&str]); 3] = [
+    (&[Effort::Low, Effort::Medium, Effort::High], LOW_TO_HIGH),
+    (&[Effort::Minimal, Effort::Low, Effort::Medium, Effort::High], MINIMAL_TO_HIGH),
+    (&[Effort::None, Effort::Low, Effort::Medium, Effort::High], NONE_TO_HIGH),
+];

@@ -14,7 +14,7 @@ use super::schema_rules::{check_json_schema, check_openapi_schema};
 use super::tool_rules::check_tools;
 use super::turns::{check_signatures, check_turns, is_model};
 use crate::simulator::base64;
-use crate::simulator::models::facts;
+use crate::simulator::models::Facts;
 
 pub(super) type Checked = Result<(), Refused>;
 
@@ -101,8 +101,12 @@ pub(super) fn check(body: &Value) -> Checked {
 }
 
 /// Checks what only some models can do, and the signatures, of which `is_ours` knows the true ones.
-pub(super) fn check_for_model(body: &Value, model: &str, is_ours: impl Fn(&str) -> bool) -> Checked {
-    let facts = facts(model);
+pub(super) fn check_for_model(
+    body: &Value,
+    model: &str,
+    facts: &Facts,
+    is_ours: impl Fn(&str) -> bool,
+) -> Checked {
     if !facts.has_system_instruction && !field(body, "systemInstruction").is_null() {
         return Err(Refused::invalid(format!("Developer instruction is not enabled for models/{model}")));
     }

@@ -1,15 +1,15 @@
-//! What Groq and Cerebras accept as messages: the fields of each role, contents, images and calls.
+//! What is accepted as messages: the fields of each role, contents, images and calls.
 
 use serde_json::{Map, Value};
 
-use super::Style;
+use super::host::{Host, Strictness, Style};
 use super::refusals::Refused;
 use super::rules::{Checked, at, items, unknown, unsupported};
 use crate::simulator::base64;
 
 /// Says what is wrong within one message.
 struct InMessage<'m> {
-    style: Style,
+    host: &'m Host,
     index: usize,
     role: &'m str,
 }
@@ -17,30 +17,32 @@ struct InMessage<'m> {
 impl InMessage<'_> {
     /// `field` may be a path within the message.
     fn wrong(&self, field: &str, what: &str) -> Refused {
-        let Self { style, index, role } = self;
+        let Self { host, index, role } = self;
+        let style = host.style();
         Refused::invalid(
-            *style,
+            style,
             match style {
-                Style::Groq => format!(
+                Style::Wrapped => format!(
                     "'messages.{index}' : for 'role:{role}' the following must be satisfied[('messages.{index}.{field}' : \
                  {what})]"
                 ),
-                Style::Cerebras => format!("messages.{index}.{role}.{field}: {what}"),
+                Style::Flat => format!("messages.{index}.{role}.{field}: {what}"),
             },
         )
     }
 
     fn unsupported(&self, field: &str) -> Refused {
-        let Self { style, index, role } = self;
+        let Self { host, index, role } = self;
+        let style = host.style();
         match style {
-            Style::Groq => Refused::invalid(
-                *style,
+            Style::Wrapped => Refused::invalid(
+                style,
                 format!(
                     "'messages.{index}' : for 'role:{role}' the following must be satisfied[('messages.{index}' : \
                      property '{field}' is unsupported)]"
                 ),
             ),
-            Style::Cerebras => unsupported(*style, &format!("messages.{index}.{role}"), field),
+            Style::Flat => unsupported(style, &format!("messages.{index}.{role}"), field),
         }
     }
 
@@ -53,24 +55,25 @@ impl InMessage<'_> {
 fn message_fields(style: Style, role: &str) -> Option<&'static [&'static str]> {
     Some(match (role, style) {
         ("system" | "developer" | "user", _) => &["role", "content", "name"],
-        ("assistant", Style::Groq) => {
+        ("assistant", Style::Wrapped) => {
             &["role", "content", "name", "tool_calls", "function_call", "reasoning"]
         }
-        ("assistant", Style::Cerebras) => &["role", "content", "name", "tool_calls", "reasoning"],
+        ("assistant", Style::Flat) => &["role", "content", "name", "tool_calls", "reasoning"],
         ("tool", _) => &["role", "content", "tool_call_id", "name"],
-        ("function", Style::Groq) => &["role", "content", "name"],
+        ("function", Style::Wrapped) => &["role", "content", "name"],
         _ => return None,
     })
 }
 
 /// Checks the message at `index`.
-pub(super) fn check_message(style: Style, index: usize, message: &Value) -> Checked {
+pub(super) fn check_message(host: &Host, index: usize, message: &Value) -> Checked {
+    let style = host.style();
     let role = message["role"].as_str().unwrap_or_default();
     let Some(known) = message_fields(style, role) else {
         let path = format!("messages.{index}");
         return Err(at(style, &path, "discriminator property 'role' has invalid value"));
     };
-    let place = InMessage { style, index, role };
+    let place = InMessage { host, index, role };
     let Some(object) = message.as_object() else {
         return Err(place.missing("role"));
     };
@@ -78,7 +81,7 @@ pub(super) fn check_message(style: Style, index: usize, message: &Value) -> Chec
         return Err(place.unsupported(field));
     }
     let is_null = |field: &&str| *field != "content" && object.get(*field) == Some(&Value::Null);
-    if style == Style::Groq
+    if style == Style::Wrapped
         && let Some(field) = known.iter().find(|field| is_null(field))
     {
         return Err(place.wrong(field, "value must not be null"));
@@ -117,7 +120,7 @@ fn check_part(place: &InMessage<'_>, position: usize, part: &Value) -> Checked {
 fn check_image(place: &InMessage<'_>, path: &str, image: &Value) -> Checked {
     let url = image["url"].as_str().unwrap_or_default();
     let is_web = url.starts_with("https://") || url.starts_with("http://");
-    if is_web && place.style == Style::Cerebras {
+    if is_web && place.host.strictness == Strictness::Cerebras {
         return Err(place.wrong(path, "image_url must be a base64 data URI"));
     }
     let data = url.strip_prefix("data:image/").and_then(|rest| rest.split_once(";base64,"));
@@ -127,9 +130,9 @@ fn check_image(place: &InMessage<'_>, path: &str, image: &Value) -> Checked {
 
 fn check_call(place: &InMessage<'_>, position: usize, call: &Value) -> Checked {
     let path = format!("tool_calls.{position}");
-    let known: &[&str] = match place.style {
-        Style::Groq => &["id", "type", "function"],
-        Style::Cerebras => &["id", "type", "function", "index"],
+    let known: &[&str] = match place.host.style() {
+        Style::Wrapped => &["id", "type", "function"],
+        Style::Flat => &["id", "type", "function", "index"],
     };
     let empty = Map::new();
     let of = |value: &Value, known: &[&str]| {

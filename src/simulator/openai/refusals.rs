@@ -1,10 +1,11 @@
-//! How Groq and Cerebras refuse: their error bodies and their own words.
+//! How providers refuse: wrapped error bodies in Groq's words, flat ones in Cerebras's.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Headers, Style};
+use super::Headers;
+use super::host::Style;
 use crate::simulator::behaviour::{Fault, Trouble};
 use crate::simulator::quota::Refusal;
 use crate::simulator::wire::Response;
@@ -32,7 +33,7 @@ impl Refused {
 
     /// A request that breaks the schema, in the code and type that each uses for that.
     pub(super) fn invalid(style: Style, message: impl Into<String>) -> Self {
-        let code = if style == Style::Groq { "" } else { "wrong_api_format" };
+        let code = if style == Style::Wrapped { "" } else { "wrong_api_format" };
         Self::new(400, "invalid_request_error", code, message)
     }
 
@@ -49,7 +50,7 @@ impl Refused {
     /// Groq wraps its errors and leaves out what it does not know; Cerebras does neither.
     fn body(&self, style: Style) -> Value {
         let mut error = json!({"message": self.message, "type": self.kind});
-        if style == Style::Cerebras {
+        if style == Style::Flat {
             error["param"] = param(self.code);
             error["code"] = Value::Null;
         }
@@ -59,7 +60,7 @@ impl Refused {
         for (field, value) in &self.fields {
             error[*field] = value.clone();
         }
-        if style == Style::Groq { json!({ "error": error }) } else { error }
+        if style == Style::Wrapped { json!({ "error": error }) } else { error }
     }
 
     pub(super) fn response(self, style: Style) -> Response {
@@ -79,7 +80,7 @@ fn param(code: &str) -> Value {
 
 /// The provider's own words for `trouble`.
 pub(super) fn refused_for(style: Style, trouble: Trouble, model: &str) -> Refused {
-    let groq = style == Style::Groq;
+    let is_wrapped = style == Style::Wrapped;
     match trouble {
         Trouble::RateLimited(seconds) => {
             let wait = Duration::from_secs_f64(seconds);
@@ -89,14 +90,14 @@ pub(super) fn refused_for(style: Style, trouble: Trouble, model: &str) -> Refuse
             let wait = Duration::from_secs_f64(seconds);
             refused_for_quota(style, Refusal::PerDay { limit: 1_000, wait }, model)
         }
-        Trouble::BadKey if groq => {
+        Trouble::BadKey if is_wrapped => {
             Refused::new(401, "invalid_request_error", "invalid_api_key", "Invalid API Key")
         }
         Trouble::BadKey => Refused::new(401, "invalid_request_error", "wrong_api_key", "Wrong API Key"),
         Trouble::NoCredit => {
             Refused::new(402, "payment_required", "", "Payment required to access this resource.")
         }
-        Trouble::ModelGone if groq => {
+        Trouble::ModelGone if is_wrapped => {
             let message = format!("The model `{model}` does not exist or you do not have access to it.");
             Refused::new(404, "invalid_request_error", "model_not_found", message)
         }
@@ -104,19 +105,19 @@ pub(super) fn refused_for(style: Style, trouble: Trouble, model: &str) -> Refuse
             let message = format!("Model {model} does not exist or you do not have access to it.");
             Refused::new(404, "not_found_error", "model_not_found", message)
         }
-        Trouble::TooLarge if groq => {
+        Trouble::TooLarge if is_wrapped => {
             refused_for_quota(style, Refusal::TooLarge { limit: 8_000, requested: 32_979 }, model)
         }
         Trouble::TooLarge => Refused::new(413, "invalid_request_error", "", "Request entity too large"),
         Trouble::ContextTooLong => {
             let mut message = "Please reduce the length of the messages or completion.".to_owned();
-            if !groq {
+            if !is_wrapped {
                 message.push_str(" Current length is 23592 while limit is 8192");
             }
             let refused = Refused::new(400, "invalid_request_error", "context_length_exceeded", message);
-            if groq { refused.with("param", "messages") } else { refused }
+            if is_wrapped { refused.with("param", "messages") } else { refused }
         }
-        Trouble::BadRequest if groq => {
+        Trouble::BadRequest if is_wrapped => {
             Refused::new(400, "invalid_request_error", "", "property 'verbosity' is unsupported")
         }
         Trouble::BadRequest => {
@@ -141,8 +142,8 @@ pub(super) fn refused_for(style: Style, trouble: Trouble, model: &str) -> Refuse
 
 pub(super) fn refused_for_quota(style: Style, refusal: Refusal, model: &str) -> Refused {
     match style {
-        Style::Groq => groq_refusal(refusal, model),
-        Style::Cerebras => cerebras_refusal(refusal),
+        Style::Wrapped => groq_refusal(refusal, model),
+        Style::Flat => cerebras_refusal(refusal),
     }
 }
 
@@ -204,17 +205,17 @@ pub(super) fn error_event(style: Style, fault: &Fault) -> Vec<u8> {
     };
     let refused = refused_for(style, *trouble, "simulated");
     let mut event = match style {
-        Style::Groq => refused.body(style),
-        Style::Cerebras => json!({"error": refused.body(style), "status_code": refused.status}),
+        Style::Wrapped => refused.body(style),
+        Style::Flat => json!({"error": refused.body(style), "status_code": refused.status}),
     };
     match style {
-        Style::Groq => event["error"]["status_code"] = json!(refused.status),
-        Style::Cerebras => event["error"]["id"] = json!("chatcmpl-sim-error"),
+        Style::Wrapped => event["error"]["status_code"] = json!(refused.status),
+        Style::Flat => event["error"]["id"] = json!("chatcmpl-sim-error"),
     }
     match (fault, style) {
         (Fault::BareError(..), _) => format!("{event:#}\n").into_bytes(),
-        (_, Style::Groq) => format!("event: error\ndata: {event}\n\n").into_bytes(),
-        (_, Style::Cerebras) => format!("data: {event}\n\n").into_bytes(),
+        (_, Style::Wrapped) => format!("event: error\ndata: {event}\n\n").into_bytes(),
+        (_, Style::Flat) => format!("data: {event}\n\n").into_bytes(),
     }
 }
 

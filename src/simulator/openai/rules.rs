@@ -1,4 +1,4 @@
-//! What Groq and Cerebras accept: fields, their forms, and what each model can do.
+//! What a provider accepts: fields, their forms, and what each model can do; Groq and Cerebras in full.
 //!
 //! Sources, checked 2026-11, besides the request types of the SDKs: the words for unknown fields and for messages
 //! from the reports quoted in ARCHITECTURE.md; `tool_call_id` hackclub/ai#22, contents CherryHQ/cherry-studio#3307;
@@ -7,7 +7,7 @@
 
 use serde_json::{Map, Value};
 
-use super::Style;
+use super::host::{Host, Strictness, Style};
 use super::message_rules::check_message;
 use super::refusals::Refused;
 use crate::simulator::models::{Facts, facts};
@@ -91,13 +91,18 @@ const MAX_TOOLS: usize = 128;
 const MAX_STOPS: usize = 4;
 
 /// Checks everything that does not depend on the model.
-pub(super) fn check(style: Style, body: &Value) -> Checked {
+pub(super) fn check(host: &Host, body: &Value) -> Checked {
+    let style = host.style();
     let Some(object) = body.as_object() else {
         let message = "request body is not a JSON object";
         return Err(Refused::new(400, "invalid_request_error", "json_invalid", message));
     };
-    let known = if style == Style::Groq { GROQ_FIELDS } else { CEREBRAS_FIELDS };
-    if let Some(field) = unknown(object, known) {
+    let unknown = match host.strictness {
+        Strictness::Groq => unknown(object, GROQ_FIELDS),
+        Strictness::Cerebras => unknown(object, CEREBRAS_FIELDS),
+        Strictness::AsItsRowSays => object.keys().map(String::as_str).find(|field| !host.row_takes(field)),
+    };
+    if let Some(field) = unknown {
         return Err(unsupported(style, "", field));
     }
     let messages = object.get("messages").and_then(Value::as_array).filter(|messages| !messages.is_empty());
@@ -105,24 +110,28 @@ pub(super) fn check(style: Style, body: &Value) -> Checked {
         return Err(at(style, "messages", "minimum number of items is 1"));
     };
     for (index, message) in messages.iter().enumerate() {
-        check_message(style, index, message)?;
+        check_message(host, index, message)?;
     }
     check_tools(style, body)?;
     check_choice(style, body)?;
-    check_format(style, body)?;
+    check_format(host, body)?;
     check_numbers(style, body)?;
-    check_reasoning(style, body)
+    check_reasoning(host, body)
 }
 
 /// Checks what only some models can do.
-pub(super) fn check_for_model(style: Style, body: &Value, model: &str) -> Checked {
-    let facts = facts(model);
-    check_cap(style, body, &facts)?;
+pub(super) fn check_for_model(host: &Host, body: &Value, model: &str) -> Checked {
+    let style = host.style();
+    let facts = facts(host.profile, model);
+    check_cap(host, body, &facts)?;
     check_effort(style, body, &facts)?;
     check_images(style, body, model, &facts)?;
     let is_openai = model.contains("gpt-oss");
     let is_developer = |message: &Value| message["role"] == "developer";
-    if style == Style::Cerebras && !is_openai && items(&body["messages"]).iter().any(is_developer) {
+    if host.strictness == Strictness::Cerebras
+        && !is_openai
+        && items(&body["messages"]).iter().any(is_developer)
+    {
         return Err(Refused::invalid(style, format!("role developer is not supported by {model}")));
     }
     Ok(())
@@ -133,8 +142,8 @@ pub(super) fn at(style: Style, path: &str, what: &str) -> Refused {
     Refused::invalid(
         style,
         match style {
-            Style::Groq => format!("'{path}' : {what}"),
-            Style::Cerebras => format!("{path}: {what}"),
+            Style::Wrapped => format!("'{path}' : {what}"),
+            Style::Flat => format!("{path}: {what}"),
         },
     )
 }
@@ -142,11 +151,11 @@ pub(super) fn at(style: Style, path: &str, what: &str) -> Refused {
 /// A field that there is not at a place in the request; an empty path is the request itself.
 pub(super) fn unsupported(style: Style, path: &str, field: &str) -> Refused {
     match style {
-        Style::Groq if path.is_empty() => {
+        Style::Wrapped if path.is_empty() => {
             Refused::invalid(style, format!("property '{field}' is unsupported"))
         }
-        Style::Groq => at(style, path, &format!("property '{field}' is unsupported")),
-        Style::Cerebras => {
+        Style::Wrapped => at(style, path, &format!("property '{field}' is unsupported")),
+        Style::Flat => {
             let path = if path.is_empty() { field.to_owned() } else { format!("{path}.{field}") };
             at(style, &path, &format!("property '{path}' is unsupported"))
         }
@@ -165,7 +174,7 @@ fn check_tools(style: Style, body: &Value) -> Checked {
     let Some(tools) = body["tools"].as_array() else {
         return Ok(());
     };
-    if tools.is_empty() && style == Style::Groq {
+    if tools.is_empty() && style == Style::Wrapped {
         return Err(at(style, "tools", "minimum number of items is 1"));
     }
     if tools.len() > MAX_TOOLS {
@@ -226,7 +235,8 @@ fn check_choice(style: Style, body: &Value) -> Checked {
     }
 }
 
-fn check_format(style: Style, body: &Value) -> Checked {
+fn check_format(host: &Host, body: &Value) -> Checked {
+    let style = host.style();
     let format = &body["response_format"];
     let is_schema = match format["type"].as_str() {
         None if format.is_null() => return Ok(()),
@@ -249,15 +259,17 @@ fn check_format(style: Style, body: &Value) -> Checked {
     if let Some(field) = unknown(schema.as_object().unwrap_or(&empty), &known) {
         return Err(unsupported(style, "response_format.json_schema", field));
     }
-    match style {
-        Style::Groq => check_groq_format(body, is_schema),
-        Style::Cerebras if is_schema => check_cerebras_schema(&schema["schema"], schema["strict"] == true),
-        Style::Cerebras => Ok(()),
+    match host.strictness {
+        Strictness::Groq => check_groq_format(body, is_schema),
+        Strictness::Cerebras if is_schema => {
+            check_cerebras_schema(&schema["schema"], schema["strict"] == true)
+        }
+        Strictness::Cerebras | Strictness::AsItsRowSays => Ok(()),
     }
 }
 
 fn check_groq_format(body: &Value, is_schema: bool) -> Checked {
-    let refused = |message: &str| Refused::invalid(Style::Groq, message).with("param", "response_format");
+    let refused = |message: &str| Refused::invalid(Style::Wrapped, message).with("param", "response_format");
     if !items(&body["tools"]).is_empty() {
         return Err(refused("json mode cannot be combined with tool/function calling"));
     }
@@ -269,8 +281,7 @@ fn check_groq_format(body: &Value, is_schema: bool) -> Checked {
 
 /// Cerebras does without some keywords, and wants strict objects to be closed and complete.
 fn check_cerebras_schema(schema: &Value, is_strict: bool) -> Checked {
-    let refused =
-        |message: String| Refused::invalid(Style::Cerebras, message).with("param", "response_format");
+    let refused = |message: String| Refused::invalid(Style::Flat, message).with("param", "response_format");
     if let Value::Array(schemas) = schema {
         return schemas.iter().try_for_each(|schema| check_cerebras_schema(schema, is_strict));
     }
@@ -302,7 +313,7 @@ fn check_cerebras_schema(schema: &Value, is_strict: bool) -> Checked {
 }
 
 fn check_numbers(style: Style, body: &Value) -> Checked {
-    if style == Style::Groq && body["n"].as_u64().is_some_and(|n| n > 1) {
+    if style == Style::Wrapped && body["n"].as_u64().is_some_and(|n| n > 1) {
         return Err(at(style, "n", "number must be at most 1"));
     }
     if items(&body["stop"]).len() > MAX_STOPS {
@@ -311,16 +322,17 @@ fn check_numbers(style: Style, body: &Value) -> Checked {
     Ok(())
 }
 
-fn check_reasoning(style: Style, body: &Value) -> Checked {
-    let format = &body["reasoning_format"];
-    let known: &[&str] = match style {
-        Style::Groq => &["hidden", "raw", "parsed"],
-        Style::Cerebras => &["none", "parsed", "text_parsed", "raw", "hidden"],
+fn check_reasoning(host: &Host, body: &Value) -> Checked {
+    let (style, format) = (host.style(), &body["reasoning_format"]);
+    let known: &[&str] = match host.strictness {
+        Strictness::Groq => &["hidden", "raw", "parsed"],
+        Strictness::Cerebras => &["none", "parsed", "text_parsed", "raw", "hidden"],
+        Strictness::AsItsRowSays => &["parsed"],
     };
     if !format.is_null() && !known.iter().any(|value| format == value) {
         return Err(at(style, "reasoning_format", &format!("value must be one of {}", known.join(", "))));
     }
-    if format.is_null() || style == Style::Cerebras {
+    if format.is_null() || host.strictness != Strictness::Groq {
         return Ok(());
     }
     if !body["include_reasoning"].is_null() {
@@ -335,11 +347,12 @@ fn check_reasoning(style: Style, body: &Value) -> Checked {
     Ok(())
 }
 
-fn check_cap(style: Style, body: &Value, facts: &Facts) -> Checked {
+fn check_cap(host: &Host, body: &Value, facts: &Facts) -> Checked {
+    let style = host.style();
     let cap = facts.max_completion_tokens;
     for field in ["max_completion_tokens", "max_tokens"] {
         let wanted = &body[field];
-        let is_endless = style == Style::Cerebras && *wanted == -1;
+        let is_endless = host.strictness == Strictness::Cerebras && *wanted == -1;
         if wanted.is_null() || is_endless {
             continue;
         }
@@ -383,11 +396,11 @@ fn check_images(style: Style, body: &Value, model: &str, facts: &Facts) -> Check
         return Ok(());
     };
     Err(match style {
-        Style::Groq => {
+        Style::Wrapped => {
             let path = format!("messages[{index}].content");
             Refused::invalid(style, format!("{path} must be a string")).with("param", path)
         }
-        Style::Cerebras => {
+        Style::Flat => {
             Refused::invalid(style, format!("messages.{index}.user.content: {model} does not support images"))
         }
     })

@@ -1,4 +1,4 @@
-//! Simulated Groq and Cerebras: two forms of OpenAI's chat completions.
+//! Simulated providers that speak OpenAI's chat completions, each as its row says; Groq and Cerebras as strict as they are.
 //!
 //! Sources, checked 2026-11: request and response types of the SDKs groq 1.7.0 and cerebras-cloud-sdk 1.91.0;
 //! recorded streams in vercel/ai's fixtures (Groq February 2026, Cerebras May 2026); error bodies from
@@ -6,13 +6,18 @@
 
 #![expect(clippy::indexing_slicing, reason = "indexing a JSON value by a missing key gives null")]
 
+mod host;
 mod message_rules;
 mod prompt;
 mod refusals;
 mod rules;
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
+pub(super) use self::host::Host;
+use self::host::{Strictness, Style};
 use self::refusals::{Refused, error_event, go_duration, refused_for, refused_for_quota};
 use super::behaviour::{After, Behaviour, Fault, Reply, SimulatedCall, Trouble};
 use super::echo::{self, Said};
@@ -20,68 +25,47 @@ use super::models::facts;
 use super::quota::Allowance;
 use super::wire::{Response, Step};
 use super::{ReceivedRequest, Shared};
+use crate::middle::Measure;
 
 type Headers = Vec<(String, String)>;
 
-/// What differs between the two.
-pub(super) struct Dialect {
-    style: Style,
-    chat_path: &'static str,
-    models_path: &'static str,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Style {
-    Groq,
-    Cerebras,
-}
-
-pub(super) static GROQ: Dialect = Dialect {
-    style: Style::Groq,
-    chat_path: "/openai/v1/chat/completions",
-    models_path: "/openai/v1/models",
-};
-
-pub(super) static CEREBRAS: Dialect =
-    Dialect { style: Style::Cerebras, chat_path: "/v1/chat/completions", models_path: "/v1/models" };
-
 /// What is done about `request`.
-pub(super) fn respond(shared: &Shared, dialect: &Dialect, request: &ReceivedRequest) -> Vec<Step> {
+pub(super) fn respond(shared: &Shared, host: &Host, request: &ReceivedRequest) -> Vec<Step> {
     let mut behaviour = shared.behaviour_for(request);
     if matches!(behaviour.reply, Reply::GarbledCall) {
         behaviour.fault = Some(Fault::ErrorEvent(After::Head, Trouble::ToolUseFailed));
     }
-    let response = answer(shared, dialect, request, &behaviour).unwrap_or_else(|refused| {
+    let response = answer(shared, host, request, &behaviour).unwrap_or_else(|refused| {
         // A refusal arrives, whatever would have happened to the answer.
         behaviour.fault = None;
-        refused.response(dialect.style)
+        refused.response(host.style())
     });
     let pace = behaviour.pace.unwrap_or(shared.settings.pace);
-    response.steps(&behaviour, pace, |fault| error_event(dialect.style, fault))
+    response.steps(&behaviour, pace, |fault| error_event(host.style(), fault))
 }
 
 fn answer(
     shared: &Shared,
-    dialect: &Dialect,
+    host: &Host,
     request: &ReceivedRequest,
     behaviour: &Behaviour,
 ) -> Result<Response, Refused> {
-    let style = dialect.style;
+    let style = host.style();
     let path = request.path.split('?').next().unwrap_or_default();
-    if style == Style::Cerebras && path == "/v1/tcp_warming" {
+    if host.strictness == Strictness::Cerebras && path == "/v1/tcp_warming" {
         return Ok(Response::json(200, Vec::new(), &json!({})));
     }
-    let key = authenticate(style, request)?;
+    let key = authenticate(host, request)?;
     if request.method == "GET"
-        && let Some(id) = path.strip_prefix(dialect.models_path)
+        && let Some(id) = path.strip_prefix(host.quirks.models_path)
     {
         return match &behaviour.reply {
             Reply::Trouble(trouble) => Err(refused_for(style, *trouble, "")),
             reply => Response::scripted(reply)
-                .map_or_else(|| models(&shared.models_for(&key), style, id.trim_start_matches('/')), Ok),
+                .map_or_else(|| models(&shared.models_for(&key), host, id.trim_start_matches('/')), Ok),
         };
     }
-    if request.method != "POST" || path != dialect.chat_path {
+    if request.method != "POST" || path != host.quirks.chat_path {
         let message =
             format!("Unknown request URL: {} {path}. Please check the URL for typos.", request.method);
         return Err(Refused::new(404, "invalid_request_error", "unknown_url", message));
@@ -93,12 +77,12 @@ fn answer(
         return Ok(response);
     }
     let body = request.json();
-    rules::check(style, &body)?;
+    rules::check(host, &body)?;
     let model = model_of(&body);
     if !shared.models_for(&key).contains(&model) {
         return Err(refused_for(style, Trouble::ModelGone, &model));
     }
-    rules::check_for_model(style, &body, &model)?;
+    rules::check_for_model(host, &body, &model)?;
     let prompt_tokens = (body["messages"].to_string().len() as u64).div_ceil(4);
     let most = body["max_completion_tokens"].as_u64().or(body["max_tokens"].as_u64()).unwrap_or(0);
     let charged = shared.state().quotas.charge(&key, &model, prompt_tokens + most, (shared.settings.clock)());
@@ -121,7 +105,7 @@ fn answer(
     {
         return Err(refused_for(style, *trouble, &completion.model));
     }
-    let headers = allowance_headers(style, &allowance);
+    let headers = limit_headers(host, &allowance);
     Ok(if is_stream {
         completion.stream(&said, behaviour.fault.as_ref(), headers)
     } else {
@@ -129,20 +113,23 @@ fn answer(
     })
 }
 
-fn authenticate(style: Style, request: &ReceivedRequest) -> Result<String, Refused> {
-    let key =
-        request.header("authorization").and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
+fn authenticate(host: &Host, request: &ReceivedRequest) -> Result<String, Refused> {
+    let (name, prefix) = host.key_header();
+    let key = request.header(name).and_then(|value| value.strip_prefix(prefix)).unwrap_or_default();
     if key.is_empty() || key.contains("invalid") {
-        return Err(refused_for(style, Trouble::BadKey, ""));
+        return Err(refused_for(host.style(), Trouble::BadKey, ""));
     }
     Ok(key.to_owned())
 }
 
-fn models(models: &[String], style: Style, id: &str) -> Result<Response, Refused> {
+fn models(models: &[String], host: &Host, id: &str) -> Result<Response, Refused> {
+    let style = host.style();
     let entry = |id: &String| match style {
-        Style::Groq => json!({"id": id, "object": "model", "created": 1_760_000_000, "owned_by": "Simulated",
-            "active": true, "context_window": 131_072, "public_apps": null, "max_completion_tokens": facts(id).max_completion_tokens.min(65_536)}),
-        Style::Cerebras => json!({"id": id, "object": "model", "created": 0, "owned_by": "Simulated"}),
+        Style::Wrapped => {
+            json!({"id": id, "object": "model", "created": 1_760_000_000, "owned_by": "Simulated",
+            "active": true, "context_window": 131_072, "public_apps": null, "max_completion_tokens": facts(host.profile, id).max_completion_tokens.min(65_536)})
+        }
+        Style::Flat => json!({"id": id, "object": "model", "created": 0, "owned_by": "Simulated"}),
     };
     if id.is_empty() {
         let data: Vec<Value> = models.iter().map(entry).collect();
@@ -173,11 +160,11 @@ impl Completion {
         let mut all = vec![("content-type".to_owned(), "text/event-stream; charset=utf-8".to_owned())];
         all.extend(headers);
         let first = match self.style {
-            Style::Groq if said.text.is_empty() && !said.calls.is_empty() => {
+            Style::Wrapped if said.text.is_empty() && !said.calls.is_empty() => {
                 json!({"role": "assistant", "content": null})
             }
-            Style::Groq => json!({"role": "assistant", "content": ""}),
-            Style::Cerebras => json!({"role": "assistant"}),
+            Style::Wrapped => json!({"role": "assistant", "content": ""}),
+            Style::Flat => json!({"role": "assistant"}),
         };
         let mut prelude = vec![self.chunk(&first, None, true)];
         prelude
@@ -201,7 +188,7 @@ impl Completion {
     fn chunk(&self, delta: &Value, finish: Option<&str>, is_first: bool) -> Vec<u8> {
         let Self { id, created, model, .. } = self;
         let chunk = match self.style {
-            Style::Groq => {
+            Style::Wrapped => {
                 let usage = finish.map(|_| self.usage());
                 let x_groq = match &usage {
                     Some(usage) => {
@@ -215,7 +202,7 @@ impl Completion {
                     json!(finish)
                 )
             }
-            Style::Cerebras => {
+            Style::Flat => {
                 let finish_reason =
                     finish.map(|it| format!(r#""finish_reason":"{it}","#)).unwrap_or_default();
                 let usage = match finish {
@@ -259,13 +246,13 @@ impl Completion {
             "usage": self.usage(), "system_fingerprint": "fp_sim",
         });
         match self.style {
-            Style::Groq => {
+            Style::Wrapped => {
                 body["choices"][0]["logprobs"] = Value::Null;
                 body["usage_breakdown"] = Value::Null;
                 body["x_groq"] = json!({"id": format!("req_{}", self.id), "seed": 7});
                 body["service_tier"] = json!("on_demand");
             }
-            Style::Cerebras => body["time_info"] = self.time_info(),
+            Style::Flat => body["time_info"] = self.time_info(),
         }
         Response::whole(headers, body.to_string())
     }
@@ -274,12 +261,12 @@ impl Completion {
         let Self { prompt_tokens, completion_tokens, .. } = self;
         let total_tokens = prompt_tokens + completion_tokens;
         let mut usage = match self.style {
-            Style::Groq => json!({
+            Style::Wrapped => json!({
                 "queue_time": 0.01, "prompt_tokens": prompt_tokens, "prompt_time": 0.001,
                 "completion_tokens": completion_tokens, "completion_time": 0.01,
                 "total_tokens": total_tokens, "total_time": 0.011,
             }),
-            Style::Cerebras => json!({
+            Style::Flat => json!({
                 "total_tokens": total_tokens, "completion_tokens": completion_tokens,
                 "completion_tokens_details": {"accepted_prediction_tokens": 0, "rejected_prediction_tokens": 0},
                 "prompt_tokens": prompt_tokens, "prompt_tokens_details": {"cached_tokens": 0},
@@ -297,26 +284,32 @@ impl Completion {
     }
 }
 
-fn allowance_headers(style: Style, allowance: &Allowance) -> Headers {
-    let names: [(&str, String); 6] = match style {
-        Style::Groq => [
-            ("x-ratelimit-limit-requests", allowance.requests_per_day.to_string()),
-            ("x-ratelimit-remaining-requests", allowance.requests_left_today.to_string()),
-            ("x-ratelimit-reset-requests", go_duration(allowance.day_resets_in)),
-            ("x-ratelimit-limit-tokens", allowance.tokens_per_minute.to_string()),
-            ("x-ratelimit-remaining-tokens", allowance.tokens_left.to_string()),
-            ("x-ratelimit-reset-tokens", go_duration(allowance.tokens_reset_in)),
-        ],
-        Style::Cerebras => [
-            ("x-ratelimit-limit-requests-day", allowance.requests_per_day.to_string()),
-            ("x-ratelimit-remaining-requests-day", allowance.requests_left_today.to_string()),
-            ("x-ratelimit-reset-requests-day", allowance.day_resets_in.as_secs_f64().to_string()),
-            ("x-ratelimit-limit-tokens-minute", allowance.tokens_per_minute.to_string()),
-            ("x-ratelimit-remaining-tokens-minute", allowance.tokens_left.to_string()),
-            ("x-ratelimit-reset-tokens-minute", allowance.tokens_reset_in.as_secs_f64().to_string()),
-        ],
+/// The headers that the row reads, with what is left.
+fn limit_headers(host: &Host, allowance: &Allowance) -> Headers {
+    let reset = |span: Duration| match host.style() {
+        Style::Wrapped => go_duration(span),
+        Style::Flat => span.as_secs_f64().to_string(),
     };
-    names.map(|(name, value)| (name.to_owned(), value)).into()
+    let mut headers = Headers::new();
+    for names in host.quirks.allowances {
+        let (limit, left, resets_in) = match names.measure {
+            Measure::REQUESTS_A_DAY => {
+                (allowance.requests_per_day, allowance.requests_left_today, allowance.day_resets_in)
+            }
+            Measure::TOKENS_A_MINUTE => {
+                (allowance.tokens_per_minute, allowance.tokens_left, allowance.tokens_reset_in)
+            }
+            // The simulated plan tells of nothing else.
+            _ => continue,
+        };
+        let values = [
+            (names.limit, limit.to_string()),
+            (names.remaining, left.to_string()),
+            (names.reset, reset(resets_in)),
+        ];
+        headers.extend(values.map(|(name, value)| (name.to_owned(), value)));
+    }
+    headers
 }
 
 fn model_of(body: &Value) -> String {
