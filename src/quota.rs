@@ -7,6 +7,8 @@
 mod bucket;
 mod cooldowns;
 mod place;
+mod provider_state;
+mod snapshot;
 mod state;
 mod target;
 #[cfg(test)]
@@ -18,13 +20,15 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-pub use self::bucket::Buckets;
-pub use self::bucket::LimitStatus;
 pub(crate) use self::bucket::together;
+pub use self::bucket::{Buckets, LimitStatus};
 pub(crate) use self::cooldowns::Blocked;
 pub(crate) use self::place::{Candidate, Place};
-use self::state::{Admission, ProviderState, State};
-pub(crate) use self::state::{Change, Offer, PassedOver};
+use self::provider_state::ProviderState;
+pub(crate) use self::provider_state::{Change, Offer};
+pub use self::snapshot::{ModelSnapshot, ProviderSnapshot};
+pub(crate) use self::state::PassedOver;
+use self::state::{Admission, State};
 pub use self::target::Target;
 pub(crate) use self::target::{Criteria, RuledOut, Wanted};
 use crate::middle::{Failure, LimitReading, Reason, Usage, Wait};
@@ -61,30 +65,6 @@ pub(crate) struct Survey {
     pub(crate) able: usize,
     /// What the models of the others cannot do.
     pub(crate) unable: Vec<(Provider, Lack)>,
-}
-
-/// A provider at one moment.
-#[derive(Debug)]
-pub struct ProviderSnapshot {
-    /// Which.
-    pub provider: Provider,
-    /// How many accounts it has; without any it serves nobody.
-    pub accounts: usize,
-    /// The models that the user wants, then those that are used in their stead.
-    pub models: Vec<ModelSnapshot>,
-}
-
-/// A model at one moment.
-#[derive(Debug)]
-pub struct ModelSnapshot {
-    /// The provider's id.
-    pub id: Arc<str>,
-    /// For each account, why it cannot serve.
-    pub(crate) blocked: Vec<Option<Blocked>>,
-    /// For each account, what is known of its limits; that of an unused account if there is none.
-    pub(crate) limits: Vec<Vec<LimitStatus>>,
-    /// What has been counted of it.
-    pub stats: Arc<ModelStats>,
 }
 
 impl Quota {
@@ -226,39 +206,6 @@ impl Survey {
         if !self.unable.contains(&(provider, lack)) {
             self.unable.push((provider, lack));
         }
-    }
-}
-
-impl ProviderState {
-    fn ids(&self, models: Vec<usize>) -> Vec<Arc<str>> {
-        models.into_iter().filter_map(|model| self.id(model).cloned()).collect()
-    }
-
-    fn snapshot(&self, number: usize, now: Timestamp) -> ProviderSnapshot {
-        let wanted = self.catalogue.wanted();
-        let others = self.in_use(now).into_iter().filter(|&model| model >= wanted);
-        let models = (0..wanted).chain(others);
-        ProviderSnapshot {
-            provider: self.provider,
-            accounts: self.accounts.len(),
-            models: models.filter_map(|model| self.model_snapshot(number, model, now)).collect(),
-        }
-    }
-
-    fn model_snapshot(&self, provider: usize, model: usize, now: Timestamp) -> Option<ModelSnapshot> {
-        let accounts = 0..self.accounts.len();
-        let blocked = |account| self.blocked(Candidate { provider, account, model }, now);
-        let unused = Buckets::default();
-        let (id, day_end) = (self.id(model)?, self.provider.profile().day_end);
-        let plan = self.provider.free_plan(id);
-        let limits = |account| self.buckets(account, model).unwrap_or(&unused).status(plan, day_end, now);
-        Some(ModelSnapshot {
-            id: id.clone(),
-            blocked: accounts.clone().map(blocked).collect(),
-            // What the documents say of an account is worth knowing before there is one.
-            limits: (0..accounts.len().max(1)).map(limits).collect(),
-            stats: self.models().get(model)?.stats.clone(),
-        })
     }
 }
 

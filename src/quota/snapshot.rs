@@ -1,0 +1,65 @@
+//! What is known, at one moment: for `/providers`, `/health` and tests.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::bucket::{Buckets, LimitStatus};
+use super::cooldowns::Blocked;
+use super::place::Candidate;
+use super::provider_state::ProviderState;
+use crate::observe::ModelStats;
+use crate::providers::Provider;
+
+/// A provider at one moment.
+#[derive(Debug)]
+pub struct ProviderSnapshot {
+    /// Which.
+    pub provider: Provider,
+    /// How many accounts it has; without any it serves nobody.
+    pub accounts: usize,
+    /// The models that the user wants, then those that are used in their stead.
+    pub models: Vec<ModelSnapshot>,
+}
+
+/// A model at one moment.
+#[derive(Debug)]
+pub struct ModelSnapshot {
+    /// The provider's id.
+    pub id: Arc<str>,
+    /// For each account, why it cannot serve.
+    pub(crate) blocked: Vec<Option<Blocked>>,
+    /// For each account, what is known of its limits; that of an unused account if there is none.
+    pub(crate) limits: Vec<Vec<LimitStatus>>,
+    /// What has been counted of it.
+    pub stats: Arc<ModelStats>,
+}
+
+impl ProviderState {
+    pub(super) fn snapshot(&self, number: usize, now: Timestamp) -> ProviderSnapshot {
+        let wanted = self.catalogue.wanted();
+        let others = self.in_use(now).into_iter().filter(|&model| model >= wanted);
+        let models = (0..wanted).chain(others);
+        ProviderSnapshot {
+            provider: self.provider,
+            accounts: self.accounts.len(),
+            models: models.filter_map(|model| self.model_snapshot(number, model, now)).collect(),
+        }
+    }
+
+    fn model_snapshot(&self, provider: usize, model: usize, now: Timestamp) -> Option<ModelSnapshot> {
+        let accounts = 0..self.accounts.len();
+        let blocked = |account| self.blocked(Candidate { provider, account, model }, now);
+        let unused = Buckets::default();
+        let (id, day_end) = (self.id(model)?, self.provider.profile().day_end);
+        let plan = self.provider.free_plan(id);
+        let limits = |account| self.buckets(account, model).unwrap_or(&unused).status(plan, day_end, now);
+        Some(ModelSnapshot {
+            id: id.clone(),
+            blocked: accounts.clone().map(blocked).collect(),
+            // What the documents say of an account is worth knowing before there is one.
+            limits: (0..accounts.len().max(1)).map(limits).collect(),
+            stats: self.models().get(model)?.stats.clone(),
+        })
+    }
+}
