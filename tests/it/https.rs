@@ -1,10 +1,10 @@
 //! Providers are met over TLS, and their certificates are looked at.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ai_proxy_free::internals::providers::Provider;
 use ai_proxy_free::internals::simulator::{Settings, SimulatedProvider};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -14,9 +14,8 @@ use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 use crate::support::{Binary, http_client, question, within_patience};
 
-/// A certificate authority in a file, and the address of a simulated Groq behind TLS.
+/// The address of a simulated Groq behind TLS.
 struct Secured {
-    directory: tempfile::TempDir,
     address: String,
     _groq: SimulatedProvider,
     relay: JoinHandle<()>,
@@ -28,31 +27,20 @@ impl Drop for Secured {
     }
 }
 
-/// Groq behind a certificate for `name`, signed by an authority of our own.
-async fn secured(name: &str) -> anyhow::Result<Secured> {
-    secured_until(name, 2036).await
+fn tls_fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tls").join(name)
 }
 
-/// The same with a certificate that ends with the beginning of this year.
-async fn secured_until(name: &str, year: i32) -> anyhow::Result<Secured> {
-    let mut params = CertificateParams::new(Vec::new())?;
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let authority_key = KeyPair::generate()?;
-    let authority = params.self_signed(&authority_key)?;
-    let key = KeyPair::generate()?;
-    let issuer = Issuer::new(params, authority_key);
-    let mut params = CertificateParams::new(vec![name.to_owned()])?;
-    params.not_after = rcgen::date_time_ymd(year, 1, 1);
-    let certificate = params.signed_by(&key, &issuer)?;
-    let directory = tempfile::tempdir()?;
-    std::fs::write(directory.path().join("ca.pem"), authority.pem())?;
-
-    let private = PrivateKeyDer::try_from(key.serialize_der()).map_err(anyhow::Error::msg)?;
+/// Groq behind one of the certificates in `tests/fixtures/tls`.
+async fn secured(certificate: &str) -> anyhow::Result<Secured> {
+    let chain = vec![std::fs::read(tls_fixture(&format!("{certificate}.der")))?.into()];
+    let key = std::fs::read(tls_fixture(&format!("{certificate}.key.der")))?;
+    let private = PrivateKeyDer::try_from(key).map_err(anyhow::Error::msg)?;
     let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
-        .with_single_cert(vec![certificate.der().clone()], private)?;
+        .with_single_cert(chain, private)?;
     // As all providers do. Whoever takes the first is not understood by what is behind.
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     let acceptor = TlsAcceptor::from(Arc::new(config));
@@ -74,12 +62,12 @@ async fn secured_until(name: &str, year: i32) -> anyhow::Result<Secured> {
             });
         }
     });
-    Ok(Secured { directory, address, _groq: groq, relay })
+    Ok(Secured { address, _groq: groq, relay })
 }
 
-/// Asks a proxy that knows only this Groq and trusts the authorities in `ca_file`.
+/// Asks a proxy that knows only this Groq and trusts the authority in `ca_file`.
 async fn ask(secured: &Secured, ca_file: &str) -> anyhow::Result<(u16, Value)> {
-    let ca_file = secured.directory.path().join(ca_file).display().to_string();
+    let ca_file = tls_fixture(ca_file).display().to_string();
     let variables = [
         ("GROQ_API_KEY", "key"),
         ("GROQ_BASE_URL", &secured.address),
@@ -106,18 +94,12 @@ async fn row_012_a_provider_that_offers_http_2_is_spoken_to_in_http_1() -> anyho
 
 #[tokio::test]
 async fn row_006_a_certificate_that_cannot_be_trusted_is_no_connection() -> anyhow::Result<()> {
-    let wrong_name = secured("example.org").await?;
-    let unknown_authority = secured("localhost").await?;
-    let expired = secured_until("localhost", 2025).await?;
-    std::fs::copy(
-        wrong_name.directory.path().join("ca.pem"),
-        unknown_authority.directory.path().join("other.pem"),
-    )?;
-    for (case, secured, ca_file) in [
-        ("wrong name", wrong_name, "ca.pem"),
-        ("unknown authority", unknown_authority, "other.pem"),
-        ("expired", expired, "ca.pem"),
+    for (case, certificate, ca_file) in [
+        ("wrong name", "elsewhere", "ca.pem"),
+        ("unknown authority", "localhost", "other.pem"),
+        ("expired", "expired", "ca.pem"),
     ] {
+        let secured = secured(certificate).await?;
         let (status, answer) = ask(&secured, ca_file).await?;
         assert_eq!(
             (status, &answer["attempts"][0]["reason"]),
@@ -134,8 +116,7 @@ async fn row_006_a_certificate_that_cannot_be_trusted_is_no_connection() -> anyh
 #[tokio::test]
 async fn row_005_a_stalled_handshake_is_given_up() -> anyhow::Result<()> {
     let silent = TcpListener::bind(("127.0.0.1", 0)).await?;
-    let secured = secured("localhost").await?;
-    let ca_file = secured.directory.path().join("ca.pem").display().to_string();
+    let ca_file = tls_fixture("ca.pem").display().to_string();
     let base_url = format!("https://localhost:{}", silent.local_addr()?.port());
     let variables = [
         ("GROQ_API_KEY", "key"),
