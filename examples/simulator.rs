@@ -8,13 +8,16 @@ use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::sync::Arc;
 
+use ai_proxy_free::internals::providers::Directory;
 use ai_proxy_free::internals::simulator::{Settings, Simulator};
 
 #[tokio::main]
 #[expect(clippy::disallowed_methods, reason = "the one place where time comes in")]
 async fn main() -> std::io::Result<()> {
-    let simulator =
-        Simulator::start(|provider| Settings::new(provider, Arc::new(jiff::Timestamp::now))).await?;
+    let simulator = Simulator::start(Directory::built_in(), |provider| {
+        Settings::new(provider, Arc::new(jiff::Timestamp::now))
+    })
+    .await?;
     let urls: BTreeMap<_, _> =
         simulator.providers().map(|it| (it.provider().name(), it.base_url())).collect();
     println!("{}", serde_json::to_string(&urls)?);

@@ -28,7 +28,7 @@ pub const MAX_HEAD_BYTES: usize = 32 * 1024;
 pub struct Config {
     /// How to meet clients.
     pub server: ServerConfig,
-    /// How to meet each provider, in rotation order; all of them, with keys or without.
+    /// How to meet each provider, in rotation order: those that are configured, and the core ones in any case.
     pub providers: Vec<ProviderConfig>,
     /// How long to wait for providers.
     pub timeouts: Timeouts,
@@ -51,7 +51,9 @@ impl Config {
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut reader = Reader::new(&lookup);
         let server = reader.server();
-        let providers = Directory::built_in().iter().map(|provider| reader.provider(provider)).collect();
+        let mut providers: Vec<_> =
+            Directory::built_in().iter().map(|provider| reader.provider(provider)).collect();
+        providers.retain(|it| it.is_configured() || it.provider.profile().is_core);
         let (timeouts, log) = (reader.timeouts(), reader.log());
         if reader.mistakes.is_empty() {
             Ok(Self { server, providers, timeouts, log, warnings: reader.warnings })

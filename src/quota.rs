@@ -178,12 +178,10 @@ impl Quota {
         self.lock().restock(provider, now)
     }
 
-    /// What has been counted of each provider, in rotation order, with how many accounts it has.
-    pub fn counts(&self) -> Vec<(Provider, usize, Counts)> {
-        let count = |it: &ProviderState| {
-            let models = it.models().iter().map(|model| model.stats.counts());
-            (it.provider, it.accounts.len(), models.sum())
-        };
+    /// What has been counted of each provider, in rotation order.
+    pub fn counts(&self) -> Vec<(Provider, Counts)> {
+        let count =
+            |it: &ProviderState| (it.provider, it.models().iter().map(|model| model.stats.counts()).sum());
         self.lock().providers().iter().map(count).collect()
     }
 

@@ -125,13 +125,13 @@ impl ReceivedRequest {
 }
 
 impl Simulator {
-    /// Starts all providers as `settings` says for each.
+    /// Starts these providers as `settings` says for each.
     ///
     /// # Errors
     /// No port is free.
-    pub async fn start(settings: impl Fn(Provider) -> Settings) -> io::Result<Self> {
+    pub async fn start(directory: Directory, settings: impl Fn(Provider) -> Settings) -> io::Result<Self> {
         let mut providers = Vec::new();
-        for provider in Directory::built_in().iter() {
+        for provider in directory {
             providers.push(SimulatedProvider::start(provider, settings(provider)).await?);
         }
         Ok(Self { providers })

@@ -29,7 +29,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ai_proxy_free::internals::providers::Provider;
+use ai_proxy_free::internals::providers::{Directory, Provider};
 use ai_proxy_free::internals::simulator::{Settings, SimulatedProvider, Simulator};
 
 use crate::support::Process;
@@ -116,7 +116,7 @@ async fn measure(name: &str, size: Size, soak_requests: u64) -> Vec<Figure> {
 
 /// All providers, simulated, of whose requests the last `kept` are kept.
 async fn simulator(kept: usize) -> Simulator {
-    Simulator::start(|provider| settings(provider, kept)).await.expect("ports")
+    Simulator::start(Directory::core(), |provider| settings(provider, kept)).await.expect("ports")
 }
 
 /// Groq alone, simulated.

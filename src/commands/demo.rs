@@ -6,7 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::providers::Provider;
+use crate::providers::{Directory, Provider};
 use crate::simulator::{Quota, Settings, Simulator};
 use crate::time::Clock;
 
@@ -28,7 +28,7 @@ impl Demo {
     /// # Errors
     /// No loopback port is free.
     pub async fn start(clock: Clock) -> io::Result<Self> {
-        let simulator = Simulator::start(|provider| {
+        let simulator = Simulator::start(Directory::core(), |provider| {
             let quota = (provider == Provider::GROQ)
                 .then_some(Quota { requests_per_minute: GROQ_REQUESTS_PER_MINUTE, ..Quota::ENDLESS });
             // One model each: a demo of fallback should not have to use up four models first.

@@ -49,6 +49,11 @@ impl Directory {
         Self(rows::ALL.iter().copied().map(Provider::of).collect())
     }
 
+    /// Those of them that are always there.
+    pub fn core() -> Self {
+        Self(Self::built_in().into_iter().filter(|provider| provider.profile().is_core).collect())
+    }
+
     /// All of them, in rotation order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Provider> + DoubleEndedIterator + '_ {
         self.0.iter().copied()

@@ -13,6 +13,8 @@ use crate::middle::Wait;
 pub struct Profile {
     /// The name users see and pin: `Groq`.
     pub name: &'static str,
+    /// Whether it is always there, in `/health` say, also without an account. The others are there when they are configured.
+    pub is_core: bool,
     /// The variables that may hold its keys; the first one that is set counts.
     pub key_variables: &'static [&'static str],
     /// The variable that replaces [`models`](Self::models).

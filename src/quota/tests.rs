@@ -554,7 +554,7 @@ proptest! {
                 *outcomes.entry(outcome.as_str()).or_default() += count;
             }
         }
-        let counts: Counts = quota.counts().into_iter().map(|(.., counts)| counts).sum();
+        let counts: Counts = quota.counts().into_iter().map(|(_, counts)| counts).sum();
         let failures = outcomes.iter().filter(|(word, _)| !["ok", "cancelled"].contains(word));
         let failures = failures.map(|(_, count)| count).sum();
         prop_assert_eq!(counts, Counts { attempts, failures });

@@ -253,7 +253,7 @@ async fn usage_is_absent_when_the_provider_gives_none() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn a_pinned_request_goes_there_and_takes_no_turn() -> anyhow::Result<()> {
-    let proxy = TestProxy::start().await?;
+    let proxy = TestProxy::core().await?;
     let pinned = |field: &str, value: &str| json!({"messages": [{"role": "user", "content": "Hola"}], "stream": false, field: value});
     for (body, provider, model) in [
         (pinned("provider", "gEmInI"), "Gemini", "gemini-3.5-flash-lite"),
@@ -360,7 +360,7 @@ async fn headers_pass_in_neither_direction() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn connections_to_providers_are_used_again() -> anyhow::Result<()> {
-    let proxy = TestProxy::start().await?;
+    let proxy = TestProxy::core().await?;
     for _ in 0..9 {
         chat(&proxy, &question()).await?;
     }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use ai_proxy_free::internals::providers::Directory;
 use ai_proxy_free::internals::simulator::{After, Behaviour, Fault, Settings, Simulator};
 use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
@@ -32,7 +33,8 @@ struct Crowded {
 impl Crowded {
     async fn start() -> anyhow::Result<Self> {
         let clock = std::sync::Arc::new(jiff::Timestamp::now);
-        let simulator = Simulator::start(|provider| Settings::new(provider, clock.clone())).await?;
+        let simulator =
+            Simulator::start(Directory::core(), |provider| Settings::new(provider, clock.clone())).await?;
         // A connection that a list of models has opened would still serve.
         for provider in simulator.providers() {
             provider.list_always(Behaviour::echo().with(Fault::Reset(After::Nothing)));

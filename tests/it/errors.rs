@@ -181,8 +181,11 @@ async fn unknown_paths_are_not_found() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn without_keys_the_answer_says_which_variables_to_set() -> anyhow::Result<()> {
-    let none =
-        TestProxy::builder().with("GROQ_API_KEY", "").with("CEREBRAS_API_KEY", "").with("GOOGLE_API_KEY", "");
+    let none = TestProxy::builder()
+        .core()
+        .with("GROQ_API_KEY", "")
+        .with("CEREBRAS_API_KEY", "")
+        .with("GOOGLE_API_KEY", "");
     let proxy = none.start().await?;
     let reply = chat(&proxy, &question()).await?;
     assert_is_json_error(&reply, 503, "no key");
@@ -190,7 +193,7 @@ async fn without_keys_the_answer_says_which_variables_to_set() -> anyhow::Result
         assert!(reply.error().contains(variable), "{}", reply.error());
     }
 
-    let proxy = TestProxy::builder().with("CEREBRAS_API_KEY", "").start().await?;
+    let proxy = TestProxy::builder().core().with("CEREBRAS_API_KEY", "").start().await?;
     let mut pinned = question();
     pinned["provider"] = json!("Cerebras");
     let reply = chat(&proxy, &pinned).await?;
@@ -312,7 +315,7 @@ async fn when_all_fail_the_status_says_how() -> anyhow::Result<()> {
     ];
     for (behaviour, status, reason, upstream_status, retry_after, words) in cases {
         for stream in [true, false] {
-            let proxy = TestProxy::builder().with("FIRST_TOKEN_TIMEOUT_MS", 1_000).start().await?;
+            let proxy = TestProxy::builder().core().with("FIRST_TOKEN_TIMEOUT_MS", 1_000).start().await?;
             proxy.all(&behaviour);
             let mut body = question();
             body["stream"] = json!(stream);
@@ -346,7 +349,7 @@ async fn when_all_fail_the_status_says_how() -> anyhow::Result<()> {
 /// The status says what all have in common; if they have nothing in common it is 502.
 #[tokio::test]
 async fn mixed_failures_are_a_502_with_all_reasons() -> anyhow::Result<()> {
-    let proxy = TestProxy::start().await?;
+    let proxy = TestProxy::core().await?;
     proxy.provider(Provider::GROQ).always(Behaviour::trouble(Trouble::RateLimited(7.0)));
     proxy.provider(Provider::CEREBRAS).always(Behaviour::trouble(Trouble::BadKey));
     proxy.provider(Provider::GEMINI).always(Behaviour::trouble(Trouble::BadRequest));
@@ -388,12 +391,12 @@ async fn an_answer_cut_before_its_text_is_passed_on_only_if_all_are() -> anyhow:
     for stream in [true, false] {
         let mut body = question();
         body["stream"] = json!(stream);
-        let proxy = TestProxy::start().await?;
+        let proxy = TestProxy::core().await?;
         proxy.provider(Provider::GROQ).always(cut());
         let reply = chat(&proxy, &body).await?;
         assert_eq!(reply.header("x-attempts"), Some("Groq:empty_answer, Cerebras:ok"));
 
-        let proxy = TestProxy::start().await?;
+        let proxy = TestProxy::core().await?;
         proxy.all(&cut());
         let reply = chat(&proxy, &body).await?;
         assert_eq!(reply.status, 200);
@@ -404,7 +407,7 @@ async fn an_answer_cut_before_its_text_is_passed_on_only_if_all_are() -> anyhow:
         assert_eq!(proxy.counts(Provider::GEMINI).await?, (1, 0));
         assert_eq!(chat(&proxy, &body).await?.status, 200, "nobody rests for it");
 
-        let proxy = TestProxy::start().await?;
+        let proxy = TestProxy::core().await?;
         proxy.all(&cut());
         proxy.provider(Provider::GEMINI).always(Behaviour::trouble(Trouble::Overloaded));
         let reply = chat(&proxy, &body).await?;

@@ -38,7 +38,7 @@ async fn load(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn three_thousand_requests_are_spread_evenly() -> anyhow::Result<()> {
-    let proxy = TestProxy::start().await?;
+    let proxy = TestProxy::core().await?;
     let served = load(&proxy, 3_000, 50).await?;
     for provider in Directory::built_in() {
         assert_eq!(served[provider.name()], 1_000, "{served:?}");
@@ -51,7 +51,7 @@ async fn three_thousand_requests_are_spread_evenly() -> anyhow::Result<()> {
 async fn with_one_provider_failing_the_other_two_stay_even() -> anyhow::Result<()> {
     let troubles = [Trouble::ServerError, Trouble::RateLimited(0.0), Trouble::BadRequest, Trouble::BadKey];
     for (failing, trouble) in Directory::built_in().into_iter().cycle().zip(troubles) {
-        let proxy = TestProxy::start().await?;
+        let proxy = TestProxy::core().await?;
         proxy.provider(failing).always(Behaviour::trouble(trouble));
         let served = load(&proxy, 600, 50).await?;
         assert_eq!(served.get(failing.name()), None);

@@ -92,7 +92,7 @@ async fn every_failure_before_the_content_is_made_up_for_by_the_next() -> anyhow
 
 #[tokio::test]
 async fn two_failures_leave_the_third() -> anyhow::Result<()> {
-    let proxy = TestProxy::builder().with("GROQ_MODEL", "openai/gpt-oss-20b").start().await?;
+    let proxy = TestProxy::builder().core().with("GROQ_MODEL", "openai/gpt-oss-20b").start().await?;
     proxy.provider(Provider::GROQ).always(Behaviour::trouble(Trouble::RateLimited(60.0)));
     proxy.provider(Provider::CEREBRAS).always(Behaviour::trouble(Trouble::ServerError));
     let reply = chat(&proxy, &question()).await?;
@@ -155,7 +155,7 @@ async fn another_model_or_key_is_tried_where_that_cures_the_failure() -> anyhow:
 /// The others come first, as in every fallback; only then the provider's other models.
 #[tokio::test]
 async fn with_others_left_they_come_before_the_same_providers_other_models() -> anyhow::Result<()> {
-    let proxy = TestProxy::start().await?;
+    let proxy = TestProxy::core().await?;
     proxy.provider(Provider::GROQ).then(Behaviour::trouble(Trouble::RateLimited(9.0)));
     proxy.provider(Provider::CEREBRAS).always(Behaviour::trouble(Trouble::ServerError));
     proxy.provider(Provider::GEMINI).always(Behaviour::trouble(Trouble::ServerError));

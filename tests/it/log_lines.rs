@@ -1,6 +1,6 @@
 //! What an operator reads in the log of a request.
 
-use ai_proxy_free::internals::providers::Provider;
+use ai_proxy_free::internals::providers::{Directory, Provider};
 use ai_proxy_free::internals::simulator::{After, Behaviour, Fault, Reply, Settings, Simulator, Trouble};
 use serde_json::{Value, json};
 
@@ -26,7 +26,8 @@ fn pinned(provider: Provider) -> Value {
 #[tokio::test]
 async fn a_request_can_be_followed_from_its_beginning_to_its_end() -> anyhow::Result<()> {
     let clock = std::sync::Arc::new(jiff::Timestamp::now);
-    let simulator = Simulator::start(|provider| Settings::new(provider, clock.clone())).await?;
+    let simulator =
+        Simulator::start(Directory::core(), |provider| Settings::new(provider, clock.clone())).await?;
     let [groq, cerebras, gemini] =
         [Provider::GROQ, Provider::CEREBRAS, Provider::GEMINI].map(|provider| simulator.provider(provider));
     groq.then(Behaviour::trouble(Trouble::ServerError));

@@ -28,7 +28,7 @@ fn from_long_ago() -> ProxyBuilder {
 
 async fn simulator() -> anyhow::Result<Simulator> {
     let clock = std::sync::Arc::new(jiff::Timestamp::now);
-    Ok(Simulator::start(|provider| Settings::new(provider, clock.clone())).await?)
+    Ok(Simulator::start(Directory::core(), |provider| Settings::new(provider, clock.clone())).await?)
 }
 
 fn pinned(provider: Provider) -> Value {

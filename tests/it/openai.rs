@@ -308,7 +308,7 @@ async fn a_request_goes_only_to_models_that_can_do_it() -> anyhow::Result<()> {
         ),
     ];
     for (case, body, models) in cases {
-        let proxy = TestProxy::start().await?;
+        let proxy = TestProxy::core().await?;
         proxy.all(&Behaviour::answer(["Yes."]));
         for model in models.iter().cycle().take(2 * models.len()) {
             let reply = complete(&proxy, &body).await?;
@@ -347,7 +347,7 @@ async fn a_conversation_too_long_goes_to_a_model_with_more_room() -> anyhow::Res
 
 #[tokio::test]
 async fn what_nobody_can_is_refused_with_who_cannot_what() -> anyhow::Result<()> {
-    let proxy = TestProxy::start().await?;
+    let proxy = TestProxy::core().await?;
     let body = json!({"model": "groq/openai/gpt-oss-20b", "messages": [{"role": "user", "content": [
         {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}]}]});
     let reply = complete(&proxy, &body).await?;
@@ -357,6 +357,7 @@ async fn what_nobody_can_is_refused_with_who_cannot_what() -> anyhow::Result<()>
     assert_eq!(proxy.upstream_calls(), 0);
 
     let proxy = TestProxy::builder()
+        .core()
         .with("GROQ_MODEL", "openai/gpt-oss-20b")
         .with("CEREBRAS_MODEL", "gpt-oss-120b")
         .with("GOOGLE_API_KEY", "")
@@ -610,7 +611,7 @@ async fn what_is_too_long_for_everybody_says_so_in_openais_words() -> anyhow::Re
 
 #[tokio::test]
 async fn models_are_listed_in_a_form_that_all_sdks_read() -> anyhow::Result<()> {
-    let proxy = TestProxy::builder().with("CEREBRAS_API_KEY", "").start().await?;
+    let proxy = TestProxy::builder().core().with("CEREBRAS_API_KEY", "").start().await?;
     for path in ["/v1/models", "/openai/v1/models"] {
         let list: Value = http_client()?.get(proxy.url(path)).send().await?.json().await?;
         let ids: Vec<&str> = list["data"]
@@ -656,7 +657,7 @@ async fn models_are_listed_in_a_form_that_all_sdks_read() -> anyhow::Result<()> 
 
     let proxy = Directory::built_in()
         .into_iter()
-        .fold(TestProxy::builder(), |proxy, it| proxy.with(it.profile().key_variables[0], ""))
+        .fold(TestProxy::builder().core(), |proxy, it| proxy.with(it.profile().key_variables[0], ""))
         .start()
         .await?;
     let list: Value = http_client()?.get(proxy.url("/v1/models")).send().await?.json().await?;
@@ -707,7 +708,7 @@ async fn errors_have_openais_form() -> anyhow::Result<()> {
         ),
     ];
     for (behaviour, status, kind, code, retry_after, should_retry) in cases {
-        let proxy = TestProxy::start().await?;
+        let proxy = TestProxy::core().await?;
         proxy.all(&behaviour);
         let reply = complete(&proxy, &with(ask_for("Hola"), json!({"stream": true}))).await?;
         assert_eq!(reply.status, status, "{}", reply.text());
@@ -720,11 +721,11 @@ async fn errors_have_openais_form() -> anyhow::Result<()> {
             "{status}"
         );
     }
-    let proxy = TestProxy::builder().with("PROXY_API_KEY", "k").start().await?;
+    let proxy = TestProxy::builder().core().with("PROXY_API_KEY", "k").start().await?;
     let reply = complete(&proxy, &ask_for("Hola")).await?;
     assert_eq!((reply.status, &reply.json()["error"]["code"]), (401, &json!("invalid_api_key")));
     assert_eq!(reply.header("www-authenticate"), Some("Bearer"));
-    let proxy = TestProxy::start().await?;
+    let proxy = TestProxy::core().await?;
     for (method, path, status) in [
         ("GET", "/v1/chat/completions", 405),
         ("GET", "/v1/nowhere", 404),

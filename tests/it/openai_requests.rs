@@ -173,7 +173,7 @@ async fn mistakes_are_named_with_their_field() -> anyhow::Result<()> {
             "missing",
         ),
     ];
-    let proxy = TestProxy::start().await?;
+    let proxy = TestProxy::core().await?;
     for (body, param, words) in cases {
         let reply = complete(&proxy, &body).await?;
         assert_eq!(reply.status, 400, "{body}: {}", reply.text());

@@ -112,6 +112,7 @@ async fn a_successful_answer_can_say_that_it_was_the_last() -> anyhow::Result<()
 #[tokio::test]
 async fn with_all_at_rest_the_refusal_is_immediate_and_exact() -> anyhow::Result<()> {
     let proxy = TestProxy::builder()
+        .core()
         .with("GROQ_MODEL", "openai/gpt-oss-20b")
         .with("CEREBRAS_MODEL", "gpt-oss-120b")
         .with("GEMINI_MODEL", "gemini-3.5-flash-lite")

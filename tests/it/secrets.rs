@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use ai_proxy_free::internals::providers::Directory;
 use ai_proxy_free::internals::simulator::{After, Behaviour, Fault, Reply, Settings, Simulator, Trouble};
 use serde_json::json;
 
@@ -33,7 +34,8 @@ fn quoting(status: u16) -> Behaviour {
 #[tokio::test]
 async fn canaries_never_sing() -> anyhow::Result<()> {
     let clock = std::sync::Arc::new(jiff::Timestamp::now);
-    let simulator = Simulator::start(|provider| Settings::new(provider, clock.clone())).await?;
+    let simulator =
+        Simulator::start(Directory::built_in(), |provider| Settings::new(provider, clock.clone())).await?;
     let answer = || Behaviour::answer(["canary-answer ", "more"]).thinking(["canary-answer"]);
     let mut behaviours: Vec<Behaviour> =
         [400, 401, 402, 403, 404, 413, 422, 429, 500, 503, 200].map(quoting).into();

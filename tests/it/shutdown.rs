@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use ai_proxy_free::internals::providers::Directory;
 use ai_proxy_free::internals::simulator::{After, Behaviour, Fault, Settings, Simulator};
 use serde_json::json;
 use tokio::net::TcpStream;
@@ -10,7 +11,8 @@ use crate::support::{Binary, RawClient, TestProxy, question, within_patience};
 
 async fn simulator(behaviour: &Behaviour) -> anyhow::Result<Simulator> {
     let clock = std::sync::Arc::new(jiff::Timestamp::now);
-    let simulator = Simulator::start(|provider| Settings::new(provider, clock.clone())).await?;
+    let simulator =
+        Simulator::start(Directory::core(), |provider| Settings::new(provider, clock.clone())).await?;
     for provider in simulator.providers() {
         provider.always(behaviour.clone());
     }

@@ -44,6 +44,7 @@ const TRIAL: FreePlan = &[
 /// Cerebras's row of data.
 pub static PROFILE: Profile = Profile {
     name: "Cerebras",
+    is_core: true,
     key_variables: &["CEREBRAS_API_KEY"],
     models_variable: "CEREBRAS_MODEL",
     base_url_variable: "CEREBRAS_BASE_URL",

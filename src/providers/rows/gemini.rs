@@ -68,6 +68,7 @@ const GEMMA_PLAN: FreePlan = &[
 /// Gemini's row of data.
 pub static PROFILE: Profile = Profile {
     name: "Gemini",
+    is_core: true,
     key_variables: &["GOOGLE_API_KEY", "GEMINI_API_KEY"],
     models_variable: "GEMINI_MODEL",
     base_url_variable: "GOOGLE_GEMINI_BASE_URL",

@@ -368,7 +368,7 @@ async fn row_038_silence_is_given_up() -> anyhow::Result<()> {
 #[tokio::test]
 async fn row_046_with_everybody_at_the_limit_nobody_is_asked() -> anyhow::Result<()> {
     for way in Way::ALL {
-        let mut builder = TestProxy::builder();
+        let mut builder = TestProxy::builder().core();
         let mut upstreams = Vec::new();
         for (provider, seconds) in Directory::built_in().into_iter().zip([50, 20, 80]) {
             let body = Dialect(provider).error(429, "rate_limit_exceeded", "Rate limit reached");

@@ -76,8 +76,7 @@ async fn row_008_proxies_of_the_environment_are_for_real_hosts_only() -> anyhow:
 
 /// A proxy that knows only Groq, which is met at `upstream`.
 fn over_groq(upstream: &RawUpstream) -> ProxyBuilder {
-    let builder = TestProxy::builder().with("GROQ_BASE_URL", upstream.base_url());
-    builder.with("CEREBRAS_API_KEY", "").with("GOOGLE_API_KEY", "")
+    TestProxy::builder().only([Provider::GROQ]).with("GROQ_BASE_URL", upstream.base_url())
 }
 
 fn well() -> Script {

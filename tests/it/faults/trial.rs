@@ -340,7 +340,7 @@ impl Trial<'_> {
         let counts = quota.counts();
         for ProviderSnapshot { provider, models, .. } in quota.snapshot() {
             let outcomes = || models.iter().flat_map(|model| model.stats.outcomes());
-            let (.., counted) = counts.iter().find(|(of, ..)| *of == provider).expect("everybody is counted");
+            let (_, counted) = counts.iter().find(|(of, _)| *of == provider).expect("everybody is counted");
             let is_failure = |outcome: &Outcome| matches!(outcome, Outcome::Failed(_));
             let failures =
                 outcomes().filter(|(outcome, _)| is_failure(outcome)).map(|(_, count)| count).sum();

@@ -77,6 +77,18 @@ impl ProxyBuilder {
         self
     }
 
+    /// Leaves all but these without a key.
+    pub(crate) fn only(self, providers: impl IntoIterator<Item = Provider>) -> Self {
+        let kept: Vec<Provider> = providers.into_iter().collect();
+        let others = Directory::built_in().into_iter().filter(|provider| !kept.contains(provider));
+        others.fold(self, |builder, it| builder.with(it.profile().key_variables[0], ""))
+    }
+
+    /// Leaves all but Groq, Cerebras and Gemini without a key: for tests that spell out whose turn it is.
+    pub(crate) fn core(self) -> Self {
+        self.only(Directory::core())
+    }
+
     /// Has read the lists of models before it serves; without this it never reads any.
     pub(crate) fn reading_models(mut self) -> Self {
         self.reads_models = true;
@@ -86,7 +98,10 @@ impl ProxyBuilder {
     pub(crate) async fn start(self) -> anyhow::Result<TestProxy> {
         super::log::search();
         let clock = TestClock::default();
-        let simulator = Simulator::start(|provider| Settings::new(provider, clock.reliable_clock())).await?;
+        let simulator = Simulator::start(Directory::built_in(), |provider| {
+            Settings::new(provider, clock.reliable_clock())
+        })
+        .await?;
         let variables = simulated_variables(&simulator, self.variables);
         let config = Config::from_lookup(|name| variables.get(name).cloned())?;
         let shutdown = Shutdown::default();
@@ -115,6 +130,11 @@ impl TestProxy {
 
     pub(crate) async fn start() -> anyhow::Result<Self> {
         Self::builder().start().await
+    }
+
+    /// See [`ProxyBuilder::core`].
+    pub(crate) async fn core() -> anyhow::Result<Self> {
+        Self::builder().core().start().await
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -181,10 +201,10 @@ impl Drop for TestProxy {
 /// The variables that lead to the simulator, and `own` above them.
 fn simulated_variables(simulator: &Simulator, own: HashMap<String, String>) -> HashMap<String, String> {
     let mut variables = HashMap::new();
-    for provider in Directory::built_in() {
-        let profile = provider.profile();
+    for simulated in simulator.providers() {
+        let (provider, profile) = (simulated.provider(), simulated.provider().profile());
         variables.insert(profile.key_variables[0].to_owned(), format!("key-of-{}", provider.name()));
-        variables.insert(profile.base_url_variable.to_owned(), simulator.provider(provider).base_url());
+        variables.insert(profile.base_url_variable.to_owned(), simulated.base_url());
     }
     variables.extend(own);
     variables
