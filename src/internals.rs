@@ -17,8 +17,9 @@ pub mod http {
 pub mod middle {
     //! See `crate::middle`.
     pub use crate::middle::{
-        ChatRequest, Diagnosis, Event, ExpectedCalls, FinishReason, LimitReading, Message, Reading, Reason,
-        Redactor, Scope, ToolCallOpening, ToolCallPiece, Usage, Wait,
+        AssistantPart, ChatRequest, Diagnosis, Event, ExpectedCalls, FinishReason, Image, LimitReading,
+        Message, Part, Reading, Reason, Redactor, Scope, ToolCall, ToolCallOpening, ToolCallPiece, Usage,
+        Wait,
     };
 }
 

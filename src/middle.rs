@@ -20,4 +20,5 @@ pub use self::request::{
     AssistantPart, ChatRequest, Effort, Feature, Image, Json, JsonSchema, Message, Needs, Part,
     ResponseFormat, Tool, ToolCall, ToolChoice,
 };
-pub use self::sink::{AnswerSoFar, Sink};
+pub(crate) use self::sink::AnswerSoFar;
+pub use self::sink::Sink;

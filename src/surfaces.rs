@@ -1,34 +1,17 @@
-//! The dialects of clients. Each parses requests into the middle and writes events and errors; none knows a provider.
+//! The dialects of clients. Each parses requests into the words of the middle, and writes events and errors. None knows a
+//! provider's dialect.
 
 mod ask;
-pub mod chat;
+pub(crate) mod chat;
 mod encode;
 mod error;
 mod error_response;
 mod fields;
-pub mod openai;
-
-use axum::response::Response;
+pub(crate) mod openai;
+mod surface;
 
 pub use self::ask::{Ask, Author};
-pub use self::encode::{AfterFailure, Encode, Interrupted};
+pub(crate) use self::encode::AfterFailure;
+pub use self::encode::{Encode, Interrupted};
 pub use self::error::ApiError;
-
-/// A client's dialect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Surface {
-    /// `/chat`, and whatever belongs to no other.
-    Chat,
-    /// OpenAI's, under `/v1` and `/openai/v1`.
-    OpenAi,
-}
-
-impl Surface {
-    /// `error` as clients of this dialect expect it.
-    pub fn error_response(self, error: &ApiError) -> Response {
-        match self {
-            Self::Chat => chat::error_response(error),
-            Self::OpenAi => openai::error_response(error),
-        }
-    }
-}
+pub(crate) use self::surface::Surface;

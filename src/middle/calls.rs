@@ -1,17 +1,17 @@
-//! The calls of tools in one answer, brought into one form: numbered from 0 without gaps, each with an id, its name as
-//! the client knows it, its arguments as JSON text.
+//! The tool calls of one answer in one form: numbered from 0 without gaps, each with an id, its name as the client knows
+//! it, and its arguments as JSON text.
 //!
 //! Groq, Cerebras and Gemini send each call in one piece; others that speak OpenAI's dialect send it in many, and some
 //! number all their calls 0 or send no id.
 
 use super::event::{ToolCallOpening, ToolCallPiece};
 
-/// What an answer may call, and how.
+/// The tool calls that an answer may have.
 #[derive(Clone, Debug)]
 pub struct ExpectedCalls {
-    /// Names of tools that were changed for the provider: as they are on the wire, and as the client has them.
+    /// Tool names that were changed for the provider: as they are on the wire, and as the client has them.
     pub renamed: Vec<(String, String)>,
-    /// For ids of calls that have none.
+    /// Makes ids for calls that come without one.
     pub random: fastrand::Rng,
 }
 
@@ -26,13 +26,13 @@ pub struct WireCall {
     pub name: Option<String>,
     /// JSON text or a piece of it.
     pub arguments: String,
-    /// What the provider wants to see again.
+    /// What the provider wants back with the call.
     pub signature: Option<String>,
 }
 
 #[derive(Debug)]
 pub(super) struct Calls {
-    /// None if no call is expected: one that comes all the same is not passed on.
+    /// `None` if no call is expected: one that comes all the same is dropped.
     expected: Option<ExpectedCalls>,
     known: Vec<Known>,
 }
@@ -55,8 +55,8 @@ impl Calls {
         self.known.is_empty()
     }
 
-    /// Takes in a piece and gives what is to be passed on: nothing if it says nothing or belongs to no call; before a new
-    /// call what was missing from the one before, since clients read a call as complete when the next begins.
+    /// Takes a piece and returns what to pass on: nothing if it is empty or belongs to no call. Before a new call comes
+    /// what was missing from the previous one, since clients read a call as complete when the next begins.
     pub(super) fn take(&mut self, wire: WireCall) -> impl Iterator<Item = ToolCallPiece> + use<> {
         let known = self.known.len();
         let piece = self.piece(wire);
@@ -97,7 +97,7 @@ impl Calls {
         says_something.then_some(ToolCallPiece { index, opening, arguments })
     }
 
-    /// What is missing in the end.
+    /// What is missing from the last call.
     pub(super) fn end(&mut self) -> Option<ToolCallPiece> {
         self.known.len().checked_sub(1).and_then(|last| self.complete(last))
     }

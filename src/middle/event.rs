@@ -1,4 +1,4 @@
-//! What comes back: an answer as a sequence of [`Event`]s, the same for every provider and every surface.
+//! An answer as a sequence of [`Event`]s, the same for every provider and every surface.
 
 /// A piece of an answer, as any provider gives it and any surface shows it.
 ///
@@ -10,9 +10,9 @@ pub enum Event {
     Text(String),
     /// A piece of what the model thinks before it answers; never empty, never part of the answer.
     Reasoning(String),
-    /// A piece of a call of a tool.
+    /// A piece of a tool call.
     ToolCall(ToolCallPiece),
-    /// What the answer cost.
+    /// The tokens that the answer took.
     Usage(Usage),
     /// The answer is complete.
     Finish(FinishReason),
@@ -34,26 +34,26 @@ impl Event {
     }
 }
 
-/// A piece of a call of a tool. The first piece of a call opens it; the arguments of all its pieces together are JSON
+/// A piece of a tool call. The first piece of a call opens it; the arguments of all its pieces together are JSON
 /// text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ToolCallPiece {
-    /// Which of the answer's calls, from 0. Calls follow each other and do not mix.
+    /// The number of the call in the answer, from 0. Calls follow each other and do not mix.
     pub index: usize,
-    /// Stands in the first piece of a call.
+    /// Id and name; only in the first piece of a call.
     pub opening: Option<ToolCallOpening>,
     /// A piece of the arguments.
     pub arguments: String,
 }
 
-/// What call it is.
+/// The id and the name of a tool call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ToolCallOpening {
-    /// Its id; never empty, and of no other call in the answer.
+    /// Its id; never empty, and unique in the answer.
     pub id: String,
     /// The tool.
     pub name: String,
-    /// What the provider wants to see again with the call, if anything.
+    /// What the provider wants back with the call, if anything.
     pub signature: Option<String>,
 }
 
@@ -64,7 +64,7 @@ pub enum FinishReason {
     Stop,
     /// The limit of tokens was reached.
     Length,
-    /// The model waits for what its tools say.
+    /// The model waits for the results of its tools.
     ToolCalls,
     /// The provider's safety filter blocked the prompt or the answer.
     ContentFilter,
@@ -91,7 +91,7 @@ pub struct Usage {
     pub completion_tokens: u64,
     /// Both together, or what the provider calls the total.
     pub total_tokens: u64,
-    /// Tokens of the conversation that the provider had at hand already, if it says so.
+    /// Tokens of the conversation that the provider had cached, if it says so.
     pub cached_tokens: Option<u64>,
     /// Tokens of the answer that were thinking, if it says so.
     pub reasoning_tokens: Option<u64>,

@@ -1,7 +1,7 @@
-//! What may be asked: [`ChatRequest`], the same for every client's dialect and every provider's.
+//! What a client may ask: [`ChatRequest`], the same for every client's dialect and every provider's.
 //!
-//! What nobody here needs to understand (schemas, arguments of calls) travels as the client's own JSON text, byte for
-//! byte: parsing and writing it again would spoil large numbers and the order of keys.
+//! JSON that the proxy need not understand (schemas, arguments of tool calls) keeps the client's bytes: parsing and
+//! writing it again would spoil large numbers and the order of keys.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -15,7 +15,7 @@ impl Json {
     /// `text` if it is JSON.
     ///
     /// # Errors
-    /// It is not.
+    /// `text` is not JSON.
     pub fn parse(text: impl Into<String>) -> serde_json::Result<Self> {
         RawValue::from_string(text.into()).map(Self)
     }
@@ -48,16 +48,16 @@ impl PartialEq for Json {
 pub enum Message {
     /// Instructions for the model, in one or more texts.
     System(Vec<String>),
-    /// What the person says and shows.
+    /// What the user says and shows.
     User(Vec<Part>),
-    /// An earlier answer of the model, in its order. Each call is answered by one of the [`Tool`](Self::Tool) messages that
-    /// follow.
+    /// An earlier answer of the model, in the order in which the client gave it. Each call is answered by one of the
+    /// [`Tool`](Self::Tool) messages that follow.
     Assistant(Vec<AssistantPart>),
     /// The result of a tool.
     Tool {
         /// The id of the call.
         call_id: String,
-        /// What came of it, in its order.
+        /// Texts and images, in the order in which the client gave them.
         parts: Vec<Part>,
     },
 }
@@ -86,7 +86,7 @@ impl Message {
         }
     }
 
-    /// What a person or a tool says and shows.
+    /// Texts and images of the user or of a tool.
     fn parts(&self) -> &[Part] {
         match self {
             Self::User(parts) | Self::Tool { parts, .. } => parts,
@@ -98,14 +98,14 @@ impl Message {
 /// A piece of an earlier answer of the model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AssistantPart {
-    /// Words; may be empty.
+    /// Text; may be empty.
     Text(String),
-    /// A call of a tool.
+    /// A tool call.
     Call(ToolCall),
 }
 
 impl AssistantPart {
-    /// The words, if it is words.
+    /// The text, if it is one.
     pub fn text(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text),
@@ -129,12 +129,12 @@ impl AssistantPart {
     }
 }
 
-/// A piece of what a person or a tool says.
+/// A piece of what the user says or a tool returns.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Part {
-    /// Words; never empty.
+    /// Text; never empty.
     Text(String),
-    /// A picture.
+    /// An image.
     Image(Image),
 }
 
@@ -147,7 +147,7 @@ impl Part {
     }
 }
 
-/// A picture.
+/// An image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Image {
     /// Its bytes.
@@ -161,36 +161,36 @@ pub enum Image {
     Remote(String),
 }
 
-/// A call of a tool that the model has made.
+/// A tool call that the model has made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ToolCall {
-    /// What the answer to it refers to.
+    /// The result refers to it.
     pub id: String,
     /// The tool.
     pub name: String,
     /// JSON text, as the model wrote it.
     pub arguments: String,
-    /// What the provider that made the call wants to see again with it, if it wants anything.
+    /// What the provider that made the call wants back with it, if anything.
     pub signature: Option<String>,
 }
 
 /// A tool that the model may call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tool {
-    /// By which the model calls it.
+    /// The name by which the model calls it.
     pub name: String,
     /// What it does.
     pub description: Option<String>,
-    /// The JSON Schema of its arguments; none if it takes none.
+    /// The JSON Schema of its arguments; `None` if it takes none.
     pub parameters: Option<Json>,
-    /// Whether the arguments must fit the schema exactly.
+    /// Whether the arguments must match the schema exactly.
     pub strict: Option<bool>,
 }
 
-/// Whether the model is to call tools.
+/// Whether the model is to call tools, and which.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ToolChoice {
-    /// As it likes.
+    /// The model decides.
     Auto,
     /// Not at all.
     None,
@@ -200,29 +200,30 @@ pub enum ToolChoice {
     Named(String),
 }
 
-/// What the text of the answer is to be.
+/// The form of the answer's text.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ResponseFormat {
     /// Any JSON object.
     JsonObject,
-    /// JSON that fits a schema.
+    /// JSON that matches a schema.
     JsonSchema(JsonSchema),
 }
 
-/// What JSON an answer is to be.
+/// The schema that the answer is to match.
 #[derive(Clone, Debug, PartialEq)]
 pub struct JsonSchema {
-    /// By which the client knows the schema.
+    /// The client's name for the schema.
     pub name: Option<String>,
     /// What the answer is for.
     pub description: Option<String>,
-    /// The JSON Schema; none if there is none.
+    /// The JSON Schema, if the client sent one.
     pub schema: Option<Json>,
-    /// Whether the answer must fit the schema exactly.
+    /// Whether the answer must match the schema exactly.
     pub strict: Option<bool>,
 }
 
-/// What a client may ask for and a provider may not take. It is left out for that provider, and the client is told.
+/// What a client may ask for and not every provider takes. It is left out for a provider that does not take it, and the
+/// client is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Feature {
     /// Sampling from the likeliest tokens only.
@@ -237,9 +238,9 @@ pub enum Feature {
     FrequencyPenalty,
     /// A penalty for what was said at all.
     PresencePenalty,
-    /// A word on whether several tools may be called at once.
+    /// Whether several tools may be called at once.
     ParallelToolCalls,
-    /// Arguments that fit their schema exactly.
+    /// Tool arguments that match their schema exactly.
     ToolStrictness,
     /// How much to think.
     Effort,
@@ -275,15 +276,15 @@ impl Effort {
         }
     }
 
-    /// Of `offered`, which is in order, the nearest: the least above it, else the most there is. Who wants thinking is
-    /// never given none.
+    /// The nearest effort in `offered`, which is in order: the least that is not below it, else the highest. A client that
+    /// wants thinking never gets [`None`](Self::None).
     pub fn nearest(self, offered: &[Self]) -> Option<Self> {
         let most = offered.last().copied().filter(|most| *most != Self::None);
         offered.iter().copied().find(|it| *it >= self).or(most)
     }
 }
 
-/// A conversation to be continued; it has at least one message.
+/// A conversation that the model is to continue; it has at least one message.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChatRequest {
     messages: Vec<Message>,
@@ -305,11 +306,11 @@ pub struct ChatRequest {
     pub user: Option<String>,
     /// What the model may call.
     pub tools: Vec<Tool>,
-    /// Whether it is to; as it likes when absent.
+    /// Whether it is to call tools; it decides itself when absent.
     pub tool_choice: Option<ToolChoice>,
     /// Whether it may make several calls at once.
     pub parallel_tool_calls: Option<bool>,
-    /// What the text is to be; free when absent.
+    /// The form of the answer's text; free when absent.
     pub response_format: Option<ResponseFormat>,
     /// How much to think.
     pub effort: Option<Effort>,
@@ -320,11 +321,11 @@ pub struct ChatRequest {
 /// What a model must be able to do for a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
-    /// See pictures that are in the request.
+    /// See images that are in the request.
     pub inline_images: bool,
-    /// Fetch pictures and see them.
+    /// Fetch images and see them.
     pub remote_images: bool,
-    /// Call tools, or know calls that were made.
+    /// Call tools, or read earlier tool calls.
     pub tools: bool,
     /// Be offered tools.
     pub offered_tools: bool,
@@ -332,9 +333,9 @@ pub struct Needs {
     pub forced_call: bool,
     /// Write JSON.
     pub json: bool,
-    /// Write JSON after a schema.
+    /// Write JSON that matches a schema.
     pub schema: bool,
-    /// Take in at least so many tokens; a cautious estimate, so that nobody is left out who could.
+    /// Take at least so many tokens: a low estimate, so that no model is left out that could answer.
     pub window: u64,
 }
 
@@ -382,8 +383,8 @@ impl ChatRequest {
         !self.tools.is_empty() && self.tool_choice != Some(ToolChoice::None)
     }
 
-    /// The tools to tell a model of. Those that it must not call help it to read the conversation, but no provider takes
-    /// them beside JSON on demand.
+    /// The tools to offer. Tools that the model must not call help it to read the conversation, but no provider takes them
+    /// together with a response format.
     pub fn offered_tools(&self) -> &[Tool] {
         let is_futile = self.tool_choice == Some(ToolChoice::None) && self.response_format.is_some();
         if is_futile { &[] } else { &self.tools }

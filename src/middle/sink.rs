@@ -1,38 +1,38 @@
-//! An answer so far: what a provider's dialect hands out, brought into the form of [`Event`].
+//! An answer so far: turns what a provider's dialect reads into [`Event`]s.
 
 use super::calls::{Calls, ExpectedCalls, WireCall};
 use super::event::{Event, FinishReason, Usage};
 
 /// What must be remembered of an answer until its end.
 #[derive(Debug)]
-pub struct AnswerSoFar {
+pub(crate) struct AnswerSoFar {
     finish: Option<FinishReason>,
     usage: Option<Usage>,
     calls: Calls,
 }
 
 impl AnswerSoFar {
-    /// Nothing yet. Calls of tools are passed on only if they are `expected`.
-    pub fn new(expected: Option<ExpectedCalls>) -> Self {
+    /// An empty answer. Tool calls are passed on only if they are `expected`.
+    pub(crate) fn new(expected: Option<ExpectedCalls>) -> Self {
         Self { finish: None, usage: None, calls: Calls::new(expected) }
     }
 
     /// Whether a finish reason was seen.
-    pub fn is_finished(&self) -> bool {
+    pub(crate) fn is_finished(&self) -> bool {
         self.finish.is_some()
     }
 
-    /// Takes in one event: what is content goes to `events` at once.
-    pub fn sink<'a>(&'a mut self, events: &'a mut Vec<Event>) -> Sink<'a> {
+    /// A sink for one event of the provider; content goes to `events` at once.
+    pub(crate) fn sink<'a>(&'a mut self, events: &'a mut Vec<Event>) -> Sink<'a> {
         Sink { answer: self, events }
     }
 
-    /// Ends the answer for `unstated` if no finish reason was seen: adds what is missing from the last call, usage and
-    /// finish. False, and nothing added, if there is no reason at all.
-    pub fn end(&mut self, unstated: Option<FinishReason>, events: &mut Vec<Event>) -> bool {
+    /// Ends the answer: adds what is missing from the last call, then usage and finish. `unstated` is the reason if the
+    /// provider gave none. Returns false and adds nothing if there is no reason at all.
+    pub(crate) fn end(&mut self, unstated: Option<FinishReason>, events: &mut Vec<Event>) -> bool {
         let Some(finish) = self.finish.or(unstated) else { return false };
         let finish = match (finish, self.calls.is_empty()) {
-            // Gemini has no word of its own for it.
+            // Gemini has no finish reason of its own for tool calls.
             (FinishReason::Stop, false) => FinishReason::ToolCalls,
             (FinishReason::ToolCalls, true) => FinishReason::Stop,
             (finish, _) => finish,
@@ -44,8 +44,8 @@ impl AnswerSoFar {
     }
 }
 
-/// Takes in what a provider's event says and brings it into the form of the middle: passes on what is content, keeps the
-/// first finish and the last usage for the end. Once finished, an answer can only learn its usage.
+/// Takes what a provider's event says: passes content on, and keeps the first finish and the last usage for the end.
+/// After a finish only usage counts.
 #[derive(Debug)]
 pub struct Sink<'a> {
     answer: &'a mut AnswerSoFar,
@@ -67,9 +67,9 @@ impl Sink<'_> {
         }
     }
 
-    /// A call of a tool, or a piece of one.
+    /// A tool call, or a piece of one.
     pub fn call(&mut self, call: WireCall) {
-        // One that comes too late is not passed on, so it must not decide how the answer ends either.
+        // A call after the finish is dropped, so it must not decide how the answer ends either.
         if self.answer.finish.is_some() {
             return;
         }
@@ -78,7 +78,7 @@ impl Sink<'_> {
         }
     }
 
-    /// What the answer has cost so far.
+    /// The usage so far.
     pub fn usage(&mut self, usage: Usage) {
         self.answer.usage = Some(usage);
     }

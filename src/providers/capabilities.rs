@@ -1,7 +1,7 @@
 //! What models can do, as data.
 //!
-//! A request goes only to models that can do what it asks. Of a model that is in no table (users may name any) the best
-//! is hoped: a refusal costs one call, a wrong guess the answer.
+//! A request goes only to models that can do what it asks. A model that is in no table (users may name any) is assumed to
+//! be able to do everything: a refusal costs one call, a wrong guess costs the answer.
 
 use crate::middle::FreePlan;
 use crate::middle::{Effort, Needs};
@@ -22,60 +22,60 @@ pub struct Model {
 pub struct Capabilities {
     /// Tokens of conversation and answer together.
     pub window: u64,
-    /// The most tokens of one answer: more is not asked for.
+    /// The most tokens of one answer; the proxy asks for no more.
     pub max_output: u32,
-    /// Which pictures it can see.
+    /// Which images it can see.
     pub images: Images,
     /// Call tools.
     pub tools: bool,
-    /// Write JSON when told to.
+    /// Write JSON on demand.
     pub json: bool,
-    /// Write JSON after a schema.
+    /// Write JSON that matches a schema.
     pub schema: bool,
     /// Whether tools may be offered when JSON is asked for.
     pub json_beside_tools: JsonBesideTools,
-    /// How much it can be told to think, in order; empty if it cannot be told.
+    /// The efforts it can be told, in order; empty if it cannot be told.
     pub efforts: &'static [Effort],
-    /// Whether it is told so by a number of tokens instead of a word.
+    /// Whether the effort is told by a number of tokens instead of a word.
     pub thinks_by_budget: bool,
-    /// Take instructions apart from the conversation.
+    /// Take a system instruction apart from the conversation.
     pub instructions: bool,
-    /// Whether it signs its calls of tools and wants to see the signatures again.
+    /// Whether it signs its tool calls and wants the signatures back.
     pub signs_calls: bool,
 }
 
-/// Which pictures a model can see.
+/// Which images a model can see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Images {
     /// None.
     None,
-    /// Those in the request.
+    /// Images in the request.
     Inline,
-    /// Also those that are to be fetched.
+    /// Images by URL, too.
     Remote,
 }
 
 /// What a model cannot do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lack {
-    /// See pictures.
+    /// See images.
     Images,
-    /// Fetch pictures.
+    /// Fetch images by URL.
     ImageUrls,
     /// Call tools.
     Tools,
     /// Write JSON on demand.
     Json,
-    /// Write JSON after a schema.
+    /// Write JSON that matches a schema.
     Schema,
     /// Write JSON on demand while these tools are offered.
     JsonBesideTools,
-    /// Take in so much.
+    /// Take a conversation of this length.
     Window,
 }
 
 impl Lack {
-    /// Completes the sentence «Groq cannot …».
+    /// Completes the sentence "Groq cannot …".
     pub const fn explanation(self) -> &'static str {
         match self {
             Self::Images => "see images",
@@ -92,16 +92,16 @@ impl Lack {
 /// Whether tools may be offered when JSON is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JsonBesideTools {
-    /// It is refused.
+    /// The provider refuses it.
     Never,
-    /// Unless the model is made to call one.
+    /// Only if the model is not forced to call one.
     Unforced,
     /// Yes.
     Always,
 }
 
 impl Capabilities {
-    /// Everything: what is hoped of a model that is in no table.
+    /// Everything: what is assumed of a model that is in no table.
     pub const UNKNOWN: Self = Self {
         window: 1_048_576,
         max_output: u32::MAX,
@@ -116,7 +116,7 @@ impl Capabilities {
         signs_calls: true,
     };
 
-    /// Whether it can do less, or more, than this effort says and cannot be told so.
+    /// Whether it cannot follow this effort: it takes none at all, or cannot stop thinking.
     pub fn misses_effort(&self, effort: Option<Effort>) -> bool {
         effort.is_some_and(|effort| match effort.nearest(self.efforts) {
             None => true,
@@ -124,7 +124,7 @@ impl Capabilities {
         })
     }
 
-    /// What of `needs` it cannot do; none if it can do everything.
+    /// What it lacks for `needs`; `None` if it can do everything.
     pub fn lacks(&self, needs: &Needs) -> Option<Lack> {
         let mixes = match self.json_beside_tools {
             JsonBesideTools::Never => !(needs.json && needs.offered_tools),

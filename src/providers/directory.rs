@@ -174,7 +174,7 @@ impl Provider {
     /// Reads the head of an answer, whatever its status.
     pub fn read_head(self, headers: &HeaderMap) -> Reading {
         let limits = match &self.profile().dialect {
-            Dialect::OpenAi(quirks) => limits::from_headers(quirks.allowances, headers),
+            Dialect::OpenAi(quirks) => limits::from_headers(quirks.limit_headers, headers),
             Dialect::Gemini => Vec::new(),
         };
         Reading { limits, retry_after: waits::from_retry_headers(headers) }

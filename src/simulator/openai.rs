@@ -291,7 +291,7 @@ fn limit_headers(host: &Host, allowance: &Allowance) -> Headers {
         Style::Flat => span.as_secs_f64().to_string(),
     };
     let mut headers = Headers::new();
-    for names in host.quirks.allowances {
+    for names in host.quirks.limit_headers {
         let (limit, left, resets_in) = match names.measure {
             Measure::REQUESTS_A_DAY => {
                 (allowance.requests_per_day, allowance.requests_left_today, allowance.day_resets_in)

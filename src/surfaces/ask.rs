@@ -16,25 +16,25 @@ pub trait Ask: Sized + Send + 'static {
     /// Reads a request.
     ///
     /// # Errors
-    /// Whatever the client did wrong, with its place and what is accepted.
+    /// What the client did wrong, where, and what is accepted.
     fn parse(head: &Parts, body: &[u8]) -> Result<Self, ApiError>;
 
-    /// What is asked.
+    /// The request in the words of the middle.
     fn request(&mut self) -> &mut ChatRequest;
 
-    /// Whether the answer is to come piece by piece.
+    /// Whether the answer is to be streamed.
     fn is_stream(&self) -> bool;
 
     /// Who may answer.
     ///
     /// # Errors
-    /// There is no such provider or model; what there is.
+    /// The provider or model does not exist; the error lists those that do.
     fn target(&self, offered: Offered<'_>) -> Result<Target, ApiError>;
 
-    /// Names of fields that nobody here takes any notice of.
+    /// Names of the fields that are ignored.
     fn ignored(&self) -> &[String];
 
-    /// What this dialect calls a feature; none if it cannot ask for it.
+    /// What this dialect calls a feature; `None` if it cannot ask for it.
     fn field(feature: Feature) -> Option<&'static str>;
 
     /// The writer of a streamed answer of `author`.
@@ -44,7 +44,7 @@ pub trait Ask: Sized + Send + 'static {
     fn encode_whole(&self, events: Vec<Event>, author: &Author) -> (&'static str, Vec<u8>);
 }
 
-/// Who answers, and what with.
+/// Which provider and model answer which request.
 #[derive(Clone, Debug)]
 pub struct Author {
     /// The provider.

@@ -1,6 +1,6 @@
 //! `POST /chat`: the smallest dialect that does the job.
 //!
-//! A stream is SSE whose every event but an error is one line of JSON with a `content` string, so that
+//! A stream is SSE. Every event except an error is one line of JSON with a `content` string, so that
 //! `text += JSON.parse(data).content` is always right:
 //!
 //! ```text
@@ -28,7 +28,7 @@ use crate::dispatch::{Offered, Target};
 use crate::middle::{ChatRequest, Event, Feature, FinishReason, Message, Usage};
 use crate::wire::json;
 
-/// Who may say a message.
+/// The roles that a message may have.
 const ROLES: &str = "'system', 'user', 'assistant'";
 
 /// A valid request as its client meant it.
@@ -36,11 +36,11 @@ const ROLES: &str = "'system', 'user', 'assistant'";
 pub struct ChatAsk {
     /// The conversation.
     pub request: ChatRequest,
-    /// Whether the answer is to come piece by piece.
+    /// Whether the answer is to be streamed.
     pub stream: bool,
-    /// The provider it is pinned to.
+    /// The provider that the client pins.
     pub provider: Option<String>,
-    /// The model it is pinned to.
+    /// The model that the client pins.
     pub model: Option<String>,
     /// How the answer is to be written.
     pub format: Format,
@@ -51,7 +51,7 @@ impl Ask for ChatAsk {
 
     fn parse(head: &Parts, body: &[u8]) -> Result<Self, ApiError> {
         let format = Format::from_accept(&head.headers);
-        // Bare text that ends with the connection could not be told from bare text that breaks off with it.
+        // In HTTP/1.0 the end of the connection ends the body, so a cut text would look like a complete one.
         let can_break_visibly = format == Format::Json || head.version > Version::HTTP_10;
         let ask = parse(format, body)?;
         Ok(Self { stream: ask.stream && can_break_visibly, ..ask })
@@ -71,12 +71,12 @@ impl Ask for ChatAsk {
     }
 
     fn ignored(&self) -> &[String] {
-        // This dialect promises to take no notice of what it does not know.
+        // This dialect promises to ignore unknown fields without a word.
         &[]
     }
 
     fn field(_: Feature) -> Option<&'static str> {
-        // This dialect has only what everybody takes.
+        // This dialect has only fields that every provider takes.
         None
     }
 
@@ -91,7 +91,7 @@ impl Ask for ChatAsk {
 
 /// Parses and checks a request body.
 ///
-/// What is not asked for is skipped and never built: a hostile body costs no more memory than its bytes.
+/// Unknown fields are skipped and never built, so a hostile body costs no more memory than its bytes.
 ///
 /// # Errors
 /// [`ApiError::BadRequest`] naming what is wrong, where, and what is accepted.
@@ -254,7 +254,7 @@ impl Encode for Encoder {
         match (event, self.format) {
             (Event::Text(text), Format::Json) => write_sse(out, &Piece { content: &text }),
             (Event::Text(text), Format::Text) => out.extend_from_slice(text.as_bytes()),
-            // Without tools nobody expects calls, and none are passed on.
+            // This dialect has no tools, so no client expects a tool call.
             (Event::Reasoning(_) | Event::ToolCall(_), _) => {}
             (Event::Usage(usage), _) => self.usage = Some(usage),
             (Event::Finish(reason), Format::Json) => {
@@ -332,11 +332,11 @@ struct ErrorBody {
 }
 
 /// `error` as this surface says it: `{"error":"<sentence>"}`, for failed providers also `attempts`.
-pub fn error_response(error: &ApiError) -> Response {
+pub(super) fn error_response(error: &ApiError) -> Response {
     response(error, error_body(error))
 }
 
-/// The body of that.
+/// The body of [`error_response`].
 pub(crate) fn error_body(error: &ApiError) -> Vec<u8> {
     json::to_vec(&ErrorBody { error: error.message(), attempts: attempts(error) })
 }

@@ -9,13 +9,13 @@ pub trait Encode: Send + 'static {
     /// The media type of the body.
     fn content_type(&self) -> &'static str;
 
-    /// What may be written at any time without meaning anything, if there is anything.
+    /// Bytes without meaning that keep the connection alive, if the dialect has any.
     fn keep_alive(&self) -> Option<&'static [u8]>;
 
-    /// Adds `event` to `out`; for a finish also whatever marks an answer as complete.
+    /// Appends `event` to `out`; after a finish also the mark of a complete answer.
     fn event(&mut self, event: Event, out: &mut Vec<u8>);
 
-    /// Adds to `out` that the answer will not be completed.
+    /// Appends to `out` that the answer will not be completed.
     fn interrupted(&mut self, interrupted: &Interrupted, out: &mut Vec<u8>) -> AfterFailure;
 }
 
@@ -28,7 +28,7 @@ pub enum AfterFailure {
     AbortConnection,
 }
 
-/// Why an answer that had begun is not completed.
+/// Why an answer breaks off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interrupted {
     /// The provider failed.

@@ -1,4 +1,4 @@
-//! Everything a client can be told instead of an answer, and with which status; how, each surface decides.
+//! Every error that a client can get instead of an answer, with its status. Each surface gives it its own form.
 
 use http::StatusCode;
 
@@ -18,11 +18,11 @@ pub enum ApiError {
         /// The whole sentence.
         message: String,
     },
-    /// The client asks for a model that there is not: what there is.
+    /// The model does not exist; the text lists those that do.
     UnknownModel(String),
-    /// Nobody here can do what the request asks for: who cannot do what.
+    /// No model can do what the request asks; the text says which provider cannot do what.
     Incapable(Incapable),
-    /// The content type is not one that is read: what to send.
+    /// The content type is not accepted; the text says which is.
     UnsupportedMediaType(String),
     /// The body is larger than this many bytes.
     BodyTooLarge(usize),
@@ -30,25 +30,25 @@ pub enum ApiError {
     HeadTooLarge,
     /// The request's URI alone has too many bytes.
     UriTooLong,
-    /// What came is no HTTP/1.1 request.
+    /// The input is not an HTTP/1.1 request.
     NotHttp,
     /// The body did not arrive in time.
     BodyTimeout,
-    /// No client key, or none that we know.
+    /// The client key is missing or wrong.
     Unauthorized,
-    /// The web page is of an origin that may not call.
+    /// The web page's origin may not call the proxy.
     OriginRefused,
     /// No such path.
     NotFound,
-    /// The path has other methods.
+    /// The path does not take this method.
     MethodNotAllowed,
-    /// As many requests as there may be are under way.
+    /// The limit of concurrent requests is reached.
     TooManyRequests,
     /// The process is about to end.
     ShuttingDown,
     /// None of these providers has a key.
     NoKeys(Vec<Provider>),
-    /// Everybody failed.
+    /// Every provider failed.
     AllFailed(AllFailed),
     /// A bug of ours.
     Internal,
@@ -128,7 +128,7 @@ impl ApiError {
         }
     }
 
-    /// What may stand in the log: never the providers' own words, which may quote the prompt.
+    /// The text for the log. It never has the providers' own words, which may quote the prompt.
     pub fn log_text(&self) -> String {
         match self {
             Self::AllFailed(failed) => failed.trail.to_string(),
@@ -136,7 +136,7 @@ impl ApiError {
         }
     }
 
-    /// Whole seconds after which a retry makes sense, if that is known.
+    /// Whole seconds after which a retry makes sense, if known.
     pub fn retry_after_seconds(&self) -> Option<u64> {
         match self {
             Self::TooManyRequests => Some(1),

@@ -19,7 +19,7 @@ pub(super) struct AttemptBody {
     retry_after_seconds: Option<u64>,
 }
 
-/// Every provider considered, if the error is that nobody answered.
+/// Every provider that was considered, if the error is that none answered.
 pub(super) fn attempts(error: &ApiError) -> Option<Vec<AttemptBody>> {
     let ApiError::AllFailed(failed) = error else { return None };
     let body = |attempt: &crate::dispatch::FailedProvider| AttemptBody {

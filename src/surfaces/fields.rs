@@ -1,5 +1,5 @@
-//! Reading a client's JSON without building what nobody asked for: a hostile body costs little more memory than its
-//! bytes, and every mistake is said with its place.
+//! Reads a client's JSON field by field. Unknown fields are never built, so a hostile body costs little more memory than
+//! its bytes. Every error names the place of the mistake.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,12 +10,12 @@ use serde_json::value::RawValue;
 
 use super::error::ApiError;
 
-/// The most unknown names that are told of.
+/// The most unknown names of one object that are reported.
 const MAX_UNKNOWN: usize = 16;
-/// The longest unknown name that is told of, in bytes.
+/// The longest unknown name that is reported, in bytes.
 const MAX_UNKNOWN_LEN: usize = 40;
 
-/// A field of an object that was asked for: its name, and its value if it is there.
+/// A known field of an object: its name, and its value if it is there.
 #[derive(Clone, Copy)]
 pub(super) struct Field<'a> {
     name: &'static str,
@@ -23,6 +23,12 @@ pub(super) struct Field<'a> {
 }
 
 impl<'a> Field<'a> {
+    /// A field that is there.
+    pub(super) const fn new(name: &'static str, value: &'a RawValue) -> Self {
+        Self { name, raw: Some(value) }
+    }
+
+    /// A field that is not there, or not yet.
     pub(super) const fn absent(name: &'static str) -> Self {
         Self { name, raw: None }
     }
@@ -76,25 +82,33 @@ impl<'a> Field<'a> {
 pub(super) trait Pick<'a> {
     fn empty() -> Self;
 
-    /// Where the field of this name belongs; none if nobody has asked for it.
+    /// The field of this name; `None` if it is unknown.
     fn place(&mut self, name: &str) -> Option<&mut Field<'a>>;
 
-    /// The names that nobody has asked for: plain ones, and not very many.
+    /// The unknown names: plain ones only, at most [`MAX_UNKNOWN`].
     fn unknown(&mut self) -> &mut Vec<String>;
 }
 
-/// Reads the fields of an object by their names: `fields!(object => role, kind: "type")` gives a struct whose `role` and
-/// `kind` are a [`Field`] each, and whose `unknown` are the names that nobody has asked for. A name stands once, and is the
-/// variable's own or beside it, so no two can be mixed up. It is a macro because only a macro can make a struct of names.
+/// Reads the fields of an object by their names, each of which is written once: no order ties a name to a variable, so no
+/// two can be mixed up. It is a macro because only a macro can make a struct out of names.
 ///
-/// Of a field that stands twice the last one counts, as in JavaScript. What is not asked for is skipped and never built.
+/// ```text
+/// let part = fields!(item => text, kind: "type")?;    // in one place
+/// part.text, part.kind                                // a `Field` each; `kind` is the field "type"
+/// part.unknown                                        // the unknown names
+///
+/// fields!(struct Part { text, kind: "type" });        // the same with a name, for functions that take the struct
+/// let part: Part<'_> = read(item)?;
+/// ```
+///
+/// If a field stands twice, the last one counts, as in JavaScript. Unknown fields are skipped and never built.
 macro_rules! fields {
-    ($object:expr => $($field:ident $(: $name:literal)?),+ $(,)?) => {{
-        struct Known<'a> {
+    (struct $Fields:ident { $($field:ident $(: $name:literal)?),+ $(,)? }) => {
+        struct $Fields<'a> {
             $($field: $crate::surfaces::fields::Field<'a>,)+
             unknown: Vec<String>,
         }
-        impl<'a> $crate::surfaces::fields::Pick<'a> for Known<'a> {
+        impl<'a> $crate::surfaces::fields::Pick<'a> for $Fields<'a> {
             fn empty() -> Self {
                 Self {
                     $($field: $crate::surfaces::fields::Field::absent(fields!(@name $field $($name)?)),)+
@@ -113,10 +127,13 @@ macro_rules! fields {
                 &mut self.unknown
             }
         }
-        $crate::surfaces::fields::read::<Known<'_>>($object)
-    }};
+    };
     (@name $field:ident) => { stringify!($field) };
     (@name $field:ident $name:literal) => { $name };
+    ($object:expr => $($field:ident $(: $name:literal)?),+ $(,)?) => {{
+        fields!(struct Fields { $($field $(: $name)?),+ });
+        $crate::surfaces::fields::read::<Fields<'_>>($object)
+    }};
 }
 pub(super) use fields;
 
@@ -151,7 +168,7 @@ impl<'de, P: Pick<'de>> Visitor<'de> for Picker<P> {
     }
 }
 
-/// Whether a client's own name may be repeated to it in a header.
+/// Whether a header may repeat a name that the client has sent.
 fn is_plain(name: &str) -> bool {
     let is_fit = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     !name.is_empty() && name.len() <= MAX_UNKNOWN_LEN && name.bytes().all(is_fit)
@@ -170,12 +187,12 @@ pub(super) fn body_object(body: &[u8]) -> Result<&RawValue, ApiError> {
     Ok(body)
 }
 
-/// That the body cannot be read at all.
+/// The error of a body that is not JSON.
 pub(super) fn not_json(error: &dyn fmt::Display) -> ApiError {
     bad(format!("Request body is not valid JSON: {error}"))
 }
 
-/// Gives the items of an array, which `list` is, one after the other to `take`, up to the first that is wrong.
+/// Hands the items of the array `list` to `take`, one after the other, up to the first mistake.
 ///
 /// # Errors
 /// What `take` says, or that the array cannot be read.
@@ -221,7 +238,7 @@ impl<'de, F: FnMut(usize, &'de RawValue) -> Result<(), ApiError>> Visitor<'de> f
 /// The string that `raw` is.
 ///
 /// # Errors
-/// Why not; completes a sentence that begins with the field's name.
+/// What is wrong with it; completes a sentence that begins with the field's name.
 pub(super) fn string(raw: &RawValue) -> Result<String, String> {
     serde_json::from_str(raw.get()).map_err(|_| {
         if raw.get().starts_with('"') {

@@ -1,13 +1,11 @@
 //! What we send to providers, against golden files.
 
-use ai_proxy_free::internals::middle::Reason;
 use ai_proxy_free::internals::middle::{
-    ChatRequest, Event, FinishReason, Message, ToolCallOpening, ToolCallPiece, Usage,
+    AssistantPart, ChatRequest, Event, FinishReason, Image, Message, Part, Reason, ToolCall, ToolCallOpening,
+    ToolCallPiece, Usage,
 };
 use ai_proxy_free::internals::providers::{Directory, Provider};
-use ai_proxy_free::internals::surfaces::Completion;
-use ai_proxy_free::internals::surfaces::{Ask as _, Author};
-use ai_proxy_free::internals::surfaces::{Encode as _, Interrupted};
+use ai_proxy_free::internals::surfaces::{Ask as _, Author, Completion, Encode as _, Interrupted};
 
 /// The head of a request that says nothing of its own.
 fn head() -> http::request::Parts {
@@ -124,6 +122,60 @@ fn requests_of_openais_clients_are_encoded_as_their_golden_files_say() {
         for (provider, model) in models {
             let name = model.rsplit('/').next().unwrap_or_default();
             snapshot(provider, &format!("{case}_{name}"), call.request(), model);
+        }
+    }
+}
+
+/// Pictures in the results of tools, and words behind a call: what no surface sends yet and every provider can be sent.
+#[test]
+fn results_with_pictures_and_words_behind_calls_are_encoded_in_their_order() {
+    let text = |text: &str| AssistantPart::Text(text.into());
+    let call = |id: &str, name: &str| {
+        let (id, name, arguments) = (id.into(), name.into(), "{}".into());
+        AssistantPart::Call(ToolCall { id, name, arguments, signature: None })
+    };
+    let result = |id: &str, parts: Vec<Part>| Message::Tool { call_id: id.into(), parts };
+    let words = |text: &str| Part::Text(text.into());
+    let picture =
+        |base64: &str| Part::Image(Image::Inline { media_type: "image/png".into(), base64: base64.into() });
+    let cases = [
+        (
+            "words_behind_a_call",
+            vec![
+                Message::user("Time?"),
+                Message::Assistant(vec![
+                    text("One"),
+                    call("a", "now"),
+                    text("two"),
+                    call("b", "look"),
+                    text("three"),
+                ]),
+                result("a", vec![words("noon")]),
+                result("b", vec![]),
+                Message::user("And?"),
+            ],
+        ),
+        (
+            // The results come in another order than the calls, and each shows something.
+            "pictures_in_results",
+            vec![
+                Message::user("Look"),
+                Message::Assistant(vec![call("a", "look"), call("b", "look")]),
+                result("b", vec![picture("QkJC")]),
+                result("a", vec![words("Here: "), picture("QUFB"), words("that is it")]),
+                Message::Assistant(vec![call("c", "look")]),
+                result("c", vec![words("nothing")]),
+                Message::user("And?"),
+            ],
+        ),
+    ];
+    for (case, messages) in cases {
+        let request = ChatRequest::new(messages).expect("at least one message");
+        assert_eq!(request.needs().inline_images, case == "pictures_in_results");
+        for (provider, model) in
+            [(Provider::GROQ, "qwen/qwen3.8-27b"), (Provider::GEMINI, "gemini-3.8-flash")]
+        {
+            snapshot(provider, case, &request, model);
         }
     }
 }

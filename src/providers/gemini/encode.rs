@@ -1,11 +1,11 @@
 //! The request in Google's form.
 //!
-//! System messages become the system instruction, neighbours of one role are merged into one turn, `assistant` is called
-//! `model`. A conversation of system messages only becomes one user turn, since there must be one. Gemma models refuse a
+//! System messages become the system instruction. Messages of one role in a row become one turn. `assistant` is called
+//! `model`. There must be a user turn, so a conversation of system messages only becomes one. Gemma models refuse a
 //! system instruction, so theirs opens the first user turn.
 //!
-//! All answers to the calls of one turn stand together in one turn, in the order of the calls, each with the name of its
-//! tool. Gemini 3 wants to see with the first call of a turn the signature that it gave it.
+//! The results of all calls of one turn form one turn: in the order of the calls, each with the name of its tool, and the
+//! images behind them. Gemini 3 wants back the signature that it gave to the first call of a turn.
 //!
 //! Sources, checked 2026-11: the types of google-genai 3.4.0; <https://ai.google.dev/gemini-api/docs/function-calling>,
 //! <https://ai.google.dev/gemini-api/docs/thinking>, <https://ai.google.dev/gemini-api/docs/thought-signatures>.
@@ -26,7 +26,7 @@ use crate::providers::capabilities::Capabilities;
 use crate::providers::wire::WireRequest;
 use crate::wire::json;
 
-/// What Google documents for calls that another model has made.
+/// The signature that Google documents for calls of another model.
 const NO_SIGNATURE: &str = "skip_thought_signature_validator";
 
 #[derive(Serialize)]
@@ -95,7 +95,7 @@ struct FunctionResponse<'a> {
     response: ToolResult,
 }
 
-/// Must be an object, whatever the tool has said.
+/// Must be an object, whatever the tool returns.
 #[derive(Serialize)]
 struct ToolResult {
     result: String,
@@ -125,7 +125,7 @@ struct Declaration<'a> {
 struct GenerationConfig<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     max_output_tokens: Option<u32>,
-    // The newest models ignore it or fail over it, so it goes out only when the client sent one.
+    // The newest models ignore it or fail on it, so it is sent only if the client set one.
     #[serde(skip_serializing_if = "Option::is_none")]
     temperature: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -171,7 +171,7 @@ pub(in crate::providers) fn encode(can: &Capabilities, request: &ChatRequest, mo
             Message::System(texts) => system.extend(texts_of(texts)),
             Message::User(parts) => turns.add("user", parts.iter().filter_map(part).collect()),
             Message::Assistant(parts) => turns.add_answer(parts, &mut messages),
-            // The answer to nothing; surfaces do not let it pass.
+            // A result without a call; surfaces refuse it.
             Message::Tool { parts, .. } => turns.add("user", parts.iter().filter_map(part).collect()),
         }
     }
@@ -180,7 +180,7 @@ pub(in crate::providers) fn encode(can: &Capabilities, request: &ChatRequest, mo
         content.parts.iter().any(|part| matches!(part, WirePart::FunctionCall { .. }))
     };
     if contents.first().is_some_and(holds_call) {
-        // A turn with calls must follow one of the user's.
+        // A turn with calls must follow a user turn.
         contents.insert(0, Content { role: Some("user"), parts: vec![WirePart::Text { text: " " }] });
     }
     if !system.is_empty() && (contents.is_empty() || !can.instructions) {
@@ -213,7 +213,7 @@ struct Turns<'a, 'n> {
 }
 
 impl<'a> Turns<'a, '_> {
-    /// Adds to the last turn if it is of the same role and no answers of tools stand in it, whose number is checked.
+    /// Adds to the last turn if it has the same role and no tool results, whose number Google checks.
     fn add(&mut self, role: &'static str, mut parts: Vec<WirePart<'a>>) {
         let is_response = |part: &WirePart<'_>| matches!(part, WirePart::FunctionResponse { .. });
         let holds_responses = |content: &Content<'_>| content.parts.iter().any(is_response);
@@ -224,32 +224,36 @@ impl<'a> Turns<'a, '_> {
         }
     }
 
-    /// Adds an earlier answer of the model and what its tools have answered.
+    /// Adds an earlier answer of the model and the results of its tools.
     fn add_answer(&mut self, answer: &'a [AssistantPart], messages: &mut Peekable<slice::Iter<'a, Message>>) {
         let calls: Vec<&ToolCall> = answer.iter().filter_map(AssistantPart::call).collect();
         let mut is_first_call = true;
         let parts = answer.iter().filter_map(|part| match part {
-            // Empty ones are refused.
+            // Google refuses empty texts.
             AssistantPart::Text(text) => (!text.is_empty()).then_some(WirePart::Text { text }),
             AssistantPart::Call(call) => Some(self.call(std::mem::take(&mut is_first_call), call)),
         });
         let parts = parts.collect();
         self.add("model", parts);
 
-        let mut responses: Vec<(usize, WirePart<'a>)> = Vec::new();
-        let mut shown = Vec::new();
+        let mut results: Vec<(usize, &'a ToolCall, &'a [Part])> = Vec::new();
         while let Some(Message::Tool { call_id, parts }) =
             messages.next_if(|it| !calls.is_empty() && matches!(it, Message::Tool { .. }))
         {
-            let Some(position) = calls.iter().position(|call| call.id == *call_id) else { continue };
-            let name = calls.get(position).map(|call| self.names.wire(&call.name)).unwrap_or_default();
-            let response = ToolResult { result: texts_in(parts) };
-            shown.extend(parts.iter().filter(|part| matches!(part, Part::Image(_))).filter_map(part));
-            let function_response = FunctionResponse { id: call_id, name, response };
-            responses.push((position, WirePart::FunctionResponse { function_response }));
+            let call = calls.iter().enumerate().find(|(_, call)| call.id == *call_id);
+            results.extend(call.map(|(position, call)| (position, *call, parts.as_slice())));
         }
-        responses.sort_by_key(|(position, _)| *position);
-        let parts: Vec<_> = responses.into_iter().map(|(_, part)| part).chain(shown).collect();
+        results.sort_by_key(|(position, ..)| *position);
+        let responses = results.iter().map(|(_, call, parts)| {
+            let response = ToolResult { result: texts_in(parts) };
+            let function_response =
+                FunctionResponse { id: &call.id, name: self.names.wire(&call.name), response };
+            WirePart::FunctionResponse { function_response }
+        });
+        // The images of the results come behind all of them, in the same order.
+        let shown = results.iter().flat_map(|(.., parts)| parts.iter());
+        let shown = shown.filter(|part| matches!(part, Part::Image(_))).filter_map(part);
+        let parts: Vec<_> = responses.chain(shown).collect();
         if !parts.is_empty() {
             self.contents.push(Content { role: Some("user"), parts });
         }
@@ -269,7 +273,7 @@ fn texts_of(texts: &[String]) -> impl Iterator<Item = WirePart<'_>> {
     texts.iter().filter(|text| !text.is_empty()).map(|text| WirePart::Text { text })
 }
 
-/// The words of a tool's result.
+/// The text of a tool's result.
 fn texts_in(parts: &[Part]) -> String {
     let text = |part: &Part| match part {
         Part::Text(text) => Some(text.clone()),
@@ -284,7 +288,7 @@ fn part(part: &Part) -> Option<WirePart<'_>> {
         Part::Image(Image::Inline { media_type, base64 }) => {
             Some(WirePart::InlineData { inline_data: InlineData { mime_type: media_type, data: base64 } })
         }
-        // Google fetches nothing reliably; the capabilities say so, and nobody comes here with one.
+        // Google fetches no URL reliably. The capabilities say so, and no request with one comes here.
         Part::Image(Image::Remote(url)) => Some(WirePart::Text { text: url }),
     }
 }
@@ -321,7 +325,7 @@ fn generation_config<'a>(can: &Capabilities, request: &'a ChatRequest) -> Genera
         temperature: request.temperature,
         top_p: request.top_p,
         stop_sequences: &request.stop,
-        // Of 32 bits there; which seed it is does not matter, only that it is the same every time.
+        // Google takes 32 bits. Any seed does, as long as it is the same every time.
         seed: request.seed.map(|seed| i32::try_from(seed).unwrap_or((seed & 0x7fff_ffff) as i32)),
         response_mime_type: request.response_format.as_ref().map(|_| "application/json"),
         response_json_schema,
@@ -343,7 +347,7 @@ fn thinking_config(can: &Capabilities, request: &ChatRequest) -> Option<Thinking
     (config != ThinkingConfig::default()).then_some(config)
 }
 
-/// Tokens to think with, as other translations have it.
+/// Tokens to think with; the numbers that other proxies use.
 fn budget(effort: Effort) -> u32 {
     match effort {
         Effort::None => 0,
@@ -359,14 +363,15 @@ fn left_out(can: &Capabilities, request: &ChatRequest) -> Vec<Feature> {
         (Feature::User, request.user.is_some()),
         (Feature::FrequencyPenalty, request.frequency_penalty.is_some()),
         (Feature::PresencePenalty, request.presence_penalty.is_some()),
-        // Several at once is how it is anyway.
+        // Gemini always allows several at once, so only a "no" is left out.
         (Feature::ParallelToolCalls, request.parallel_tool_calls == Some(false)),
         (Feature::Effort, can.misses_effort(request.effort)),
     ];
     features.into_iter().filter(|(_, is_left_out)| *is_left_out).map(|(feature, _)| feature).collect()
 }
 
-/// The names of the tools as Google takes them: they begin with a letter or `_`, have no odd characters and at most 128.
+/// The names of the tools as Google takes them: they begin with a letter or `_`, and have at most 128 characters, all of
+/// them letters, digits or one of `_.:-`.
 struct Names<'a>(Vec<(Cow<'a, str>, &'a str)>);
 
 impl<'a> Names<'a> {
@@ -401,7 +406,7 @@ impl<'a> Names<'a> {
         prefix.chars().chain(mended).take(Self::MAX_LEN).collect::<String>().into()
     }
 
-    /// The name on the wire; also of a tool that was called once and is offered no more.
+    /// The name on the wire; also of a tool that was called earlier and is no longer offered.
     fn wire(&self, name: &'a str) -> Cow<'a, str> {
         let known = self.0.iter().find(|(_, original)| *original == name);
         known.map_or_else(|| Self::mend(name), |(wire, _)| wire.clone())
@@ -428,7 +433,7 @@ impl Serialize for Arguments<'_> {
         let text = if self.0.trim().is_empty() { "{}" } else { self.0 };
         match Json::parse(text.trim()).ok().filter(|_| text.trim_start().starts_with('{')) {
             Some(object) => object.serialize(serializer),
-            // The model once wrote what is no object; it may see it again.
+            // An earlier model wrote something that is not an object; this one is shown it as it was.
             None => json!({ "arguments": self.0 }).serialize(serializer),
         }
     }

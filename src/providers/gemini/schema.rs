@@ -1,4 +1,4 @@
-//! JSON Schema as Google takes it: fewer keywords, and an unknown one is a 400.
+//! JSON Schema as Google takes it: with fewer keywords, and a 400 for an unknown one.
 //!
 //! Works on JSON text and rewrites only what it must: numbers, enums and descriptions keep their bytes, and a schema with
 //! nothing to mend stays as it is.
@@ -41,8 +41,8 @@ fn keyword(name: &str) -> Option<Keyword> {
     }
 }
 
-/// `schema` with what Google does not know rewritten where there is a way (`const`, `allOf`, `definitions`, tuples) and
-/// left out where there is none.
+/// `schema` without the keywords that Google does not know. Those that can be said otherwise (`const`, `allOf`,
+/// `definitions`, tuples) are rewritten; the others are left out.
 pub(super) fn clean(schema: &Json) -> Json {
     let mut cleaner = Cleaner { out: String::new(), has_changed: false };
     cleaner.schema(schema.raw(), 0);
@@ -60,14 +60,14 @@ type Entries<'a> = Vec<(Cow<'a, str>, &'a RawValue)>;
 impl Cleaner {
     fn schema(&mut self, schema: &RawValue, depth: usize) {
         let Some(entries) = entries(schema).filter(|_| depth < MAX_DEPTH) else {
-            // `true` and `false` are schemas too, but not here.
+            // JSON Schema has the schemas `true` and `false`; Google does not.
             let is_boolean = matches!(schema.get(), "true" | "false");
             self.has_changed |= is_boolean;
             self.out.push_str(if is_boolean { "{}" } else { schema.get() });
             return;
         };
         let entries = self.rewrite(entries);
-        // A reference stands alone.
+        // Google takes no other keyword beside a reference.
         let is_reference = entries.iter().any(|(name, _)| name == "$ref");
         self.out.push('{');
         let mut is_first = true;
@@ -79,7 +79,7 @@ impl Cleaner {
             self.name(name, &mut is_first);
             match keyword {
                 Keyword::Plain => self.out.push_str(value.get()),
-                // May also be said with a boolean.
+                // This keyword may be a boolean, too.
                 Keyword::Schema if name == "additionalProperties" && !value.get().starts_with('{') => {
                     self.out.push_str(value.get());
                 }
@@ -91,8 +91,8 @@ impl Cleaner {
         self.out.push('}');
     }
 
-    /// The entries in words that Google knows, where there are such words, and those of all schemas in `allOf` among
-    /// them: properties, definitions and requirements together, of the rest the first.
+    /// The entries, with those of all schemas in `allOf` among them, in keywords that Google knows where there are any.
+    /// Properties, definitions and requirements are joined; of every other keyword the first one counts.
     fn rewrite<'a>(&mut self, entries: Entries<'a>) -> Vec<(Cow<'a, str>, Cow<'a, RawValue>)> {
         let mut flat = Vec::new();
         flatten(entries, 0, &mut flat);
@@ -110,7 +110,7 @@ impl Cleaner {
                 "$ref" => (name, self.reference(value)),
                 "definitions" => (self.renamed("$defs"), Cow::Borrowed(value)),
                 "const" if !has_enum => (self.renamed("enum"), owned(format!("[{text}]"), value)),
-                // A little looser is better than not at all.
+                // A slightly looser bound is better than none.
                 "exclusiveMinimum" if is_number(text) => (self.renamed("minimum"), Cow::Borrowed(value)),
                 "exclusiveMaximum" if is_number(text) => (self.renamed("maximum"), Cow::Borrowed(value)),
                 "items" if text.starts_with('[') => (self.renamed("prefixItems"), Cow::Borrowed(value)),
@@ -188,7 +188,7 @@ impl Cleaner {
     }
 }
 
-/// The entries of a schema and of all schemas that it is made of, its own first.
+/// The entries of a schema and of all schemas in its `allOf`, its own first.
 fn flatten<'a>(entries: Entries<'a>, depth: usize, flat: &mut Entries<'a>) {
     let mut parts = Vec::new();
     for (name, value) in entries {
@@ -202,17 +202,17 @@ fn flatten<'a>(entries: Entries<'a>, depth: usize, flat: &mut Entries<'a>) {
     }
 }
 
-/// Older schemas have a boolean there.
+/// In older schemas an exclusive bound is a boolean.
 fn is_number(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_digit() || c == '-')
 }
 
-/// `text` as JSON; `instead` should it be none.
+/// `text` as JSON; `instead` if it is not JSON.
 fn owned(text: String, instead: &RawValue) -> Cow<'_, RawValue> {
     RawValue::from_string(text).map_or(Cow::Borrowed(instead), Cow::Owned)
 }
 
-/// JSON objects, or arrays, as one; what stands in an array twice stands there once.
+/// Joins JSON objects, or arrays without their duplicates, into one.
 fn join(first: &str, more: &[&str]) -> Option<Box<RawValue>> {
     let all = std::iter::once(&first).chain(more);
     if first.starts_with('[') {
@@ -229,7 +229,7 @@ fn join(first: &str, more: &[&str]) -> Option<Box<RawValue>> {
     RawValue::from_string(format!("{{{}}}", fields.join(","))).ok()
 }
 
-/// The entries of an object; none if it is anything else.
+/// The entries of an object; `None` if it is anything else.
 fn entries(value: &RawValue) -> Option<Entries<'_>> {
     struct Collector;
 

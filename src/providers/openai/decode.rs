@@ -41,6 +41,9 @@ struct Delta<'a> {
     content: Option<String>,
     #[serde(default, deserialize_with = "lenient::text")]
     reasoning: Option<String>,
+    /// The same by the name that most others have for it.
+    #[serde(default, deserialize_with = "lenient::text")]
+    reasoning_content: Option<String>,
     #[serde(borrow)]
     tool_calls: Option<&'a RawValue>,
 }
@@ -142,7 +145,7 @@ pub(in crate::providers) fn decode(
     // Only one choice is ever asked for.
     if let Some(choice) = chunk.choices.unwrap_or_default().into_iter().next() {
         if let Some(delta) = choice.delta.or(choice.message) {
-            sink.reasoning(delta.reasoning.unwrap_or_default());
+            sink.reasoning(delta.reasoning.or(delta.reasoning_content).unwrap_or_default());
             sink.text(delta.content.unwrap_or_default());
             delta.tool_calls.map(calls).unwrap_or_default().into_iter().for_each(|call| sink.call(call));
         }

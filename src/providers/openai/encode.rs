@@ -1,5 +1,5 @@
-//! The request in OpenAI's dialect, with nothing in it that the provider would refuse: both answer an unknown field with
-//! a 400, inside messages too.
+//! The request in OpenAI's dialect, without anything that the provider would refuse: Groq and Cerebras answer an unknown
+//! field with a 400, inside messages too.
 
 use serde::ser::{SerializeMap as _, SerializeSeq as _};
 use serde::{Serialize, Serializer};
@@ -52,13 +52,13 @@ impl Body<'_> {
         self.quirks.streams_schema || !has_schema
     }
 
-    /// What the client set of the fields that not every provider takes.
+    /// The features that the client asks for, each with its field.
     fn set_fields(&self) -> impl Iterator<Item = (&'static str, Feature, Value)> {
         let request = self.request;
         let parallel = request.parallel_tool_calls.filter(|_| !request.offered_tools().is_empty());
         let fields = [
             ("top_p", Feature::TopP, request.top_p.map(Value::from)),
-            ("seed", Feature::Seed, request.seed.map(Value::from)),
+            (self.quirks.seed_name, Feature::Seed, request.seed.map(Value::from)),
             ("stop", Feature::Stop, (!request.stop.is_empty()).then(|| json!(request.stop))),
             ("user", Feature::User, request.user.clone().map(Value::from)),
             ("frequency_penalty", Feature::FrequencyPenalty, request.frequency_penalty.map(Value::from)),
@@ -81,8 +81,8 @@ impl Serialize for Body<'_> {
         let Self { quirks, can, request, model } = *self;
         let mut body = serializer.serialize_map(None)?;
         body.serialize_entry("model", model)?;
-        body.serialize_entry("messages", &Messages(request.messages()))?;
-        // No `stream_options`: usage comes without it, and Groq once refused it.
+        let takes_null_content = quirks.takes_null_content;
+        body.serialize_entry("messages", &Messages { messages: request.messages(), takes_null_content })?;
         body.serialize_entry("stream", &self.is_stream())?;
         for (name, _, value) in self.set_fields().filter(|(_, feature, _)| self.takes(*feature)) {
             body.serialize_entry(name, &value)?;
@@ -91,7 +91,11 @@ impl Serialize for Body<'_> {
             Some(value) => body.serialize_entry(name, &value),
             None => Ok(()),
         };
-        optional(quirks.max_tokens_name, request.max_tokens.map(|most| json!(most.min(can.max_output))))?;
+        // Only where usage does not come without it: Groq once refused it.
+        let options = json!({ "include_usage": true });
+        optional("stream_options", (quirks.asks_for_usage && self.is_stream()).then_some(options))?;
+        let most = request.max_tokens.or(quirks.unasked_max_tokens);
+        optional(quirks.max_tokens_name, most.map(|most| json!(most.min(can.max_output))))?;
         optional("temperature", request.temperature.map(Into::into))?;
 
         optional("reasoning_effort", self.effort().map(Into::into))?;
@@ -102,7 +106,7 @@ impl Serialize for Body<'_> {
             let takes_strictness = self.takes(Feature::ToolStrictness);
             body.serialize_entry("tools", &Tools { tools, takes_strictness })?;
             if let Some(choice) = &request.tool_choice {
-                body.serialize_entry("tool_choice", &tool_choice(choice))?;
+                body.serialize_entry("tool_choice", &tool_choice(quirks, choice))?;
             }
         }
         if let Some(format) = &request.response_format {
@@ -112,11 +116,11 @@ impl Serialize for Body<'_> {
     }
 }
 
-fn tool_choice(choice: &ToolChoice) -> Value {
+fn tool_choice(quirks: &Quirks, choice: &ToolChoice) -> Value {
     match choice {
         ToolChoice::Auto => json!("auto"),
         ToolChoice::None => json!("none"),
-        ToolChoice::Required => json!("required"),
+        ToolChoice::Required => json!(quirks.required_word),
         ToolChoice::Named(name) => json!({"type": "function", "function": {"name": name}}),
     }
 }
@@ -195,7 +199,10 @@ impl Serialize for Tools<'_> {
     }
 }
 
-struct Messages<'a>(&'a [Message]);
+struct Messages<'a> {
+    messages: &'a [Message],
+    takes_null_content: bool,
+}
 
 #[derive(Serialize)]
 struct WireMessage<'a> {
@@ -213,7 +220,7 @@ impl<'a> WireMessage<'a> {
         Self { role, tool_call_id: None, content: Some(content), tool_calls: Vec::new() }
     }
 
-    fn of(message: &'a Message) -> Self {
+    fn of(message: &'a Message, takes_null_content: bool) -> Self {
         match message {
             Message::System(texts) => {
                 Self::new("system", Content::of_texts(texts.iter().map(String::as_str)))
@@ -224,7 +231,7 @@ impl<'a> WireMessage<'a> {
                 let tool_calls: Vec<_> = parts.iter().filter_map(AssistantPart::call).map(WireCall).collect();
                 let content = Content::of_texts(texts);
                 let is_only_calls = content.0.is_empty() && !tool_calls.is_empty();
-                let content = (!is_only_calls).then_some(content);
+                let content = Some(content).filter(|_| !(is_only_calls && takes_null_content));
                 Self { role: "assistant", tool_call_id: None, content, tool_calls }
             }
             Message::Tool { call_id, parts } => {
@@ -236,7 +243,7 @@ impl<'a> WireMessage<'a> {
     }
 }
 
-/// The pictures in the result of a tool: a `tool` message takes none.
+/// The images in the result of a tool: a `tool` message takes none.
 fn pictures(message: &Message) -> impl Iterator<Item = WirePart<'_>> {
     let parts = match message {
         Message::Tool { parts, .. } => parts.as_slice(),
@@ -248,12 +255,12 @@ fn pictures(message: &Message) -> impl Iterator<Item = WirePart<'_>> {
 impl Serialize for Messages<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut messages = serializer.serialize_seq(None)?;
-        let mut following = self.0.iter().peekable();
+        let mut following = self.messages.iter().peekable();
         let mut shown = Vec::new();
         while let Some(message) = following.next() {
-            messages.serialize_element(&WireMessage::of(message))?;
+            messages.serialize_element(&WireMessage::of(message, self.takes_null_content))?;
             shown.extend(pictures(message));
-            // The results of a turn stand together, so what they show stands behind all of them.
+            // The results of a turn must follow each other, so their images come after all of them.
             let is_last_result = !matches!(following.peek(), Some(Message::Tool { .. }));
             if is_last_result && !shown.is_empty() {
                 let content = Content(std::mem::take(&mut shown));
@@ -264,7 +271,7 @@ impl Serialize for Messages<'_> {
     }
 }
 
-/// One text is a string; several, or pictures, are an array of parts.
+/// One text is a string; several texts, or images, are an array of parts.
 struct Content<'a>(Vec<WirePart<'a>>);
 
 #[derive(Serialize)]
@@ -297,7 +304,7 @@ impl<'a> Content<'a> {
 impl Serialize for Content<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.0.as_slice() {
-            // Nothing at all is not taken as an empty list.
+            // Providers refuse an empty array.
             [] => serializer.serialize_str(""),
             [WirePart::Text { text }] => serializer.serialize_str(text),
             parts => serializer.collect_seq(parts),
@@ -328,8 +335,64 @@ impl Serialize for WireCall<'_> {
             name: &'a str,
             arguments: &'a str,
         }
-        // Some models write nothing for no arguments, and some providers read that as broken JSON.
+        // Some models write an empty text for no arguments, which some providers read as broken JSON.
         let arguments = if arguments.trim().is_empty() { "{}" } else { arguments };
         Wire { id, r#type: "function", function: Function { name, arguments } }.serialize(serializer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CAN: Capabilities = Capabilities { max_output: 4_096, ..Capabilities::UNKNOWN };
+
+    /// What is sent of a request that touches every column.
+    fn sent(quirks: &Quirks) -> Value {
+        let call = ToolCall { id: "1".into(), name: "f".into(), arguments: "{}".into(), signature: None };
+        let result = Message::Tool { call_id: "1".into(), parts: vec![Part::Text("2".into())] };
+        let messages = vec![Message::user("Hi"), Message::Assistant(vec![AssistantPart::Call(call)]), result];
+        let mut request = ChatRequest::new(messages).expect("messages");
+        request.seed = Some(7);
+        request.tools =
+            vec![Tool { name: "f".into(), description: None, parameters: None, strict: Some(true) }];
+        request.tool_choice = Some(ToolChoice::Required);
+        let wire = encode(quirks, &CAN, &request, "m");
+        serde_json::from_slice(&wire.body).expect("JSON")
+    }
+
+    /// Each column by itself: what it changes of the dialect as OpenAI has it, and nothing else.
+    #[test]
+    fn a_column_changes_what_it_names() {
+        let plain = sent(&Quirks::NONE);
+        let cases: [(Quirks, &str, Value); 6] = [
+            (Quirks { unasked_max_tokens: Some(9_999), ..Quirks::NONE }, "/max_tokens", json!(4_096)),
+            (Quirks { seed_name: "random_seed", ..Quirks::NONE }, "/random_seed", json!(7)),
+            (Quirks { required_word: "any", ..Quirks::NONE }, "/tool_choice", json!("any")),
+            (
+                Quirks { asks_for_usage: true, ..Quirks::NONE },
+                "/stream_options",
+                json!({"include_usage": true}),
+            ),
+            (Quirks { takes_null_content: false, ..Quirks::NONE }, "/messages/1/content", json!("")),
+            (Quirks { takes: &[Feature::Seed], ..Quirks::NONE }, "/tools/0/function/strict", Value::Null),
+        ];
+        for (quirks, place, expected) in cases {
+            let sent = sent(&quirks);
+            assert_eq!(sent.pointer(place).unwrap_or(&Value::Null), &expected, "{sent}");
+            assert_ne!(plain.pointer(place), sent.pointer(place), "{place} is as ever");
+        }
+    }
+
+    #[test]
+    fn a_limit_that_the_client_names_comes_before_one_that_nobody_asked_for() {
+        let quirks = Quirks { unasked_max_tokens: Some(2_048), max_tokens_name: "most", ..Quirks::NONE };
+        let mut request = ChatRequest::new(vec![Message::user("Hi")]).expect("a message");
+        for (asked, sent) in [(None, 2_048), (Some(10), 10), (Some(9_999), 4_096)] {
+            request.max_tokens = asked;
+            let body: Value =
+                serde_json::from_slice(&encode(&quirks, &CAN, &request, "m").body).expect("JSON");
+            assert_eq!(body["most"], sent, "{asked:?}");
+        }
     }
 }

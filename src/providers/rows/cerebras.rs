@@ -4,11 +4,11 @@
 //! <https://inference-docs.cerebras.ai/support/rate-limits>, <https://inference-docs.cerebras.ai/support/change-log>.
 //! Fixtures: `tests/fixtures/cerebras/`.
 
-use crate::middle::{Effort, Feature, FreePlan, Measure};
+use crate::middle::{Effort, FreePlan, Measure};
 use crate::providers::capabilities::{Capabilities, Images, JsonBesideTools, Model};
 use crate::providers::openai::{ErrorForm, Quirks};
 use crate::providers::profile::{Auth, Dialect, Profile};
-use crate::providers::words::limits::AllowanceHeaders;
+use crate::providers::words::limits::LimitHeaders;
 
 /// The windows and caps of accounts on trial.
 const GPT_OSS: Capabilities = Capabilities {
@@ -61,38 +61,24 @@ pub static PROFILE: Profile = Profile {
     families: &[],
     auth: Auth::Bearer,
     dialect: Dialect::OpenAi(Quirks {
-        chat_path: "/v1/chat/completions",
-        models_path: "/v1/models",
         max_tokens_name: "max_completion_tokens",
-        takes: &[
-            Feature::TopP,
-            Feature::Seed,
-            Feature::Stop,
-            Feature::User,
-            Feature::FrequencyPenalty,
-            Feature::PresencePenalty,
-            Feature::ParallelToolCalls,
-            Feature::ToolStrictness,
-        ],
-        streams_schema: true,
         parses_reasoning_of: &["qwen"],
-        allowances: &[
-            AllowanceHeaders {
+        limit_headers: &[
+            LimitHeaders {
                 measure: Measure::REQUESTS_A_DAY,
                 limit: "x-ratelimit-limit-requests-day",
                 remaining: "x-ratelimit-remaining-requests-day",
                 reset: "x-ratelimit-reset-requests-day",
             },
-            AllowanceHeaders {
+            LimitHeaders {
                 measure: Measure::TOKENS_A_MINUTE,
                 limit: "x-ratelimit-limit-tokens-minute",
                 remaining: "x-ratelimit-remaining-tokens-minute",
                 reset: "x-ratelimit-reset-tokens-minute",
             },
         ],
-        // Its refusals name no figures.
-        limit_markers: &[],
         day_markers: &["per day"],
         errors: ErrorForm::Flat,
+        ..Quirks::NONE
     }),
 };

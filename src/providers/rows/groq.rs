@@ -6,9 +6,9 @@
 
 use crate::middle::{Effort, Feature, FreePlan, Measure};
 use crate::providers::capabilities::{Capabilities, Images, JsonBesideTools, Model};
-use crate::providers::openai::{ErrorForm, Quirks};
+use crate::providers::openai::Quirks;
 use crate::providers::profile::{Auth, Dialect, Profile};
-use crate::providers::words::limits::AllowanceHeaders;
+use crate::providers::words::limits::LimitHeaders;
 
 /// Structured output is refused beside tools. Windows and caps as read in August 2026.
 const GPT_OSS: Capabilities = Capabilities {
@@ -85,14 +85,14 @@ pub static PROFILE: Profile = Profile {
         streams_schema: false,
         parses_reasoning_of: &["qwen"],
         // Requests are counted by the day, tokens by the minute; the other two limits have no header.
-        allowances: &[
-            AllowanceHeaders {
+        limit_headers: &[
+            LimitHeaders {
                 measure: Measure::REQUESTS_A_DAY,
                 limit: "x-ratelimit-limit-requests",
                 remaining: "x-ratelimit-remaining-requests",
                 reset: "x-ratelimit-reset-requests",
             },
-            AllowanceHeaders {
+            LimitHeaders {
                 measure: Measure::TOKENS_A_MINUTE,
                 limit: "x-ratelimit-limit-tokens",
                 remaining: "x-ratelimit-remaining-tokens",
@@ -106,6 +106,6 @@ pub static PROFILE: Profile = Profile {
             ("(TPD)", Measure::TOKENS_A_DAY),
         ],
         day_markers: &["(RPD)", "(TPD)"],
-        errors: ErrorForm::Wrapped,
+        ..Quirks::NONE
     }),
 };

@@ -10,7 +10,7 @@ use crate::middle::{LimitReading, Measure, Source};
 
 /// The headers about one allowance.
 #[derive(Debug)]
-pub struct AllowanceHeaders {
+pub struct LimitHeaders {
     /// Which allowance.
     pub measure: Measure,
     /// The header with how much there is in all.
@@ -21,7 +21,7 @@ pub struct AllowanceHeaders {
     pub reset: &'static str,
 }
 
-impl AllowanceHeaders {
+impl LimitHeaders {
     /// What is left, if that is told.
     pub(in crate::providers) fn remaining(&self, headers: &HeaderMap) -> Option<u64> {
         figure(headers, self.remaining)
@@ -30,7 +30,7 @@ impl AllowanceHeaders {
 
 /// What headers tell of `allowances`.
 pub(in crate::providers) fn from_headers(
-    allowances: &[AllowanceHeaders],
+    allowances: &[LimitHeaders],
     headers: &HeaderMap,
 ) -> Vec<LimitReading> {
     let told = allowances.iter().filter_map(|allowance| {

@@ -66,7 +66,8 @@ impl Host {
     pub(super) fn row_takes(&self, field: &str) -> bool {
         let feature = match field {
             "top_p" => Feature::TopP,
-            "seed" => Feature::Seed,
+            field if field == self.quirks.seed_name => Feature::Seed,
+            "stream_options" => return self.quirks.asks_for_usage,
             "stop" => Feature::Stop,
             "user" => Feature::User,
             "frequency_penalty" => Feature::FrequencyPenalty,

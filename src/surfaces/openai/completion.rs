@@ -5,14 +5,14 @@ use crate::middle::ChatRequest;
 /// A valid request as its client meant it.
 #[derive(Debug, PartialEq)]
 pub struct Completion {
-    /// What is asked.
+    /// The request in the words of the middle.
     pub request: ChatRequest,
     /// `auto`, a provider, `provider/model`, or a model.
     pub model: String,
-    /// Whether the answer is to come piece by piece.
+    /// Whether the answer is to be streamed.
     pub stream: bool,
-    /// Whether a stream ends with what it has cost.
+    /// Whether a stream ends with its usage.
     pub include_usage: bool,
-    /// Names of fields that nobody here takes any notice of.
+    /// Names of the fields that are ignored.
     pub ignored: Vec<String>,
 }

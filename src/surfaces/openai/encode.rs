@@ -8,7 +8,7 @@ use crate::surfaces::ask::Author;
 use crate::surfaces::encode::{AfterFailure, Encode, Interrupted};
 use crate::wire::json;
 
-/// Some clients take a chunk without one for an error.
+/// Some clients take a chunk without a fingerprint for an error.
 const SYSTEM_FINGERPRINT: &str = "fp_ai_proxy_free";
 
 /// Writes a streamed answer.
@@ -130,13 +130,13 @@ fn id(author: &Author) -> String {
     format!("chatcmpl-{}", author.request_id)
 }
 
-/// `groq/openai/gpt-oss-20b`: what a client may send to get exactly this one.
+/// `groq/openai/gpt-oss-20b`: what a client may send to get exactly this model.
 fn model(author: &Author) -> String {
     format!("{}/{}", author.provider.name().to_ascii_lowercase(), author.model)
 }
 
 impl Encoder {
-    /// An encoder for an answer of `author`; `include_usage` asks for a last chunk with what it has cost.
+    /// An encoder for an answer of `author`; `include_usage` asks for a last chunk with the usage.
     pub fn new(author: Author, include_usage: bool) -> Self {
         let (id, model) = (id(&author), model(&author));
         Self { id, created: author.created, model, include_usage, usage: None, has_begun: false }

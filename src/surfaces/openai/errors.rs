@@ -16,7 +16,7 @@ use crate::wire::json;
 /// Read by OpenAI's SDKs and those made like them.
 const X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
-/// Longer than any client waits of its own accord: some would ask again at once instead.
+/// No client retries by itself after a longer wait: some would ask again at once instead.
 const LONGEST_WAIT_SECONDS: u64 = 60;
 
 #[derive(Serialize)]
@@ -34,14 +34,14 @@ struct Inner<'a> {
     attempts: Option<Vec<AttemptBody>>,
 }
 
-/// What a client is told whose answer breaks off.
+/// The error of an answer that breaks off.
 pub(super) fn late(message: &str) -> ErrorBody<'_> {
     let code = Some("upstream_error");
     ErrorBody { error: Inner { message, r#type: "server_error", param: None, code, attempts: None } }
 }
 
 /// `error` as this surface says it; for failed providers also `attempts`, as `/chat` has them.
-pub fn error_response(error: &ApiError) -> Response {
+pub(crate) fn error_response(error: &ApiError) -> Response {
     let message = error.message();
     let param = match error {
         ApiError::InvalidField { param, .. } => Some(param.as_str()),

@@ -1,4 +1,4 @@
-//! The names of OpenAI's dialect for what the middle knows by its own.
+//! What OpenAI's dialect calls the features of the middle.
 
 use crate::middle::Feature;
 use crate::providers::Lack;
@@ -18,7 +18,7 @@ pub(super) const fn field(feature: Feature) -> &'static str {
     }
 }
 
-/// The field that asks for what a model cannot do.
+/// The field that asks for what a model lacks.
 pub(super) const fn field_of_lack(lack: Lack) -> &'static str {
     match lack {
         Lack::Images | Lack::ImageUrls | Lack::Window => "messages",

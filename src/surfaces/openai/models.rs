@@ -71,7 +71,7 @@ struct Shown {
 }
 
 /// The body of `GET /v1/models`.
-pub fn list_models(offered: Offered<'_>) -> Vec<u8> {
+pub(crate) fn list_models(offered: Offered<'_>) -> Vec<u8> {
     let data: Vec<Entry> = ids(offered).iter().filter_map(|id| entry(offered, id).ok()).collect();
     json::to_vec(&List {
         object: "list",
@@ -87,7 +87,7 @@ pub fn list_models(offered: Offered<'_>) -> Vec<u8> {
 ///
 /// # Errors
 /// [`ApiError::UnknownModel`].
-pub fn show_model(offered: Offered<'_>, id: &str) -> Result<Vec<u8>, ApiError> {
+pub(crate) fn show_model(offered: Offered<'_>, id: &str) -> Result<Vec<u8>, ApiError> {
     let entry = entry(offered, id)?;
     let google = google(&entry);
     Ok(json::to_vec(&Shown { entry, google }))

@@ -1,14 +1,14 @@
-//! What may stand in `model`, and whom it means.
+//! What may stand in `model`, and which models it means.
 
 use crate::dispatch::{Offered, Target, UnknownTarget};
 use crate::providers::Provider;
 use crate::surfaces::error::ApiError;
 
-/// The model that means whoever is next.
+/// The name that leaves the choice of provider and model to the proxy.
 pub(super) const AUTO: &str = "auto";
 
-/// Who may answer for `model`: everybody for `auto`, one provider by its name in any case, one of its models after its
-/// name and a slash, or whoever has a model of that id.
+/// Who may answer for `model`: every provider for `auto`, one provider by its name in any case, one of its models after
+/// the name and a slash, or every provider that has a model of that id.
 pub(super) fn target(offered: Offered<'_>, model: &str) -> Result<Target, ApiError> {
     let attempt = |provider, model| offered.target(provider, model);
     let found = if model.eq_ignore_ascii_case(AUTO) {
@@ -24,13 +24,13 @@ pub(super) fn target(offered: Offered<'_>, model: &str) -> Result<Target, ApiErr
     found.map_err(|error| unknown(offered, error.name()))
 }
 
-/// There is no such `model`; cut to a readable length.
+/// The error that `model` does not exist.
 pub(super) fn unknown(offered: Offered<'_>, model: &str) -> ApiError {
     let known = ids(offered);
     ApiError::UnknownModel(format!("The model '{model}' does not exist. There are: {}", known.join(", ")))
 }
 
-/// Everything that may be asked for by name: `auto`, the providers with an account, and their models.
+/// Every name that a client may ask for: `auto`, the providers with an account, and their models.
 pub(super) fn ids(offered: Offered<'_>) -> Vec<String> {
     let mut ids = vec![AUTO.to_owned()];
     let mut last: Option<Provider> = None;

@@ -1,77 +1,125 @@
 //! A request body, checked field by field. What is opaque (schemas, arguments) keeps its bytes.
 
+mod format;
 mod ignored;
 mod messages;
+mod schema_bytes;
 mod tools;
 
+use self::format::parse_format;
 use self::ignored::Ignored;
 use self::messages::parse_messages;
-use self::tools::{SchemaBytes, parse_format, parse_tool_choice, parse_tools};
+use self::schema_bytes::SchemaBytes;
+use self::tools::{parse_tool_choice, parse_tools};
 use super::completion::Completion;
 use super::names::AUTO;
 use crate::middle::{ChatRequest, Effort};
 use crate::surfaces::error::ApiError;
-use crate::surfaces::fields::{Field, body_object, each, fields, kind, not_json, wrong};
+use crate::surfaces::fields::{Field, body_object, each, fields, kind, not_json, read, wrong};
 
 /// As OpenAI allows.
 const MAX_STOPS: usize = 4;
+
+fields!(struct Body {
+    messages,
+    model,
+    stream,
+    stream_options,
+    temperature,
+    top_p,
+    max_tokens,
+    max_completion_tokens,
+    stop,
+    seed,
+    frequency_penalty,
+    presence_penalty,
+    user,
+    reasoning_effort,
+    tools,
+    tool_choice,
+    parallel_tool_calls,
+    response_format,
+    n,
+    logprobs,
+    top_logprobs,
+    logit_bias,
+    modalities,
+    audio,
+    functions,
+    function_call,
+    web_search_options,
+});
 
 /// Parses and checks a request body.
 ///
 /// # Errors
 /// [`ApiError`] naming the field, what is wrong with it, and what is accepted.
 pub(super) fn parse(body: &[u8]) -> Result<Completion, ApiError> {
-    let fields = fields!(body_object(body)? =>
-        messages, model, stream, stream_options,
-        temperature, top_p, max_tokens, max_completion_tokens, stop, seed, frequency_penalty, presence_penalty, user,
-        reasoning_effort, tools, tool_choice, parallel_tool_calls, response_format,
-        n, logprobs, top_logprobs, logit_bias, modalities, audio, functions, function_call, web_search_options,
-    )
-    .map_err(|error| not_json(&error))?;
-    let unavailable = [
-        fields.n,
-        fields.logprobs,
-        fields.top_logprobs,
-        fields.logit_bias,
-        fields.modalities,
-        fields.audio,
-        fields.functions,
-        fields.function_call,
-        fields.web_search_options,
-    ];
-    unavailable.into_iter().try_for_each(refuse_unless_idle)?;
-    let mut ignored = Ignored(fields.unknown);
-    let messages = fields.messages.array();
+    let mut body: Body<'_> = read(body_object(body)?).map_err(|error| not_json(&error))?;
+    refuse_unavailable(&body)?;
+    let mut ignored = Ignored(std::mem::take(&mut body.unknown));
+    let messages = body.messages.array();
     let messages = messages.ok_or_else(|| wrong("messages", "must be an array of messages"))?;
     let mut request = ChatRequest::new(parse_messages(messages, &mut ignored)?)
         .ok_or_else(|| wrong("messages", "is empty: send at least one message"))?;
-    request.temperature = number(fields.temperature, 0.0, 2.0)?;
-    request.top_p = number(fields.top_p, 0.0, 1.0)?;
-    request.frequency_penalty = number(fields.frequency_penalty, -2.0, 2.0)?;
-    request.presence_penalty = number(fields.presence_penalty, -2.0, 2.0)?;
-    // The newer name counts.
-    let newer = token_limit(fields.max_completion_tokens)?;
-    request.max_tokens = newer.or(token_limit(fields.max_tokens)?);
-    request.stop = parse_stop(fields.stop)?;
-    request.seed = whole(fields.seed)?;
-    request.user = fields.user.optional("", "a string")?;
-    request.effort = parse_effort(fields.reasoning_effort)?;
-    request.wants_thoughts = request.effort.is_some_and(|effort| effort != Effort::None);
+    parse_settings(&body, &mut request)?;
     let mut schema_bytes = SchemaBytes::default();
-    parse_tools(fields.tools, &mut request, &mut ignored, &mut schema_bytes)?;
-    parse_tool_choice(fields.tool_choice, &mut request)?;
-    request.parallel_tool_calls = fields.parallel_tool_calls.optional("", "true or false")?;
-    request.response_format = parse_format(fields.response_format, &mut ignored, &mut schema_bytes)?;
+    parse_tools(body.tools, &mut request, &mut ignored, &mut schema_bytes)?;
+    parse_tool_choice(body.tool_choice, &mut request)?;
+    request.parallel_tool_calls = body.parallel_tool_calls.optional("", "true or false")?;
+    request.response_format = parse_format(body.response_format, &mut ignored, &mut schema_bytes)?;
 
-    let model: Option<String> = fields.model.optional("", "the id of a model, a string")?;
-    let stream: Option<bool> = fields.stream.optional("", "true or false")?;
+    let model: Option<String> = body.model.optional("", "the id of a model, a string")?;
+    let stream: Option<bool> = body.stream.optional("", "true or false")?;
     Ok(Completion {
         request,
         model: model.filter(|model| !model.is_empty()).unwrap_or_else(|| AUTO.to_owned()),
         stream: stream.unwrap_or(false),
-        include_usage: parse_stream_options(fields.stream_options)?,
+        include_usage: parse_stream_options(body.stream_options)?,
         ignored: ignored.0,
     })
+}
+
+/// How the model is to answer: sampling, length, stop words, effort; and for which user.
+fn parse_settings(body: &Body<'_>, request: &mut ChatRequest) -> Result<(), ApiError> {
+    request.temperature = number(body.temperature, 0.0, 2.0)?;
+    request.top_p = number(body.top_p, 0.0, 1.0)?;
+    request.frequency_penalty = number(body.frequency_penalty, -2.0, 2.0)?;
+    request.presence_penalty = number(body.presence_penalty, -2.0, 2.0)?;
+    // The newer name counts.
+    let newer = token_limit(body.max_completion_tokens)?;
+    request.max_tokens = newer.or(token_limit(body.max_tokens)?);
+    request.stop = parse_stop(body.stop)?;
+    request.seed = whole(body.seed)?;
+    request.user = body.user.optional("", "a string")?;
+    request.effort = parse_effort(body.reasoning_effort)?;
+    request.wants_thoughts = request.effort.is_some_and(|effort| effort != Effort::None);
+    Ok(())
+}
+
+/// Refuses the fields that change what is answered and that no provider here has, unless they ask for nothing.
+fn refuse_unavailable(body: &Body<'_>) -> Result<(), ApiError> {
+    const ADVICE: &str = "is not available here";
+    // Each with the values that ask for nothing.
+    let unavailable: [(Field<'_>, &[&str], &str); 9] = [
+        (body.n, &["1", "1.0"], "must be 1: ask several times for several answers"),
+        (body.logprobs, &["false"], ADVICE),
+        (body.top_logprobs, &["0"], ADVICE),
+        (body.logit_bias, &["{}"], ADVICE),
+        (body.modalities, &["[\"text\"]", "[]"], "must be [\"text\"]: there is no audio here"),
+        (body.audio, &[], ADVICE),
+        (body.functions, &["[]"], "is not available here: use 'tools'"),
+        (body.function_call, &["\"auto\"", "\"none\""], "is not available here: use 'tool_choice'"),
+        (body.web_search_options, &[], ADVICE),
+    ];
+    for (field, idle, advice) in unavailable {
+        let Some(raw) = field.present() else { continue };
+        let text = raw.get().chars().filter(|c| !c.is_whitespace());
+        if !idle.iter().any(|idle| text.clone().eq(idle.chars())) {
+            return Err(wrong(field.name(), advice));
+        }
+    }
+    Ok(())
 }
 
 fn number(field: Field<'_>, least: f64, most: f64) -> Result<Option<f64>, ApiError> {
@@ -97,7 +145,7 @@ fn whole(field: Field<'_>) -> Result<Option<i64>, ApiError> {
 
 fn token_limit(field: Field<'_>) -> Result<Option<u32>, ApiError> {
     match whole(field)? {
-        // How some say «as many as you like».
+        // Some clients write -1 for "as many as you like".
         None | Some(-1) => Ok(None),
         Some(number) if number < 1 => Err(wrong(field.name(), "must be a whole number of at least 1")),
         Some(number) => Ok(Some(u32::try_from(number).unwrap_or(u32::MAX))),
@@ -132,7 +180,7 @@ fn parse_effort(field: Field<'_>) -> Result<Option<Effort>, ApiError> {
     let Some(word) = word else { return Ok(None) };
     match word.as_str() {
         "default" => Ok(None),
-        // Nobody here thinks harder than hard.
+        // No provider here offers more than high.
         "xhigh" | "max" => Ok(Some(Effort::High)),
         word => match Effort::ALL.into_iter().find(|effort| effort.as_str() == word) {
             Some(effort) => Ok(Some(effort)),
@@ -148,22 +196,4 @@ fn parse_stream_options(field: Field<'_>) -> Result<bool, ApiError> {
         .map_err(|_| wrong(at, format!("must be an object, not {}", kind(raw))))?;
     let include_usage: Option<bool> = options.include_usage.optional(at, "true or false")?;
     Ok(include_usage.unwrap_or(false))
-}
-
-/// Refuses a field that changes what is answered and that nobody here has, unless it asks for nothing.
-fn refuse_unless_idle(field: Field<'_>) -> Result<(), ApiError> {
-    let Some(raw) = field.present() else { return Ok(()) };
-    let name = field.name();
-    let (idle, advice): (&[&str], _) = match name {
-        "n" => (&["1", "1.0"], "must be 1: ask several times for several answers"),
-        "logprobs" => (&["false"], "is not available here"),
-        "top_logprobs" => (&["0"], "is not available here"),
-        "logit_bias" => (&["{}"], "is not available here"),
-        "modalities" => (&["[\"text\"]", "[]"], "must be [\"text\"]: there is no audio here"),
-        "functions" => (&["[]"], "is not available here: use 'tools'"),
-        "function_call" => (&["\"auto\"", "\"none\""], "is not available here: use 'tool_choice'"),
-        _ => (&[], "is not available here"),
-    };
-    let text = raw.get().chars().filter(|c| !c.is_whitespace());
-    if idle.iter().any(|idle| text.clone().eq(idle.chars())) { Ok(()) } else { Err(wrong(name, advice)) }
 }

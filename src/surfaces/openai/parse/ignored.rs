@@ -1,9 +1,9 @@
-//! What is told of fields that nobody takes.
+//! The names of ignored fields, for the client to know.
 
-/// Names of fields that nobody here takes any notice of; each once, and not very many.
+/// Names of ignored fields, each once and at most [`MAX_IGNORED`].
 pub(super) struct Ignored(pub(super) Vec<String>);
 
-/// As many as are told of.
+/// The most names that are reported.
 const MAX_IGNORED: usize = 32;
 
 impl Ignored {

@@ -1,4 +1,4 @@
-//! The conversation: who says what, shows what, calls what, and what came of it.
+//! The conversation: texts, images, tool calls and their results.
 
 use serde_json::value::RawValue;
 
@@ -7,52 +7,61 @@ use crate::middle::{AssistantPart, Image, Message, Part, ToolCall};
 use crate::surfaces::error::ApiError;
 use crate::surfaces::fields::{Field, bad, each, fields, kind, string, wrong};
 
-/// More than any model makes at once. Each is compared with all others, so the limit is also one of time.
+/// More than any model makes at once. Each id is compared with all others, so this also limits the time it takes.
 const MAX_CALLS: usize = 128;
 
-/// Who may say a message.
+/// The roles that a message may have.
 const ROLES: &str = "'system', 'developer', 'user', 'assistant', 'tool'";
 
 pub(super) fn parse_messages(list: &RawValue, ignored: &mut Ignored) -> Result<Vec<Message>, ApiError> {
     let mut messages = Vec::new();
-    // Calls that a tool has yet to answer, and where they stand.
-    let mut open: Vec<(String, String)> = Vec::new();
-    let unanswered = |open: &[(String, String)]| match open.first() {
-        Some((at, id)) => {
-            let id: String = id.chars().take(100).collect();
-            Err(wrong(at.as_str(), format!("has a call ('{id}') that no 'tool' message after it answers")))
-        }
-        None => Ok(()),
-    };
+    let mut open = OpenCalls::default();
     each("messages", list, |index, item| {
         let at = format!("messages[{index}]");
         let message = parse_message(&at, item, ignored)?;
-        match &message {
-            Message::Tool { call_id, .. } => {
-                let position = open.iter().position(|(_, id)| id == call_id);
-                let position = position.ok_or_else(|| {
-                    wrong(
-                        format!("{at}.tool_call_id"),
-                        "answers none of the calls in the 'assistant' message before it",
-                    )
-                })?;
-                open.remove(position);
-            }
-            Message::Assistant(parts) => {
-                unanswered(&open)?;
-                let calls = parts.iter().filter_map(AssistantPart::call);
-                open.extend(calls.map(|call| (format!("{at}.tool_calls"), call.id.clone())));
-            }
-            Message::System(_) | Message::User(_) => unanswered(&open)?,
-        }
+        open.follow(&at, &message)?;
         messages.push(message);
         Ok(())
     })?;
-    unanswered(&open)?;
+    open.must_be_none()?;
     if !messages.is_empty() && messages.iter().all(is_empty) {
         return Err(bad("messages have no content: send at least one with a non-empty 'content'"));
     }
     Ok(messages)
+}
+
+/// The tool calls without a result so far: where each stands, and its id.
+#[derive(Default)]
+struct OpenCalls(Vec<(String, String)>);
+
+impl OpenCalls {
+    /// Takes the next message into account. Every call must have its result before the next message of another role.
+    fn follow(&mut self, at: &str, message: &Message) -> Result<(), ApiError> {
+        match message {
+            Message::Tool { call_id, .. } => {
+                let position = self.0.iter().position(|(_, id)| id == call_id);
+                let position = position.ok_or_else(|| {
+                    let place = format!("{at}.tool_call_id");
+                    wrong(place, "answers none of the calls in the 'assistant' message before it")
+                })?;
+                self.0.remove(position);
+                Ok(())
+            }
+            Message::Assistant(parts) => {
+                self.must_be_none()?;
+                let calls = parts.iter().filter_map(AssistantPart::call);
+                self.0.extend(calls.map(|call| (format!("{at}.tool_calls"), call.id.clone())));
+                Ok(())
+            }
+            Message::System(_) | Message::User(_) => self.must_be_none(),
+        }
+    }
+
+    fn must_be_none(&self) -> Result<(), ApiError> {
+        let Some((at, id)) = self.0.first() else { return Ok(()) };
+        let id: String = id.chars().take(100).collect();
+        Err(wrong(at.as_str(), format!("has a call ('{id}') that no 'tool' message after it answers")))
+    }
 }
 
 fn is_empty(message: &Message) -> bool {
@@ -103,7 +112,7 @@ fn required<'a>(at: &str, content: Field<'a>) -> Result<&'a RawValue, ApiError> 
     content.present().ok_or_else(missing)
 }
 
-/// Content that may only be words; empty ones are none.
+/// Content that may be text only; empty texts are left out.
 fn texts(at: &str, content: &RawValue, ignored: &mut Ignored) -> Result<Vec<String>, ApiError> {
     let text = |part| match part {
         Part::Text(text) => Ok(text),
@@ -136,7 +145,7 @@ fn parse_part(at: &str, item: &RawValue, ignored: &mut Ignored) -> Result<Option
         .map_err(|_| wrong(at, format!("must be an object with 'type', not {}", kind(item))))?;
     let kind_of_part: Option<String> = fields.kind.optional(at, "a string")?;
     if let Some(thoughts @ ("thinking" | "redacted_thinking" | "reasoning")) = kind_of_part.as_deref() {
-        // What a model once thought is nothing to another.
+        // The thoughts of one model are of no use to another.
         ignored.add("messages.content.", vec![thoughts.to_owned()]);
         return Ok(None);
     }
@@ -149,7 +158,7 @@ fn parse_part(at: &str, item: &RawValue, ignored: &mut Ignored) -> Result<Option
     }
 }
 
-/// The words of a part; nothing if there are none.
+/// The text of a part; `None` if it is empty.
 fn words(at: &str, field: Field<'_>) -> Result<Option<Part>, ApiError> {
     let at = field.below(at);
     let raw = field.present().ok_or_else(|| wrong(at.as_str(), "is missing"))?;
@@ -160,16 +169,16 @@ fn words(at: &str, field: Field<'_>) -> Result<Option<Part>, ApiError> {
 fn parse_image_part(at: &str, field: Field<'_>, ignored: &mut Ignored) -> Result<Part, ApiError> {
     let at = field.below(at);
     let raw = field.present().ok_or_else(|| wrong(at.as_str(), "is missing"))?;
-    // Some write the URL without its object.
-    if raw.get().starts_with('"') {
-        let url: String = field.required("", "a string")?;
-        return parse_image(&format!("{at}.url"), url).map(Part::Image);
-    }
-    let image = fields!(raw => url)
-        .map_err(|_| wrong(at.as_str(), format!("must be an object with 'url', not {}", kind(raw))))?;
-    ignored.add("messages.content.image_url.", image.unknown);
-    let url = image.url.required(&at, "a string")?;
-    parse_image(&image.url.below(&at), url).map(Part::Image)
+    // Some clients send the URL without its object.
+    let url = if raw.get().starts_with('"') {
+        Field::new("url", raw)
+    } else {
+        let image = fields!(raw => url)
+            .map_err(|_| wrong(at.as_str(), format!("must be an object with 'url', not {}", kind(raw))))?;
+        ignored.add("messages.content.image_url.", image.unknown);
+        image.url
+    };
+    parse_image(&url.below(&at), url.required(&at, "a string")?).map(Part::Image)
 }
 
 fn parse_image(at: &str, url: String) -> Result<Image, ApiError> {
@@ -231,6 +240,6 @@ fn signature(extra: &RawValue) -> Option<String> {
     let extra = fields!(extra => google).ok()?;
     let google = fields!(extra.google.present()? => thought_signature).ok()?;
     let signature = google.thought_signature.present()?;
-    // One that is spoilt is worse than none.
+    // A broken signature would be refused; a missing one is not.
     serde_json::from_str(signature.get()).ok().filter(|text: &String| is_base64(text))
 }

@@ -1,33 +1,15 @@
-//! Tools, the choice among them, and the form of the answer.
+//! Tools, and the choice among them.
 
 use serde_json::value::RawValue;
 
 use super::ignored::Ignored;
-use crate::middle::{ChatRequest, Json, JsonSchema, ResponseFormat, Tool, ToolChoice};
+use super::schema_bytes::SchemaBytes;
+use crate::middle::{ChatRequest, Tool, ToolChoice};
 use crate::surfaces::error::ApiError;
 use crate::surfaces::fields::{Field, each, fields, kind, wrong};
 
 /// As OpenAI allows.
 const MAX_TOOLS: usize = 128;
-
-/// Counts the bytes of all schemas: cleaning one costs time.
-#[derive(Default)]
-pub(super) struct SchemaBytes(usize);
-
-impl SchemaBytes {
-    const MOST: usize = 1024 * 1024;
-
-    fn add(&mut self, at: &str, schema: &RawValue) -> Result<Json, ApiError> {
-        self.0 += schema.get().len();
-        if self.0 > Self::MOST {
-            return Err(wrong(
-                at,
-                format!("makes the schemas of this request larger than {} bytes", Self::MOST),
-            ));
-        }
-        Ok(schema.into())
-    }
-}
 
 pub(super) fn parse_tools(
     tools: Field<'_>,
@@ -130,7 +112,7 @@ fn named(at: &str, function: &RawValue) -> Result<String, ApiError> {
     function.name.required(at, "a string")
 }
 
-/// Of the tools only these may be called: the others are not offered at all.
+/// Only these tools may be called, so the others are not offered at all.
 fn keep_only(allowed: &RawValue, request: &mut ChatRequest) -> Result<ToolChoice, ApiError> {
     const AT: &str = "tool_choice.allowed_tools";
     let unreadable = |_| wrong(AT, "must be an object with 'mode' and 'tools'");
@@ -153,48 +135,4 @@ fn keep_only(allowed: &RawValue, request: &mut ChatRequest) -> Result<ToolChoice
         Some("auto") | None => Ok(ToolChoice::Auto),
         Some(_) => Err(wrong(allowed.mode.below(AT), "must be 'auto' or 'required'")),
     }
-}
-
-pub(super) fn parse_format(
-    field: Field<'_>,
-    ignored: &mut Ignored,
-    schema_bytes: &mut SchemaBytes,
-) -> Result<Option<ResponseFormat>, ApiError> {
-    const ACCEPTED: &str =
-        "must be {\"type\":\"text\"}, {\"type\":\"json_object\"} or {\"type\":\"json_schema\",…}";
-    let Some(raw) = field.present() else { return Ok(None) };
-    let at = field.name();
-    let format = fields!(raw => kind: "type", json_schema)
-        .map_err(|_| wrong(at, format!("{ACCEPTED}, not {}", kind(raw))))?;
-    ignored.add("response_format.", format.unknown);
-    let kind_of_format: Option<String> = format.kind.optional(at, "a string")?;
-    match kind_of_format.as_deref() {
-        Some("text") => Ok(None),
-        Some("json_object") => Ok(Some(ResponseFormat::JsonObject)),
-        Some("json_schema") => {
-            let at = format.json_schema.below(at);
-            let schema = format.json_schema.present().ok_or_else(|| wrong(at.as_str(), "is missing"))?;
-            parse_schema(&at, schema, ignored, schema_bytes).map(ResponseFormat::JsonSchema).map(Some)
-        }
-        _ => Err(wrong(format.kind.below(at), ACCEPTED)),
-    }
-}
-
-fn parse_schema(
-    at: &str,
-    raw: &RawValue,
-    ignored: &mut Ignored,
-    schema_bytes: &mut SchemaBytes,
-) -> Result<JsonSchema, ApiError> {
-    let unreadable = |_| wrong(at, format!("must be an object, not {}", kind(raw)));
-    let fields = fields!(raw => name, description, schema, strict).map_err(unreadable)?;
-    ignored.add("response_format.json_schema.", fields.unknown);
-    let at_schema = fields.schema.below(at);
-    let schema = fields.schema.present().map(|schema| schema_bytes.add(&at_schema, schema)).transpose()?;
-    Ok(JsonSchema {
-        name: fields.name.optional(at, "a string")?,
-        description: fields.description.optional(at, "a string")?,
-        schema,
-        strict: fields.strict.optional(at, "true or false")?,
-    })
 }
