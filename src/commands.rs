@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
 
+use self::demo::Demo;
 use self::fatal::Fatal;
 use crate::config::{Config, ENV_HOST, ENV_PORT, Environment};
 use crate::http::AppState;
@@ -50,54 +51,67 @@ pub fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> Result<ExitCode, Fatal> {
-    let environment = Environment::read().map_err(|error| {
-        // For the health check Docker keeps all other codes for itself.
-        if command == Command::Healthcheck { Fatal::machine(error) } else { Fatal::settings(error) }
-    })?;
-    if command == Command::Healthcheck {
-        // Whatever else may be wrong is the server's to report.
-        let lookup = |name: &str| environment.get(name).filter(|_| [ENV_HOST, ENV_PORT].contains(&name));
-        let config = Config::from_lookup(lookup).map_err(Fatal::machine)?;
-        healthcheck::run(&config.server.host, config.server.port).map_err(Fatal::machine)?;
-        return Ok(ExitCode::SUCCESS);
+    match command {
+        Command::Serve => block_on(serve()),
+        Command::Demo => block_on(demo()),
+        Command::Check => block_on(check()),
+        Command::Healthcheck => healthcheck(),
     }
-    #[cfg(unix)]
-    // A stream takes two descriptors; where the limit cannot be raised, the one there is must do.
-    let _ = rlimit::increase_nofile_limit(u64::MAX);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Fatal::machine)?;
-    let outcome = runtime.block_on(start(command, &environment));
-    // Not waiting for look-ups of names that nobody needs any more.
-    runtime.shutdown_background();
-    outcome
 }
 
-async fn start(command: Command, environment: &Environment) -> Result<ExitCode, Fatal> {
-    #[expect(clippy::disallowed_methods, reason = "the one place where time comes in")]
-    let clock: Clock = Arc::new(jiff::Timestamp::now);
-    let demo = match command {
-        Command::Demo => Some(demo::Demo::start(clock.clone()).await.map_err(Fatal::machine)?),
-        Command::Serve | Command::Check | Command::Healthcheck => None,
-    };
-    let lookup = |name: &str| match &demo {
-        Some(demo) => demo.variable(name).unwrap_or_else(|| environment.get(name)),
-        None => environment.get(name),
-    };
+async fn serve() -> Result<ExitCode, Fatal> {
+    let environment = environment()?;
+    let config = Config::from_lookup(|name| environment.get(name)).map_err(Fatal::settings)?;
+    serve::run(&config, clock(), None).await
+}
+
+async fn demo() -> Result<ExitCode, Fatal> {
+    let environment = environment()?;
+    let demo = Demo::start(clock()).await.map_err(Fatal::machine)?;
+    let lookup = |name: &str| demo.variable(name).unwrap_or_else(|| environment.get(name));
     let config = Config::from_lookup(lookup).map_err(Fatal::settings)?;
-    if command == Command::Check {
-        let state = AppState::new(&config, clock, fastrand::Rng::new(), Shutdown::default());
-        return Ok(try_keys(&config, &state.map_err(Fatal::settings)?).await);
-    }
-    let invitation = demo.is_some().then_some(demo::invitation as fn(_, _) -> _);
-    serve::run(&config, clock, invitation).await
+    serve::run(&config, clock(), Some(demo::invitation)).await
 }
 
-/// Prints what every key is good for.
-async fn try_keys(config: &Config, state: &AppState) -> ExitCode {
-    let report = check::run(config, &state.dispatcher).await;
+async fn check() -> Result<ExitCode, Fatal> {
+    let environment = environment()?;
+    let config = Config::from_lookup(|name| environment.get(name)).map_err(Fatal::settings)?;
+    let state = AppState::new(&config, clock(), fastrand::Rng::new(), Shutdown::default());
+    let report = check::run(&config, &state.map_err(Fatal::settings)?.dispatcher).await;
     let mut stdout = io::stdout();
     for line in report.lines {
-        // Whoever has stopped reading still wants the exit code.
+        // A reader that has closed its end still wants the exit code.
         let _ = writeln!(stdout, "{line}");
     }
-    if report.is_usable { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    Ok(if report.is_usable { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Needs no runtime. Fails with 1 only, because Docker reserves all other codes.
+fn healthcheck() -> Result<ExitCode, Fatal> {
+    let environment = Environment::read().map_err(Fatal::machine)?;
+    // The server itself reports mistakes in any other variable.
+    let lookup = |name: &str| environment.get(name).filter(|_| [ENV_HOST, ENV_PORT].contains(&name));
+    let config = Config::from_lookup(lookup).map_err(Fatal::machine)?;
+    healthcheck::run(&config.server.host, config.server.port).map_err(Fatal::machine)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn environment() -> Result<Environment, Fatal> {
+    Environment::read().map_err(Fatal::settings)
+}
+
+fn clock() -> Clock {
+    #[expect(clippy::disallowed_methods, reason = "the one place where time comes in")]
+    Arc::new(jiff::Timestamp::now)
+}
+
+fn block_on(command: impl Future<Output = Result<ExitCode, Fatal>>) -> Result<ExitCode, Fatal> {
+    #[cfg(unix)]
+    // A stream takes two descriptors. If the limit cannot be raised, the current one has to do.
+    let _ = rlimit::increase_nofile_limit(u64::MAX);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Fatal::machine)?;
+    let outcome = runtime.block_on(command);
+    // DNS lookups that nobody needs any more must not delay the exit.
+    runtime.shutdown_background();
+    outcome
 }

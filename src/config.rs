@@ -1,7 +1,6 @@
 //! The settings: parsed once, at start, from a lookup function.
 //!
-//! All mistakes are reported together, so that nobody has to start ten times to find ten typos. A key's value never stands
-//! in a report.
+//! All mistakes are reported together, so that ten typos do not take ten starts. A report never contains a key.
 
 mod environment;
 mod origins;
@@ -11,30 +10,35 @@ mod variables;
 
 use secrecy::{ExposeSecret, SecretString};
 
-pub use self::environment::Environment;
-pub use self::origins::CorsOrigins;
+pub(crate) use self::environment::Environment;
+pub(crate) use self::origins::CorsOrigins;
 use self::reader::Reader;
-pub use self::settings::{LogConfig, LogFormat, ProviderConfig, ServerConfig, Timeouts};
-pub use self::variables::*;
+pub(crate) use self::settings::{LogConfig, LogFormat, ProviderConfig, ServerConfig, Timeouts};
+pub use self::variables::{
+    BODY_READ_TIMEOUT_MS, CLIENT_STALL_TIMEOUT_MS, CONNECT_TIMEOUT_MS, DEFAULT_HOST, DEFAULT_PORT,
+    ENV_PROXY_API_KEY, FIRST_TOKEN_TIMEOUT_MS, HEADER_READ_TIMEOUT_MS, IDLE_TIMEOUT_MS, MAX_BODY_BYTES,
+    MAX_CONCURRENT_REQUESTS, REQUEST_TIMEOUT_MS, SHUTDOWN_GRACE_SECONDS,
+};
+pub(crate) use self::variables::{ENV_HOST, ENV_PORT};
 use crate::providers::Directory;
 
 /// The most headers a request may have; not a setting.
-pub const MAX_HEADERS: usize = 100;
+pub(crate) const MAX_HEADERS: usize = 100;
 /// The most bytes a request head may have; not a setting.
-pub const MAX_HEAD_BYTES: usize = 32 * 1024;
+pub(crate) const MAX_HEAD_BYTES: usize = 32 * 1024;
 
-/// Everything the program was told.
+/// All settings of a process.
 #[derive(Debug)]
 pub struct Config {
-    /// How to meet clients.
+    /// The client side.
     pub server: ServerConfig,
-    /// How to meet each provider, in rotation order: those that are configured, and the core ones in any case.
+    /// The providers in rotation order: those that have an account, and the core ones in any case.
     pub providers: Vec<ProviderConfig>,
     /// How long to wait for providers.
     pub timeouts: Timeouts,
     /// What to log.
     pub log: LogConfig,
-    /// What is allowed and still worth saying at start, a sentence each.
+    /// Settings that are allowed but risky, a sentence each, to be logged at start.
     pub warnings: Vec<String>,
 }
 
@@ -47,7 +51,7 @@ impl Config {
     /// Reads the variables through `lookup`, which gives a variable's value or none. Empty means unset.
     ///
     /// # Errors
-    /// Every bad value, all together, each with its name, its value (never a key's) and what is accepted.
+    /// All bad values together, each with its variable, its value (never a key's) and what is accepted.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut reader = Reader::new(&lookup);
         let server = reader.server();
@@ -63,19 +67,8 @@ impl Config {
     }
 }
 
-/// Every variable that is read, for the documentation's tests.
-pub fn variable_names() -> Vec<&'static str> {
-    let mut names = Vec::from(variables::NAMES);
-    for provider in Directory::built_in() {
-        let profile = provider.profile();
-        names.extend(profile.key_variables);
-        names.extend([profile.models_variable, profile.base_url_variable]);
-    }
-    names
-}
-
-/// The keys of all providers and clients: what may never be shown.
-pub fn secrets(config: &Config) -> Vec<SecretString> {
+/// The keys of all providers and clients, none of which may ever be shown.
+pub(crate) fn secrets(config: &Config) -> Vec<SecretString> {
     let providers = config.providers.iter().flat_map(|provider| &provider.accounts);
     let keys = providers.filter_map(|account| account.key.as_ref());
     let all = keys.chain(&config.server.client_keys);

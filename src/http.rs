@@ -1,4 +1,5 @@
-//! Meeting clients: sockets, HTTP, routes, and the bodies of answers.
+//! Everything between a client's socket and its surface: connections, the checks on requests, routes, and the bodies of
+//! responses.
 
 mod areas;
 mod client_stream;
@@ -6,15 +7,17 @@ mod connection;
 mod ingress;
 mod refusal;
 mod relay;
+mod request_body;
 mod request_id;
 mod routes;
 mod server;
 mod state;
 
+pub(crate) use self::areas::HEALTH_PATH;
 pub use self::server::serve;
 pub use self::state::AppState;
 
-/// The whole proxy as a service.
+/// The whole proxy as a service for [`serve`].
 pub fn app(state: AppState) -> axum::Router {
     routes::router(state)
 }

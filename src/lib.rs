@@ -3,16 +3,28 @@
 //! # The life of a request
 //!
 //! ```text
-//! client bytes ─► http (clocks of a connection, id, origin, key, body)
-//!              ─► surfaces parse ─► middle::ChatRequest
-//!              ─► dispatch: whom quota picks, one after the other
-//!                  └► attempt: providers encode ─► upstream sends ─► wire::sse, providers decode ─► middle::Event…
-//!                     until the first content; before it any failure means: remember it, next candidate
-//!              ─► http::relay: Event… ─► surfaces encode ─► client bytes
+//! client bytes ─► http         timeouts of the connection, id, origin, client key, body
+//!              ─► surfaces     parse the client's dialect into a middle::ChatRequest
+//!              ─► dispatch     asks whom quota picks, one after the other
+//!                  └► an attempt: providers encode ─► upstream ─► wire::sse ─► providers decode ─► middle::Event…
+//!                     Before the first content every failure leads to the next candidate, after it none does.
+//!              ─► http::relay  surfaces encode each middle::Event ─► client bytes
 //! ```
 //!
-//! One direction, no way back: surfaces know no provider, providers know no HTTP library, dispatch knows neither.
-//! ARCHITECTURE.md tells more.
+//! # The rooms, as a request meets them
+//!
+//! * `commands`: what the program can be started for; `config`: the settings, read once.
+//! * `http`: connections, the checks on every request, the routes, the bodies of responses.
+//! * `surfaces`: the dialects of clients; `status`: `/health` and `/providers`.
+//! * `dispatch`: the one loop over candidates, and the attempts it makes.
+//! * `quota`: who may be asked now; `models`: which models there are.
+//! * `providers`: a row of data for each provider, and the dialects that rows speak.
+//! * `middle`: the types that every room shares; `wire`: SSE and JSON; `time`: clocks and the shutdown.
+//! * `observe`: counters and log lines.
+//! * `simulator`: the providers on loopback, for the demo, tests and benches.
+//!
+//! Surfaces know no provider, providers know no HTTP library, and dispatch knows neither HTTP nor JSON. A room imports only
+//! from rooms below it; `tests/it/rooms.rs` has their order. ARCHITECTURE.md explains the decisions.
 
 mod commands;
 mod config;
@@ -31,6 +43,6 @@ mod wire;
 
 pub use self::commands::main;
 
-/// What the tests, benches and fuzz targets of this repository use. No promise to anybody else.
+/// What the tests, benches and fuzz targets of this repository use; not a public interface.
 #[doc(hidden)]
 pub mod internals;

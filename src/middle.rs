@@ -11,14 +11,17 @@ mod redaction;
 mod request;
 mod sink;
 
-pub use self::calls::{ExpectedCalls, WireCall};
+pub use self::calls::ExpectedCalls;
+pub(crate) use self::calls::WireCall;
 pub use self::event::{Event, FinishReason, ToolCallOpening, ToolCallPiece, Usage};
-pub use self::failure::{Diagnosis, Failure, RawWords, Reason, Scope, Wait};
-pub use self::measure::{ErrorReading, FreePlan, LimitReading, Measure, Reading, Source, Unit, Window};
-pub use self::redaction::{CleanText, Redactor};
-pub use self::request::{
-    AssistantPart, ChatRequest, Effort, Feature, Image, Json, JsonSchema, Message, Needs, Part,
-    ResponseFormat, Tool, ToolCall, ToolChoice,
-};
+pub use self::failure::{Diagnosis, Reason, Scope, Wait};
+pub(crate) use self::failure::{Failure, RawWords};
+pub(crate) use self::measure::FreePlan;
+pub(crate) use self::measure::{ErrorReading, Measure, Source, Unit, Window};
+pub use self::measure::{LimitReading, Reading};
+pub(crate) use self::redaction::CleanText;
+pub use self::redaction::Redactor;
+pub use self::request::{AssistantPart, ChatRequest, Image, Message, Part, ToolCall};
+pub(crate) use self::request::{Effort, Feature, Json, JsonSchema, Needs, ResponseFormat, Tool, ToolChoice};
 pub(crate) use self::sink::AnswerSoFar;
-pub use self::sink::Sink;
+pub(crate) use self::sink::Sink;

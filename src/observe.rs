@@ -1,10 +1,11 @@
 //! What is written down about requests and attempts: counters and log lines.
 
-pub mod log;
+pub(crate) mod log;
 mod rare_warning;
 mod request_log;
 mod stats;
 
-pub use self::rare_warning::RareWarning;
-pub use self::request_log::RequestLog;
-pub use self::stats::{Counts, ModelStats, Outcome};
+pub(crate) use self::rare_warning::RareWarning;
+pub(crate) use self::request_log::RequestLog;
+pub(crate) use self::stats::ModelStats;
+pub use self::stats::{Counts, Outcome};

@@ -20,8 +20,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+pub use self::bucket::Buckets;
+pub(crate) use self::bucket::LimitStatus;
 pub(crate) use self::bucket::together;
-pub use self::bucket::{Buckets, LimitStatus};
 pub(crate) use self::cooldowns::Blocked;
 pub(crate) use self::place::{Candidate, Place};
 use self::provider_state::ProviderState;
@@ -29,7 +30,7 @@ pub(crate) use self::provider_state::{Change, Offer};
 pub use self::snapshot::{ModelSnapshot, ProviderSnapshot};
 pub(crate) use self::state::PassedOver;
 use self::state::{Admission, State};
-pub use self::target::Target;
+pub(crate) use self::target::Target;
 pub(crate) use self::target::{Criteria, RuledOut, Wanted};
 use crate::middle::{Failure, LimitReading, Reason, Usage, Wait};
 use crate::observe::{Counts, ModelStats, Outcome};
@@ -129,15 +130,7 @@ impl Quota {
         survey
     }
 
-    /// The models of a provider that are used, best first, if it has an account.
-    pub(crate) fn offered(&self, provider: usize) -> Vec<Arc<str>> {
-        let now = self.now();
-        let state = self.lock();
-        let provider = state.provider(provider).filter(|it| !it.accounts.is_empty());
-        provider.map(|it| it.ids(it.in_use(now))).unwrap_or_default()
-    }
-
-    /// The models of a provider that are used, best first, whether it has an account or not.
+    /// The models of a provider that are used, best first, with any of its accounts or without one.
     pub(crate) fn in_use(&self, provider: usize) -> Vec<Arc<str>> {
         let now = self.now();
         self.lock().provider(provider).map(|it| it.ids(it.in_use(now))).unwrap_or_default()
@@ -210,7 +203,7 @@ impl Survey {
 /// A call that is being made: whom it goes to, and the one place where its outcome is written down. Dropped without a word
 /// it means that the client left: the attempt stays counted, is no failure, and what it probed may be probed again.
 #[derive(Debug)]
-pub struct Reservation {
+pub(crate) struct Reservation {
     quota: Arc<Quota>,
     candidate: Candidate,
     can: &'static Capabilities,

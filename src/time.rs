@@ -1,4 +1,4 @@
-//! Clocks: the time of day, deadlines that move, and the end of the process.
+//! The time of day, deadlines that move, and the shutdown.
 
 mod alarm;
 mod clock;

@@ -1,4 +1,4 @@
 //! Bytes on the wire, without any knowledge of LLMs.
 
-pub mod json;
+pub(crate) mod json;
 pub mod sse;

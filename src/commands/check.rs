@@ -1,4 +1,4 @@
-//! `ai-proxy-free check`: tries every key by asking for the list of models, which costs no quota.
+//! `ai-proxy-free check`: tries every key with a request for the list of models, which costs no quota.
 
 use std::fmt::Write as _;
 
@@ -8,17 +8,17 @@ use crate::middle::FreePlan;
 use crate::middle::{Failure, Reason};
 use crate::providers::Provider;
 
-/// What came of a check.
+/// The result of a check.
 #[derive(Debug)]
-pub struct Report {
-    /// For people: a line for each key, and for each provider without one.
+pub(super) struct Report {
+    /// For people: a line for each account, and one for each provider without an account.
     pub lines: Vec<String>,
-    /// Whether at least one provider can serve.
+    /// Whether at least one provider can answer requests.
     pub is_usable: bool,
 }
 
-/// Tries all keys at once; takes no longer than reading one list may.
-pub async fn run(config: &Config, dispatcher: &Dispatcher) -> Report {
+/// Tries all keys at once, so it takes no longer than the slowest list.
+pub(super) async fn run(config: &Config, dispatcher: &Dispatcher) -> Report {
     let outcomes = dispatcher.read_lists().await;
     let mut lines = Vec::new();
     for provider in &config.providers {
@@ -31,8 +31,8 @@ pub async fn run(config: &Config, dispatcher: &Dispatcher) -> Report {
     Report { lines, is_usable: outcomes.iter().any(|outcome| outcome.model.is_ok()) }
 }
 
-/// Which variable a provider wants.
-pub fn missing_key(provider: Provider) -> String {
+/// The sentence that names the variable of a missing key.
+pub(super) fn missing_key(provider: Provider) -> String {
     format!("{} is not set", provider.profile().key_variables.join(" or "))
 }
 
@@ -65,7 +65,7 @@ fn limits(plan: FreePlan) -> String {
     if words.is_empty() { "; its limits are not documented".to_owned() } else { words }
 }
 
-/// Why there is no list, in words.
+/// Why a list could not be read, in words.
 fn refusal(provider: Provider, failure: &Failure) -> String {
     let name = provider.name();
     let verdict = match (failure.reason, failure.status) {

@@ -18,7 +18,7 @@ const GROQ_REQUESTS_PER_MINUTE: u64 = 3;
 
 /// The simulated providers of a demo; they live as long as it does.
 #[derive(Debug)]
-pub struct Demo {
+pub(super) struct Demo {
     simulator: Simulator,
 }
 
@@ -27,7 +27,7 @@ impl Demo {
     ///
     /// # Errors
     /// No loopback port is free.
-    pub async fn start(clock: Clock) -> io::Result<Self> {
+    pub(super) async fn start(clock: Clock) -> io::Result<Self> {
         let simulator = Simulator::start(Directory::core(), |provider| {
             let quota = (provider == Provider::GROQ)
                 .then_some(Quota { requests_per_minute: GROQ_REQUESTS_PER_MINUTE, ..Quota::ENDLESS });
@@ -40,7 +40,7 @@ impl Demo {
 
     /// What a variable is in the demo: `Some` for those that lead to the simulator, whatever the real environment
     /// says; none for all others.
-    pub fn variable(&self, name: &str) -> Option<Option<String>> {
+    pub(super) fn variable(&self, name: &str) -> Option<Option<String>> {
         self.simulator.providers().find_map(|simulated| {
             let provider = simulated.provider();
             let profile = provider.profile();
@@ -58,7 +58,7 @@ impl Demo {
 }
 
 /// What a newcomer can paste, for a proxy that listens on `address`.
-pub fn invitation(address: SocketAddr, needs_client_key: bool) -> String {
+pub(super) fn invitation(address: SocketAddr, needs_client_key: bool) -> String {
     let key = if needs_client_key { " -H \"Authorization: Bearer $PROXY_API_KEY\"" } else { "" };
     format!(
         "This is a demo: no real provider is called. Try, a few times in a row:\n\n  \

@@ -1,6 +1,6 @@
-//! Why a command ends without having done its work.
+//! Errors that end a command.
 
-/// Why the program ends without having served, with its exit code.
+/// The exit code and the message of a command that could not do its work.
 pub(super) struct Fatal(pub(super) u8, pub(super) String);
 
 impl Fatal {
@@ -9,7 +9,7 @@ impl Fatal {
         Self(2, message.to_string())
     }
 
-    /// The settings are right and cannot be had.
+    /// The settings are right, but this machine cannot provide what they ask for.
     pub(super) fn machine(message: impl ToString) -> Self {
         Self(1, message.to_string())
     }

@@ -9,26 +9,26 @@ use tracing::{info, warn};
 
 use super::check;
 use super::fatal::Fatal;
-use crate::config::{Config, ProviderConfig};
+use crate::config::{Config, ProviderConfig, ServerConfig};
 use crate::http::{self, AppState};
 use crate::observe::log;
 use crate::time::{Clock, Shutdown};
 
-/// Serves until a signal ends it. `invitation` is what is said at the start, once the address is known.
+/// What a command says once its address is known and whether clients need a key.
+pub(super) type Invitation = fn(SocketAddr, bool) -> String;
+
+/// Serves until a signal ends it, and logs `invitation` at the start.
 ///
 /// # Errors
-/// The settings cannot be had on this machine, or a key cannot be sent; nobody was let in.
+/// This machine cannot provide what the settings ask for, or a key cannot be sent; no client was let in.
 pub(super) async fn run(
     config: &Config,
     clock: Clock,
-    invitation: Option<fn(SocketAddr, bool) -> String>,
+    invitation: Option<Invitation>,
 ) -> Result<ExitCode, Fatal> {
-    // What can fail comes first: whoever cannot start says that and nothing else.
-    let mut signals = Signals::new().map_err(Fatal::machine)?;
-    let (host, port) = (config.server.host.as_str(), config.server.port);
-    let cannot_listen = |error| Fatal::machine(format!("cannot listen on {host}:{port}: {error}"));
-    let listener = TcpListener::bind((host, port)).await.map_err(cannot_listen)?;
-    let address = listener.local_addr().map_err(cannot_listen)?;
+    // Everything that can fail comes first, so that a failed start logs nothing.
+    let signals = Signals::new().map_err(Fatal::machine)?;
+    let (listener, address) = listen(&config.server).await?;
     let shutdown = Shutdown::default();
     let state = AppState::new(config, clock.clone(), fastrand::Rng::new(), shutdown.clone());
     let state = state.map_err(Fatal::settings)?;
@@ -39,25 +39,41 @@ pub(super) async fn run(
     if let Some(invitation) = invitation {
         info!(target: log::STARTUP, "{}", invitation(address, !config.server.client_keys.is_empty()));
     }
+    Ok(until_signalled(serve(listener, state, shutdown.clone()), signals, &shutdown).await)
+}
 
+async fn listen(server: &ServerConfig) -> Result<(TcpListener, SocketAddr), Fatal> {
+    let (host, port) = (server.host.as_str(), server.port);
+    let cannot_listen = |error| Fatal::machine(format!("cannot listen on {host}:{port}: {error}"));
+    let listener = TcpListener::bind((host, port)).await.map_err(cannot_listen)?;
+    let address = listener.local_addr().map_err(cannot_listen)?;
+    Ok((listener, address))
+}
+
+/// Serves clients, and meanwhile keeps the lists of models current: a start without a network serves at once.
+async fn serve(listener: TcpListener, state: AppState, shutdown: Shutdown) {
     let limits = state.connection_limits();
-    let serving = http::serve(listener, http::app(state.clone()), limits, shutdown.clone());
-    let serving = async {
-        tokio::select! {
-            () = serving => {}
-            // Beside serving: a start without a network serves at once.
-            never = state.dispatcher.keep_models_current(fastrand::Rng::new()) => match never {},
-        }
-    };
+    tokio::select! {
+        () = http::serve(listener, http::app(state.clone()), limits, shutdown) => {}
+        never = state.dispatcher.keep_models_current(fastrand::Rng::new()) => match never {},
+    }
+}
+
+/// Runs `serving` to its end, which the first signal begins; the second signal does not wait for it.
+async fn until_signalled(
+    serving: impl Future<Output = ()>,
+    mut signals: Signals,
+    shutdown: &Shutdown,
+) -> ExitCode {
     tokio::pin!(serving);
     tokio::select! {
-        () = &mut serving => {}
+        () = &mut serving => return ExitCode::SUCCESS,
         _ = signals.next() => shutdown.begin(),
     }
-    Ok(tokio::select! {
+    tokio::select! {
         () = serving => ExitCode::SUCCESS,
         signal = signals.next() => ExitCode::from(128 + signal),
-    })
+    }
 }
 
 /// Logs what the settings amount to.
@@ -109,7 +125,7 @@ impl Signals {
     /// Waits for the next one and gives its number.
     #[cfg(not(unix))]
     async fn next(&mut self) -> u8 {
-        // Without a handler nothing can be waited for: the system's own way of ending the process is left.
+        // Without a handler there is nothing to wait for, and only the system can end the process.
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }

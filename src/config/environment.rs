@@ -1,13 +1,13 @@
-//! The variables of the process, and below them those of `.env`.
+//! The variables of the process, with those of `.env` as a fallback.
 
 use std::collections::HashMap;
 
-/// The variables of the process, and below them those of `.env` in the working directory.
-pub struct Environment(HashMap<String, String>);
+/// The variables of the process, with those of `.env` in the working directory as a fallback.
+pub(crate) struct Environment(HashMap<String, String>);
 
-/// `.env` is there and cannot be read. Never quotes it, since it may hold a key.
+/// `.env` exists and cannot be read. The message never quotes it, because it may contain a key.
 #[derive(Debug, thiserror::Error)]
-pub enum EnvironmentError {
+pub(crate) enum EnvironmentError {
     /// The file as a whole.
     #[error(".env cannot be read: is it a file, and may you read it?")]
     File,
@@ -21,7 +21,7 @@ impl Environment {
     ///
     /// # Errors
     /// [`EnvironmentError`].
-    pub fn read() -> Result<Self, EnvironmentError> {
+    pub(crate) fn read() -> Result<Self, EnvironmentError> {
         let entries = match dotenvy::from_path_iter(".env") {
             Ok(entries) => entries,
             Err(error) if error.not_found() => return Ok(Self(HashMap::new())),
@@ -33,7 +33,7 @@ impl Environment {
     }
 
     /// The value of a variable; one that is set but empty in the process does not hide the one in `.env`.
-    pub fn get(&self, name: &str) -> Option<String> {
+    pub(crate) fn get(&self, name: &str) -> Option<String> {
         let own = std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
         own.filter(|value| !value.trim().is_empty()).or_else(|| self.0.get(name).cloned())
     }

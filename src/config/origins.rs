@@ -1,4 +1,4 @@
-//! Which web pages may call.
+//! The web pages that may call.
 
 use std::collections::BTreeSet;
 
@@ -13,8 +13,8 @@ pub enum CorsOrigins {
     These(BTreeSet<String>),
 }
 
-/// `text` as an origin in the form browsers send; `None` if it is none.
-pub fn normal_origin(text: &str) -> Option<String> {
+/// `text` as an origin in the form that browsers send; `None` if it is not an origin.
+pub(super) fn normal_origin(text: &str) -> Option<String> {
     if text == "null" {
         return Some(text.to_owned());
     }

@@ -14,7 +14,7 @@ use super::settings::{Account, LogConfig, LogFormat, ProviderConfig, ServerConfi
 use super::variables::*;
 use crate::providers::{Provider, is_model_id};
 
-/// Reads variables one by one and collects what is wrong with them.
+/// Reads variables one by one and collects all mistakes.
 pub(super) struct Reader<'l> {
     lookup: &'l dyn Fn(&str) -> Option<String>,
     pub(super) mistakes: Vec<String>,
@@ -256,7 +256,7 @@ fn parse_base_url(text: &str, path_prefix: &str) -> Result<Url, String> {
     Ok(url)
 }
 
-/// Stands in for a URL that was a mistake, until the mistakes are reported.
+/// A placeholder for a wrong URL, until the mistakes are reported.
 #[expect(clippy::expect_used, reason = "a constant that a test covers")]
 fn fallback_url() -> Url {
     Url::parse("http://localhost").expect("a constant URL is valid")

@@ -1,4 +1,4 @@
-//! What the settings amount to.
+//! The types of the settings.
 
 use std::time::Duration;
 
@@ -9,16 +9,16 @@ use url::{Host, Url};
 use super::origins::CorsOrigins;
 use crate::providers::Provider;
 
-/// How to meet clients.
+/// The client side: where to listen, whom to let in, and how long to wait.
 #[derive(Clone, Debug)]
 pub struct ServerConfig {
     /// Address or name to listen on.
     pub host: String,
     /// Port to listen on; 0 picks a free one.
     pub port: u16,
-    /// Keys that clients may show; none means that nobody has to.
+    /// The keys that clients may send; if there are none, clients need no key.
     pub client_keys: Vec<SecretString>,
-    /// Web pages that may call.
+    /// The web pages that may call.
     pub cors_origins: CorsOrigins,
     /// The largest request body, in bytes.
     pub max_body_bytes: usize,
@@ -34,12 +34,12 @@ pub struct ServerConfig {
     pub shutdown_grace: Duration,
 }
 
-/// How to meet one provider.
+/// One provider: its accounts, its models and its address.
 #[derive(Debug)]
 pub struct ProviderConfig {
-    /// Which.
+    /// Its row.
     pub provider: Provider,
-    /// Its accounts, each with limits of its own; without any it serves nobody.
+    /// Its accounts, each with limits of its own. A provider without an account is never asked.
     pub accounts: Vec<Account>,
     /// Its models, best first.
     pub models: Vec<String>,
@@ -47,22 +47,22 @@ pub struct ProviderConfig {
     pub base_url: Url,
 }
 
-/// What a provider is called with.
+/// An account at a provider, with which requests are sent.
 #[derive(Debug)]
 pub struct Account {
-    /// Its key; none where none is wanted.
+    /// Its key; none if the provider needs none.
     pub key: Option<SecretString>,
-    /// For people: `key 1 of 2`.
+    /// Its name in texts for people: `key 1 of 2`.
     pub label: String,
 }
 
 impl ProviderConfig {
-    /// Whether it can be called at all.
+    /// Whether it has an account, so that it can be asked.
     pub fn is_configured(&self) -> bool {
         !self.accounts.is_empty()
     }
 
-    /// Whether the service is on this machine.
+    /// Whether its base URL leads to this machine.
     pub fn is_loopback(&self) -> bool {
         match self.base_url.host() {
             Some(Host::Ipv4(address)) => address.is_loopback(),
@@ -89,7 +89,7 @@ pub struct Timeouts {
 /// What to log and how.
 #[derive(Clone, Debug)]
 pub struct LogConfig {
-    /// Lines for people or for machines.
+    /// The form of a line.
     pub format: LogFormat,
     /// Which events are logged.
     pub filter: Targets,

@@ -1,28 +1,30 @@
-//! The variables that are not a provider's: name, default, unit, least and greatest value.
+//! The variables that belong to no provider: name, default, unit, least and greatest value.
+//!
+//! A new one stands here and is read in the reader; the tests of the documents notice it because it is read.
 
 /// Where to listen.
-pub const ENV_HOST: &str = "HOST";
+pub(crate) const ENV_HOST: &str = "HOST";
 /// Loopback: nobody but this machine.
 pub const DEFAULT_HOST: &str = "127.0.0.1";
 /// On which port; 0 picks a free one.
-pub const ENV_PORT: &str = "PORT";
-/// The port if none is given.
+pub(crate) const ENV_PORT: &str = "PORT";
+/// The port unless another one is set.
 pub const DEFAULT_PORT: u16 = 3001;
 /// Keys that clients must show.
 pub const ENV_PROXY_API_KEY: &str = "PROXY_API_KEY";
 /// Web pages that may call.
-pub const ENV_CORS_ORIGINS: &str = "CORS_ORIGINS";
+pub(super) const ENV_CORS_ORIGINS: &str = "CORS_ORIGINS";
 /// The form of the log.
-pub const ENV_LOG_FORMAT: &str = "LOG_FORMAT";
+pub(super) const ENV_LOG_FORMAT: &str = "LOG_FORMAT";
 /// What is logged.
-pub const ENV_RUST_LOG: &str = "RUST_LOG";
-/// What is logged if nothing is said.
-pub const DEFAULT_RUST_LOG: &str = "info";
+pub(super) const ENV_RUST_LOG: &str = "RUST_LOG";
+/// What is logged unless something else is set.
+pub(super) const DEFAULT_RUST_LOG: &str = "info";
 
 /// A variable that holds a number, with its default and the least and greatest accepted value.
 #[derive(Clone, Copy, Debug)]
 pub struct NumberVariable {
-    /// Its name; the unit is the end of it.
+    /// Its name, which ends in the unit.
     pub name: &'static str,
     /// The value if it is not set.
     pub default: u64,
@@ -32,7 +34,7 @@ pub struct NumberVariable {
     pub most: u64,
 }
 
-/// A day: no clock of ours is of use beyond it.
+/// A day: no longer timeout is useful.
 const MOST_MS: u64 = 86_400_000;
 
 /// TCP and TLS to a provider, in milliseconds.
@@ -65,23 +67,3 @@ pub const CLIENT_STALL_TIMEOUT_MS: NumberVariable =
 /// For open streams to finish after the first signal, in seconds.
 pub const SHUTDOWN_GRACE_SECONDS: NumberVariable =
     NumberVariable { name: "SHUTDOWN_GRACE_SECONDS", default: 30, least: 0, most: 86_400 };
-
-/// The names of all of them.
-pub(super) const NAMES: [&str; 16] = [
-    ENV_HOST,
-    ENV_PORT,
-    ENV_PROXY_API_KEY,
-    ENV_CORS_ORIGINS,
-    ENV_LOG_FORMAT,
-    ENV_RUST_LOG,
-    CONNECT_TIMEOUT_MS.name,
-    FIRST_TOKEN_TIMEOUT_MS.name,
-    IDLE_TIMEOUT_MS.name,
-    REQUEST_TIMEOUT_MS.name,
-    MAX_BODY_BYTES.name,
-    MAX_CONCURRENT_REQUESTS.name,
-    HEADER_READ_TIMEOUT_MS.name,
-    BODY_READ_TIMEOUT_MS.name,
-    CLIENT_STALL_TIMEOUT_MS.name,
-    SHUTDOWN_GRACE_SECONDS.name,
-];

@@ -38,7 +38,7 @@ const MAX_WHOLE_BYTES: usize = 64 * 1024 * 1024;
 const WHOLE_PATIENCE: u32 = 3;
 
 /// What is asked of whom. Holds key and prompt, so it does not print itself.
-pub struct Order {
+pub(super) struct Order {
     /// Whom.
     pub provider: Provider,
     /// What.
@@ -51,7 +51,7 @@ pub struct Order {
 
 /// What an attempt needs besides the order.
 #[derive(Clone, Copy, Debug)]
-pub struct Context<'a> {
+pub(super) struct Context<'a> {
     /// The connections.
     pub upstream: &'a Upstream,
     /// The clocks.
@@ -64,7 +64,7 @@ pub struct Context<'a> {
 ///
 /// Dropping it closes the connection to the provider, unless the answer has been read to its end.
 #[derive(Debug)]
-pub struct Answer {
+pub(crate) struct Answer {
     source: Source,
     body: Body,
     decoder: AnswerDecoder,
@@ -121,7 +121,11 @@ enum Arrival {
 ///
 /// # Errors
 /// Any [`Reason`]; limits and faults of the request in the provider's own words.
-pub async fn open(context: Context<'_>, order: Order, reservation: &Reservation) -> Result<Answer, Failure> {
+pub(super) async fn open(
+    context: Context<'_>,
+    order: Order,
+    reservation: &Reservation,
+) -> Result<Answer, Failure> {
     let Order { provider, call, expected, is_stream } = order;
     let patience = if is_stream { 1 } else { WHOLE_PATIENCE };
     let begun = Instant::now();
@@ -177,34 +181,34 @@ impl Source {
 
 impl Answer {
     /// Who answers.
-    pub fn provider(&self) -> Provider {
+    pub(crate) fn provider(&self) -> Provider {
         self.source.provider
     }
 
     /// The HTTP status of the answer.
-    pub fn status(&self) -> u16 {
+    pub(crate) fn status(&self) -> u16 {
         self.source.status
     }
 
     /// What the answer's head calls used up, and when it comes back.
-    pub fn spent(&self) -> Option<(Reason, Wait)> {
+    pub(crate) fn spent(&self) -> Option<(Reason, Wait)> {
         self.spent
     }
 
     /// How long after the beginning of the call, connecting included, its first thought, text or call of a tool came; none
     /// if it has none, or came all at once.
-    pub fn time_to_first_token(&self) -> Option<Duration> {
+    pub(crate) fn time_to_first_token(&self) -> Option<Duration> {
         self.first_token
     }
 
     /// Events that could not be read and were passed over.
-    pub fn unreadable_events(&self) -> u32 {
+    pub(crate) fn unreadable_events(&self) -> u32 {
         self.decoder.unreadable_events()
     }
 
     /// Whether the token limit was reached before any text or call: nothing to show, and worth it only if nobody does
     /// better.
-    pub fn is_cut_before_content(&self) -> bool {
+    pub(crate) fn is_cut_before_content(&self) -> bool {
         let has_content = self.pending.iter().any(Event::is_content);
         !has_content && matches!(self.pending.last(), Some(Event::Finish(FinishReason::Length)))
     }
@@ -218,7 +222,7 @@ impl Answer {
     /// # Errors
     /// [`Reason::Timeout`], [`Reason::BrokenStream`], or what the provider reports; events before that have been
     /// added.
-    pub async fn read(&mut self, events: &mut Vec<Event>) -> Result<(), Failure> {
+    pub(crate) async fn read(&mut self, events: &mut Vec<Event>) -> Result<(), Failure> {
         if !self.pending.is_empty() {
             // Not `append`: it would keep the room for as long as the answer takes.
             events.extend(std::mem::take(&mut self.pending));
@@ -237,7 +241,7 @@ impl Answer {
     ///
     /// # Errors
     /// As [`read`](Self::read); or [`Reason::UpstreamError`] for an answer of more than 64 MiB.
-    pub async fn read_whole(&mut self) -> Result<(), Failure> {
+    pub(crate) async fn read_whole(&mut self) -> Result<(), Failure> {
         let mut whole = Gathered::default();
         while !matches!(whole.events.last(), Some(Event::Finish(_))) {
             self.gather(&mut whole, MAX_WHOLE_BYTES).await?;
@@ -249,7 +253,7 @@ impl Answer {
 
     /// Gives the provider the rest of its time to end its side of the answer, so that the connection can serve
     /// again.
-    pub async fn drain(&mut self) {
+    pub(crate) async fn drain(&mut self) {
         while let Phase::Ending(_) = self.phase {
             if !matches!(self.arrival().await, Arrival::Bytes(_)) {
                 self.phase = Phase::Ended;

@@ -33,7 +33,7 @@ pub struct Dispatcher {
 
 /// How far an attempt has to come before it counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Extent {
+pub(crate) enum Extent {
     /// To its first content: the rest is relayed as it comes.
     FirstContent,
     /// To its end: an answer that breaks half-way is a failure like any other.

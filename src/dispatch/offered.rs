@@ -15,7 +15,7 @@ pub struct Offered<'d> {
 
 /// A client pinned what there is not.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum UnknownTarget {
+pub(crate) enum UnknownTarget {
     /// No such provider.
     #[error("Unknown provider '{name}'. There are: {}", known.join(", "))]
     Provider {
@@ -55,8 +55,10 @@ impl<'d> Offered<'d> {
 
     /// The models in use of the providers that have an account, in rotation order.
     pub(crate) fn models(self) -> impl Iterator<Item = (Provider, Arc<str>)> + 'd {
-        self.services.iter().enumerate().flat_map(move |(number, service)| {
-            let models = self.quota.offered(number);
+        let with_account =
+            self.services.iter().enumerate().filter(|(_, service)| !service.accounts.is_empty());
+        with_account.flat_map(move |(number, service)| {
+            let models = self.quota.in_use(number);
             models.into_iter().map(|model| (service.provider, model))
         })
     }

@@ -9,7 +9,7 @@ use crate::quota::Reservation;
 
 /// An answer and how it came about.
 #[derive(Debug)]
-pub struct Answered {
+pub(crate) struct Answered {
     /// The answer; with [`Extent::Whole`](super::Extent::Whole) all of it is there.
     pub answer: Answer,
     /// Where the outcome is written when the answer has ended.

@@ -39,7 +39,7 @@ const MAX_ERROR_BODY_BYTES: usize = 64 * 1024;
 
 /// The connections to providers.
 #[derive(Debug)]
-pub struct Upstream {
+pub(super) struct Upstream {
     loopback: Option<Clients>,
     remote: Option<Clients>,
 }
@@ -65,7 +65,7 @@ pub struct TlsUnavailable(String);
 
 /// Which of the two kinds of host a provider is on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Network {
+pub(super) enum Network {
     /// This machine: never through a proxy.
     Loopback,
     /// Anywhere else.
@@ -74,13 +74,13 @@ pub enum Network {
 
 impl Network {
     /// Where `provider` is configured to be.
-    pub fn of(provider: &ProviderConfig) -> Self {
+    pub(super) fn of(provider: &ProviderConfig) -> Self {
         if provider.is_loopback() { Self::Loopback } else { Self::Remote }
     }
 }
 
 /// A request for what a provider tells about itself.
-pub struct Query {
+pub(super) struct Query {
     /// Where to.
     pub url: String,
     /// Which kind of host that is.
@@ -90,7 +90,7 @@ pub struct Query {
 }
 
 /// A request to a provider, complete. It holds a prompt, so it does not print itself.
-pub struct Call {
+pub(super) struct Call {
     /// Where to.
     pub url: String,
     /// Which kind of host that is.
@@ -103,7 +103,7 @@ pub struct Call {
 
 /// An answer whose head has arrived.
 #[derive(Debug)]
-pub struct Response {
+pub(super) struct Response {
     /// The HTTP status.
     pub status: u16,
     /// The headers. They keep the buffer alive in which they came: drop them before a long answer.
@@ -114,18 +114,21 @@ pub struct Response {
 
 /// The body of an answer. Dropping it closes the connection unless it has been read to its end.
 #[derive(Debug)]
-pub struct Body(reqwest::Body);
+pub(super) struct Body(reqwest::Body);
 
 /// The body broke off.
 #[derive(Debug, PartialEq, Eq)]
-pub struct BrokenOff;
+pub(super) struct BrokenOff;
 
 impl Upstream {
     /// Prepares for calls to `providers`. Opens no connection.
     ///
     /// # Errors
     /// [`TlsUnavailable`] if HTTPS is needed and the machine has no CA certificates.
-    pub fn new(providers: &[ProviderConfig], connect_timeout: Duration) -> Result<Self, TlsUnavailable> {
+    pub(super) fn new(
+        providers: &[ProviderConfig],
+        connect_timeout: Duration,
+    ) -> Result<Self, TlsUnavailable> {
         let clients = |network| {
             let mut its = providers.iter().filter(|it| Network::of(it) == network).peekable();
             its.peek().is_some().then(|| {
@@ -147,7 +150,7 @@ impl Upstream {
     /// [`Reason::ConnectFailed`]: nothing was sent. [`Reason::Timeout`]: no connection within the connect
     /// timeout, nothing was sent. [`Reason::UpstreamError`]: the connection ended without an answer, or the
     /// answer was no HTTP; the provider may have seen the request.
-    pub async fn send(&self, call: Call) -> Result<Response, Failure> {
+    pub(super) async fn send(&self, call: Call) -> Result<Response, Failure> {
         let Call { url, network, auth, body } = call;
         let clients = self.clients(network)?;
         let request = clients
@@ -163,7 +166,7 @@ impl Upstream {
     ///
     /// # Errors
     /// As [`send`](Self::send).
-    pub async fn get(&self, query: Query) -> Result<Response, Failure> {
+    pub(super) async fn get(&self, query: Query) -> Result<Response, Failure> {
         let Query { url, network, auth } = query;
         let clients = self.clients(network)?;
         clients.exchange(clients.pooled.get(url).header(ACCEPT, "application/json"), auth).await
@@ -302,7 +305,7 @@ impl Body {
     ///
     /// # Errors
     /// [`BrokenOff`]: the connection ended before the body did.
-    pub async fn chunk(&mut self) -> Result<Option<Bytes>, BrokenOff> {
+    pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, BrokenOff> {
         while let Some(frame) = self.0.frame().await {
             // What is no data are trailers, which nobody needs.
             if let Ok(data) = frame.map_err(|_| BrokenOff)?.into_data() {
@@ -314,7 +317,7 @@ impl Body {
 
     /// The whole body, read to its end so that the connection can serve again; none if it is longer than `most` bytes
     /// or breaks off. Waits for ever: the caller has the clock.
-    pub async fn whole(mut self, most: usize) -> Option<Vec<u8>> {
+    pub(super) async fn whole(mut self, most: usize) -> Option<Vec<u8>> {
         let mut whole = Vec::new();
         while let Some(chunk) = self.chunk().await.ok()? {
             if whole.len() + chunk.len() > most {
@@ -326,7 +329,7 @@ impl Body {
     }
 
     /// The beginning of the body, as much as arrives by `deadline`: for reading what went wrong.
-    pub async fn beginning(mut self, deadline: Instant) -> Vec<u8> {
+    pub(super) async fn beginning(mut self, deadline: Instant) -> Vec<u8> {
         let mut beginning = Vec::new();
         while let Ok(Ok(Some(chunk))) = timeout_at(deadline, self.chunk()).await {
             let room = MAX_ERROR_BODY_BYTES - beginning.len();

@@ -1,33 +1,40 @@
-//! Which paths belong to whom. No other file knows a path's surface, or whether a path is open.
+//! Which surface a path belongs to, and which paths are open. No other file decides either.
+//!
+//! [`ingress`](super::ingress) looks the area of a request up once, and everybody else reads it from the request's
+//! extensions. A new surface adds its rows here and its routes in `routes.rs`.
 
 use http::Extensions;
 
 use crate::surfaces::Surface;
 
-/// A part of the paths, and what holds for all of it. Stands among the extensions of every request.
+/// A group of paths with one surface. Every admitted request carries its area in its extensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Area {
-    /// Where it begins.
+    /// The path itself, or the prefix of all of its paths.
     pub(super) path: &'static str,
-    /// Whether it has everything below that path, or only the path itself.
     extent: Extent,
-    /// Whose dialect is spoken there, also where there is no such path.
+    /// The dialect of its answers and errors, including the 404 of a path that does not exist.
     pub(super) surface: Surface,
-    /// Whether everybody may come: without a client key, from every web page, however crowded it is.
+    /// Whether every client is let in: without a key, from any origin, and when there are too many connections.
     pub(super) is_open: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Extent {
+    /// Only the path itself.
     Path,
+    /// The path and everything below it.
     Below,
 }
 
-/// How it goes.
-pub(super) const HEALTH: Area =
-    Area { path: "/health", extent: Extent::Path, surface: Surface::Chat, is_open: true };
+/// Where `GET` tells that the server is alive.
+pub(crate) const HEALTH_PATH: &str = "/health";
 
-/// OpenAI's paths; the second is where Groq's SDK looks.
+/// Health checks have no key, and are answered when nobody else is.
+pub(super) const HEALTH: Area =
+    Area { path: HEALTH_PATH, extent: Extent::Path, surface: Surface::Chat, is_open: true };
+
+/// OpenAI's paths; Groq's SDK uses the second prefix.
 pub(super) const OPENAI: [Area; 2] = [below("/v1", Surface::OpenAi), below("/openai/v1", Surface::OpenAi)];
 
 /// Everything else.
@@ -38,14 +45,14 @@ const fn below(path: &'static str, surface: Surface) -> Area {
 }
 
 impl Area {
-    /// The area of `path`, whether there is such a path or not.
+    /// The area of `path`, whether a route has that path or not.
     pub(super) fn of(path: &str) -> Self {
         let mut areas = std::iter::once(HEALTH).chain(OPENAI);
         areas.find(|area| area.has(path)).unwrap_or(ELSEWHERE)
     }
 
-    /// The area that [`Area::of`] has found for a request.
-    pub(super) fn among(extensions: &Extensions) -> Self {
+    /// The area of an admitted request, from its extensions.
+    pub(super) fn from_extensions(extensions: &Extensions) -> Self {
         extensions.get().copied().unwrap_or(ELSEWHERE)
     }
 

@@ -1,16 +1,16 @@
-//! A client's socket, which notices when nobody reads, and listens on for a moment when all is said.
+//! A client's socket. It notices when the client stops reading, and keeps reading for a moment after the last write.
 //!
-//! hyper asks for no more of a body while its write buffer is full, so nothing above the socket can tell whether anybody
-//! reads. The kernel's `TCP_USER_TIMEOUT` cannot either: while the peer's window is smaller than the next segment it
-//! counts a peer that reads slowly as one that does not read (seen on Linux, November 2026: a client reading 20 kB/s was
-//! reset after 30 s). So a write that makes no progress for too long is an error here, and the kernel is asked to hold
-//! little that it cannot send yet, so that a slow reader is soon seen to make progress.
+//! hyper asks for no more of a body while its write buffer is full, so nothing above the socket can tell whether the
+//! client reads. The kernel's `TCP_USER_TIMEOUT` cannot tell either: while the peer's window is smaller than the next
+//! segment, it takes a peer that reads slowly for one that does not read (seen on Linux, November 2026: a client reading
+//! 20 kB/s was reset after 30 s). So a write that makes no progress for too long is an error here. The kernel is asked to
+//! buffer little that it cannot send yet, because the progress of a slow reader shows sooner that way.
 //!
-//! Many HTTP clients look for an answer only when they have sent everything, and closing under them costs them the
-//! refusal that they were sent. So the end is said first, and what still comes is read and forgotten.
+//! Many HTTP clients read a response only after they have sent everything. If the socket is closed before that, they lose
+//! the refusal that is already on its way. So the write side is closed first, and what still arrives is read and dropped.
 //!
-//! hyper does not notice either that a client leaves while something that it sent is unread, such as a second request
-//! behind the first; [`departure`](ClientStream::departure) does.
+//! hyper also misses that a client leaves while data from it is unread, such as a second request behind the first.
+//! [`departure`](ClientStream::departure) notices.
 
 use std::io::{self, IoSlice};
 use std::net::Shutdown as Close;
@@ -28,36 +28,36 @@ use tracing::debug;
 
 use crate::time::Shutdown;
 
-/// What the kernel may hold beyond what the peer has room for, in bytes. The peer is seen to read whenever it has made
-/// room for half of this; its own kernel tells of room in steps that grow with its receive buffer, 64 KiB and more.
+/// What the kernel may buffer beyond the peer's window, in bytes. The peer counts as reading whenever it has made room for
+/// half of this; its own kernel reports room in steps that grow with its receive buffer, 64 KiB and more.
 #[cfg(any(target_os = "android", target_os = "linux"))]
 const MOST_UNSENT_BYTES: u32 = 16 * 1024;
 
-/// How long a client may go on sending when we have said the last.
+/// How long a client may go on sending after our last byte.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// What is to be written in place of these bytes, if they are a refusal of hyper's own.
+/// Gives what is to be written in place of these bytes, if they are a refusal of hyper's own.
 pub(super) type Refuse = fn(&[u8]) -> Option<Vec<u8>>;
 
-/// A connection whose writes fail once the peer has taken nothing for a while, and whose end lets the peer finish.
-pub(crate) struct ClientStream {
+/// A connection whose writes fail if the peer reads nothing for a while, and whose end lets the peer finish.
+pub(super) struct ClientStream {
     stream: Arc<TcpStream>,
     stall_limit: Duration,
     shutdown: Shutdown,
     refuse: Refuse,
-    /// What is written in place of what hyper says, from this byte on.
+    /// The refusal that replaces hyper's own, and how many of its bytes are written.
     refusal: Option<(Vec<u8>, usize)>,
-    /// The last write took less than it was given: the next one begins somewhere.
+    /// The last write was partial, so the next one begins in the middle of something.
     is_cut: bool,
-    /// Runs while a write waits.
+    /// Runs while a write waits for the peer.
     stalled: Option<Pin<Box<Sleep>>>,
-    /// Runs when all is said: how long to listen on.
+    /// Runs after the last write, as long as the peer may go on sending.
     lingering: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 impl ClientStream {
-    /// `stream`, given up when a write waits for longer than `stall_limit`. From the beginning of `shutdown` nobody is
-    /// listened to any more when all is said. Refusals of hyper's own are written as `refuse` has them.
+    /// Wraps `stream`. A write that waits for longer than `stall_limit` fails. Once `shutdown` has begun, the stream does
+    /// not keep reading after its last write. `refuse` replaces refusals of hyper's own.
     pub(super) fn new(stream: TcpStream, stall_limit: Duration, shutdown: Shutdown, refuse: Refuse) -> Self {
         if let Err(error) = tune(&stream) {
             debug!(%error, "Cannot set the options of a socket");
@@ -67,14 +67,13 @@ impl ClientStream {
         Self { stream, stall_limit, shutdown, refuse, refusal, is_cut: false, stalled, lingering }
     }
 
-    /// Comes true when the peer has closed its side, whatever it has sent that is not read yet. Only Linux tells; on
-    /// other systems it never comes true.
-    pub(crate) fn departure(&self) -> impl Future<Output = ()> + Send + use<> {
+    /// Completes when the peer has closed its side, even if data from it is still unread. Only Linux reports that; on
+    /// other systems the future never completes.
+    pub(super) fn departure(&self) -> impl Future<Output = ()> + Send + use<> {
         let stream = self.stream.clone();
         async move {
             #[cfg(any(target_os = "android", target_os = "linux"))]
-            // Of what this interest waits for, a socket of ours can only have the end of what is read: priority data is not
-            // asked for.
+            // This interest wakes for priority data, which no socket of ours asks for, and for the end of the read side.
             if stream.ready(Interest::PRIORITY).await.is_ok_and(|ready| ready.is_read_closed()) {
                 return;
             }
@@ -97,14 +96,14 @@ impl ClientStream {
         }
     }
 
-    /// Writes `bytes`, which `write` writes as they are, or the refusal that they stand for.
+    /// Writes the refusal that replaces `bytes`, if there is one; else calls `write`, which writes `bytes` unchanged.
     fn poll_write_or_refuse(
         &mut self,
         context: &mut Context<'_>,
         bytes: &[u8],
         write: impl FnMut(&TcpStream) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
-        // The middle of an answer may look like anything.
+        // The middle of an answer may look like a refusal.
         if self.refusal.is_none() && !self.is_cut {
             self.refusal = (self.refuse)(bytes).map(|refusal| (refusal, 0));
         }
@@ -124,7 +123,7 @@ impl ClientStream {
         Poll::Ready(Ok(bytes.len()))
     }
 
-    /// Sees to it that `write`, which was given so many bytes, does not wait too long.
+    /// Fails a `write` of `given` bytes that waits for too long.
     fn watch(
         &mut self,
         context: &mut Context<'_>,
@@ -139,7 +138,7 @@ impl ClientStream {
         let limit = self.stall_limit;
         let timer = self.stalled.get_or_insert_with(|| Box::pin(sleep(limit)));
         ready!(timer.as_mut().poll(context));
-        // Reset, or the kernel would go on offering the rest to a peer that does not want it.
+        // Without a reset the kernel would go on offering the rest to a peer that does not read.
         let _ = self.stream.set_zero_linger();
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
@@ -160,9 +159,9 @@ fn poll_read(
 }
 
 fn tune(stream: &TcpStream) -> io::Result<()> {
-    // Tokens are small and urgent.
+    // Tokens are small and must not wait for each other.
     stream.set_nodelay(true)?;
-    // Other systems are left as they are.
+    // Only Linux has this option.
     #[cfg(any(target_os = "android", target_os = "linux"))]
     socket2::SockRef::from(stream).set_tcp_notsent_lowat(MOST_UNSENT_BYTES)?;
     Ok(())
@@ -191,7 +190,7 @@ impl AsyncWrite for ClientStream {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        // A refusal is never in pieces.
+        // hyper writes a refusal in one piece.
         let bytes = slices.first().map_or(&[][..], |slice| slice);
         let write = if slices.len() == 1 {
             this.poll_write_or_refuse(context, bytes, |stream| stream.try_write(bytes))

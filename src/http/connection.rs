@@ -1,27 +1,27 @@
-//! What a request knows of the connection that it has come on.
+//! What a request knows of its connection.
 
 use std::sync::Arc;
 
 use tokio::sync::Notify;
 
-/// Closes the connection that a request has come on, once its response has ended. Stands among the extensions of every
-/// request: hyper has no other way from a request to its connection.
+/// Closes a request's connection once the response has ended. It is in the extensions of every request, because hyper has
+/// no other way from a request to its connection.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Closer(Arc<Notify>);
 
 impl Closer {
-    /// This response is the connection's last.
+    /// Makes this response the connection's last.
     pub(super) fn close(&self) {
         self.0.notify_one();
     }
 
-    /// Comes true when a response has said that it is the last.
+    /// Completes when a response has been made the last.
     pub(super) fn asked(&self) -> impl Future<Output = ()> + Send + use<> {
         let notify = self.0.clone();
         async move { notify.notified().await }
     }
 }
 
-/// Stands among the extensions of a request that has come on a connection too many.
+/// Marks a request, in its extensions, whose connection exceeds the number of connections that are served.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Crowded;

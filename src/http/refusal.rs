@@ -1,19 +1,19 @@
-//! Refusals of what hyper does not take for a request, in our words.
+//! Refusals of input that is not HTTP, in our words.
 //!
-//! What is no HTTP never comes to a service: hyper answers by itself, with a status and nothing else, and has no setting
-//! for it. So such an answer is recognised where it is written, and completed: a client is told what was wrong, in the form
+//! Such input never reaches a service: hyper answers it with a status and nothing else, and no setting changes that. So
+//! hyper's answer is recognised where it is written, and replaced by one that tells the client what was wrong, in the form
 //! of every other refusal.
 
 use super::request_id;
 use crate::surfaces::ApiError;
 use crate::surfaces::chat;
 
-/// Longer than what hyper says of its own accord.
+/// Longer than any refusal of hyper's own.
 const MAX_BYTES: usize = 256;
 
-/// What a client is to be told if `written` is a refusal of hyper's own, which is written at once and alone; none if it
-/// is anything else.
-pub(crate) fn in_place_of(written: &[u8]) -> Option<Vec<u8>> {
+/// Gives the response that replaces `written`, if that is a refusal of hyper's own. hyper writes a refusal in one piece
+/// and nothing else with it.
+pub(super) fn in_place_of(written: &[u8]) -> Option<Vec<u8>> {
     if written.len() > MAX_BYTES || !written.starts_with(b"HTTP/1.1 4") {
         return None;
     }
@@ -25,7 +25,7 @@ pub(crate) fn in_place_of(written: &[u8]) -> Option<Vec<u8>> {
         "431" => ApiError::HeadTooLarge,
         _ => return None,
     };
-    // Ours have all that.
+    // Our own refusals have an id.
     if head.contains("x-request-id") {
         return None;
     }

@@ -1,9 +1,9 @@
 //! From an answer under way to the body of a response.
 //!
-//! The body owns everything the answer needs: the connection to the provider, the attempt's entry in the books
-//! and the place among the concurrent requests. Whoever drops the body, and be it because the client has left,
-//! ends all of them; no task is spawned and no channel lies between. Bytes are asked for only when the client
-//! takes some, so a slow client slows the provider down instead of filling memory.
+//! The body owns everything the answer needs: the connection to the provider, the attempt's reservation and the place
+//! among the concurrent requests. Dropping the body ends all of them, for example when the client leaves; there is no
+//! spawned task and no channel. Bytes are read from the provider only when the client takes some, so a slow client slows
+//! the provider down instead of filling memory.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -26,13 +26,13 @@ use crate::quota::Reservation;
 use crate::surfaces::{AfterFailure, Encode, Interrupted};
 use crate::time::Alarm;
 
-/// After how much silence a comment is sent, so that nothing between us and the client takes it for dead.
+/// The silence after which a comment is sent, so that no proxy on the way takes the connection for dead.
 const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(15);
 
 /// What ends with the body.
 #[derive(Debug)]
-pub struct Held {
-    /// Where the outcome of the attempt is written.
+pub(super) struct Held {
+    /// Takes the outcome of the attempt.
     pub reservation: Reservation,
     /// The request's line in the log.
     pub log: RequestLog,
@@ -40,7 +40,7 @@ pub struct Held {
     pub permit: OwnedSemaphorePermit,
     /// The client's connection.
     pub connection: Option<Closer>,
-    /// Where signatures of calls are kept.
+    /// Keeps the signatures of tool calls.
     pub signatures: Arc<Signatures>,
 }
 
@@ -49,8 +49,8 @@ pub struct Held {
 #[error("the answer was interrupted")]
 struct Aborted;
 
-/// The body of a streamed answer. `ending` comes true when open streams must end.
-pub fn body<E: Encode>(
+/// The body of a streamed answer. `ending` completes when open streams must end.
+pub(super) fn body<E: Encode>(
     answer: Answer,
     encoder: E,
     held: Held,
@@ -74,10 +74,10 @@ pub fn body<E: Encode>(
     Body::from_stream(stream::unfold(relay, Relay::next_frame))
 }
 
-/// All events of an answer that was read to its end before; closes the books.
-pub async fn whole(mut answer: Answer, held: Held) -> Vec<Event> {
+/// All events of an answer that has been read to its end; records its outcome.
+pub(super) async fn whole(mut answer: Answer, held: Held) -> Vec<Event> {
     let mut events = Vec::new();
-    // It is all there: reading only hands it over, and cannot fail.
+    // Everything has arrived, so reading only hands it over and cannot fail.
     let _ = answer.read(&mut events).await;
     events.iter().for_each(|event| remember_signature(&held.signatures, event));
     held.reservation.complete(usage(&events));
@@ -88,16 +88,16 @@ pub async fn whole(mut answer: Answer, held: Held) -> Vec<Event> {
 struct Relay<E> {
     answer: Answer,
     encoder: E,
-    /// Taken when the outcome is written.
+    /// Taken when the outcome is recorded.
     books: Option<(Reservation, RequestLog)>,
-    /// What the answer has used so far, if the provider has said so.
+    /// What the answer has used so far, if the provider has reported it.
     usage: Option<Usage>,
     connection: Option<Closer>,
     signatures: Arc<Signatures>,
     stage: Stage,
-    /// Empty between frames, kept for its memory.
+    /// Empty between frames; the allocation is reused.
     events: Vec<Event>,
-    /// Since when nothing has been written while somebody waited.
+    /// Since when the client has waited for the next bytes.
     silent_since: Option<Instant>,
     keep_alive: Alarm,
     ending: Pin<Box<dyn Future<Output = ()> + Send>>,
@@ -107,9 +107,9 @@ struct Relay<E> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Relaying,
-    /// All is written; the provider may end its part.
+    /// Everything is written; the provider may end its part.
     Complete,
-    /// The connection is to break, after what was written has left.
+    /// The connection is to break, once the bytes written so far have left.
     Aborting,
     Ended,
 }
@@ -121,12 +121,12 @@ enum Wake {
     Ending,
 }
 
-/// What an answer has used, if the provider has said so.
+/// What an answer has used, if the provider has reported it.
 fn usage(events: &[Event]) -> Option<Usage> {
     events.iter().find_map(|event| if let Event::Usage(usage) = event { Some(*usage) } else { None })
 }
 
-/// Keeps what the provider of a call wants to see again with it.
+/// Keeps the signature that a provider wants back with its tool call.
 fn remember_signature(signatures: &Signatures, event: &Event) {
     if let Event::ToolCall(ToolCallPiece { opening: Some(opening), .. }) = event
         && let Some(signature) = &opening.signature
@@ -145,7 +145,7 @@ impl<E: Encode> Relay<E> {
                     return None;
                 }
                 Stage::Aborting => {
-                    // An error right behind a frame makes hyper forget the frame. Yielding lets it be written.
+                    // hyper drops a frame that is followed at once by an error. Yielding lets it write the frame first.
                     tokio::task::yield_now().await;
                     self.stage = Stage::Ended;
                     return Some((Err(Aborted), self));
@@ -175,7 +175,7 @@ impl<E: Encode> Relay<E> {
     }
 
     fn encode(&mut self, outcome: Result<(), Failure>) -> Vec<u8> {
-        // The framing of a piece, and its text.
+        // Each event takes some bytes of framing besides its text.
         let mut frame = Vec::with_capacity(self.events.iter().map(|event| 32 + event.text().len()).sum());
         for event in self.events.drain(..) {
             if matches!(event, Event::Finish(_)) {
@@ -200,7 +200,7 @@ impl<E: Encode> Relay<E> {
         frame
     }
 
-    /// Writes the outcome into the books and says it to the client. Without a `failure` nobody is to blame.
+    /// Records the outcome and tells the client. Without a `failure` it is nobody's fault.
     fn interrupt(&mut self, interrupted: Interrupted, failure: Option<&Failure>) -> Vec<u8> {
         if let Some((reservation, log)) = self.books.take() {
             if let Some(failure) = failure {

@@ -2,10 +2,10 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-/// Stands in every request's headers for the handlers, and in every response's for the client.
+/// The header that carries the id: in every admitted request for the handlers, in every response for the client.
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The client's own id if it is one that can stand in a log, else a new one.
+/// The client's own id if it is fit for a log, else a new one.
 pub(super) fn given_or_new(headers: &HeaderMap) -> HeaderValue {
     const MAX_LEN: usize = 128;
     let is_sane = |value: &&HeaderValue| {
@@ -18,12 +18,12 @@ pub(super) fn given_or_new(headers: &HeaderMap) -> HeaderValue {
     given.or_else(|| new().ok()).unwrap_or_else(|| HeaderValue::from_static("none"))
 }
 
-/// An id for a request that came without one.
+/// A new id.
 pub(super) fn new() -> String {
     format!("{:032x}", fastrand::u128(..))
 }
 
-/// The id that an admitted request has.
+/// The id of an admitted request.
 pub(super) fn of(headers: &HeaderMap) -> String {
     headers.get(X_REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned()
 }

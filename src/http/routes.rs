@@ -1,4 +1,4 @@
-//! The routes: thin handlers that take a request apart, have it answered and put the response together.
+//! The routes: thin handlers that take a request apart, let the dispatcher answer it and assemble the response.
 
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
@@ -18,7 +18,7 @@ use super::areas::{self, Area};
 use super::connection::Closer;
 use super::relay::{self, Held};
 use super::state::AppState;
-use super::{ingress, request_id};
+use super::{ingress, request_body, request_id};
 use crate::dispatch::{Answered, Extent, Target};
 use crate::middle::ChatRequest;
 use crate::observe::RequestLog;
@@ -29,12 +29,12 @@ use crate::surfaces::openai::{self, Completion};
 use crate::surfaces::{Ask, Author, Encode as _, Surface};
 use crate::wire::json;
 
-/// Bodies from this size on are read beside the threads that serve everybody. Below it the worst takes some milliseconds.
+/// Bodies of this size and more are parsed on a thread of their own. The slowest smaller one takes some milliseconds.
 const LARGE_BODY_BYTES: usize = 256 * 1024;
 
-/// All routes with everything a request passes before them, from the outside in: id, size and origin; CORS;
-/// client key; panics.
-pub(crate) fn router(state: AppState) -> Router {
+/// All routes, with the layers that a request passes before them, from the outside in: id, size and origin; CORS; client
+/// key; panics.
+pub(super) fn router(state: AppState) -> Router {
     let chat = Router::new()
         .route("/chat", post(complete::<ChatAsk>))
         .route(areas::HEALTH.path, get(health))
@@ -47,7 +47,9 @@ pub(crate) fn router(state: AppState) -> Router {
             .route(&format!("{prefix}/models/{{*id}}"), get(show_model));
     }
     let refuse = |error: fn() -> ApiError| {
-        move |request: Request| async move { Area::among(request.extensions()).surface.error_response(&error()) }
+        move |request: Request| async move {
+            Area::from_extensions(request.extensions()).surface.error_response(&error())
+        }
     };
     Router::new()
         .merge(survive_panics(chat, Surface::Chat))
@@ -62,7 +64,7 @@ pub(crate) fn router(state: AppState) -> Router {
 
 fn survive_panics(routes: Router<AppState>, surface: Surface) -> Router<AppState> {
     routes.layer(CatchPanicLayer::custom(move |_| {
-        // The panic's own words have gone to standard error; they may hold anything.
+        // The panic's own message has gone to standard error, and may contain anything.
         error!("A handler panicked: this is a bug");
         surface.error_response(&ApiError::Internal)
     }))
@@ -83,7 +85,7 @@ async fn list_models(State(state): State<AppState>) -> Response {
 }
 
 async fn show_model(State(state): State<AppState>, id: Result<Path<String>, PathRejection>) -> Response {
-    // What is no text is no model either.
+    // An id that is not UTF-8 names no model.
     let id = id.map_or_else(|_| String::new(), |Path(id)| id);
     let shown = openai::show_model(state.dispatcher.offered(), &id);
     shown.map_or_else(|error| Surface::OpenAi.error_response(&error), json_response)
@@ -93,9 +95,9 @@ fn json_response(body: Vec<u8>) -> Response {
     ([(CONTENT_TYPE, "application/json")], body).into_response()
 }
 
-/// Answers a conversation, in whatever dialect.
+/// Answers a conversation in the dialect of `A`.
 async fn complete<A: Ask>(State(state): State<AppState>, request: Request) -> Response {
-    let surface = Area::among(request.extensions()).surface;
+    let surface = Area::from_extensions(request.extensions()).surface;
     try_complete::<A>(&state, surface, request).await.unwrap_or_else(|error| surface.error_response(&error))
 }
 
@@ -108,13 +110,13 @@ async fn try_complete<A: Ask>(
         state.overload_warning.say(|| warn!("Too many requests at once: MAX_CONCURRENT_REQUESTS is reached"));
         ApiError::TooManyRequests
     })?;
-    ingress::expect_json(request.headers())?;
+    request_body::expect_json(request.headers())?;
     let (head, body) = request.into_parts();
     let server = &state.server;
-    let bytes = ingress::read_body(body, server.max_body_bytes, server.body_read_timeout).await?;
+    let bytes = request_body::read(body, server.max_body_bytes, server.body_read_timeout).await?;
     let answered = answer::<A>(state, &head, bytes, permit).await;
     let mut response = answered.unwrap_or_else(|error| surface.error_response(&error));
-    response.extensions_mut().insert(ingress::BodyRead);
+    response.extensions_mut().insert(request_body::BodyRead);
     Ok(response)
 }
 
@@ -158,8 +160,8 @@ async fn answer<A: Ask>(
     Ok((headers, [(CONTENT_TYPE, content_type)], body).into_response())
 }
 
-/// Reads a request. One that is large may be made to take a second: that second is not taken from everybody else. It has
-/// its place among the concurrent requests meanwhile, also when its client has left.
+/// Parses a request. A large one can be built to take a second, so it does not block the threads that serve everybody. It
+/// keeps its place among the concurrent requests meanwhile, even if its client leaves.
 async fn parse<A: Ask>(
     head: &Parts,
     body: Bytes,
@@ -190,7 +192,7 @@ async fn find_answer(
     }
 }
 
-/// The headers of every answer. What the provider sent is not among them.
+/// The headers of every answer. None of them comes from the provider.
 fn answer_headers<A: Ask>(answered: &Answered, ignored: &[String]) -> HeaderMap {
     let trail = answered.trail.to_string();
     let left_out = answered.left_out.iter().filter_map(|feature| A::field(*feature));

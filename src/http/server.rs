@@ -1,6 +1,6 @@
-//! Meeting clients: the accept loop, the clocks of a connection, and an end in good order.
+//! The accept loop, the timeouts of a connection, and an orderly shutdown.
 //!
-//! `axum::serve` evicts no slow client and its graceful shutdown waits for ever on an open stream, so this is our
+//! `axum::serve` does not evict slow clients, and its graceful shutdown waits for ever on an open stream. So this is our
 //! own loop around hyper's HTTP/1 connections.
 
 use std::sync::Arc;
@@ -23,22 +23,22 @@ use crate::config::{MAX_HEAD_BYTES, MAX_HEADERS};
 use crate::observe::RareWarning;
 use crate::time::Shutdown;
 
-/// After an error of `accept`, such as no descriptors left, how long to leave it alone.
+/// The pause after an error of `accept`, such as no descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// How long streams that were told to end may take to say so to their clients.
+/// How long streams that were told to end may take to tell their clients.
 const LAST_WORDS: Duration = Duration::from_millis(800);
 
-/// Connections beyond the concurrent requests: for idle ones, and for those that are refused.
+/// Connections beyond the concurrent requests: idle ones, and those that are refused.
 const SPARE_CONNECTIONS: usize = 1_024;
 
-/// Connections beyond even those: each for one request, which is refused unless it asks how the server is.
+/// Connections beyond even those. Each has one request, which is refused outside the open areas.
 const CROWDED_CONNECTIONS: usize = 256;
 
-/// How long a connection of those may take to say what it wants.
+/// How long a connection of those may take to send its request head.
 const CROWDED_HEADER_READ_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long clients may take, and how many there may be.
+/// How long clients may take, and how many requests there may be.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionLimits {
     /// For a whole request head, and between requests.
@@ -47,14 +47,14 @@ pub struct ConnectionLimits {
     pub client_stall_timeout: Duration,
     /// The most requests at once.
     pub max_concurrent_requests: usize,
-    /// For open streams to finish once the end has begun.
+    /// For open streams to finish once the shutdown has begun.
     pub shutdown_grace: Duration,
 }
 
-/// Serves `app` on `listener` until the end that `shutdown` begins is complete.
+/// Serves `app` on `listener` until `shutdown` is complete.
 ///
-/// From the beginning of the end new connections are refused, idle ones are closed, and open streams have
-/// `limits.shutdown_grace` to finish; those that do not are told to end, which they have most of a second for.
+/// Once it has begun, new connections are refused, idle ones are closed, and open streams have `limits.shutdown_grace` to
+/// finish. Streams that are still open after that are told to end, and have most of a second for it.
 pub async fn serve(listener: TcpListener, app: Router, limits: ConnectionLimits, shutdown: Shutdown) {
     let most = limits.max_concurrent_requests.saturating_add(SPARE_CONNECTIONS + CROWDED_CONNECTIONS);
     let most = u32::try_from(most.min(Semaphore::MAX_PERMITS)).unwrap_or(u32::MAX);
@@ -71,7 +71,7 @@ pub async fn serve(listener: TcpListener, app: Router, limits: ConnectionLimits,
     if tokio::time::timeout(limits.shutdown_grace, &mut all_closed).await.is_err() {
         warn!("The grace period is over: ending open streams");
         shutdown.end();
-        // Whoever does not take the last words in time is cut off by the end of the process.
+        // A client that does not read the end of its stream in time is cut off by the end of the process.
         let _ = tokio::time::timeout(LAST_WORDS, all_closed).await;
     }
 }
@@ -84,7 +84,7 @@ async fn accept(
     places: &Arc<Semaphore>,
 ) {
     let (warning, crowd_warning) = (RareWarning::default(), RareWarning::default());
-    // Ends only if the semaphore is closed, which nobody does.
+    // Ends only if the semaphore is closed, and nobody closes it.
     while let Ok(place) = places.clone().acquire_owned().await {
         match listener.accept().await {
             Ok((stream, _)) => {
@@ -96,7 +96,7 @@ async fn accept(
                     clippy::disallowed_methods,
                     reason = "a connection is its own task; dropping its socket ends it"
                 )]
-                // As it is: a block around it would hold its memory twice.
+                // Spawned directly: an async block around it would hold its memory twice.
                 tokio::spawn(connection(stream, app.clone(), limits, is_crowded, shutdown.clone(), place));
             }
             Err(error) => {
@@ -107,7 +107,7 @@ async fn accept(
     }
 }
 
-/// Serves one client; gives `_place` back when it is done.
+/// Serves one client, and releases `_place` at the end.
 async fn connection(
     stream: TcpStream,
     app: Router,
@@ -119,11 +119,6 @@ async fn connection(
     let stream =
         ClientStream::new(stream, limits.client_stall_timeout, shutdown.clone(), refusal::in_place_of);
     let departure = stream.departure();
-    let header_read_timeout = if is_crowded {
-        limits.header_read_timeout.min(CROWDED_HEADER_READ_TIMEOUT)
-    } else {
-        limits.header_read_timeout
-    };
     let closer = Closer::default();
     let asked = closer.asked();
     let service = service_fn(move |mut request: http::Request<Incoming>| {
@@ -133,14 +128,7 @@ async fn connection(
         }
         app.clone().oneshot(request)
     });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(header_read_timeout)
-        .keep_alive(!is_crowded)
-        // Above what is allowed, so that whoever is only somewhat over is told so in JSON.
-        .max_headers(4 * MAX_HEADERS)
-        .max_header_size(4 * MAX_HEAD_BYTES)
-        .serve_connection(TokioIo::new(stream), service);
+    let connection = protocol(limits, is_crowded).serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
     let is_last = async {
         tokio::select! {
@@ -157,7 +145,7 @@ async fn connection(
             }
         }
     };
-    // What can be answered at once is answered even to a client that has left; hence the order.
+    // In this order, because an answer that is ready is written even to a client that has left.
     tokio::select! {
         biased;
         ended = served => if let Err(error) = ended {
@@ -165,4 +153,18 @@ async fn connection(
         },
         () = departure => debug!("A client left"),
     }
+}
+
+/// HTTP/1.1 with the timeouts and limits of a connection.
+fn protocol(limits: ConnectionLimits, is_crowded: bool) -> http1::Builder {
+    let most = if is_crowded { CROWDED_HEADER_READ_TIMEOUT } else { Duration::MAX };
+    let mut protocol = http1::Builder::new();
+    protocol
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_read_timeout.min(most))
+        .keep_alive(!is_crowded)
+        // More than is allowed, so that a client which is a little above the limit gets its refusal in JSON.
+        .max_headers(4 * MAX_HEADERS)
+        .max_header_size(4 * MAX_HEAD_BYTES);
+    protocol
 }

@@ -20,19 +20,19 @@ pub struct AppState(Arc<App>);
 /// See [`AppState`].
 #[derive(Debug)]
 pub struct App {
-    /// Finds answers.
+    /// Finds a provider that answers.
     pub dispatcher: Dispatcher,
     /// How to meet clients.
     pub server: ServerConfig,
     /// Places for concurrent requests.
     pub admission: Arc<Semaphore>,
-    /// For when there are none left.
+    /// The warning that no place is left.
     pub overload_warning: RareWarning,
-    /// What providers want to see again with their calls.
+    /// What providers want back with the tool calls of earlier answers.
     pub signatures: Arc<Signatures>,
-    /// When it all ends.
+    /// Tells when the process is to end.
     pub shutdown: Shutdown,
-    /// When it all began.
+    /// When the process started.
     pub started: Instant,
 }
 
@@ -45,7 +45,7 @@ impl Deref for AppState {
 }
 
 impl AppState {
-    /// Sets everything up; calls nobody.
+    /// Sets everything up without calling a provider.
     ///
     /// # Errors
     /// [`SetupError`]: this machine cannot speak HTTPS, or a key cannot be sent.
@@ -70,7 +70,7 @@ impl AppState {
         })))
     }
 
-    /// The clocks and numbers of connections.
+    /// The timeouts and limits of connections.
     pub fn connection_limits(&self) -> ConnectionLimits {
         ConnectionLimits {
             header_read_timeout: self.server.header_read_timeout,

@@ -122,7 +122,7 @@ pub struct LimitReading {
 }
 
 /// The limits that a provider's documents name for a model on the free plan.
-pub type FreePlan = &'static [(Measure, u64)];
+pub(crate) type FreePlan = &'static [(Measure, u64)];
 
 /// What the head of an answer says of limits, read once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

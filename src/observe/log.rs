@@ -1,7 +1,7 @@
 //! The log: `[2025-12-30T06:10:05.124Z] INFO: Attempt 1/3: Using service Groq request_id=…`, or JSON.
 //!
-//! Lines go to standard output through a bounded queue and a thread of its own: whoever reads them slowly, or not
-//! at all, must not hold up a request. When the queue is full, lines are dropped.
+//! Lines go to standard output through a bounded queue and a thread of its own, because a slow or stuck reader must not
+//! hold up a request. When the queue is full, lines are dropped.
 
 use std::fmt;
 
@@ -19,14 +19,14 @@ use tracing_subscriber::{Layer as _, Registry, fmt as layers};
 use crate::config::{LogConfig, LogFormat};
 use crate::time::Clock;
 
-/// The target of the lines that are always shown: that the program has started, and where.
-pub const STARTUP: &str = "ai_proxy_free::startup";
+/// The target of the lines that are always shown: that the program has started, and its address.
+pub(crate) const STARTUP: &str = "ai_proxy_free::startup";
 
-/// How many lines may wait to be written.
+/// The most lines that may wait to be written.
 const MAX_WAITING_LINES: usize = 16_384;
 
-/// Sends the log to standard output from now on. Dropping the guard writes what is waiting.
-pub fn start(config: &LogConfig, clock: Clock) -> WorkerGuard {
+/// Sends the log to standard output from now on. Dropping the guard writes the lines that are waiting.
+pub(crate) fn start(config: &LogConfig, clock: Clock) -> WorkerGuard {
     let (writer, guard) =
         NonBlockingBuilder::default().buffered_lines_limit(MAX_WAITING_LINES).finish(std::io::stdout());
     let filter: Targets = config.filter.clone().with_target(STARTUP, Level::INFO);

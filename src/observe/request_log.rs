@@ -1,36 +1,36 @@
-//! The lines a request leaves in the log: one when it begins, one when it ends, whatever way it ends.
+//! The log lines of a request: one when it begins and one when it ends, however it ends.
 //!
-//! Never a prompt, an answer or a key.
+//! They never contain a prompt, an answer or a key.
 
 use std::fmt::Display;
 
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
-/// A request under way. Dropped without a word it means that the client left.
+/// A request under way. If it is dropped before its end is logged, the client has left.
 #[derive(Debug)]
-pub struct RequestLog {
+pub(crate) struct RequestLog {
     request_id: String,
     begun: Instant,
-    /// Who answers, once that is known: provider and model.
+    /// The provider and the model that answer, once they are known.
     answerer: Option<(&'static str, String)>,
     is_closed: bool,
 }
 
 impl RequestLog {
     /// Logs that a request has begun.
-    pub fn begin(request_id: &str, messages: usize, stream: bool) -> Self {
+    pub(crate) fn begin(request_id: &str, messages: usize, stream: bool) -> Self {
         info!(request_id, stream, "Request with {messages} messages");
         Self { request_id: request_id.to_owned(), begun: Instant::now(), answerer: None, is_closed: false }
     }
 
-    /// Remembers who answers.
-    pub fn answers(&mut self, provider: &'static str, model: &str) {
+    /// Remembers the provider and the model that answer.
+    pub(crate) fn answers(&mut self, provider: &'static str, model: &str) {
         self.answerer = Some((provider, model.to_owned()));
     }
 
     /// Logs that the answer is complete.
-    pub fn answered(mut self, unreadable_events: u32) {
+    pub(crate) fn answered(mut self, unreadable_events: u32) {
         self.is_closed = true;
         let (provider, model) = self.answerer();
         let (request_id, elapsed_ms) = (self.request_id.as_str(), self.elapsed_ms());
@@ -43,8 +43,8 @@ impl RequestLog {
         info!(request_id, model, elapsed_ms, "{provider} answered");
     }
 
-    /// Logs that an answer which had begun was not completed.
-    pub fn interrupted(mut self, why: &impl Display) {
+    /// Logs that an answer was cut off.
+    pub(crate) fn interrupted(mut self, why: &impl Display) {
         self.is_closed = true;
         let (_, model) = self.answerer();
         error!(
@@ -55,8 +55,8 @@ impl RequestLog {
         );
     }
 
-    /// Logs that nobody answered.
-    pub fn failed(mut self, status: u16, why: &str) {
+    /// Logs that no provider answered.
+    pub(crate) fn failed(mut self, status: u16, why: &str) {
         self.is_closed = true;
         let (request_id, elapsed_ms) = (self.request_id.as_str(), self.elapsed_ms());
         error!(request_id, status, elapsed_ms, "Request failed: {why}");

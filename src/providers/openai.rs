@@ -10,4 +10,5 @@ mod quirks;
 
 pub(super) use self::decode::{decode, diagnose, limits_in_error, parse_models};
 pub(super) use self::encode::encode;
-pub use self::quirks::{ErrorForm, Quirks};
+pub use self::quirks::ErrorForm;
+pub(crate) use self::quirks::Quirks;

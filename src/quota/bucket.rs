@@ -158,7 +158,7 @@ fn figure(reading: &LimitReading, now: Timestamp) -> Option<Figure> {
 
 /// The limits of several accounts together: they add up. What is used and left is known only if it is known for all; what
 /// comes back first comes back at the soonest time; and the sum is as certain as the least certain of its parts.
-pub fn together(accounts: impl IntoIterator<Item = Vec<LimitStatus>>) -> Vec<LimitStatus> {
+pub(crate) fn together(accounts: impl IntoIterator<Item = Vec<LimitStatus>>) -> Vec<LimitStatus> {
     let mut sums: BTreeMap<Measure, LimitStatus> = BTreeMap::new();
     for status in accounts.into_iter().flatten() {
         sums.entry(status.measure).and_modify(|sum| *sum = add(*sum, status)).or_insert(status);

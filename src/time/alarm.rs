@@ -1,13 +1,13 @@
-//! A timer for deadlines that are nearly always pushed back before they come.
+//! A timer for deadlines that are nearly always pushed back before they are reached.
 //!
-//! A stream restarts its idle clock with every token. Registering a timer each time costs more than decoding the
-//! token, so an [`Alarm`] keeps one timer and lets it run out early: only then does it look at the deadline.
+//! A stream restarts its idle timeout with every token. Registering a timer each time costs more than decoding the token,
+//! so an [`Alarm`] keeps one timer, lets it fire early, and only then looks at the deadline.
 
 use std::pin::Pin;
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// One reusable timer; takes memory only once it is waited for.
+/// One reusable timer; allocates only when it is first waited for.
 #[derive(Debug, Default)]
 pub(crate) struct Alarm(Option<Pin<Box<Sleep>>>);
 

@@ -1,4 +1,4 @@
-//! The time of day as an argument, so that tests can turn it.
+//! The time of day as an argument, so that tests can set it.
 
 use std::sync::Arc;
 

@@ -1,20 +1,20 @@
-//! The end of the process, as everybody is told of it.
+//! The shutdown of the process, announced to every part of it.
 
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
-/// How far the end of the process has come.
+/// How far the shutdown has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Phase {
     Serving,
-    /// Nobody new is let in; open streams may finish.
+    /// No new connections; open streams may finish.
     Draining,
     /// Open streams must end.
     Ending,
 }
 
-/// Tells everybody when the process is to end. Cheap to clone.
+/// Announces the shutdown. Cheap to clone; all clones announce the same one.
 #[derive(Clone, Debug)]
 pub struct Shutdown(Arc<watch::Sender<Phase>>);
 
@@ -25,7 +25,7 @@ impl Default for Shutdown {
 }
 
 impl Shutdown {
-    /// Begins the end: no new connections, and a grace period for the streams that are open.
+    /// Begins the shutdown: no new connections, and a grace period for open streams.
     pub fn begin(&self) {
         self.advance(Phase::Draining);
     }
@@ -35,12 +35,12 @@ impl Shutdown {
         self.advance(Phase::Ending);
     }
 
-    /// Comes true when the end has begun.
+    /// Completes when the shutdown has begun.
     pub fn begun(&self) -> impl Future<Output = ()> + Send + use<> {
         self.reached(Phase::Draining)
     }
 
-    /// Comes true when the grace period is over and open streams must end.
+    /// Completes when the grace period is over and open streams must end.
     pub fn ending(&self) -> impl Future<Output = ()> + Send + use<> {
         self.reached(Phase::Ending)
     }
@@ -57,7 +57,7 @@ impl Shutdown {
         let mut phases = self.0.subscribe();
         async move {
             if phases.wait_for(|now| *now >= phase).await.is_err() {
-                // The sender is gone with everything that could end: nothing to wait for any more.
+                // The sender is gone, and with it every part that could end. There is nothing left to wait for.
                 std::future::pending().await
             }
         }

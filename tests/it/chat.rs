@@ -360,8 +360,8 @@ async fn headers_pass_in_neither_direction() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn connections_to_providers_are_used_again() -> anyhow::Result<()> {
-    let proxy = TestProxy::core().await?;
-    for _ in 0..9 {
+    let proxy = TestProxy::start().await?;
+    for _ in 0..3 * Directory::built_in().iter().len() {
         chat(&proxy, &question()).await?;
     }
     for provider in proxy.simulator.providers() {

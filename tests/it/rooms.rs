@@ -1,11 +1,11 @@
-//! The floor plan: which room may use which, for ever.
+//! The order of the rooms in `src/`: which room may import which.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-/// The rooms from the lowest floor to the highest: each may use those before it and nobody behind it. So whoever opens a
-/// room has to know only what is below it, and no change below reaches further than its own users.
+/// The rooms from the lowest to the highest. Each may import those before it and none after it. So a reader of one room
+/// needs to know only the rooms below it, and no change to a room can break a room below it.
 const ROOMS: [&str; 15] = [
     // Words and bytes: what everybody shares.
     "middle",
@@ -31,7 +31,7 @@ const ROOMS: [&str; 15] = [
     "internals",
 ];
 
-/// The only room whose files may use each other in circles: a server of its own that is written like one.
+/// The only room whose files may import each other in a circle, because it is a self-contained server.
 const MAY_HAVE_CIRCLES: &str = "simulator";
 
 /// A use of one file by another.
@@ -188,7 +188,8 @@ fn every_arrow_points_down() {
     }
     assert!(
         wrong.is_empty(),
-        "a room may only use rooms that stand before it in ROOMS (tests/it/rooms.rs):\n{wrong}"
+        "a room may only import rooms that come before it in ROOMS (tests/it/rooms.rs); move the item to a lower room, or \
+         pass it in as an argument:\n{wrong}"
     );
 }
 
@@ -208,7 +209,10 @@ fn rooms_are_entered_by_their_doors() {
             let _ = writeln!(wrong, "{}", arrow.place());
         }
     }
-    assert!(wrong.is_empty(), "use what the room's own file re-exports:\n{wrong}");
+    assert!(
+        wrong.is_empty(),
+        "import from the room's own file, which re-exports what others may have:\n{wrong}"
+    );
 }
 
 #[test]
@@ -251,7 +255,10 @@ fn no_two_files_need_each_other() {
             let _ = writeln!(circles, "{}", way.join("\n  "));
         }
     }
-    assert!(circles.is_empty(), "these files cannot be read one after the other:\n{circles}");
+    assert!(
+        circles.is_empty(),
+        "files must not import each other in a circle; move what both need into a file below them:\n{circles}"
+    );
 }
 
 /// The uses that lead from `file` back to it, if any do.

@@ -42,7 +42,7 @@ const TRIAL: FreePlan = &[
 ];
 
 /// Cerebras's row of data.
-pub static PROFILE: Profile = Profile {
+pub(crate) static PROFILE: Profile = Profile {
     name: "Cerebras",
     is_core: true,
     key_variables: &["CEREBRAS_API_KEY"],

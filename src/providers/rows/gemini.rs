@@ -66,7 +66,7 @@ const GEMMA_PLAN: FreePlan = &[
 ];
 
 /// Gemini's row of data.
-pub static PROFILE: Profile = Profile {
+pub(crate) static PROFILE: Profile = Profile {
     name: "Gemini",
     is_core: true,
     key_variables: &["GOOGLE_API_KEY", "GEMINI_API_KEY"],

@@ -44,7 +44,7 @@ const FREE_PLAN: FreePlan = &[
 ];
 
 /// Groq's row of data.
-pub static PROFILE: Profile = Profile {
+pub(crate) static PROFILE: Profile = Profile {
     name: "Groq",
     is_core: true,
     key_variables: &["GROQ_API_KEY"],
