@@ -31,7 +31,7 @@ pub enum Unanswered {
     NoKeys(Vec<Provider>),
     /// Nobody who may answer can do what is asked; nobody was.
     Incapable(Incapable),
-    /// Everybody who may answer failed or rests.
+    /// Everybody who may answer failed or is in cooldown.
     AllFailed(AllFailed),
 }
 
@@ -74,7 +74,7 @@ pub struct AllFailed {
 pub struct FailedProvider {
     /// Which.
     pub provider: Provider,
-    /// Why; for one that was passed over, what put it to rest.
+    /// Why; for one that was passed over, what put it into cooldown.
     pub reason: Reason,
     /// The status it answered with; none if it did not, or was not asked.
     pub status: Option<u16>,

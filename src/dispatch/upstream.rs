@@ -210,7 +210,7 @@ impl Clients {
                 (true, false) => Reason::ConnectFailed,
                 (false, _) => Reason::UpstreamError,
             };
-            // What this machine lacks is no reason for a provider to rest.
+            // What this machine lacks is no reason for a cooldown.
             let scope = if is_out_of_descriptors(&error) { Scope::Request } else { Scope::Provider };
             Failure::without_answer(reason, scope)
         })

@@ -48,7 +48,7 @@ impl AppState {
     /// Sets everything up without calling a provider.
     ///
     /// # Errors
-    /// [`SetupError`]: this machine cannot speak HTTPS, or a key cannot be sent.
+    /// `SetupError`: this machine cannot speak HTTPS, or a key cannot be sent.
     pub fn new(
         config: &Config,
         clock: Clock,

@@ -1,7 +1,7 @@
 //! What can go wrong with a provider: the one enumeration everything else decides by.
 //!
 //! A provider's dialect turns an answer into a [`Diagnosis`]; the attempt adds what it knows and makes a
-//! [`Failure`] of it. [`limits`](crate::limits) decides what follows from one, the surfaces how to say it.
+//! [`Failure`] of it. `quota` decides what follows from one, the surfaces how to say it.
 
 use std::fmt;
 use std::time::Duration;
@@ -65,7 +65,7 @@ impl Reason {
         }
     }
 
-    /// The same for people: completes the sentence «Groq …».
+    /// The same for people: completes the sentence "Groq …".
     pub const fn explanation(self) -> &'static str {
         match self {
             Self::RateLimited => "is rate limited",
@@ -85,7 +85,7 @@ impl Reason {
         }
     }
 
-    /// Whether time alone heals it because an allowance comes back.
+    /// Whether time alone heals it, because what was used comes back.
     pub const fn is_limit(self) -> bool {
         matches!(self, Self::RateLimited | Self::QuotaExhausted)
     }
@@ -101,17 +101,17 @@ impl Reason {
     }
 }
 
-/// How far a failure reaches: everything within rests, everything beyond is untouched.
+/// How far a failure reaches: everything within cools down, everything beyond is untouched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Scope {
-    /// This one request at this provider; nothing rests.
+    /// This one request at this provider; nothing cools down.
     Request,
-    /// One model, with any key.
+    /// One model, with any account.
     Model,
-    /// One model with one key.
-    KeyModel,
-    /// One key, with any model.
-    Key,
+    /// One model with one account.
+    AccountModel,
+    /// One account, with any model.
+    Account,
     /// The provider as a whole.
     Provider,
 }

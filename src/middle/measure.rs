@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::failure::{Diagnosis, Reason, Wait};
 
-/// What an allowance counts.
+/// What a limit counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Unit {
     /// Calls.
@@ -23,7 +23,7 @@ impl Unit {
     }
 }
 
-/// The span of time that an allowance is for.
+/// The span of time that a limit is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Window {
     /// 60 seconds.
@@ -44,7 +44,7 @@ impl Window {
         }
     }
 
-    /// What using up an allowance of this window amounts to.
+    /// What it means that a limit of this window is used up.
     pub const fn exhausted(self) -> Reason {
         match self {
             Self::Minute | Self::Hour => Reason::RateLimited,
@@ -62,7 +62,7 @@ impl Window {
     }
 }
 
-/// What an allowance is about, such as requests a day.
+/// What a limit is about, such as requests a day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Measure {
     /// What is counted.

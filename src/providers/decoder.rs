@@ -1,6 +1,6 @@
 //! From the bytes of a provider's answer to events of the middle; no I/O, no clock.
 //!
-//! Owns what «complete» means: a finish reason or the dialect's end mark was seen. An end without either is a
+//! Owns what "complete" means: a finish reason or the dialect's end mark was seen. An end without either is a
 //! broken answer, however whole its text looks, and no finish is ever made up.
 
 use super::directory::Provider;

@@ -33,7 +33,7 @@ pub struct LimitStatus {
     pub source: Source,
 }
 
-/// The limits of one model with one account: at most one bucket for each [`Measure`].
+/// The limits of one model with one account: at most one bucket for each `Measure`.
 #[derive(Debug, Default)]
 pub struct Buckets {
     buckets: BTreeMap<Measure, Bucket>,
@@ -96,7 +96,7 @@ impl Buckets {
         self.buckets.insert(reading.measure, Bucket { limit, figure, source: reading.source });
     }
 
-    /// What is known now, in the order of [`Measure`].
+    /// What is known now, in the order of `Measure`.
     pub fn status(&self, plan: FreePlan, day_end: Option<Wait>, now: Timestamp) -> Vec<LimitStatus> {
         let measures = plan.iter().map(|(measure, _)| measure).chain(self.buckets.keys());
         let measures: BTreeSet<Measure> = measures.copied().collect();
@@ -228,7 +228,7 @@ mod tests {
         assert_eq!(Buckets::default().status(&[], None, at(0)), [], "nothing is invented");
     }
 
-    /// A header says when the allowance is whole; an error only when there is room for one request.
+    /// A header says when the limit is whole; an error only when there is room for one request.
     #[test]
     fn figures_last_until_the_reset_that_was_stated() {
         let mut book = Buckets::default();

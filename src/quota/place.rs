@@ -33,9 +33,9 @@ impl Candidate {
         match scope {
             Scope::Request => None,
             Scope::Provider => Some(Place::Provider(provider)),
-            Scope::Key => Some(Place::Account(provider, account)),
+            Scope::Account => Some(Place::Account(provider, account)),
             Scope::Model => Some(Place::Model(provider, model)),
-            Scope::KeyModel => Some(Place::AccountModel(provider, account, model)),
+            Scope::AccountModel => Some(Place::AccountModel(provider, account, model)),
         }
     }
 

@@ -65,7 +65,7 @@ impl State {
         self.provider(candidate.provider)?.models.get(candidate.model)
     }
 
-    /// Takes in the list of one account; see [`Catalogue::learn`]. Counts from the next [`restock`](Self::restock) on.
+    /// Takes in the list of one account; see `Catalogue::learn`. Counts from the next [`restock`](Self::restock) on.
     pub(super) fn learn_list(&mut self, provider: usize, account: usize, list: Vec<String>) -> bool {
         self.providers.get_mut(provider).is_some_and(|it| it.catalogue.learn(account, list))
     }
@@ -159,7 +159,7 @@ impl State {
 
     /// A successful answer told that a limit is used up.
     pub(super) fn exhausted(&mut self, candidate: Candidate, reason: Reason, wait: Wait, now: Timestamp) {
-        if let Some(place) = candidate.place(Scope::KeyModel) {
+        if let Some(place) = candidate.place(Scope::AccountModel) {
             self.cool_down(place, reason, Some(wait), false, now);
         }
     }

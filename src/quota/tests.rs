@@ -117,10 +117,10 @@ fn a_provider_in_cooldown_is_passed_over_and_the_others_stay_even() {
 #[test]
 fn cooldowns_last_as_long_as_their_reason_says() {
     let cases = [
-        (Reason::RateLimited, Scope::KeyModel, 60, 90),
-        (Reason::QuotaExhausted, Scope::KeyModel, 3_600, 90),
-        (Reason::BadKey, Scope::Key, 600, 600),
-        (Reason::NoCredit, Scope::Key, 600, 600),
+        (Reason::RateLimited, Scope::AccountModel, 60, 90),
+        (Reason::QuotaExhausted, Scope::AccountModel, 3_600, 90),
+        (Reason::BadKey, Scope::Account, 600, 600),
+        (Reason::NoCredit, Scope::Account, 600, 600),
         (Reason::Overloaded, Scope::Provider, 5, 30),
         (Reason::Timeout, Scope::Provider, 5, 30),
         (Reason::ConnectFailed, Scope::Provider, 5, 30),
@@ -157,7 +157,7 @@ fn a_dead_model_never_comes_back_and_its_siblings_serve() {
 fn no_wait_is_longer_than_a_month() {
     let mut state = state(1, 1, 1);
     let until = Some(Wait::Until(Timestamp::MAX));
-    let absurd = Failure { wait: until, ..Failure::without_answer(Reason::RateLimited, Scope::KeyModel) };
+    let absurd = Failure { wait: until, ..Failure::without_answer(Reason::RateLimited, Scope::AccountModel) };
     fail(&mut state, 0, &absurd);
     assert_eq!(soonest(&state, 0), Some(at(31 * 86_400)));
 }
@@ -167,9 +167,9 @@ fn no_wait_is_longer_than_a_month() {
 fn a_successful_probe_ends_no_cooldown_that_began_meanwhile() {
     let mut state = state(1, 1, 1);
     let slow = pick(&mut state, 0).unwrap();
-    fail(&mut state, 0, &failure(Reason::RateLimited, Scope::KeyModel, Some(5)));
+    fail(&mut state, 0, &failure(Reason::RateLimited, Scope::AccountModel, Some(5)));
     let mut probe = pick(&mut state, 6).unwrap();
-    state.failed(&slow, &failure(Reason::QuotaExhausted, Scope::KeyModel, Some(3_600)), at(7));
+    state.failed(&slow, &failure(Reason::QuotaExhausted, Scope::AccountModel, Some(3_600)), at(7));
     state.succeeded(&mut probe);
     assert_eq!(soonest(&state, 8), Some(at(3_607)));
     assert_eq!(pick(&mut state, 3_606), None);
@@ -185,8 +185,13 @@ fn a_request_at_fault_puts_nobody_into_cooldown() {
 
 #[test]
 fn each_scope_reaches_exactly_its_own() {
-    let cases =
-        [(Scope::Request, 4), (Scope::KeyModel, 3), (Scope::Key, 2), (Scope::Model, 2), (Scope::Provider, 0)];
+    let cases = [
+        (Scope::Request, 4),
+        (Scope::AccountModel, 3),
+        (Scope::Account, 2),
+        (Scope::Model, 2),
+        (Scope::Provider, 0),
+    ];
     for (scope, expected) in cases {
         let mut state = state(1, 2, 2);
         fail(&mut state, 0, &failure(Reason::RateLimited, scope, None));
@@ -256,8 +261,8 @@ fn of_two_cooldowns_the_later_end_counts() {
     let mut state = state(1, 1, 1);
     let first = pick(&mut state, 0).unwrap();
     let second = pick(&mut state, 0).unwrap();
-    state.failed(&first, &failure(Reason::QuotaExhausted, Scope::KeyModel, Some(1_000)), at(0));
-    state.failed(&second, &failure(Reason::RateLimited, Scope::KeyModel, Some(10)), at(0));
+    state.failed(&first, &failure(Reason::QuotaExhausted, Scope::AccountModel, Some(1_000)), at(0));
+    state.failed(&second, &failure(Reason::RateLimited, Scope::AccountModel, Some(10)), at(0));
     let pick = pick_without(&mut state, &[], 500);
     assert_eq!(pick.passed_over, [PassedOver { provider: GROQ, reason: Reason::QuotaExhausted }]);
     assert_eq!(soonest(&state, 500), Some(at(1_000)));
@@ -266,8 +271,8 @@ fn of_two_cooldowns_the_later_end_counts() {
 #[test]
 fn the_soonest_is_the_first_of_all_and_the_last_of_one() {
     let mut state = state(2, 1, 1);
-    fail(&mut state, 0, &failure(Reason::RateLimited, Scope::KeyModel, Some(40)));
-    fail(&mut state, 0, &failure(Reason::RateLimited, Scope::KeyModel, Some(12)));
+    fail(&mut state, 0, &failure(Reason::RateLimited, Scope::AccountModel, Some(40)));
+    fail(&mut state, 0, &failure(Reason::RateLimited, Scope::AccountModel, Some(12)));
     assert_eq!(soonest(&state, 0), Some(at(12)));
     let probe = pick(&mut state, 12).unwrap();
     state.failed(&probe, &failure(Reason::Overloaded, Scope::Provider, None), at(12));
@@ -281,7 +286,7 @@ fn the_reason_told_is_that_of_the_first_to_come_back() {
         let mut state = state(1, 1, 3);
         for wait in seconds {
             let reason = if wait == 12 { Reason::RateLimited } else { Reason::QuotaExhausted };
-            fail(&mut state, 0, &failure(reason, Scope::KeyModel, Some(wait)));
+            fail(&mut state, 0, &failure(reason, Scope::AccountModel, Some(wait)));
         }
         let pick = pick_without(&mut state, &[], 1);
         let expected = PassedOver { provider: GROQ, reason: Reason::RateLimited };
@@ -309,12 +314,12 @@ fn spares_serve_when_answers_have_retired_all_others() {
     let mut state = state(1, 1, 2);
     state.go_by(GROQ, stock(None), at(0));
     let gone = failure(Reason::ModelGone, Scope::Model, None);
-    let limited = failure(Reason::RateLimited, Scope::KeyModel, Some(9));
+    let limited = failure(Reason::RateLimited, Scope::AccountModel, Some(9));
     assert_eq!(fail(&mut state, 0, &gone).model, 0);
     assert_eq!(in_use(&state, 0), [1]);
     assert_eq!(fail(&mut state, 0, &limited).model, 1);
     assert_eq!(pick(&mut state, 1), None, "a limit is no reason to use another model than those wanted");
-    assert_eq!(fail(&mut state, 9, &failure(Reason::ModelGone, Scope::KeyModel, None)).model, 1);
+    assert_eq!(fail(&mut state, 9, &failure(Reason::ModelGone, Scope::AccountModel, None)).model, 1);
     assert_eq!(in_use(&state, 9), [2]);
     assert_eq!(pick(&mut state, 9).unwrap().candidate.model, 2);
 }
@@ -330,7 +335,7 @@ fn a_list_ends_the_cooldown_of_what_has_come_back_and_of_nothing_else() {
     assert_eq!(state.go_by(GROQ, stock(Some(&[1, 2])), at(2)), no_change);
     let back = Change { back: vec!["m0".into()], ..Change::default() };
     assert_eq!(state.go_by(GROQ, stock(Some(&[0, 1])), at(3)), back);
-    fail(&mut state, 3, &failure(Reason::RateLimited, Scope::KeyModel, Some(9)));
+    fail(&mut state, 3, &failure(Reason::RateLimited, Scope::AccountModel, Some(9)));
     let lost = Change { lost: vec!["m0".into()], ..Change::default() };
     assert_eq!(state.go_by(GROQ, stock(Some(&[1])), at(4)), lost);
     assert_eq!(state.go_by(GROQ, stock(Some(&[0, 1])), at(5)), back);
@@ -350,15 +355,15 @@ fn chance_delays_what_nobody_has_stated_and_nothing_else() {
     };
     for (reason, scope, seconds, most_ms) in [
         (Reason::Overloaded, Scope::Provider, 5, 500),
-        (Reason::RateLimited, Scope::KeyModel, 60, 1_000),
-        (Reason::BadKey, Scope::Key, 600, 1_000),
+        (Reason::RateLimited, Scope::AccountModel, 60, 1_000),
+        (Reason::BadKey, Scope::Account, 600, 1_000),
     ] {
         let ends = ends(reason, None, scope);
         let latest = at(seconds) + Duration::from_millis(most_ms);
         assert!(ends.iter().all(|end| (at(seconds)..=latest).contains(end)), "{reason:?}: {ends:?}");
         assert!(ends.iter().any(|end| *end != ends[0]), "{reason:?}: always the same");
     }
-    assert_eq!(ends(Reason::RateLimited, Some(60), Scope::KeyModel), [at(60); 50]);
+    assert_eq!(ends(Reason::RateLimited, Some(60), Scope::AccountModel), [at(60); 50]);
 }
 
 proptest! {
@@ -380,7 +385,7 @@ proptest! {
             } else {
                 prop_assert!(now >= cools_until, "called during its cooldown");
                 if fails {
-                    state.failed(&admission, &failure(Reason::RateLimited, Scope::KeyModel, Some(9)), at(now));
+                    state.failed(&admission, &failure(Reason::RateLimited, Scope::AccountModel, Some(9)), at(now));
                     cools_until = now + 9;
                 } else {
                     state.succeeded(&mut admission);

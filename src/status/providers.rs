@@ -1,7 +1,7 @@
 //! `GET /providers`: what is known of every provider and model. Touches no provider.
 //!
-//! A state is that of the key that can serve first. Keys that are refused count only when all are: those that merely rest
-//! come back by themselves.
+//! A state is that of the key that can serve first. Keys that are refused count only when all are: those in cooldown come back
+//! by themselves.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -55,7 +55,7 @@ struct Standing {
 enum State {
     /// It can serve now.
     Ready,
-    /// It rests for a while.
+    /// It is in cooldown for a while.
     CoolingDown,
     /// The day's quota is used up.
     Exhausted,
@@ -186,16 +186,16 @@ mod tests {
     #[test]
     fn a_model_is_as_ready_as_its_readiest_key() {
         let at = |second| Timestamp::from_second(second).unwrap();
-        let rests = |reason, second| Some(Blocked { until: at(second), reason });
+        let until = |reason, second| Some(Blocked { until: at(second), reason });
         let gone = Some(Blocked { until: Timestamp::MAX, reason: Reason::ModelGone });
         let is = |state, reason: Option<Reason>, until: Option<&str>| Standing {
             state,
             reason: reason.map(Reason::as_str),
             until: until.map(str::to_owned),
         };
-        let limited = rests(Reason::RateLimited, 60);
-        let exhausted = rests(Reason::QuotaExhausted, 50);
-        let refused = rests(Reason::BadKey, 10);
+        let limited = until(Reason::RateLimited, 60);
+        let exhausted = until(Reason::QuotaExhausted, 50);
+        let refused = until(Reason::BadKey, 10);
         let (ten, fifty, sixty) =
             ("1970-01-01T00:00:10.000Z", "1970-01-01T00:00:50.000Z", "1970-01-01T00:01:00.000Z");
         let cases: [(&[Option<Blocked>], Standing); 10] = [

@@ -118,7 +118,7 @@ fn every_fault_stands_in_the_table_with_its_tests() {
     assert!(unnamed.is_empty(), "not in FAULTS.md: {unnamed:?}");
 }
 
-/// `file.rs::name` in SECURITY.md is a test there; a word in quotes behind «fuzz target» is one.
+/// `file.rs::name` in SECURITY.md is a test there; a word in quotes behind "fuzz target" is one.
 #[test]
 fn every_test_that_security_names_exists() {
     let text = read("SECURITY.md");

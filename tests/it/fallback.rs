@@ -69,8 +69,8 @@ async fn every_failure_before_the_content_is_made_up_for_by_the_next() -> anyhow
                 body["stream"] = json!(stream);
                 let reply = chat(&proxy, &body).await?;
 
-                let after = Directory::built_in().into_iter().cycle().skip_while(|it| *it != failing);
-                let next = after.skip(1).next().expect("somebody is next").name();
+                let mut after = Directory::built_in().into_iter().cycle().skip_while(|it| *it != failing);
+                let next = after.nth(1).expect("somebody is next").name();
                 let attempts = format!("{}:{reason}, {next}:ok", failing.name());
                 assert_eq!(reply.header("x-attempts"), Some(attempts.as_str()), "{case}");
                 assert_eq!(reply.header("x-provider"), Some(next), "{case}");
@@ -120,7 +120,7 @@ async fn another_model_or_key_is_tried_where_that_cures_the_failure() -> anyhow:
             "openai/gpt-oss-20b,openai/gpt-oss-120b",
             Some("Groq:rate_limited, Groq:ok"),
         ),
-        // «… or you do not have access to it»: the other account may.
+        // "… or you do not have access to it": the other account may.
         (Trouble::ModelGone, "GROQ_API_KEY", "first,second", Some("Groq:model_gone, Groq:ok")),
         (Trouble::BadKey, "GROQ_API_KEY", "first,second", Some("Groq:bad_key, Groq:ok")),
         (Trouble::RateLimited(9.0), "GROQ_API_KEY", "first,second", Some("Groq:rate_limited, Groq:ok")),

@@ -188,7 +188,7 @@ fn decode_array(data: &[u8], sink: &mut Sink<'_>) -> Result<Decoded, Diagnosis> 
     Ok(Decoded::Understood)
 }
 
-/// `None` for the word that means «not finished».
+/// `None` for the word that means "not finished".
 fn finish_reason(word: &str) -> Result<Option<FinishReason>, Diagnosis> {
     match word {
         "" | "FINISH_REASON_UNSPECIFIED" => Ok(None),

@@ -16,15 +16,15 @@ pub(in crate::providers) fn diagnose(status: u16, head: &Reading, error: &ErrorB
     let mut diagnosis = classify::diagnose(status, head, error, is_daily);
     match status {
         400 if says_key_is_bad(error) => {
-            (diagnosis.reason, diagnosis.scope) = (Reason::BadKey, Scope::Key);
+            (diagnosis.reason, diagnosis.scope) = (Reason::BadKey, Scope::Account);
         }
-        // «User location is not supported»: no request will do better.
+        // "User location is not supported": no request will do better.
         400 if error.status == "FAILED_PRECONDITION" => {
             (diagnosis.reason, diagnosis.scope) = (Reason::UpstreamError, Scope::Provider);
         }
         // No free quota for this model in this project: not now, not tomorrow.
         429 if says_limit_is_zero(&error.message) => {
-            (diagnosis.reason, diagnosis.scope) = (Reason::NoCredit, Scope::KeyModel);
+            (diagnosis.reason, diagnosis.scope) = (Reason::NoCredit, Scope::AccountModel);
             diagnosis.wait = Some(Wait::For(Duration::from_secs(24 * 3_600)));
         }
         // The delay stated with it is short even when the day's quota is gone.
@@ -42,7 +42,7 @@ fn says_key_is_bad(error: &ErrorBody) -> bool {
         || error.message.starts_with("API key expired")
 }
 
-/// Whether the sentence has a «limit: 0» in it, and not «limit: 0.5» or «limit: 05».
+/// Whether the sentence has a "limit: 0" in it, and not "limit: 0.5" or "limit: 05".
 fn says_limit_is_zero(message: &str) -> bool {
     let mut limits = message.split("limit: ").skip(1);
     limits.any(|rest| {

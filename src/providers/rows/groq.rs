@@ -73,7 +73,7 @@ pub(crate) static PROFILE: Profile = Profile {
         chat_path: "/openai/v1/chat/completions",
         models_path: "/openai/v1/models",
         max_tokens_name: "max_completion_tokens",
-        // The penalties are in its schema and «not supported by any model».
+        // The penalties are in its schema and "not supported by any model".
         takes: &[
             Feature::TopP,
             Feature::Seed,

@@ -6,7 +6,7 @@ use super::error_body::ErrorBody;
 use super::waits;
 use crate::middle::{Diagnosis, RawWords, Reading, Reason, Scope, Wait};
 
-/// How long a model rests after a 404 that says nothing of models: an edge or a wrong base URL may be behind it.
+/// The cooldown of a model after a 404 that says nothing of models: an edge or a wrong base URL may be behind it.
 const UNEXPLAINED_404_REST: Duration = Duration::from_secs(600);
 
 /// Reads status, head and body by the rules that all share.
@@ -37,9 +37,9 @@ fn says_model(error: &ErrorBody) -> bool {
     error.code.starts_with("model_") || error.message.to_ascii_lowercase().contains("model")
 }
 
-/// «… or you do not have access to it»: another account may.
+/// "… or you do not have access to it": another account may.
 fn scope_of_404(text: &str) -> Scope {
-    if text.contains("access") || text.contains("available to") { Scope::KeyModel } else { Scope::Model }
+    if text.contains("access") || text.contains("available to") { Scope::AccountModel } else { Scope::Model }
 }
 
 fn classify(status: u16, error: &ErrorBody, is_daily: bool) -> (Reason, Scope) {
@@ -47,10 +47,12 @@ fn classify(status: u16, error: &ErrorBody, is_daily: bool) -> (Reason, Scope) {
     match error.code.as_str() {
         // A restricted organization is a 400 at Groq.
         "invalid_api_key" | "wrong_api_key" | "organization_restricted" => {
-            return (Reason::BadKey, Scope::Key);
+            return (Reason::BadKey, Scope::Account);
         }
         // Groq's 403 for a model that the organization or the project does not allow; the key is fine.
-        code if code.starts_with("model_permission_blocked") => return (Reason::ModelGone, Scope::KeyModel),
+        code if code.starts_with("model_permission_blocked") => {
+            return (Reason::ModelGone, Scope::AccountModel);
+        }
         "model_decommissioned" => return (Reason::ModelGone, Scope::Model),
         "model_not_found" => return (Reason::ModelGone, scope_of_404(&text)),
         "context_length_exceeded" => return (Reason::ContextTooLong, Scope::Request),
@@ -65,14 +67,14 @@ fn classify(status: u16, error: &ErrorBody, is_daily: bool) -> (Reason, Scope) {
             (Reason::ContextTooLong, Scope::Request)
         }
         400 | 422 => (Reason::BadRequest, Scope::Request),
-        401 => (Reason::BadKey, Scope::Key),
-        402 => (Reason::NoCredit, Scope::Key),
+        401 => (Reason::BadKey, Scope::Account),
+        402 => (Reason::NoCredit, Scope::Account),
         // A web page is a firewall speaking, not the API.
-        403 if !error.is_html => (Reason::BadKey, Scope::Key),
+        403 if !error.is_html => (Reason::BadKey, Scope::Account),
         404 | 410 if !error.is_html => (Reason::ModelGone, scope_of_404(&text)),
         413 => (Reason::TooLarge, Scope::Request),
-        429 if is_daily => (Reason::QuotaExhausted, Scope::KeyModel),
-        429 => (Reason::RateLimited, Scope::KeyModel),
+        429 if is_daily => (Reason::QuotaExhausted, Scope::AccountModel),
+        429 => (Reason::RateLimited, Scope::AccountModel),
         498 | 503 | 529 => (Reason::Overloaded, Scope::Provider),
         _ => (Reason::UpstreamError, Scope::Provider),
     }

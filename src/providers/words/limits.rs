@@ -1,4 +1,4 @@
-//! What providers tell of their allowances: headers of answers, and sentences of refusals.
+//! What providers say of their limits: in headers of answers and in sentences of refusals.
 //!
 //! Sources, checked 2026-11: <https://console.groq.com/docs/rate-limits> (headers and 429s),
 //! <https://inference-docs.cerebras.ai/support/rate-limits> (headers). What Google tells stands in its dialect's file.
@@ -8,10 +8,10 @@ use http::HeaderMap;
 use super::waits;
 use crate::middle::{LimitReading, Measure, Source};
 
-/// The headers about one allowance.
+/// The headers about one limit.
 #[derive(Debug)]
 pub struct LimitHeaders {
-    /// Which allowance.
+    /// Which limit.
     pub measure: Measure,
     /// The header with how much there is in all.
     pub limit: &'static str,
@@ -28,28 +28,25 @@ impl LimitHeaders {
     }
 }
 
-/// What headers tell of `allowances`.
-pub(in crate::providers) fn from_headers(
-    allowances: &[LimitHeaders],
-    headers: &HeaderMap,
-) -> Vec<LimitReading> {
-    let told = allowances.iter().filter_map(|allowance| {
-        let limit = figure(headers, allowance.limit);
-        let remaining = allowance.remaining(headers);
+/// What headers say of these limits.
+pub(in crate::providers) fn from_headers(limits: &[LimitHeaders], headers: &HeaderMap) -> Vec<LimitReading> {
+    let readings = limits.iter().filter_map(|names| {
+        let limit = figure(headers, names.limit);
+        let remaining = names.remaining(headers);
         let is_told = limit.is_some() || remaining.is_some();
         is_told.then(|| LimitReading {
-            measure: allowance.measure,
+            measure: names.measure,
             limit,
             remaining,
-            reset: waits::from_reset_header(headers, allowance.reset),
+            reset: waits::from_reset_header(headers, names.reset),
             source: Source::Header,
         })
     });
-    told.collect()
+    readings.collect()
 }
 
 /// What a sentence such as `… on tokens per day (TPD): Limit 200000, Used 197050, Requested 3619. Please try again in
-/// 9m38.016s.` tells of the allowance that its marker names.
+/// 9m38.016s.` says of the limit that its marker names.
 pub(in crate::providers) fn from_sentence(
     markers: &[(&str, Measure)],
     sentence: &str,
@@ -172,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn groqs_sentences_tell_of_the_allowance_that_they_name() {
+    fn groqs_sentences_tell_of_the_limit_that_they_name() {
         let Dialect::OpenAi(quirks) = &Provider::GROQ.profile().dialect else { unreachable!() };
         let day = Measure::REQUESTS_A_DAY;
         let cases = [

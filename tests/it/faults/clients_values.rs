@@ -100,7 +100,7 @@ fn is_taken(way: Way, field: &str, value: &str) -> bool {
             (_, "temperature") => within(0.0, 2.0),
             (_, "top_p") => within(0.0, 1.0),
             (_, "frequency_penalty" | "presence_penalty") => within(-2.0, 2.0),
-            // Above what any model has it means «as many as there are», and so does -1 at OpenAI.
+            // Above what any model has it means "as many as there are", and so does -1 at OpenAI.
             (false, "max_tokens") => value.parse::<u64>().is_ok_and(|number| number >= 1),
             (true, "max_tokens" | "max_completion_tokens") => {
                 whole.is_some_and(|number| number == -1 || number >= 1)
