@@ -41,6 +41,10 @@ impl Crowded {
         }
         let own = [("HEADER_READ_TIMEOUT_MS", "60000")];
         let (mut binary, address) = Binary::with_descriptors(MOST_DESCRIPTORS, &simulator, &own).await?;
+        // Only then has nobody a descriptor to give back.
+        for _ in simulator.providers() {
+            binary.line_with("gives no list of models").await?;
+        }
         let mut early = RawClient::connect(address).await?;
         early.stream.write_all(HEALTH).await?;
         early.read_until("\"status\":\"ok\"").await?;
