@@ -1,7 +1,8 @@
-//! The words that everybody shares: what may be asked, what comes back, what can go wrong, what is counted.
+//! The words that all rooms share: what may be asked, what comes back, what can go wrong, what is counted.
 //!
-//! Every surface translates its clients' dialect into [`ChatRequest`] and from [`Event`]; every provider the other way
-//! round. So N surfaces and M providers cost N + M translations, and none of them knows any other. Imports nothing of ours.
+//! Every surface translates its clients' dialect into [`ChatRequest`] and from [`Event`]; every provider does the
+//! reverse. So N surfaces and M providers need N + M translations, and none of them knows another. Imports no other
+//! room.
 
 mod calls;
 mod event;

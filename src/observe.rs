@@ -1,4 +1,4 @@
-//! What is written down about requests and attempts: counters and log lines.
+//! What is recorded about requests and attempts: counters and log lines.
 
 pub(crate) mod log;
 mod rare_warning;

@@ -1,8 +1,8 @@
-//! Who may be asked now: whose turn it is, what is in cooldown, which models there are, and what is known of limits.
+//! Decides which candidate is called next: rotation, cooldowns, available models and known limits.
 //!
-//! One owner, one lock, dense numbers inside. Picking is one synchronous step that runs nobody else's code: an [`Criteria`] goes
-//! in, a [`Reservation`] comes out. Whoever holds it says what became of the attempt; dropped without a word it means that
-//! the client left. Limits are known and shown; nobody is passed over yet because a number looks small.
+//! One owner, one lock, dense numbers inside. Picking is one synchronous step that runs no other room's code:
+//! [`Criteria`] go in, a [`Reservation`] comes out. Its holder reports the outcome of the attempt; dropping it without
+//! a report means that the client left. Limits are tracked and shown, but not enforced yet.
 
 mod bucket;
 mod cooldowns;
@@ -37,7 +37,7 @@ use crate::observe::{Counts, ModelStats, Outcome};
 use crate::providers::{Capabilities, Lack, Provider};
 use crate::time::Clock;
 
-/// The one owner of all that decides who may be asked. Shared by all requests.
+/// The one owner of everything that decides which candidate is called. Shared by all requests.
 pub struct Quota {
     clock: Clock,
     // A std mutex: held for microseconds, never across an await.
@@ -50,36 +50,37 @@ impl fmt::Debug for Quota {
     }
 }
 
-/// The answer of [`Quota::pick`].
+/// The result of [`Quota::pick`].
 #[derive(Debug)]
 pub(crate) struct Pick {
-    /// Whom to call; nobody can serve now if there is none.
+    /// The candidate to call; `None` if no candidate can serve now.
     pub(crate) reservation: Option<Reservation>,
-    /// Who would have been before it.
+    /// The providers that were ahead of it in the rotation but are in cooldown.
     pub(crate) passed_over: Vec<PassedOver>,
 }
 
-/// Who could serve a request if nothing were in cooldown.
+/// Which providers could serve a request if nothing were in cooldown.
 #[derive(Debug, Default)]
 pub(crate) struct Survey {
-    /// How many providers have a model that can.
+    /// How many providers have a model that can do what the request needs.
     pub(crate) able: usize,
-    /// What the models of the others cannot do.
+    /// What models that cannot serve it lack, by provider.
     pub(crate) unable: Vec<(Provider, Lack)>,
 }
 
 impl Quota {
-    /// Everybody in `offers` can serve; their order decides between those who never did.
+    /// Every provider in `offers` can serve; their order decides between those that were never called.
     pub(crate) fn new(offers: Vec<Offer>, clock: Clock, random: fastrand::Rng) -> Self {
         Self { clock, state: Mutex::new(State::new(offers, random)) }
     }
 
-    /// What time it is.
+    /// The current time.
     pub(crate) fn now(&self) -> Timestamp {
         (self.clock)()
     }
 
-    /// Picks who is asked next and reserves it. Who has waited longest comes first; see [`State::pick`].
+    /// Picks the candidate to call next and reserves it. The provider that has waited longest comes first; see
+    /// [`State::pick`].
     pub(crate) fn pick(self: &Arc<Self>, criteria: &Criteria<'_>) -> Pick {
         let now = self.now();
         let mut state = self.lock();
@@ -102,13 +103,14 @@ impl Quota {
         Pick { reservation: picked.admission.and_then(reserve), passed_over: picked.passed_over }
     }
 
-    /// When the first candidate can serve, of one provider or of any: now if one can already, none if none ever will.
+    /// When the first candidate can serve, of one provider or of any: `now` if one can already, `None` if none ever
+    /// will.
     pub(crate) fn soonest(&self, criteria: &Criteria<'_>, of: Option<usize>) -> Option<Timestamp> {
         let now = self.now();
         self.lock().soonest(criteria, of, now)
     }
 
-    /// Who could serve if nothing were in cooldown, among the providers that have an account.
+    /// Which providers could serve if nothing were in cooldown, among those that have an account.
     pub(crate) fn survey(&self, criteria: &Criteria<'_>) -> Survey {
         let now = self.now();
         let state = self.lock();
@@ -130,13 +132,13 @@ impl Quota {
         survey
     }
 
-    /// The models of a provider that are used, best first, with any of its accounts or without one.
+    /// The models of a provider that are in use, best first, with any of its accounts or without one.
     pub(crate) fn in_use(&self, provider: usize) -> Vec<Arc<str>> {
         let now = self.now();
         self.lock().provider(provider).map(|it| it.ids(it.in_use(now))).unwrap_or_default()
     }
 
-    /// The best model that is used with an account.
+    /// The best model in use with an account.
     pub(crate) fn first_in_use(&self, provider: usize, account: usize) -> Option<Arc<str>> {
         let now = self.now();
         let state = self.lock();
@@ -144,12 +146,12 @@ impl Quota {
         provider.id(provider.first_in_use(account, now)?).cloned()
     }
 
-    /// The number of a model, used or not.
+    /// The number of a model, whether it is in use or not.
     pub(crate) fn find(&self, provider: usize, id: &str) -> Option<usize> {
         self.lock().provider(provider)?.catalogue.find(id)
     }
 
-    /// The number of a model that may be asked for by name: one that is used, or that the user wants and may be gone.
+    /// The number of a model that may be asked for by name: one in use, or one that the user wants, even if it is gone.
     pub(crate) fn find_offered(&self, provider: usize, id: &str) -> Option<usize> {
         let now = self.now();
         let state = self.lock();
@@ -159,19 +161,19 @@ impl Quota {
         is_known.then_some(number)
     }
 
-    /// Takes in the list of models of one account; false if there is nothing to use in it. Counts from the next
-    /// [`restock`](Self::restock) on.
+    /// Stores the model list of one account. Returns `false` if it has no usable model. Takes effect with the next
+    /// [`restock`](Self::restock).
     pub(crate) fn learn_list(&self, provider: usize, account: usize, list: Vec<String>) -> bool {
         self.lock().learn_list(provider, account, list)
     }
 
-    /// Goes by the lists that were taken in. An attempt under way keeps its model.
+    /// Applies the stored lists. An attempt in progress keeps its model.
     pub(crate) fn restock(&self, provider: usize) -> Change {
         let now = self.now();
         self.lock().restock(provider, now)
     }
 
-    /// What has been counted of each provider, in rotation order.
+    /// The counts of each provider, in rotation order.
     pub fn counts(&self) -> Vec<(Provider, Counts)> {
         let count =
             |it: &ProviderState| (it.provider, it.models().iter().map(|model| model.stats.counts()).sum());
@@ -187,7 +189,7 @@ impl Quota {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Every change is a few assignments that cannot panic half-way, so a poisoned state is still right.
+        // Every change is a few assignments that cannot panic half-way, so a poisoned state is still valid.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -200,8 +202,9 @@ impl Survey {
     }
 }
 
-/// A call that is being made: whom it goes to, and the one place where its outcome is written down. Dropped without a word
-/// it means that the client left: the attempt stays counted, is no failure, and what it probed may be probed again.
+/// A call in progress: its candidate, and the one place where its outcome is recorded. Dropping it without a report
+/// means that the client left: the attempt stays counted but is not a failure, and a cooldown that it was probing can
+/// be probed again.
 #[derive(Debug)]
 pub(crate) struct Reservation {
     quota: Arc<Quota>,
@@ -209,12 +212,12 @@ pub(crate) struct Reservation {
     can: &'static Capabilities,
     model: Arc<str>,
     stats: Arc<ModelStats>,
-    /// Taken when the outcome is written.
+    /// Taken when the outcome is recorded.
     admission: Option<Admission>,
 }
 
 impl Reservation {
-    /// Whom to call.
+    /// The candidate to call.
     pub(crate) fn candidate(&self) -> Candidate {
         self.candidate
     }
@@ -229,7 +232,7 @@ impl Reservation {
         self.can
     }
 
-    /// The provider has said something of its limits, whatever comes of the attempt.
+    /// Records what the provider reported about its limits, whatever the outcome of the attempt.
     pub(crate) fn overwrite(&self, limits: &[LimitReading]) {
         if !limits.is_empty() {
             let now = self.quota.now();
@@ -237,8 +240,8 @@ impl Reservation {
         }
     }
 
-    /// The answer has begun: what was in cooldown is well again. How the answer ends is written later. What its head calls
-    /// `spent` cools down before the next request wastes a call.
+    /// The answer has begun, so the cooldowns that this call probed end. Its outcome is recorded later. If the response
+    /// head reports a limit as `spent`, its cooldown begins now, before the next request wastes a call.
     pub(crate) fn has_begun(&mut self, spent: Option<(Reason, Wait)>, first_token: Option<Duration>) {
         let Some(admission) = &mut self.admission else {
             return;
@@ -254,7 +257,7 @@ impl Reservation {
         }
     }
 
-    /// The answer is complete, and has used so many tokens if the provider said so.
+    /// The answer is complete. `usage` is what it took, if the provider reported it.
     pub(crate) fn complete(mut self, usage: Option<Usage>) {
         if let Some(mut admission) = self.admission.take() {
             self.stats.ended(Outcome::Ok);
@@ -265,7 +268,7 @@ impl Reservation {
         }
     }
 
-    /// The attempt failed, before its first content or after.
+    /// The attempt failed, before or after its first content.
     pub(crate) fn failed(mut self, failure: &Failure) {
         if let Some(admission) = self.admission.take() {
             self.stats.ended(Outcome::Failed(failure.reason));

@@ -1,11 +1,12 @@
 //! Groq, Cerebras and Gemini on loopback, faithful to the wire: for `demo`, the tests and the benches.
 //!
-//! Each [`SimulatedProvider`] is a server of its own that speaks its provider's HTTP, byte for byte where it
-//! matters: paths, authentication, strictness about fields and their order, tool calls, images, JSON modes and
-//! reasoning settings, framing of streams, error bodies, limit headers and quotas. On request it misbehaves ([`Behaviour`]) down to single bytes, which polite HTTP libraries
-//! refuse to do, so it writes its sockets itself. It keeps the requests it has received.
+//! Each [`SimulatedProvider`] is a server of its own that speaks its provider's HTTP, byte for byte where it matters:
+//! paths, authentication, strictness about fields and their order, tool calls, images, JSON modes and reasoning
+//! settings, framing of streams, error bodies, limit headers and quotas. On request it misbehaves ([`Behaviour`]) down
+//! to single bytes. HTTP libraries refuse to do that, so it writes its sockets itself. It keeps the requests it has
+//! received.
 //!
-//! The official SDKs prove its fidelity (`tests/clients/`). What it simulates is documented in each dialect's file.
+//! The official SDKs prove its fidelity (`tests/clients/`). Each dialect's file documents what it simulates.
 
 mod base64;
 mod behaviour;
@@ -43,23 +44,23 @@ pub struct Simulator {
     providers: Vec<SimulatedProvider>,
 }
 
-/// How to simulate.
+/// How to simulate a provider.
 #[derive(Clone)]
 pub struct Settings {
-    /// The time that quotas go by.
+    /// The clock that quotas use.
     pub clock: Clock,
     /// The time between two events of a stream.
     pub pace: Duration,
-    /// The limits of each key and model; without them there are none, and the headers tell of large ones.
+    /// The limits of each key and model; without them nothing is limited, and the headers report large ones.
     pub quota: Option<Quota>,
     /// How many received requests are kept; older ones are forgotten.
     pub kept_requests: usize,
-    /// The models there are at first; other ones get the provider's 404.
+    /// The models at first; other ones get the provider's 404.
     pub models: Vec<String>,
 }
 
 impl Settings {
-    /// The provider's models of today, as fast as possible, without limits.
+    /// The provider's current models, as fast as possible, without limits.
     pub fn new(provider: Provider, clock: Clock) -> Self {
         let models = provider.default_models().map(str::to_owned).collect();
         Self { clock, pace: Duration::ZERO, quota: None, kept_requests: 10_000, models }
@@ -77,33 +78,33 @@ pub struct SimulatedProvider {
 /// A request that a simulated provider has received.
 #[derive(Clone, Debug)]
 pub struct ReceivedRequest {
-    /// Counts all requests of the provider, from 0.
+    /// The number of the request at this provider, from 0.
     pub number: u64,
-    /// Counts its connections, from 0.
+    /// The number of its connection, from 0.
     pub connection: u64,
     /// `POST`.
     pub method: String,
     /// Path and query.
     pub path: String,
-    /// In the order in which they came, names in lower case.
+    /// In order of arrival, names in lower case.
     pub headers: Vec<(String, String)>,
     /// The whole body.
     pub body: Vec<u8>,
-    /// When its last byte had come.
+    /// When its last byte arrived.
     pub received: Instant,
-    /// What has become of it.
+    /// Its outcome.
     pub outcome: Outcome,
 }
 
-/// What has become of a received request.
+/// The outcome of a received request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// It is being answered.
     Open,
-    /// The answer has been written, or broken off as planned. Its last step began then: what follows from it cannot
-    /// have come earlier.
+    /// The answer has been written, or broken off as planned. The time is the start of its last step: nothing that
+    /// follows from that step can have happened earlier.
     Answered(Instant),
-    /// The caller has left before that.
+    /// The caller left before that.
     Abandoned(Instant),
 }
 
@@ -113,7 +114,7 @@ impl ReceivedRequest {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// The body as JSON; null if it is none.
+    /// The body as JSON; null if it is not JSON.
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
@@ -125,7 +126,7 @@ impl ReceivedRequest {
 }
 
 impl Simulator {
-    /// Starts these providers as `settings` says for each.
+    /// Starts these providers with the `settings` for each.
     ///
     /// # Errors
     /// No port is free.
@@ -137,16 +138,16 @@ impl Simulator {
         Ok(Self { providers })
     }
 
-    /// One of them.
+    /// One provider.
     ///
     /// # Panics
-    /// It is not simulated.
+    /// The provider is not simulated.
     #[expect(clippy::expect_used, reason = "whoever asks has started it")]
     pub fn provider(&self, provider: Provider) -> &SimulatedProvider {
         self.providers().find(|it| it.provider() == provider).expect("the provider is simulated")
     }
 
-    /// All of them, in rotation order.
+    /// All providers, in rotation order.
     pub fn providers(&self) -> impl Iterator<Item = &SimulatedProvider> {
         self.providers.iter()
     }
@@ -166,59 +167,58 @@ impl SimulatedProvider {
         Ok(Self { shared, address, server })
     }
 
-    /// Whom it simulates.
+    /// The simulated provider.
     pub fn provider(&self) -> Provider {
         self.shared.provider
     }
 
-    /// Scheme, host and port: what goes into `GROQ_BASE_URL` and the like.
+    /// Scheme, host and port, as in `GROQ_BASE_URL` and the like.
     pub fn base_url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// From now on every completion goes like this, unless it is one of [`then`](Self::then).
+    /// From now on, every completion behaves like this, unless [`then`](Self::then) says otherwise.
     pub fn always(&self, behaviour: Behaviour) {
         self.shared.state().usual = behaviour;
     }
 
-    /// The next completion that has none yet goes like this, once.
+    /// The next completion without a behaviour of its own behaves like this, once.
     pub fn then(&self, behaviour: Behaviour) {
         self.shared.state().next.push_back(behaviour);
     }
 
-    /// From now on there are these models, in lists and in answers, for every key without
-    /// [models of its own](Self::offer_to).
+    /// From now on, lists and answers have these models, for every key without [models of its own](Self::offer_to).
     pub fn offer<S: Into<String>>(&self, models: impl IntoIterator<Item = S>) {
         self.shared.state().models = models.into_iter().map(Into::into).collect();
     }
 
-    /// From now on there are these models for this key: accounts differ.
+    /// From now on, this key has these models: accounts differ.
     pub fn offer_to<S: Into<String>>(&self, key: &str, models: impl IntoIterator<Item = S>) {
         let models = models.into_iter().map(Into::into).collect();
         self.shared.state().models_of_keys.insert(key.to_owned(), models);
     }
 
-    /// From now on every list of models goes like this: [`Behaviour::echo`] for the true one.
+    /// From now on, every model list behaves like this: [`Behaviour::echo`] for the true one.
     pub fn list_always(&self, behaviour: Behaviour) {
         self.shared.state().listing = behaviour;
     }
 
-    /// The requests received, oldest first; of very many only the latest.
+    /// The requests received, oldest first. Only the latest are kept.
     pub fn requests(&self) -> Vec<ReceivedRequest> {
         self.shared.state().requests.iter().cloned().collect()
     }
 
-    /// The completions among them.
+    /// The completions among the requests received.
     pub fn chats(&self) -> Vec<ReceivedRequest> {
         self.requests().into_iter().filter(ReceivedRequest::is_chat).collect()
     }
 
-    /// How many requests there have been, forgotten ones included.
+    /// How many requests have been received, including those that are no longer kept.
     pub fn request_count(&self) -> u64 {
         self.shared.state().request_count
     }
 
-    /// How many completions among them, forgotten ones included.
+    /// How many completions have been received, including those that are no longer kept.
     pub fn chat_count(&self) -> u64 {
         self.shared.state().chat_count
     }
@@ -228,8 +228,8 @@ impl SimulatedProvider {
         self.shared.open_connections.load(Ordering::Relaxed)
     }
 
-    /// Waits until `is_so`, looking again whenever something has happened here. Waits for ever: the caller has
-    /// the clock.
+    /// Waits until `is_so`, checking again whenever something has happened here. Waits without a limit: the caller sets
+    /// the timeout.
     pub async fn until(&self, is_so: impl Fn(&Self) -> bool) {
         let mut changes = self.shared.changes.subscribe();
         while !is_so(self) {
@@ -301,7 +301,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How a completion is to go: as its `x-simulate` header says, or the next in line, or as usual.
+    /// How a completion behaves: as its `x-simulate` header says, else like the next in line, else as usual.
     fn behaviour_for(&self, request: &ReceivedRequest) -> Behaviour {
         if !request.is_chat() {
             return self.state().listing.clone();
@@ -311,7 +311,7 @@ impl Shared {
         named.or_else(|| state.next.pop_front()).unwrap_or_else(|| state.usual.clone())
     }
 
-    /// The models there are for a key.
+    /// The models that a key has.
     fn models_for(&self, key: &str) -> Vec<String> {
         let state = self.state();
         state.models_of_keys.get(key).unwrap_or(&state.models).clone()
@@ -325,7 +325,7 @@ impl Shared {
         signature
     }
 
-    /// Whether a thought signature comes from here.
+    /// Whether this simulator issued a thought signature.
     fn has_signed(&self, signature: &str) -> bool {
         self.state().signatures.contains(&base64::normal(signature))
     }

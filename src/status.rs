@@ -1,4 +1,4 @@
-//! What the proxy tells about itself: `/health` and `/providers`. Touches no provider.
+//! What the proxy reports about itself: `/health` and `/providers`. Calls no provider.
 
 mod health;
 mod providers;

@@ -16,7 +16,7 @@ use crate::{Figure, Size, leading_to, ms, percentile, proxy_over, simulator};
 const BOUND: Duration = Duration::from_millis(5);
 
 /// From the moment in which a provider begins to send the last of its failure to the arrival of the request at the
-/// next one. Each time in a new process, which has called every provider once: a failing provider rests.
+/// next one. Each time in a new process, which has called every provider once: a failing provider is in cooldown.
 pub(crate) async fn time_to_substitute(size: Size) -> Vec<Figure> {
     let answer = || Behaviour::answer(["word number 1", "word number 2"]);
     let failures = [
@@ -133,7 +133,7 @@ async fn ask(proxy: &Process) -> u16 {
     client.reply().await.expect("an answer").status
 }
 
-/// Requests without end while every provider fails, over the time in which rests end and are renewed.
+/// Requests without end while every provider fails, over the time in which cooldowns end and are renewed.
 pub(crate) async fn calls_while_all_fail(size: Size) -> Vec<Figure> {
     let cases = [
         ("500", Behaviour::trouble(Trouble::ServerError)),

@@ -34,7 +34,7 @@ pub(crate) async fn measure(size: Size, requests: u64) -> Vec<Figure> {
     let simulator = Arc::new(simulator(256).await);
     simulator.providers().for_each(|provider| provider.always(answer()));
     let log = Arc::new(Log::default());
-    // Many keys, so that a limit puts only a small part of a provider to rest.
+    // Many keys, so that a limit puts only a small part of a provider into cooldown.
     let keys = (0..100).map(|number| format!("key{number}")).collect::<Vec<_>>().join(",");
     let clocks = [("FIRST_TOKEN_TIMEOUT_MS", "1000"), ("IDLE_TIMEOUT_MS", "1000")];
     let clocks = clocks.map(|(name, value)| (name, value.to_owned()));

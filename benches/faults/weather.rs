@@ -1,7 +1,7 @@
 //! How providers fail while very many requests are made.
 //!
-//! A failing provider rests for seconds, so most of the ways to fail come in storms: for a moment all new calls to one
-//! provider go wrong, and the others take over. Limits and refusals, which put less to rest, are sprinkled over the
+//! A failing provider is in cooldown for seconds, so most of the ways to fail come in storms: for a moment all new calls to one
+//! provider go wrong, and the others take over. Limits and refusals, which put less into cooldown, are sprinkled over the
 //! whole time.
 
 use std::time::Duration;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use ai_proxy_free::internals::providers::Directory;
 use ai_proxy_free::internals::simulator::{After, Behaviour, Fault, Reply, Simulator, Trouble};
 
-/// How long a storm lasts, and how long it takes from one to the next: about as long as a failing provider rests.
+/// How long a storm lasts, and how long it takes from one to the next: about as long as the cooldown of a failing provider.
 const STORM: Duration = Duration::from_millis(300);
 const CALM: Duration = Duration::from_millis(4_700);
 
@@ -35,7 +35,7 @@ pub(crate) async fn storms(simulator: &Simulator) {
     }
 }
 
-/// Everything that puts a provider to rest. Late, so that many calls fail at once.
+/// Everything that puts a provider into cooldown. Late, so that many calls fail at once.
 fn failures() -> Vec<Behaviour> {
     let faults = [
         Fault::Cut(After::Text(1)),
@@ -67,7 +67,7 @@ pub(crate) fn sprinkle(simulator: &Simulator) {
         return;
     }
     let fault = match fastrand::u32(0..4) {
-        // Says when it is over. In a stream it would not, and a key would rest for a minute.
+        // Says when it is over. In a stream it would not, and a key would be in cooldown for a minute.
         0 => Behaviour::trouble(Trouble::RateLimited(1.0)),
         1 => Behaviour::trouble(Trouble::BadRequest),
         2 => answer().with(Fault::ErrorEvent(After::Head, Trouble::BadRequest)),

@@ -1,10 +1,10 @@
-//! One call to one candidate: sent, timed, decoded; up to its first content, and the rest of the answer.
+//! One call to one candidate: sends it, times it, decodes it up to its first content, and reads the rest of the answer.
 //!
-//! Owns the clocks of a call, but for connecting, which is reqwest's. *First token* runs from the beginning of the
-//! call, connecting included, to the first meaningful event (text or thinking). *Idle* runs between meaningful
-//! events from then on; comments, pings and role-only chunks do not reset it, and time in which nobody asked for
-//! more does not count, because a client that reads slowly is not the provider's fault. *Ending* gives a provider
-//! a moment to end what is complete: an answer, or the body of an error.
+//! Owns the timeouts of a call, except for connecting, which reqwest times. *First token* runs from the beginning of
+//! the call, connecting included, to the first meaningful event (text or thinking). *Idle* runs between meaningful
+//! events from then on. Comments, pings and role-only chunks do not reset it. Time in which the caller did not ask for
+//! more does not count, because a client that reads slowly is not the provider's fault. *Ending* gives a provider a
+//! moment to end what is complete: an answer, or the body of an error.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,36 +27,36 @@ use crate::time::Alarm;
 /// next call.
 const ENDING_TIME: Duration = Duration::from_secs(1);
 
-/// The most that is held back of an answer whose content has not begun, in bytes: a model that thinks for ever.
+/// The most that is held back of an answer whose content has not begun, in bytes: a model may think without end.
 const MAX_PENDING_BYTES: usize = 8 * 1024 * 1024;
 
 /// The longest answer that is collected before it is sent, in bytes.
 const MAX_WHOLE_BYTES: usize = 64 * 1024 * 1024;
 
-/// How many times as long as for a first token a provider may take that is asked for all at once: its first word is its
-/// last. Not for ever, since others want to be asked in time if it is ill.
+/// How many times the first-token timeout a provider may take for an answer that is not streamed, because its first
+/// byte is also its last. The wait is bounded, so that the fallback starts in time when the provider hangs.
 const WHOLE_PATIENCE: u32 = 3;
 
-/// What is asked of whom. Holds key and prompt, so it does not print itself.
+/// What is sent to which provider. It holds the key and the prompt, so it does not print itself.
 pub(super) struct Order {
-    /// Whom.
+    /// The provider.
     pub provider: Provider,
-    /// What.
+    /// The request.
     pub call: Call,
-    /// What the answer may call; none if nothing.
+    /// The tools that the answer may call; `None` if it may call none.
     pub expected: Option<ExpectedCalls>,
-    /// Whether a stream is asked for.
+    /// Whether to ask for a stream.
     pub is_stream: bool,
 }
 
-/// What an attempt needs besides the order.
+/// What every attempt needs.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Context<'a> {
     /// The connections.
     pub upstream: &'a Upstream,
-    /// The clocks.
+    /// The timeouts.
     pub timeouts: Timeouts,
-    /// Cleans what the provider says.
+    /// Cleans the provider's error texts.
     pub redactor: &'a Arc<Redactor>,
 }
 
@@ -70,18 +70,18 @@ pub(crate) struct Answer {
     decoder: AnswerDecoder,
     phase: Phase,
     idle: Duration,
-    /// Since when the provider has been waited for without a meaningful event.
+    /// Since when there has been no meaningful event while waiting for the provider.
     waiting_since: Option<Instant>,
     alarm: Alarm,
     /// Decoded and not yet handed out.
     pending: Vec<Event>,
     spent: Option<(Reason, Wait)>,
     begun: Instant,
-    /// When the first token had come, counted from the beginning of the call.
+    /// When the first token came, counted from the beginning of the call.
     first_token: Option<Duration>,
 }
 
-/// Where an answer comes from: what is needed to make a failure of a diagnosis.
+/// Where an answer comes from: what turns a diagnosis into a failure.
 #[derive(Clone, Debug)]
 struct Source {
     provider: Provider,
@@ -89,10 +89,10 @@ struct Source {
     redactor: Arc<Redactor>,
 }
 
-/// Which clock runs.
+/// Which timeout runs.
 #[derive(Clone, Copy, Debug)]
 enum Phase {
-    /// Nothing meaningful has come; the first must by then.
+    /// No meaningful event has come; the first one must come by then.
     FirstToken(Instant),
     /// Between events.
     Streaming,
@@ -102,7 +102,7 @@ enum Phase {
     Ended,
 }
 
-/// What came of waiting for the provider.
+/// The result of waiting for the provider.
 enum Arrival {
     Bytes(Bytes),
     End,
@@ -110,17 +110,17 @@ enum Arrival {
     TimedOut,
 }
 
-/// Sends `call` and waits for the first content.
+/// Sends the call in `order` and waits for the first content.
 ///
 /// On `Ok` the caller may commit to a 200, unless [`Answer::is_cut_before_content`]. On `Err` nothing has reached the
 /// client and another candidate may be tried. An answer that a safety filter has blocked is an answer. Waits at most
-/// `timeouts.first_token` for the first meaningful event (three times that if no stream is asked for),
-/// `timeouts.idle` between thoughts, and a second for the body of an error. Dropping the future closes the connection.
+/// `timeouts.first_token` for the first meaningful event (three times that if no stream is asked for), `timeouts.idle`
+/// between thoughts, and a second for the body of an error. Dropping the future closes the connection.
 ///
-/// `reservation` hears what the provider says of limits as soon as it is there, whatever comes of the attempt.
+/// `reservation` gets the limits that the provider reports as soon as they arrive, whatever the outcome of the attempt.
 ///
 /// # Errors
-/// Any [`Reason`]; limits and faults of the request in the provider's own words.
+/// Any [`Reason`]. Limits and faults of the request come with the provider's own words.
 pub(super) async fn open(
     context: Context<'_>,
     order: Order,
@@ -147,14 +147,15 @@ pub(super) async fn open(
         "application/json" => true,
         _ => false,
     };
-    // Identity was asked for. A compressed stream comes when its compressor pleases, not when the model speaks.
+    // Identity was asked for. A compressed stream arrives when the compressor flushes, not when the model produces a
+    // token.
     if headers
         .get(CONTENT_ENCODING)
         .is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
     {
         return Err(source.failure(Diagnosis::provider(Reason::UpstreamError)));
     }
-    // They would keep the buffer alive in which they came, for as long as the answer takes.
+    // The headers would keep their whole buffer in memory for as long as the answer takes.
     drop(headers);
     let mut answer = Answer {
         source,
@@ -180,7 +181,7 @@ impl Source {
 }
 
 impl Answer {
-    /// Who answers.
+    /// The provider that answers.
     pub(crate) fn provider(&self) -> Provider {
         self.source.provider
     }
@@ -190,41 +191,41 @@ impl Answer {
         self.source.status
     }
 
-    /// What the answer's head calls used up, and when it comes back.
+    /// The limit that the response head reports as used up, and when it comes back.
     pub(crate) fn spent(&self) -> Option<(Reason, Wait)> {
         self.spent
     }
 
-    /// How long after the beginning of the call, connecting included, its first thought, text or call of a tool came; none
+    /// How long after the beginning of the call, connecting included, its first thought, text or tool call came; `None`
     /// if it has none, or came all at once.
     pub(crate) fn time_to_first_token(&self) -> Option<Duration> {
         self.first_token
     }
 
-    /// Events that could not be read and were passed over.
+    /// How many events could not be read and were skipped.
     pub(crate) fn unreadable_events(&self) -> u32 {
         self.decoder.unreadable_events()
     }
 
-    /// Whether the token limit was reached before any text or call: nothing to show, and worth it only if nobody does
-    /// better.
+    /// Whether the answer reached the token limit before any text or call. Such an answer has nothing to show and is
+    /// used only if no other candidate does better.
     pub(crate) fn is_cut_before_content(&self) -> bool {
         let has_content = self.pending.iter().any(Event::is_content);
         !has_content && matches!(self.pending.last(), Some(Event::Finish(FinishReason::Length)))
     }
 
-    /// Waits for more of the answer and adds at least one event, the last of them ever a finish. After the finish
-    /// only [`drain`](Self::drain) may follow.
+    /// Waits for more of the answer and adds at least one event; a finish is always the last. After the finish only
+    /// [`drain`](Self::drain) may follow.
     ///
     /// # Cancel safety
-    /// Nothing is lost when the future is dropped, and its clocks go on.
+    /// Nothing is lost when the future is dropped, and the timeouts keep running.
     ///
     /// # Errors
     /// [`Reason::Timeout`], [`Reason::BrokenStream`], or what the provider reports; events before that have been
     /// added.
     pub(crate) async fn read(&mut self, events: &mut Vec<Event>) -> Result<(), Failure> {
         if !self.pending.is_empty() {
-            // Not `append`: it would keep the room for as long as the answer takes.
+            // Not `append`: it would keep the buffer's memory for as long as the answer takes.
             events.extend(std::mem::take(&mut self.pending));
             return Ok(());
         }
@@ -240,7 +241,7 @@ impl Answer {
     /// Reads the answer to its end and keeps all of it for one [`read`](Self::read).
     ///
     /// # Errors
-    /// As [`read`](Self::read); or [`Reason::UpstreamError`] for an answer of more than 64 MiB.
+    /// As [`read`](Self::read), or [`Reason::UpstreamError`] for an answer of more than 64 MiB.
     pub(crate) async fn read_whole(&mut self) -> Result<(), Failure> {
         let mut whole = Gathered::default();
         while !matches!(whole.events.last(), Some(Event::Finish(_))) {
@@ -251,8 +252,7 @@ impl Answer {
         Ok(())
     }
 
-    /// Gives the provider the rest of its time to end its side of the answer, so that the connection can serve
-    /// again.
+    /// Gives the provider the rest of its time to end its side of the answer, so that the connection can be used again.
     pub(crate) async fn drain(&mut self) {
         while let Phase::Ending(_) = self.phase {
             if !matches!(self.arrival().await, Arrival::Bytes(_)) {
@@ -292,7 +292,7 @@ impl Answer {
         Ok(())
     }
 
-    /// Waits for the provider, no longer than the clock that runs.
+    /// Waits for the provider, no longer than the current timeout.
     async fn arrival(&mut self) -> Arrival {
         let deadline = match self.phase {
             Phase::FirstToken(deadline) | Phase::Ending(deadline) => deadline,
@@ -341,13 +341,13 @@ impl Answer {
     }
 }
 
-/// Events that are kept for a while: neighbouring pieces become one, since a piece costs more than its bytes.
+/// Events that are held back: neighbouring pieces become one, since a piece costs more than its bytes.
 #[derive(Default)]
 struct Gathered {
     events: Vec<Event>,
-    /// Of text and thoughts.
+    /// The size of text and thoughts.
     bytes: usize,
-    /// Text stays in the pieces in which the client is to get it.
+    /// Text stays in the pieces that the client is to get.
     keeps_pieces: bool,
 }
 

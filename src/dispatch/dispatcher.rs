@@ -1,7 +1,8 @@
 //! The loop over candidates.
 //!
-//! Streaming and non-streaming requests go the same way; the only difference is how far an attempt has to come before it
-//! counts: to its first content, or to its end. Until then every failure is remembered and the next candidate is tried.
+//! Streaming and non-streaming requests take the same path. The only difference is how far an attempt must come before
+//! it counts: to its first content, or to its end. Until then every failure is recorded and the next candidate is
+//! tried.
 
 use std::sync::Arc;
 
@@ -31,12 +32,12 @@ pub struct Dispatcher {
     pub(super) quota: Arc<Quota>,
 }
 
-/// How far an attempt has to come before it counts.
+/// How far an attempt must come before it counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Extent {
-    /// To its first content: the rest is relayed as it comes.
+    /// To its first content; the rest is relayed as it comes.
     FirstContent,
-    /// To its end: an answer that breaks half-way is a failure like any other.
+    /// To its end; an answer that breaks half-way is a failure like any other.
     Whole,
 }
 
@@ -63,7 +64,7 @@ impl Dispatcher {
         Ok(Self { services, upstream, timeouts, redactor: Arc::new(redactor), quota })
     }
 
-    /// Who may be asked, and what is known of everybody.
+    /// Which candidates can be called, and what is known of all of them.
     pub fn quota(&self) -> &Quota {
         &self.quota
     }
@@ -73,13 +74,14 @@ impl Dispatcher {
         Offered::new(&self.quota, &self.services)
     }
 
-    /// Finds an answer to `request`: tries candidates that can do what it needs in turn, each at most once, until one
-    /// comes as far as `extent` says. A pinned `target` takes no turn in the rotation and is left to nobody else.
+    /// Finds an answer to `request`. Tries the candidates that can do what it needs, each at most once, until one comes
+    /// as far as `extent` says. Only the providers of `target` are tried. A pinned target with a single entry leaves
+    /// the rotation unchanged.
     ///
-    /// Waits at most `timeouts.request` for the first content. Dropping the future drops the call under way.
+    /// Waits at most `timeouts.request` for the first content. Dropping the future drops the call in progress.
     ///
     /// # Errors
-    /// [`Unanswered`]: nobody could; nothing has reached the client.
+    /// [`Unanswered`]: no provider could answer. Nothing has reached the client.
     pub(crate) async fn answer(
         &self,
         request: &ChatRequest,
@@ -131,7 +133,7 @@ impl Dispatcher {
         }
     }
 
-    /// What is to be sent to whom was picked; none if there is nobody of these numbers.
+    /// The call for the picked candidate; `None` if its numbers are unknown.
     fn prepare(&self, request: &ChatRequest, reservation: &Reservation) -> Option<Prepared> {
         let candidate = reservation.candidate();
         let service = self.services.get(candidate.provider)?;
@@ -151,11 +153,11 @@ impl Dispatcher {
         reservation: &mut Reservation,
     ) -> Result<Answer, Failure> {
         let context = Context { upstream: &self.upstream, timeouts: self.timeouts, redactor: &self.redactor };
-        // What is left of the time may be too little for anybody: no reason to put the provider into cooldown.
+        // The rest of the time may be too short for any provider, so running out of it causes no cooldown.
         let too_late = |_| Failure::without_answer(Reason::Timeout, Scope::Request);
         let opened = attempt::open(context, order, reservation);
         let mut answer = timeout_at(deadline, opened).await.map_err(too_late)??;
-        // Here and not at the end: others wait to hear that the provider is well again.
+        // Here and not at the end, because other requests wait for the provider's cooldown to end.
         reservation.has_begun(answer.spent(), answer.time_to_first_token());
         if extent == Extent::Whole {
             answer.read_whole().await?;
@@ -163,10 +165,10 @@ impl Dispatcher {
         Ok(answer)
     }
 
-    /// Writes down that an attempt failed, and says so if a model is gone that was in use.
+    /// Records that an attempt failed, and logs it if a model in use is gone.
     fn fail(&self, search: &mut Search<'_>, reservation: Reservation, failure: Failure) {
         let (number, model) = (reservation.candidate().provider, reservation.model().clone());
-        // One that comes back within minutes may never have been gone.
+        // A model that comes back within minutes may never have been gone.
         let is_gone = failure.reason == Reason::ModelGone && failure.wait.is_none();
         let is_news = is_gone && self.quota.in_use(number).contains(&model);
         search.fail(reservation, failure);

@@ -1,7 +1,7 @@
-//! The providers' own lists of models: read beside serving, never waited for.
+//! The providers' own lists of models. They are read in the background; no request waits for them.
 //!
-//! A list costs no quota, so it is also how a key is tried and a connection opened before the first request. It is no
-//! attempt: nothing of it is counted, and a list that cannot be had changes nothing.
+//! A list costs no quota, so reading it also checks the key and opens a connection before the first request. It is not
+//! an attempt: it is not counted, and a list that cannot be read changes nothing.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -16,38 +16,39 @@ use super::upstream::Response;
 use crate::middle::{Diagnosis, Failure, Reason, Scope};
 use crate::providers::Provider;
 
-/// How long lists are believed. Models are retired with weeks of notice and come back within hours of an accident; an
-/// answer that says so is heard at once in any case.
+/// How long a list is trusted. Models are retired with weeks of notice and come back within hours of an accident. An
+/// answer that calls a model gone takes effect at once in any case.
 const LIST_LIFE: Duration = Duration::from_secs(6 * 3_600);
 
-/// The most that is added to that by chance, so that many proxies do not ask in the same second.
+/// The longest random jitter added to that, so that many proxies do not ask in the same second.
 const LIST_LIFE_JITTER: Duration = Duration::from_secs(60);
 
-/// How soon lists are asked for again when one could not be had: there may have been no network yet.
+/// How soon lists are requested again when one could not be read: the network may not have been up yet.
 const LIST_RETRY: Duration = Duration::from_secs(5 * 60);
 
-/// For a whole list, besides connecting: it is some tens of kilobytes that nobody has to think about.
+/// The timeout for a whole list, not counting the connection: a list is some tens of kilobytes that need no computing.
 const LIST_TIME: Duration = Duration::from_secs(5);
 
-/// How much of that the body of an error may take.
+/// The part of that timeout that the body of an error may take.
 const ERROR_TIME: Duration = Duration::from_secs(1);
 
 /// The longest list, in bytes: Google's entries have some 700 bytes, and a page has a thousand of them at most.
 const MAX_LIST_BYTES: usize = 1024 * 1024;
 
-/// What came of asking for the list of models of one account.
+/// The result of asking for the list of models of one account.
 #[derive(Debug)]
 pub struct ListOutcome {
-    /// Whose list.
+    /// The provider.
     pub provider: Provider,
-    /// For which of its accounts: `key 1 of 2`.
+    /// The account, as people know it: `key 1 of 2`.
     pub account: String,
     /// The best model to use with it, or why there is no list.
     pub model: Result<String, Failure>,
 }
 
 impl Dispatcher {
-    /// Reads all lists now and again every six hours, as long as it is polled; every five minutes while one cannot be had.
+    /// Reads all lists now and then every six hours, as long as it is polled; every five minutes while one cannot be
+    /// read.
     pub async fn keep_models_current(&self, mut random: fastrand::Rng) -> Infallible {
         loop {
             let outcomes = self.read_lists().await;
@@ -55,7 +56,7 @@ impl Dispatcher {
         }
     }
 
-    /// Reads all lists, one for each account, and goes by them from then on. Waits at most `timeouts.connect` and five
+    /// Reads all lists, one for each account, and uses them from then on. Waits at most `timeouts.connect` and five
     /// seconds.
     pub async fn read_lists(&self) -> Vec<ListOutcome> {
         let services = self.services.iter().enumerate();
@@ -109,7 +110,7 @@ fn report(service: &Service, account: &Account, outcome: &Result<bool, Failure>)
     match outcome {
         Ok(true) => debug!("{name} has sent its list of models for {label}"),
         Ok(false) => info!("{name} lists no model to chat with for {label}: going by what is set"),
-        // Only said: a call finds out whether it is true, and cooldowns follow from calls alone.
+        // Only logged: a call finds out whether it is true, and cooldowns follow from calls alone.
         Err(failure) if failure.reason == Reason::BadKey => {
             warn!(status = failure.status, "{name} refuses {label}");
         }
@@ -120,9 +121,9 @@ fn report(service: &Service, account: &Account, outcome: &Result<bool, Failure>)
     }
 }
 
-/// How long what came of asking is good for.
+/// How long a result is used before the list is read again.
 fn time_until_next(outcomes: &[ListOutcome], random: &mut fastrand::Rng) -> Duration {
-    // A refused key needs a person, who starts anew.
+    // A refused key needs a person, who restarts the proxy.
     let is_missing =
         |outcome: &ListOutcome| matches!(&outcome.model, Err(failure) if failure.reason != Reason::BadKey);
     let life = if outcomes.iter().any(is_missing) { LIST_RETRY } else { LIST_LIFE };
@@ -157,12 +158,12 @@ mod tests {
     async fn lists_are_read_at_once_and_again_and_again() {
         let config = Config::from_lookup(|name| match name {
             "GROQ_API_KEY" => Some("x".to_owned()),
-            // Nobody listens there, so the reading is over at once.
+            // Nothing listens on that address, so the reading fails at once.
             name if name.ends_with("_BASE_URL") => Some("http://127.0.0.1:1".to_owned()),
             _ => None,
         });
         let config = config.expect("good settings");
-        // Whoever goes by a list asks what time it is.
+        // The clock is read whenever a list is used.
         let looks = Arc::new(Mutex::new(Vec::new()));
         let clock = {
             let looks = looks.clone();

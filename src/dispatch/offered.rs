@@ -1,4 +1,4 @@
-//! What clients may ask for by name, and whom they mean by it.
+//! What clients may ask for by name, and which providers and models the names mean.
 
 use std::sync::Arc;
 
@@ -13,29 +13,29 @@ pub struct Offered<'d> {
     services: &'d [Service],
 }
 
-/// A client pinned what there is not.
+/// A client asked for a provider or model that does not exist.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum UnknownTarget {
-    /// No such provider.
+    /// There is no such provider.
     #[error("Unknown provider '{name}'. There are: {}", known.join(", "))]
     Provider {
-        /// What was asked for, cut to a readable length.
+        /// The name that was asked for, cut to a readable length.
         name: String,
-        /// What there is.
+        /// The providers that exist.
         known: Vec<&'static str>,
     },
-    /// No such model, or not at the provider that is pinned.
+    /// There is no such model, or the pinned provider does not have it.
     #[error("Unknown model '{name}'. There are: {}", known.join(", "))]
     Model {
-        /// What was asked for, cut to a readable length.
+        /// The name that was asked for, cut to a readable length.
         name: String,
-        /// What there is.
+        /// The models in use.
         known: Vec<Arc<str>>,
     },
 }
 
 impl UnknownTarget {
-    /// What was asked for, cut to a readable length.
+    /// The name that was asked for, cut to a readable length.
     pub(crate) fn name(&self) -> &str {
         match self {
             Self::Provider { name, .. } | Self::Model { name, .. } => name,
@@ -48,7 +48,7 @@ impl<'d> Offered<'d> {
         Self { quota, services }
     }
 
-    /// All providers in rotation order, with an account or without.
+    /// All providers in rotation order, with or without an account.
     pub(crate) fn providers(self) -> impl Iterator<Item = Provider> + 'd {
         self.services.iter().map(|service| service.provider)
     }
@@ -63,7 +63,7 @@ impl<'d> Offered<'d> {
         })
     }
 
-    /// Whether `target` leaves it to this model to answer.
+    /// Whether this model may answer `target`.
     pub(crate) fn includes(self, target: &Target, provider: Provider, model: &str) -> bool {
         let provider = self.services.iter().position(|service| service.provider == provider);
         provider.is_some_and(|provider| {
@@ -71,10 +71,10 @@ impl<'d> Offered<'d> {
         })
     }
 
-    /// What a client pins: a provider by its name in any case, a model by its id, both, or neither.
+    /// Resolves what a client pins: a provider by its name in any case, a model by its id, both, or neither.
     ///
     /// # Errors
-    /// [`UnknownTarget`], with a list of what there is.
+    /// [`UnknownTarget`], with a list of what exists.
     pub(crate) fn target(self, provider: Option<&str>, model: Option<&str>) -> Result<Target, UnknownTarget> {
         let pinned = provider.map(|name| self.find(name)).transpose()?;
         let providers = || (0..self.services.len()).filter(|it| pinned.is_none_or(|pinned| pinned == *it));
@@ -93,7 +93,7 @@ impl<'d> Offered<'d> {
         Ok(Target::new(wanted, pinned.is_some() || model.is_some()))
     }
 
-    /// The number of the provider of that name in any case.
+    /// The number of the provider with that name, in upper or lower case.
     fn find(self, name: &str) -> Result<usize, UnknownTarget> {
         let position = self.providers().position(|provider| provider.name().eq_ignore_ascii_case(name));
         position.ok_or_else(|| UnknownTarget::Provider {
@@ -103,7 +103,7 @@ impl<'d> Offered<'d> {
     }
 }
 
-/// What a client wrote, short enough to be shown.
+/// What a client wrote, cut to a length that can be shown.
 fn shorten(text: &str) -> String {
     const MAX_CHARS: usize = 100;
     let mut short: String = text.chars().take(MAX_CHARS).filter(|c| !c.is_control()).collect();

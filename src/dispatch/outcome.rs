@@ -1,4 +1,4 @@
-//! What comes of looking for an answer, in words that any surface can say.
+//! The result of the search for an answer, in terms that every surface can report.
 
 use std::fmt;
 
@@ -10,37 +10,37 @@ use crate::quota::Reservation;
 /// An answer and how it came about.
 #[derive(Debug)]
 pub(crate) struct Answered {
-    /// The answer; with [`Extent::Whole`](super::Extent::Whole) all of it is there.
+    /// The answer. With [`Extent::Whole`](super::Extent::Whole), all of it has arrived.
     pub answer: Answer,
-    /// Where the outcome is written when the answer has ended.
+    /// Where the outcome is recorded when the answer has ended.
     pub reservation: Reservation,
-    /// Who answers.
+    /// The provider that answers.
     pub provider: Provider,
-    /// With which of its models: the provider's own id.
+    /// The model that answers: the provider's own id.
     pub model: String,
-    /// What the client asked for and this model does not take.
+    /// What the client asked for and this model does not support.
     pub left_out: Vec<Feature>,
-    /// Everybody who was considered, the one who answers last.
+    /// Every provider that was considered; the one that answers is the last.
     pub trail: Trail,
 }
 
-/// Nobody answered.
+/// No provider answered.
 #[derive(Debug)]
 pub enum Unanswered {
-    /// None of these providers, which are all that may answer, has a key.
+    /// None of these providers, the only ones that may answer, has a key.
     NoKeys(Vec<Provider>),
-    /// Nobody who may answer can do what is asked; nobody was.
+    /// No allowed provider supports what the request needs. No provider was called.
     Incapable(Incapable),
-    /// Everybody who may answer failed or is in cooldown.
+    /// Every allowed provider failed or is in cooldown.
     AllFailed(AllFailed),
 }
 
-/// Who cannot do what is asked.
+/// Which providers do not support what the request needs.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Incapable(pub(super) Vec<(Provider, Lack)>);
 
 impl Incapable {
-    /// What everybody lacks, if all lack the same.
+    /// What all of them lack, if all lack the same.
     pub fn common_lack(&self) -> Option<Lack> {
         let (first, others) = self.0.split_first()?;
         others.iter().all(|(_, lack)| *lack == first.1).then_some(first.1)
@@ -58,52 +58,52 @@ impl fmt::Display for Incapable {
     }
 }
 
-/// How everybody failed.
+/// How every provider failed.
 #[derive(Debug)]
 pub struct AllFailed {
-    /// One entry for each provider considered, in the order in which it first was: the last word about it.
+    /// One entry for each provider considered, in the order in which it was first considered, with its latest failure.
     pub attempts: Vec<FailedProvider>,
-    /// Everybody who was considered, every time.
+    /// Every consideration of a provider, in order.
     pub trail: Trail,
-    /// Whole seconds until the first of them can serve, rounded up; none if that is not known.
+    /// Whole seconds until the first of them can serve, rounded up; `None` if that is not known.
     pub retry_after_seconds: Option<u64>,
 }
 
-/// The last word about a provider that did not answer.
+/// The latest failure of a provider that did not answer.
 #[derive(Debug)]
 pub struct FailedProvider {
-    /// Which.
+    /// The provider.
     pub provider: Provider,
-    /// Why; for one that was passed over, what put it into cooldown.
+    /// Why it failed; for a provider that was skipped, the reason of its cooldown.
     pub reason: Reason,
-    /// The status it answered with; none if it did not, or was not asked.
+    /// The status it answered with; `None` if it did not answer or was not called.
     pub status: Option<u16>,
-    /// Whole seconds until it can serve, rounded up; none if it can, or if that is not known.
+    /// Whole seconds until it can serve, rounded up; `None` if it can, or if that is not known.
     pub retry_after_seconds: Option<u64>,
-    /// Its own words, if they are about the request.
+    /// The provider's own words, if they are about the request.
     pub message: Option<CleanText>,
 }
 
-/// What all failures together amount to.
+/// The common cause of all failures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Everybody is limited.
+    /// Every provider is at a limit.
     Limited,
-    /// Everybody was too slow.
+    /// Every provider was too slow.
     TimedOut,
-    /// Everybody calls the request itself bad.
+    /// Every provider rejects the request itself.
     RequestRefused,
-    /// Anything else, mixed cases too.
+    /// Anything else, including mixed cases.
     Failed,
 }
 
 impl AllFailed {
-    /// Why everybody failed, if all did for the same reason.
+    /// The reason, if all providers failed for the same one.
     pub fn common_reason(&self) -> Option<Reason> {
         let (first, others) = self.attempts.split_first()?;
         others.iter().all(|other| other.reason == first.reason).then_some(first.reason)
     }
-    /// What the failures together amount to.
+    /// The common cause of the failures.
     pub fn verdict(&self) -> Verdict {
         let all =
             |predicate: fn(Reason) -> bool| self.attempts.iter().all(|attempt| predicate(attempt.reason));
@@ -119,11 +119,11 @@ impl AllFailed {
     }
 }
 
-/// Who was considered for a request, in order, and what came of it.
+/// Which providers were considered for a request, in order, with the result of each.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trail(pub(super) Vec<(Provider, Step)>);
 
-/// What came of considering a provider.
+/// The result of considering a provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     PassedOver,

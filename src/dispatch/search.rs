@@ -1,4 +1,4 @@
-//! The search for an answer to one request: who was considered, what came of it, and what is left to say.
+//! The search for an answer to one request: which providers were considered, with what result, and what to report.
 
 use std::sync::Arc;
 
@@ -13,15 +13,15 @@ pub(super) struct Search<'d> {
     services: &'d [Service],
     target: &'d Target,
     needs: &'d Needs,
-    /// Everybody who was considered, in order.
+    /// Every provider that was considered, in order.
     considered: Vec<Considered>,
-    /// What will not be tried again.
+    /// The candidates that are not tried again.
     ruled_out: Vec<RuledOut>,
-    /// An answer without text, cut off at the token limit: passed on if nobody does better.
+    /// An answer without text, cut off at the token limit: relayed if no candidate does better.
     last_resort: Option<Answered>,
 }
 
-/// A provider that was considered, by its number, and what came of it.
+/// A provider that was considered, by its number, and the result.
 struct Considered {
     provider: usize,
     verdict: Verdict,
@@ -30,7 +30,7 @@ struct Considered {
 enum Verdict {
     PassedOver(Reason),
     Failed(Failure),
-    /// It has become the last resort; the status it answered with.
+    /// It has become the last resort, with this HTTP status.
     CutBeforeText(u16),
 }
 
@@ -63,16 +63,16 @@ impl<'d> Search<'d> {
         Self { quota, services, target, needs, considered, ruled_out, last_resort: None }
     }
 
-    /// Whom to try next; none if nobody is left that can serve now.
+    /// The candidate to try next; `None` if none is left that can serve now.
     pub(super) fn next(&mut self) -> Option<Reservation> {
         let pick = self.quota.pick(&self.criteria(&self.ruled_out));
         for passed_over in pick.passed_over {
-            // Of a provider that was tried, more is known than that the rest of it is in cooldown.
+            // The failure of an attempt says more than the cooldown of the provider's other models, so keep it.
             if !self.considered.iter().any(|it| it.provider == passed_over.provider) {
                 self.consider(passed_over.provider, Verdict::PassedOver(passed_over.reason));
             }
         }
-        // Whoever it was meant for has left the stock since the request came.
+        // The model that the request asked for has been removed since the request came.
         if pick.reservation.is_none() && self.considered.is_empty() {
             for wanted in self.target.wanted() {
                 self.consider(wanted.provider, Verdict::PassedOver(Reason::ModelGone));
@@ -86,7 +86,7 @@ impl<'d> Search<'d> {
         self.considered.iter().filter(|it| it.is_attempt()).count()
     }
 
-    /// Accepts an answer, unless it has no text and somebody else may do better: then it is kept back.
+    /// Accepts an answer. One without text is held back if another candidate may do better.
     pub(super) fn accept(&mut self, answered: Answered) -> Option<Answered> {
         if !answered.answer.is_cut_before_content() {
             return Some(self.finish(answered));
@@ -100,8 +100,8 @@ impl<'d> Search<'d> {
         None
     }
 
-    /// Writes down a failure and what it rules out: whatever is within its reach, or the provider that finds fault with
-    /// the request. A conversation that is too long may fit a model with a larger window.
+    /// Records a failure and rules out what it affects, or the provider that rejects the request. A conversation that
+    /// is too long may fit a model with a larger window.
     pub(super) fn fail(&mut self, reservation: Reservation, failure: Failure) {
         let candidate = reservation.candidate();
         let provider = candidate.provider;
@@ -113,7 +113,7 @@ impl<'d> Search<'d> {
         self.consider(provider, Verdict::Failed(failure));
     }
 
-    /// Nobody is left, or no time.
+    /// Ends the search: no candidate is left, or no time.
     pub(super) fn give_up(mut self) -> Result<Answered, Unanswered> {
         if let Some(answered) = self.last_resort.take() {
             if !self.considered.iter().any(|it| matches!(it.verdict, Verdict::Failed(_))) {
@@ -152,12 +152,12 @@ impl<'d> Search<'d> {
     }
 
     fn all_failed(&self) -> AllFailed {
-        // Who refuses the request can serve at once, but not this request.
+        // A provider that rejects the request can serve at once, but not this request.
         let refusing = self.considered.iter().filter(|it| it.reason().blames_request());
         let refusing: Vec<RuledOut> =
             refusing.map(|it| RuledOut::Place(Place::Provider(it.provider))).collect();
         let criteria = self.criteria(&refusing);
-        // In the order in which they were first considered, with the last word about each.
+        // In the order in which they were first considered, each with its latest failure.
         let mut numbers: Vec<usize> = Vec::new();
         for number in self.considered.iter().map(|it| it.provider) {
             if !numbers.contains(&number) {
@@ -165,12 +165,12 @@ impl<'d> Search<'d> {
             }
         }
         let attempts = numbers.into_iter().filter_map(|number| self.last_word(number, &criteria)).collect();
-        // Never 0: "at once" is what the client has just tried.
+        // Never 0, because the client has just tried.
         let retry_after_seconds = self.seconds_until(&criteria, None).map(|seconds| seconds.max(1));
         AllFailed { attempts, retry_after_seconds, trail: Trail(self.trail()) }
     }
 
-    /// The last word about a provider; `criteria` say for whom it may serve later.
+    /// The latest failure of a provider. `criteria` say which of its candidates may serve later.
     fn last_word(&self, number: usize, criteria: &Criteria<'_>) -> Option<FailedProvider> {
         let last_word = self.considered.iter().rfind(|it| it.provider == number)?;
         let reason = last_word.reason();
@@ -188,7 +188,7 @@ impl<'d> Search<'d> {
         })
     }
 
-    /// Whole seconds until somebody can serve, rounded up.
+    /// Whole seconds until a candidate can serve, rounded up.
     fn seconds_until(&self, criteria: &Criteria<'_>, of: Option<usize>) -> Option<u64> {
         let soonest = self.quota.soonest(criteria, of)?;
         let wait_ms = soonest.as_millisecond().saturating_sub(self.quota.now().as_millisecond());
@@ -196,8 +196,8 @@ impl<'d> Search<'d> {
     }
 }
 
-/// Writes down that an answer without text is not passed on. Nobody cools down for it: it is the request that leaves no
-/// room for an answer.
+/// Records that an answer without text is not relayed. It causes no cooldown: the request itself leaves no room for an
+/// answer.
 fn reject(answered: Answered) {
     answered.reservation.failed(&Failure::without_answer(Reason::EmptyAnswer, Scope::Request));
 }

@@ -1,4 +1,4 @@
-//! A provider with all that is needed to call it.
+//! A provider with everything needed to call it.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::config::ProviderConfig;
 use crate::providers::Provider;
 use crate::quota::{Change, Quota};
 
-/// A provider with all that is needed to call it.
+/// A provider with everything needed to call it.
 #[derive(Debug)]
 pub(super) struct Service {
     pub(super) provider: Provider,
@@ -19,22 +19,22 @@ pub(super) struct Service {
     network: Network,
 }
 
-/// What a call shows of who is calling.
+/// The account that a call uses.
 #[derive(Debug)]
 pub(super) struct Account {
-    /// The header with the key; none where no key is wanted.
+    /// The header with the key; `None` for a provider that needs no key.
     auth: Option<(HeaderName, HeaderValue)>,
-    /// For people: `key 1 of 2`.
+    /// For people to read: `key 1 of 2`.
     pub(super) label: String,
 }
 
 /// The dispatcher cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
-    /// No HTTPS.
+    /// HTTPS is not available.
     #[error(transparent)]
     Tls(#[from] TlsUnavailable),
-    /// A key that no header can hold.
+    /// A key has characters that no header can hold.
     #[error("a key of {} has characters that no header may hold", .0.name())]
     Key(Provider),
 }
@@ -64,12 +64,12 @@ impl Service {
         Call { url, network, auth, body }
     }
 
-    /// A question for what the provider tells of itself.
+    /// A request for what the provider publishes about itself.
     pub(super) fn query(&self, account: &Account, path: &str) -> Query {
         Query { url: format!("{}{path}", self.base_url), network: self.network, auth: account.auth.clone() }
     }
 
-    /// Says what a new list of models has changed.
+    /// Logs what a new list of models has changed.
     pub(super) fn report_change(&self, quota: &Quota, number: usize, change: &Change) {
         self.report_lost(quota, number, &change.lost);
         for model in &change.back {
@@ -77,7 +77,7 @@ impl Service {
         }
     }
 
-    /// Says what is used instead of models that are gone, if anything is.
+    /// Logs which models are used instead of those that are gone, if any are.
     pub(super) fn report_lost(&self, quota: &Quota, number: usize, lost: &[Arc<str>]) {
         if lost.is_empty() {
             return;
@@ -86,7 +86,7 @@ impl Service {
         let Some(instead) = used.first() else {
             return;
         };
-        // One that another account still has, or that there is nothing instead of, is still used.
+        // A model that another account still has, or that has no replacement, is still used.
         for model in lost.iter().filter(|lost| !used.contains(lost)) {
             let name = self.provider.name();
             warn!("{name} does not offer {model} any more: using {instead} instead");

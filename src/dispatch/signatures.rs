@@ -1,22 +1,22 @@
-//! What Google wants to see again with the calls that its models have made.
+//! The signatures that Google wants back with the tool calls that its models have made.
 //!
-//! Gemini 3 signs its calls and refuses a conversation in which a signature is missing. Clients that keep fields they do
-//! not know send it back; most do not, so it is kept here for a while. If it is gone, after a restart say, the encoder
-//! has Google's documented substitute.
+//! Gemini 3 signs its calls and refuses a conversation in which a signature is missing. Clients that keep unknown
+//! fields send it back; most do not, so it is kept here for a while. If it is gone, after a restart for example, the
+//! encoder uses Google's documented substitute.
 
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 use crate::middle::ToolCall;
 
-/// The most memory for it, in bytes.
+/// The most memory for signatures, in bytes.
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
-/// For sizing only: what a signature usually takes, its id and the cache's own part included.
+/// For sizing only: the usual size of an entry, including its id and the cache's overhead.
 const USUAL_BYTES: u64 = 1_024;
-/// The cache's own part of an entry.
+/// The cache's overhead for an entry.
 const ENTRY_BYTES: u64 = 64;
 
-/// Signatures by the ids of their calls; of too many, those that nobody has asked for go.
+/// Signatures by the ids of their calls. If there are too many, those that were not asked for are evicted.
 #[derive(Debug)]
 pub struct Signatures(Cache<String, String, Bytes>);
 

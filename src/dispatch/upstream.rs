@@ -1,11 +1,11 @@
 //! Calls to providers: the only user of reqwest.
 //!
 //! HTTP/1.1 with a pool, identity encoding, no redirects (reqwest would resend key and prompt to wherever a 307
-//! points), no referer, no clock but the one for connecting: all others belong to the attempt. The proxy
-//! variables of the environment are honoured for real hosts, never for loopback.
+//! points), no referer. The only timeout here is the one for connecting; all others belong to the attempt. The proxy
+//! variables of the environment are used for real hosts, never for loopback.
 //!
-//! A connection that has been idle may end just while a request goes into it: the provider's clock ran out, or the
-//! machine has slept. That is nobody's failure, so such a request is sent once more, on a new connection.
+//! An idle connection may close just while a request is sent on it: the provider's timeout ended, or the machine has
+//! slept. That is not a failure of the provider, so such a request is sent once more, on a new connection.
 
 use std::cell::Cell;
 use std::error::Error as StdError;
@@ -23,15 +23,15 @@ use tower::util::MapRequestLayer;
 use crate::config::ProviderConfig;
 use crate::middle::{Failure, Reason, Scope};
 
-/// How long an unused connection is kept. Providers close theirs after a minute or more; closing first avoids
-/// sending a request into a connection that is just being closed.
+/// How long an unused connection is kept. Providers close theirs after a minute or more. Closing first avoids sending a
+/// request on a connection that is just being closed.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(50);
 
 /// How many unused connections are kept to one host.
 const MAX_IDLE_CONNECTIONS: usize = 1_024;
 
-/// A connection that had ended before it was used says so by then. Later, somebody has read the request, and it may have
-/// cost something.
+/// If a kept-alive connection had closed before it was used, the error shows within this time. Later, the provider may
+/// have read the request, and the request may have cost quota.
 const SWALLOWING_TIME: Duration = Duration::from_secs(2);
 
 /// Longest error body read, in bytes.
@@ -58,7 +58,7 @@ tokio::task_local! {
     static IS_CONNECTING: Cell<bool>;
 }
 
-/// No HTTPS is possible on this machine.
+/// HTTPS is not possible on this machine.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot set up HTTPS: {0}. Install CA certificates (Debian: apt-get install ca-certificates)")]
 pub struct TlsUnavailable(String);
@@ -73,29 +73,29 @@ pub(super) enum Network {
 }
 
 impl Network {
-    /// Where `provider` is configured to be.
+    /// The kind of host that `provider` is configured with.
     pub(super) fn of(provider: &ProviderConfig) -> Self {
         if provider.is_loopback() { Self::Loopback } else { Self::Remote }
     }
 }
 
-/// A request for what a provider tells about itself.
+/// A request for what a provider publishes about itself.
 pub(super) struct Query {
-    /// Where to.
+    /// The URL.
     pub url: String,
-    /// Which kind of host that is.
+    /// The kind of host.
     pub network: Network,
-    /// The header with the key; none where no key is wanted.
+    /// The header with the key; `None` for a provider that needs no key.
     pub auth: Option<(HeaderName, HeaderValue)>,
 }
 
 /// A request to a provider, complete. It holds a prompt, so it does not print itself.
 pub(super) struct Call {
-    /// Where to.
+    /// The URL.
     pub url: String,
-    /// Which kind of host that is.
+    /// The kind of host.
     pub network: Network,
-    /// The header with the key; none where no key is wanted.
+    /// The header with the key; `None` for a provider that needs no key.
     pub auth: Option<(HeaderName, HeaderValue)>,
     /// The JSON body.
     pub body: Vec<u8>,
@@ -106,9 +106,9 @@ pub(super) struct Call {
 pub(super) struct Response {
     /// The HTTP status.
     pub status: u16,
-    /// The headers. They keep the buffer alive in which they came: drop them before a long answer.
+    /// The headers. They keep their whole receive buffer alive: drop them before a long answer.
     pub headers: HeaderMap,
-    /// The rest.
+    /// The body.
     pub body: Body,
 }
 
@@ -142,14 +142,14 @@ impl Upstream {
     }
 
     /// Sends `call` and waits for the head of the answer, whatever its status. Sends it once more, on a new connection,
-    /// if a connection that had served before ends without a word.
+    /// if a reused connection closes without an answer.
     ///
-    /// Waits for ever once connected: the caller has the clock. Dropping the future closes the connection.
+    /// Waits without a timeout once connected; the caller sets one. Dropping the future closes the connection.
     ///
     /// # Errors
-    /// [`Reason::ConnectFailed`]: nothing was sent. [`Reason::Timeout`]: no connection within the connect
-    /// timeout, nothing was sent. [`Reason::UpstreamError`]: the connection ended without an answer, or the
-    /// answer was no HTTP; the provider may have seen the request.
+    /// [`Reason::ConnectFailed`]: nothing was sent. [`Reason::Timeout`]: no connection within the connect timeout,
+    /// nothing was sent. [`Reason::UpstreamError`]: the connection ended without an answer, or the answer was not HTTP;
+    /// the provider may have seen the request.
     pub(super) async fn send(&self, call: Call) -> Result<Response, Failure> {
         let Call { url, network, auth, body } = call;
         let clients = self.clients(network)?;
@@ -162,7 +162,7 @@ impl Upstream {
         clients.exchange(request, auth).await
     }
 
-    /// The same for a `query`, with the same pool of connections.
+    /// Sends `query` in the same way, with the same pool of connections.
     ///
     /// # Errors
     /// As [`send`](Self::send).
@@ -189,7 +189,7 @@ impl Clients {
     ) -> Result<Response, Failure> {
         let request = request.header(ACCEPT_ENCODING, "identity").headers(auth.into_iter().collect());
         let request = request.build().map_err(|_| not_sent())?;
-        // Shares the body's bytes.
+        // The clone shares the body's bytes.
         let again = request.try_clone();
         let begun = Instant::now();
         let sent = IS_CONNECTING.scope(Cell::new(false), async {
@@ -210,7 +210,7 @@ impl Clients {
                 (true, false) => Reason::ConnectFailed,
                 (false, _) => Reason::UpstreamError,
             };
-            // What this machine lacks is no reason for a cooldown.
+            // This machine is at fault, so the provider gets no cooldown.
             let scope = if is_out_of_descriptors(&error) { Scope::Request } else { Scope::Provider };
             Failure::without_answer(reason, scope)
         })
@@ -223,7 +223,7 @@ impl Clients {
     }
 
     fn with(builder: impl Fn(usize) -> reqwest::ClientBuilder) -> Result<Self, TlsUnavailable> {
-        // Whoever came first has chosen the same: there is only one provider of cryptography in the binary.
+        // An earlier caller has chosen the same: the binary has only one cryptography provider.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = |max_idle_connections| {
             let built = builder(max_idle_connections).build();
@@ -239,7 +239,7 @@ impl Clients {
         max_idle_connections: usize,
     ) -> reqwest::ClientBuilder {
         let note_connecting = MapRequestLayer::new(|target| {
-            // Fails outside of a request, where nobody asks.
+            // Fails outside of a request, where nothing reads it.
             let _ = IS_CONNECTING.try_with(|it| it.set(true));
             target
         });
@@ -261,7 +261,7 @@ impl Clients {
     }
 }
 
-/// There was nothing to send it with.
+/// The request could not be sent at all.
 fn not_sent() -> Failure {
     Failure::without_answer(Reason::ConnectFailed, Scope::Provider)
 }
@@ -278,7 +278,7 @@ fn is_without_a_word(error: &reqwest::Error) -> bool {
     })
 }
 
-/// Whether this process, or the machine, may open nothing more.
+/// Whether this process, or the machine, has run out of file descriptors.
 fn is_out_of_descriptors(error: &reqwest::Error) -> bool {
     // The numbers of EMFILE and ENFILE are the same on Linux, macOS and the BSDs; Windows has no such limit.
     let numbers = [24, 23].map(Some);
@@ -298,7 +298,7 @@ impl From<reqwest::Response> for Response {
 }
 
 impl Body {
-    /// The next bytes of the body as they come; `None` at its end.
+    /// The next bytes of the body as they arrive, or `None` at its end.
     ///
     /// # Cancel safety
     /// Nothing is lost when the future is dropped.
@@ -307,7 +307,7 @@ impl Body {
     /// [`BrokenOff`]: the connection ended before the body did.
     pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, BrokenOff> {
         while let Some(frame) = self.0.frame().await {
-            // What is no data are trailers, which nobody needs.
+            // Frames without data are trailers, which are not needed.
             if let Ok(data) = frame.map_err(|_| BrokenOff)?.into_data() {
                 return Ok(Some(data));
             }
@@ -315,8 +315,8 @@ impl Body {
         Ok(None)
     }
 
-    /// The whole body, read to its end so that the connection can serve again; none if it is longer than `most` bytes
-    /// or breaks off. Waits for ever: the caller has the clock.
+    /// The whole body, read to its end so that the connection can be used again; `None` if it is longer than `most`
+    /// bytes or breaks off. Waits without a limit: the caller sets the timeout.
     pub(super) async fn whole(mut self, most: usize) -> Option<Vec<u8>> {
         let mut whole = Vec::new();
         while let Some(chunk) = self.chunk().await.ok()? {
@@ -355,7 +355,7 @@ mod tests {
 
     use super::*;
 
-    /// Looks up names for ever.
+    /// A lookup that never ends.
     struct Sleepy;
 
     impl Resolve for Sleepy {

@@ -26,7 +26,7 @@ pub struct WireCall {
     pub name: Option<String>,
     /// JSON text or a piece of it.
     pub arguments: String,
-    /// What the provider wants back with the call.
+    /// What the provider wants back with the call, if anything.
     pub signature: Option<String>,
 }
 
@@ -97,7 +97,7 @@ impl Calls {
         says_something.then_some(ToolCallPiece { index, opening, arguments })
     }
 
-    /// What is missing from the last call.
+    /// Completes the last call: returns what is missing from it.
     pub(super) fn end(&mut self) -> Option<ToolCallPiece> {
         self.known.len().checked_sub(1).and_then(|last| self.complete(last))
     }

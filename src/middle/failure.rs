@@ -1,7 +1,7 @@
-//! What can go wrong with a provider: the one enumeration everything else decides by.
+//! What can go wrong with a provider: the enumeration on which every other decision is based.
 //!
-//! A provider's dialect turns an answer into a [`Diagnosis`]; the attempt adds what it knows and makes a
-//! [`Failure`] of it. `quota` decides what follows from one, the surfaces how to say it.
+//! A provider's dialect turns an answer into a [`Diagnosis`]; the attempt adds what it knows and makes a [`Failure`] of
+//! it. `quota` decides what follows from a failure, and the surfaces decide how to report it.
 
 use std::fmt;
 use std::time::Duration;
@@ -14,38 +14,38 @@ use super::redaction::{CleanText, Redactor};
 /// Why an attempt did not give an answer. Exhaustive: the word is part of the outside contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reason {
-    /// A limit that is over within minutes.
+    /// A limit that ends within minutes.
     RateLimited,
-    /// A limit of a day.
+    /// A daily limit.
     QuotaExhausted,
     /// The provider refuses the key.
     BadKey,
     /// The account has no credit, or no free quota for this model.
     NoCredit,
-    /// The model does not exist, or not any more, or not for this account.
+    /// The model does not exist, no longer exists, or is not available to this account.
     ModelGone,
-    /// The request is larger than this account may ever send at once.
+    /// The request is larger than the most this account may send at once.
     TooLarge,
     /// The conversation does not fit into the model's context window.
     ContextTooLong,
-    /// The provider finds fault with the request itself.
+    /// The provider rejects the request itself.
     BadRequest,
-    /// The provider or the model has too much to do.
+    /// The provider or the model is overloaded.
     Overloaded,
-    /// One of our clocks ran out.
+    /// One of our timeouts ended.
     Timeout,
     /// No connection: DNS, TCP or TLS.
     ConnectFailed,
-    /// The answer broke off.
+    /// The answer broke off before it was complete.
     BrokenStream,
     /// The answer was complete and had no text.
     EmptyAnswer,
-    /// Anything else the provider does wrong.
+    /// Any other fault of the provider.
     UpstreamError,
 }
 
 impl Reason {
-    /// The word that stands in errors, headers, logs and metrics.
+    /// The word used in errors, headers, logs and metrics.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::RateLimited => "rate_limited",
@@ -65,7 +65,7 @@ impl Reason {
         }
     }
 
-    /// The same for people: completes the sentence "Groq …".
+    /// The reason in words for people: completes the sentence "Groq …".
     pub const fn explanation(self) -> &'static str {
         match self {
             Self::RateLimited => "is rate limited",
@@ -85,12 +85,12 @@ impl Reason {
         }
     }
 
-    /// Whether time alone heals it, because what was used comes back.
+    /// Whether it ends by itself, because the quota comes back.
     pub const fn is_limit(self) -> bool {
         matches!(self, Self::RateLimited | Self::QuotaExhausted)
     }
 
-    /// Whether it takes a person to heal it: with a key, credit or another model.
+    /// Whether a person has to act: with a key, credit or another model.
     pub const fn needs_a_person(self) -> bool {
         matches!(self, Self::BadKey | Self::NoCredit | Self::ModelGone)
     }
@@ -101,10 +101,10 @@ impl Reason {
     }
 }
 
-/// How far a failure reaches: everything within cools down, everything beyond is untouched.
+/// How far a failure reaches: everything within goes into cooldown, everything beyond is untouched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Scope {
-    /// This one request at this provider; nothing cools down.
+    /// This one request at this provider; nothing goes into cooldown.
     Request,
     /// One model, with any account.
     Model,
@@ -116,10 +116,10 @@ pub enum Scope {
     Provider,
 }
 
-/// How long something is to be left alone.
+/// How long to wait before calling again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wait {
-    /// A span from now.
+    /// A duration from now.
     For(Duration),
     /// A point in time.
     Until(Timestamp),
@@ -128,7 +128,7 @@ pub enum Wait {
 }
 
 impl Wait {
-    /// When it is over, seen from `now`.
+    /// When the wait is over, counted from `now`.
     pub fn deadline(self, now: Timestamp) -> Timestamp {
         match self {
             Self::For(span) => now.saturating_add(span).unwrap_or(Timestamp::MAX),
@@ -138,7 +138,7 @@ impl Wait {
     }
 }
 
-/// The end of the day that `now` falls in; a day later than `now` should the calendar have no such time.
+/// The end of the day that contains `now`, or 24 hours after `now` if the calendar has no such time.
 fn next_midnight(now: Timestamp, zone: TimeZone) -> Timestamp {
     let next = now.to_zoned(zone).tomorrow().and_then(|tomorrow| tomorrow.start_of_day());
     next.map_or_else(
@@ -147,7 +147,7 @@ fn next_midnight(now: Timestamp, zone: TimeZone) -> Timestamp {
     )
 }
 
-/// A provider's sentence as it came: may hold keys, URLs or the prompt, so it does not print itself.
+/// A provider's message as received: may hold keys, URLs or the prompt, so it does not print itself.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RawWords(pub String);
 
@@ -157,21 +157,21 @@ impl fmt::Debug for RawWords {
     }
 }
 
-/// What a provider's own words mean.
+/// What a provider's error means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnosis {
     /// What happened.
     pub reason: Reason,
-    /// How far it reaches.
+    /// What it affects.
     pub scope: Scope,
-    /// How long to leave it alone, if the provider said so or its words imply it.
+    /// How long the cooldown is to last, if the provider says so or its words imply it.
     pub wait: Option<Wait>,
-    /// The provider's sentence.
+    /// The provider's message.
     pub message: Option<RawWords>,
 }
 
 impl Diagnosis {
-    /// A diagnosis that nothing more is known about.
+    /// A diagnosis without a wait or a message.
     pub const fn new(reason: Reason, scope: Scope) -> Self {
         Self { reason, scope, wait: None, message: None }
     }
@@ -194,18 +194,18 @@ impl Diagnosis {
 pub struct Failure {
     /// What happened.
     pub reason: Reason,
-    /// How far it reaches.
+    /// What it affects.
     pub scope: Scope,
-    /// How long the provider wants to be left alone, if it said so.
+    /// How long to wait, if the provider said so or its words imply it.
     pub wait: Option<Wait>,
-    /// The HTTP status of the provider's answer; none without an answer.
+    /// The HTTP status of the provider's answer; `None` without an answer.
     pub status: Option<u16>,
-    /// The provider's sentence, cleaned.
+    /// The provider's message, cleaned.
     pub message: Option<CleanText>,
 }
 
 impl Failure {
-    /// A failure that the provider had no say in.
+    /// A failure without an answer from the provider.
     pub const fn without_answer(reason: Reason, scope: Scope) -> Self {
         Self { reason, scope, wait: None, status: None, message: None }
     }

@@ -1,4 +1,4 @@
-//! The words for limits: what is counted, over which time, and what a provider has said of it.
+//! The words for limits: what is counted, over which window, and what a provider reports about it.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ pub enum Unit {
 }
 
 impl Unit {
-    /// The word in `/providers`.
+    /// The word used in `/providers`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Requests => "requests",
@@ -23,7 +23,7 @@ impl Unit {
     }
 }
 
-/// The span of time that a limit is for.
+/// The window of a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Window {
     /// 60 seconds.
@@ -35,7 +35,7 @@ pub enum Window {
 }
 
 impl Window {
-    /// The word in `/providers`.
+    /// The word used in `/providers`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Minute => "minute",
@@ -44,7 +44,7 @@ impl Window {
         }
     }
 
-    /// What it means that a limit of this window is used up.
+    /// The reason for a failure when a limit of this window is used up.
     pub const fn exhausted(self) -> Reason {
         match self {
             Self::Minute | Self::Hour => Reason::RateLimited,
@@ -52,7 +52,7 @@ impl Window {
         }
     }
 
-    /// How long it is.
+    /// The length of the window.
     pub const fn length(self) -> Duration {
         match self {
             Self::Minute => Duration::from_secs(60),
@@ -62,12 +62,12 @@ impl Window {
     }
 }
 
-/// What a limit is about, such as requests a day.
+/// What a limit counts and over which window, such as requests a day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Measure {
-    /// What is counted.
+    /// The unit that is counted.
     pub unit: Unit,
-    /// Over which time.
+    /// The window.
     pub window: Window,
 }
 
@@ -84,19 +84,19 @@ impl Measure {
     pub const TOKENS_A_DAY: Self = Self { unit: Unit::Tokens, window: Window::Day };
 }
 
-/// How a limit is known, the least certain way first.
+/// How a limit is known; the least certain source first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Source {
-    /// The provider's documents, or readings of them: see the provider's file.
+    /// The provider's documents, or figures that others have reported: see the provider's file.
     Default,
-    /// The provider's words when it refused a request.
+    /// The provider's message when it refused a request.
     ErrorBody,
     /// The headers of an answer.
     Header,
 }
 
 impl Source {
-    /// The word in `/providers`.
+    /// The word used in `/providers`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Default => "default",
@@ -106,36 +106,36 @@ impl Source {
     }
 }
 
-/// What a provider has said of one limit.
+/// What a provider reports about one limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LimitReading {
-    /// Of which.
+    /// The measure that this limit counts.
     pub measure: Measure,
-    /// How much there is in all.
+    /// The limit.
     pub limit: Option<u64>,
-    /// How much of it is left.
+    /// How much is left.
     pub remaining: Option<u64>,
-    /// In a header: when it is whole again. In an error: when there is room again.
+    /// In a header: when the whole quota is available again. In an error: when there is room again.
     pub reset: Option<Wait>,
-    /// Where it stood.
+    /// Where the provider reported it.
     pub source: Source,
 }
 
-/// The limits that a provider's documents name for a model on the free plan.
+/// The documented limits of a model on the free plan.
 pub(crate) type FreePlan = &'static [(Measure, u64)];
 
-/// What the head of an answer says of limits, read once.
+/// What a response head says about limits, read once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reading {
-    /// The limits that it names, the one of the longest window first.
+    /// The limits that it names; the one with the longest window first.
     pub limits: Vec<LimitReading>,
-    /// How long the provider wants to be left alone.
+    /// The wait that the provider asks for.
     pub retry_after: Option<Wait>,
 }
 
 impl Reading {
-    /// What has nothing left although the answer may have succeeded, and when it comes back: of several limits the one of
-    /// the longest window.
+    /// The limit that is used up although the answer may have succeeded, and when it comes back. Of several, the one
+    /// with the longest window.
     pub fn spent(&self) -> Option<(Reason, Wait)> {
         let spent = self.limits.iter().find(|limit| limit.remaining == Some(0))?;
         Some((spent.measure.window.exhausted(), spent.reset?))

@@ -1,7 +1,7 @@
-//! Cleaning what providers say before anyone sees it.
+//! Cleans text from providers before anyone sees it.
 //!
-//! Providers echo keys, quote URLs with keys in them and write at any length. [`CleanText`] can only be made by
-//! [`Redactor::clean`], so a type says whether a text is fit to be shown.
+//! Providers echo keys, quote URLs that contain keys, and send text of any length. A [`CleanText`] can only be made by
+//! [`Redactor::clean`], so the type shows that a text is safe to show.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 /// Longest text shown, in characters.
 const MAX_CHARS: usize = 300;
 
-/// How keys of known services begin; a word that begins like one is hidden even if it is not ours.
+/// How keys of known services begin. A word that begins like one is hidden even if it is not one of ours.
 const KEY_PREFIXES: [&str; 6] = ["gsk_", "csk-", "AIza", "sk-", "AQ.", "ya29."];
 
 /// A text without keys, URLs and control characters, at most 300 characters long.
@@ -23,19 +23,19 @@ impl fmt::Display for CleanText {
     }
 }
 
-/// Knows the secrets that may never be shown.
+/// Knows the secrets that must never be shown.
 #[derive(Debug, Default)]
 pub struct Redactor {
     secrets: Vec<SecretString>,
 }
 
 impl Redactor {
-    /// Hides `secrets` wherever they stand. Empty ones are ignored.
+    /// Hides `secrets` wherever they occur. Empty ones are ignored.
     pub fn new(secrets: impl IntoIterator<Item = SecretString>) -> Self {
         Self { secrets: secrets.into_iter().filter(|secret| !secret.expose_secret().is_empty()).collect() }
     }
 
-    /// Makes `text` fit to be shown.
+    /// Makes `text` safe to show.
     pub fn clean(&self, text: &str) -> CleanText {
         let mut text = text.to_owned();
         for secret in &self.secrets {

@@ -234,9 +234,9 @@ pub enum Feature {
     Stop,
     /// The client's name for its own user.
     User,
-    /// A penalty for what was said often.
+    /// A penalty for words that were used often.
     FrequencyPenalty,
-    /// A penalty for what was said at all.
+    /// A penalty for words that were used at all.
     PresencePenalty,
     /// Whether several tools may be called at once.
     ParallelToolCalls,
@@ -251,13 +251,13 @@ pub enum Feature {
 pub enum Effort {
     /// Not at all.
     None,
-    /// Hardly.
+    /// As little as possible.
     Minimal,
     /// A little.
     Low,
     /// As usual.
     Medium,
-    /// Much.
+    /// More than usual.
     High,
 }
 
@@ -298,9 +298,9 @@ pub struct ChatRequest {
     pub stop: Vec<String>,
     /// Makes answers repeatable, as far as the provider can.
     pub seed: Option<i64>,
-    /// Against repeating what was said often, -2 to 2.
+    /// Penalty for words that were used often, -2 to 2.
     pub frequency_penalty: Option<f64>,
-    /// Against repeating what was said at all, -2 to 2.
+    /// Penalty for words that were used at all, -2 to 2.
     pub presence_penalty: Option<f64>,
     /// The client's name for its own user.
     pub user: Option<String>,
@@ -335,7 +335,7 @@ pub struct Needs {
     pub json: bool,
     /// Write JSON that matches a schema.
     pub schema: bool,
-    /// Take at least so many tokens: a low estimate, so that no model is left out that could answer.
+    /// Take at least this many tokens: a low estimate, so that no model is left out that could answer.
     pub window: u64,
 }
 

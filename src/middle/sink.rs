@@ -3,7 +3,7 @@
 use super::calls::{Calls, ExpectedCalls, WireCall};
 use super::event::{Event, FinishReason, Usage};
 
-/// What must be remembered of an answer until its end.
+/// The state of an answer that lasts until its end.
 #[derive(Debug)]
 pub(crate) struct AnswerSoFar {
     finish: Option<FinishReason>,

@@ -1,8 +1,9 @@
-//! Which of a provider's models are used: those that the user wants, those built in, and what the provider lists.
+//! Which of a provider's models are used: the ones the user wants, the built-in ones, and those that the provider
+//! lists.
 //!
-//! Lists go in, a [`Stock`] comes out, and `quota` picks from it. Models have ranks: the wanted ones, the built-in ones,
-//! and the best guesses from the lists. A rank is used when nothing of the ranks before it is left, whether a list or an
-//! answer has said so. So a model that comes back takes over again by itself.
+//! Lists go in, a [`Stock`] comes out, and `quota` picks from it. Models have ranks: the wanted ones, the built-in
+//! ones, and the best guesses from the lists. A rank is used when no model of an earlier rank is left, whether a list
+//! or an answer has said so. So a model that comes back takes over again by itself.
 
 use std::cmp::Reverse;
 use std::collections::HashSet;
@@ -11,14 +12,14 @@ use std::sync::Arc;
 use super::stock::Stock;
 use crate::providers::Provider;
 
-/// How many guesses from a list are used at once: a wrong one costs a call, and the first few are the good ones.
+/// How many guesses from a list are used at once: a wrong guess costs a call, and the first few are the good ones.
 const MAX_GUESSES: usize = 4;
 
-/// How many guesses are ever made: providers retire a model every few weeks, not every few hours.
+/// How many guesses are made in total: providers retire a model every few weeks, not every few hours.
 const MAX_GUESSES_EVER: usize = 64;
 
-/// How a word begins in the ids of models that do not chat, or not with everybody: they hear, speak, draw, film, act,
-/// search, judge or compare texts.
+/// How words begin in the ids of models that are not for general chat: they hear, speak, draw, film, act, search, judge
+/// or compare texts.
 ///
 /// Sources: the lists of Groq and Google as documented in November 2026.
 const NO_CHAT: &[&str] = &[
@@ -48,26 +49,26 @@ const NO_CHAT: &[&str] = &[
     "whisper",
 ];
 
-/// The same in the ids of models that may be gone tomorrow, or be another model under the same name.
+/// The same for models that may be gone tomorrow, or become another model under the same name.
 const UNSTABLE: &[&str] = &["alpha", "beta", "exp", "latest", "nightly", "preview", "test"];
 
 /// What is known of a provider's models.
 ///
-/// A model's number is its place in [`ids`](Self::ids). It never changes, so an attempt under way keeps its model whatever
-/// lists say meanwhile.
+/// A model's number is its place in [`ids`](Self::ids). It never changes, so an attempt in progress keeps its model
+/// whatever the lists say meanwhile.
 #[derive(Debug)]
 pub(crate) struct Catalogue {
     provider: Provider,
-    /// The wanted models, then the built-in ones that are not wanted anyway, then the guesses made so far.
+    /// The wanted models, then the other built-in ones, then the guesses made so far.
     ids: Vec<Arc<str>>,
     wanted: usize,
     built_in: usize,
-    /// For each account, the last list of any use.
+    /// For each account, the last list that had a usable model.
     lists: Vec<Option<Vec<String>>>,
 }
 
 impl Catalogue {
-    /// `wanted` models, best first, of a provider with so many accounts; no lists yet.
+    /// A catalogue of the `wanted` models, best first, of a provider with this many accounts. It has no lists yet.
     pub(crate) fn new(provider: Provider, wanted: &[String], accounts: usize) -> Self {
         let mut known = HashSet::new();
         let mut ids: Vec<Arc<str>> =
@@ -93,8 +94,8 @@ impl Catalogue {
         self.wanted
     }
 
-    /// Takes in the list of one account. False, and nothing changed, if there is nothing to use in it: such a list is
-    /// believed to be a mistake.
+    /// Records the list of one account. Returns false and changes nothing if the list has no usable model: such a list
+    /// is taken for a mistake.
     pub(crate) fn learn(&mut self, account: usize, list: Vec<String>) -> bool {
         let is_of_use = list.iter().any(|id| self.is_known(id) || can_chat(id));
         match self.lists.get_mut(account) {
@@ -104,7 +105,7 @@ impl Catalogue {
         true
     }
 
-    /// What follows from all this. Guesses that are new get a number.
+    /// The models to pick from, given all lists. New guesses get a number.
     pub(crate) fn stock(&mut self) -> Stock {
         let known = self.wanted + self.built_in;
         let guesses: Vec<String> = self.guesses().into_iter().map(str::to_owned).collect();
@@ -117,13 +118,13 @@ impl Catalogue {
             let list = list.as_ref()?;
             let its: HashSet<usize> =
                 ranks.iter().flatten().copied().filter(|&number| has(list, number)).collect();
-            // All it has may be guesses that others are preferred to: as good as no list.
+            // The list may have only guesses that rank below others: that is like having no list.
             (!its.is_empty()).then_some(its)
         });
         Stock { listed: listed.collect(), ranks }
     }
 
-    /// The number of a model, a new one if it has none; none if too many guesses have been made.
+    /// The number of a model, a new one if it has none; `None` if too many guesses have been made.
     fn number(&mut self, id: &str) -> Option<usize> {
         if let Some(number) = self.find(id) {
             return Some(number);
@@ -135,13 +136,13 @@ impl Catalogue {
         Some(self.ids.len() - 1)
     }
 
-    /// Whether it is wanted or built in.
+    /// Whether the model is wanted or built in.
     fn is_known(&self, id: &str) -> bool {
         self.find(id).is_some_and(|number| number < self.wanted + self.built_in)
     }
 
-    /// The best of what the lists have besides, best first: of the families that are free and quick, stable names
-    /// before previews, the provider's preferred family before the others, newer versions before older ones.
+    /// The best of the other models on the lists, best first: preferred families before all others, stable names before
+    /// previews, the more preferred family before the less preferred, newer versions before older ones.
     fn guesses(&self) -> Vec<&str> {
         let listed = self.lists.iter().flatten().flatten().map(String::as_str);
         let mut guesses: Vec<&str> = listed.filter(|id| !self.is_known(id) && can_chat(id)).collect();
@@ -158,7 +159,7 @@ impl Catalogue {
     }
 }
 
-/// Whether `id` looks like that of a model that one can talk with.
+/// Whether `id` looks like the id of a chat model.
 fn can_chat(id: &str) -> bool {
     !NO_CHAT.iter().any(|word| has_word(id, word))
 }

@@ -1,13 +1,13 @@
-//! What may be picked of a provider's models.
+//! Which of a provider's models can be picked.
 
 use std::collections::HashSet;
 
 /// Which models of a provider may be used, by their numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Stock {
-    /// Those of the first rank are used, in their order; those of a later one when all before them are gone.
+    /// The models of the first rank are used, in their order; those of a later rank when all before them are gone.
     pub(crate) ranks: Vec<Vec<usize>>,
-    /// For each account, which of them its list has; none if there is no list.
+    /// For each account, which of them its list has; `None` if there is no list.
     pub(crate) listed: Vec<Option<HashSet<usize>>>,
 }
 

@@ -1,4 +1,4 @@
-//! What has been counted and observed of each model since the process began.
+//! The counters and times of each model since the process began.
 //!
 //! Bounded by the models there are: a counter for each outcome, the tokens of complete answers, and the latest times to
 //! first token. `/health` shows sums of the same numbers.
@@ -10,8 +10,7 @@ use std::time::Duration;
 
 use crate::middle::{Reason, Usage};
 
-/// How many of the latest times to first token are looked at: enough for a 99th percentile, few enough to forget
-/// yesterday.
+/// How many of the latest times to first token are kept: enough for a 99th percentile, few enough to forget yesterday.
 const KEPT_FIRST_TOKENS: usize = 256;
 
 /// How an attempt has ended.
@@ -21,7 +20,7 @@ pub enum Outcome {
     Ok,
     /// It failed, before its first content or after.
     Failed(Reason),
-    /// Nobody wanted the answer any more: the client left, or the process ended.
+    /// The answer was no longer wanted: the client left, or the process ended.
     Cancelled,
 }
 
@@ -36,7 +35,7 @@ impl Outcome {
     }
 }
 
-/// What has been counted and observed of one model.
+/// The counters and times of one model.
 #[derive(Debug, Default)]
 // A std mutex: held for microseconds, never across an await.
 pub struct ModelStats(Mutex<State>);
@@ -64,11 +63,11 @@ pub struct Tokens {
 pub struct Counts {
     /// Calls sent to the provider.
     pub attempts: u64,
-    /// Those of them that failed. A client that leaves is no failure.
+    /// How many of them failed. A client that leaves does not count as a failure.
     pub failures: u64,
 }
 
-/// What half of the times and 99 of 100 do not exceed, in milliseconds.
+/// The median and the 99th percentile, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Percentiles {
     /// The median.
@@ -97,14 +96,14 @@ impl ModelStats {
         *self.lock().outcomes.entry(outcome).or_default() += 1;
     }
 
-    /// A complete answer has used so many tokens.
+    /// A complete answer has used this many tokens.
     pub(crate) fn used(&self, usage: &Usage) {
         let tokens = &mut self.lock().tokens;
         tokens.prompt = tokens.prompt.saturating_add(usage.prompt_tokens);
         tokens.completion = tokens.completion.saturating_add(usage.completion_tokens);
     }
 
-    /// So long after the call was sent came its first token.
+    /// The first token came this long after the call was sent.
     pub(crate) fn first_token(&self, after: Duration) {
         let after_ms = u32::try_from(after.as_millis()).unwrap_or(u32::MAX);
         let times = &mut self.lock().first_tokens;
@@ -121,7 +120,7 @@ impl ModelStats {
         Counts { attempts: state.attempts, failures: failures.map(|(_, count)| count).sum() }
     }
 
-    /// How often attempts have ended how.
+    /// How often attempts ended in each way.
     pub fn outcomes(&self) -> BTreeMap<Outcome, u64> {
         self.lock().outcomes.clone()
     }
@@ -131,11 +130,11 @@ impl ModelStats {
         self.lock().tokens
     }
 
-    /// How long the first token took lately; none before the first one.
+    /// How long the first token took lately; `None` before the first one.
     pub fn first_tokens(&self) -> Option<Percentiles> {
         let mut times: Vec<u32> = self.lock().first_tokens.iter().copied().collect();
         times.sort_unstable();
-        // The nearest rank: the first that so many of 100 do not exceed.
+        // The nearest rank: the first value that this many of 100 do not exceed.
         let percentile =
             |percent: usize| times.get((times.len() * percent).div_ceil(100).checked_sub(1)?).copied();
         Some(Percentiles { p50: percentile(50)?, p99: percentile(99)? })

@@ -1,7 +1,7 @@
 //! What models can do, as data.
 //!
-//! A request goes only to models that can do what it asks. A model that is in no table (users may name any) is assumed to
-//! be able to do everything: a refusal costs one call, a wrong guess costs the answer.
+//! A request goes only to models that support what it needs. A model that is in no table (users may name any) is
+//! assumed to support everything: a refusal costs one call, a wrong guess costs the answer.
 
 use crate::middle::FreePlan;
 use crate::middle::{Effort, Needs};
@@ -11,9 +11,9 @@ use crate::middle::{Effort, Needs};
 pub struct Model {
     /// The provider's own id.
     pub id: &'static str,
-    /// What it can do.
+    /// What the model can do.
     pub can: Capabilities,
-    /// What its provider's documents allow on the free plan.
+    /// Its limits on the free plan, as documented.
     pub free_plan: FreePlan,
 }
 
@@ -26,19 +26,19 @@ pub struct Capabilities {
     pub max_output: u32,
     /// Which images it can see.
     pub images: Images,
-    /// Call tools.
+    /// Whether it can call tools.
     pub tools: bool,
-    /// Write JSON on demand.
+    /// Whether it can write JSON on demand.
     pub json: bool,
-    /// Write JSON that matches a schema.
+    /// Whether it can write JSON that matches a schema.
     pub schema: bool,
     /// Whether tools may be offered when JSON is asked for.
     pub json_beside_tools: JsonBesideTools,
-    /// The efforts it can be told, in order; empty if it cannot be told.
+    /// The efforts that can be set, in order; empty if none can.
     pub efforts: &'static [Effort],
-    /// Whether the effort is told by a number of tokens instead of a word.
+    /// Whether the effort is given as a number of tokens instead of a word.
     pub thinks_by_budget: bool,
-    /// Take a system instruction apart from the conversation.
+    /// Whether it takes a system instruction separate from the conversation.
     pub instructions: bool,
     /// Whether it signs its tool calls and wants the signatures back.
     pub signs_calls: bool,
@@ -92,9 +92,9 @@ impl Lack {
 /// Whether tools may be offered when JSON is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JsonBesideTools {
-    /// The provider refuses it.
+    /// The provider refuses the combination.
     Never,
-    /// Only if the model is not forced to call one.
+    /// Only if the model is not forced to call a tool.
     Unforced,
     /// Yes.
     Always,
@@ -116,7 +116,7 @@ impl Capabilities {
         signs_calls: true,
     };
 
-    /// Whether it cannot follow this effort: it takes none at all, or cannot stop thinking.
+    /// Whether it cannot follow this effort: none can be set, or it cannot stop thinking.
     pub fn misses_effort(&self, effort: Option<Effort>) -> bool {
         effort.is_some_and(|effort| match effort.nearest(self.efforts) {
             None => true,
@@ -124,7 +124,7 @@ impl Capabilities {
         })
     }
 
-    /// What it lacks for `needs`; `None` if it can do everything.
+    /// What it lacks for `needs`; `None` if it lacks nothing.
     pub fn lacks(&self, needs: &Needs) -> Option<Lack> {
         let mixes = match self.json_beside_tools {
             JsonBesideTools::Never => !(needs.json && needs.offered_tools),

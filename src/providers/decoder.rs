@@ -1,14 +1,14 @@
-//! From the bytes of a provider's answer to events of the middle; no I/O, no clock.
+//! Turns the bytes of a provider's answer into events of the middle; no I/O, no clock.
 //!
-//! Owns what "complete" means: a finish reason or the dialect's end mark was seen. An end without either is a
-//! broken answer, however whole its text looks, and no finish is ever made up.
+//! Defines what "complete" means: a finish reason or the dialect's end mark was seen. An end without either is a broken
+//! answer, however whole its text looks. No finish is ever made up.
 
 use super::directory::Provider;
 use super::wire::Decoded;
 use crate::middle::{AnswerSoFar, Diagnosis, Event, ExpectedCalls, FinishReason, RawWords, Reason};
 use crate::wire::sse;
 
-/// Longest answer accepted that is one JSON document instead of a stream, in bytes.
+/// Longest answer accepted as one JSON document instead of a stream, in bytes.
 const MAX_JSON_BYTES: usize = 64 * 1024 * 1024;
 
 /// Decodes one answer. Feed it with [`push`](Self::push), end it with [`end`](Self::end).
@@ -21,7 +21,7 @@ pub struct AnswerDecoder {
 #[derive(Debug)]
 enum Framing {
     Sse(sse::Decoder),
-    /// The provider sends one document although a stream was asked for: it counts as one event.
+    /// The provider sends one document although a stream was asked for. It counts as one event.
     Json(Vec<u8>),
 }
 
@@ -36,8 +36,8 @@ struct Content {
 }
 
 impl AnswerDecoder {
-    /// A decoder for an answer in `provider`'s dialect: a stream of events, or one JSON document if `is_json`. Calls of
-    /// tools are passed on only if they are `expected`.
+    /// A decoder for an answer in `provider`'s dialect: a stream of events, or one JSON document if `is_json`. Tool
+    /// calls are passed on only if they are `expected`.
     pub fn new(provider: Provider, is_json: bool, expected: Option<ExpectedCalls>) -> Self {
         let framing = if is_json { Framing::Json(Vec::new()) } else { Framing::Sse(sse::Decoder::default()) };
         let content = Content {
@@ -50,7 +50,7 @@ impl AnswerDecoder {
         Self { framing, content }
     }
 
-    /// Takes in bytes as they come and adds the text, reasoning and calls in them to `events`.
+    /// Decodes bytes as they come and adds their text, reasoning and calls to `events`.
     ///
     /// # Errors
     /// The answer reports a failure, or cannot be read any further. What it said before has been added.
@@ -73,11 +73,11 @@ impl AnswerDecoder {
         }
     }
 
-    /// Ends the answer, because the provider did or because it has had its time to; adds usage and finish.
+    /// Ends the answer, because the provider ended it or its time is up. Adds usage and finish.
     ///
     /// # Errors
-    /// [`Reason::EmptyAnswer`] if there was nothing at all, [`Reason::BrokenStream`] if it is not complete, or
-    /// the failure that stands at its end.
+    /// [`Reason::EmptyAnswer`] if there was nothing at all, [`Reason::BrokenStream`] if the answer is not complete, or
+    /// the failure reported at its end.
     pub fn end(&mut self, events: &mut Vec<Event>) -> Result<(), Diagnosis> {
         match &mut self.framing {
             Framing::Json(document) => self.content.take_if_any(document.trim_ascii(), events)?,
@@ -99,12 +99,12 @@ impl AnswerDecoder {
         self.content.is_complete()
     }
 
-    /// Whether nothing that follows can matter.
+    /// Whether the rest of the body can be ignored.
     pub fn is_done(&self) -> bool {
         self.content.is_done
     }
 
-    /// Events so far that were not of the expected form and were passed over.
+    /// How many events so far did not have the expected form and were skipped.
     pub fn unreadable_events(&self) -> u32 {
         self.content.unreadable_events
     }

@@ -1,4 +1,4 @@
-//! The providers there are: [`Provider`], a reference to a row, and the [`Directory`] of those that this process has.
+//! All providers: [`Provider`], a reference to a row, and the [`Directory`] of those that this process has.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -15,7 +15,7 @@ use super::{gemini, openai, rows};
 use crate::middle::{ChatRequest, Diagnosis, ErrorReading, FreePlan, Reading, Sink};
 
 /// A service that answers: a reference to its row, which lives as long as the process. Copying it costs nothing, and it
-/// tells its name without a table at hand. Two are the same if they are the same row.
+/// knows its name without a lookup. Two are equal if they are the same row.
 #[derive(Clone, Copy)]
 pub struct Provider(&'static Profile);
 
@@ -49,22 +49,22 @@ impl Directory {
         Self(rows::ALL.iter().copied().map(Provider::of).collect())
     }
 
-    /// Those of them that are always there.
+    /// The rows that are always listed.
     pub fn core() -> Self {
         Self(Self::built_in().into_iter().filter(|provider| provider.profile().is_core).collect())
     }
 
-    /// All of them, in rotation order.
+    /// All providers, in rotation order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Provider> + DoubleEndedIterator + '_ {
         self.0.iter().copied()
     }
 
-    /// The provider of that name in any case; none for any other.
+    /// The provider with that name, in upper or lower case; `None` if there is none.
     pub fn find(&self, name: &str) -> Option<Provider> {
         self.iter().find(|provider| provider.name().eq_ignore_ascii_case(name))
     }
 
-    /// Their names, in rotation order.
+    /// The names of all providers, in rotation order.
     pub fn names(&self) -> Vec<&'static str> {
         self.iter().map(Provider::name).collect()
     }
@@ -102,7 +102,7 @@ impl Provider {
         self.profile().name
     }
 
-    /// The header that shows `key` to the provider, marked sensitive.
+    /// The header that authenticates a call with `key`, marked sensitive.
     ///
     /// # Errors
     /// The key has characters that no header may hold.
@@ -115,7 +115,7 @@ impl Provider {
         self.profile().models.iter().map(|model| model.id)
     }
 
-    /// What its model of this id can do.
+    /// What its model with this id can do.
     pub fn capabilities(self, model: &str) -> &'static Capabilities {
         let Profile { models, families, .. } = self.profile();
         let known = models.iter().find(|known| known.id == model).map(|known| &known.can);
@@ -123,13 +123,13 @@ impl Provider {
         known.or_else(family).unwrap_or(&Capabilities::UNKNOWN)
     }
 
-    /// The limits that its documents name for the model of this id; none for a model that is in no table.
+    /// The limits that its documents name for the model with this id; empty for a model that is in no table.
     pub fn free_plan(self, model: &str) -> FreePlan {
         let known = self.profile().models.iter().find(|known| known.id == model);
         known.map_or(&[], |known| known.free_plan)
     }
 
-    /// Where its list of models is: what follows the base URL, path and query.
+    /// The path and query of its model list, which follow the base URL.
     pub fn models_path(self) -> &'static str {
         match &self.profile().dialect {
             Dialect::OpenAi(quirks) => quirks.models_path,
@@ -137,8 +137,8 @@ impl Provider {
         }
     }
 
-    /// The ids in a list of models, without those that it says answer no chats; `None` if it is no such list, or only
-    /// the beginning of one.
+    /// The ids in a list of models, without those that the list marks as not for chat; `None` if the body is not a
+    /// complete list.
     pub fn parse_models(self, body: &[u8]) -> Option<Vec<String>> {
         let mut models = match &self.profile().dialect {
             Dialect::OpenAi(_) => openai::parse_models(body),
@@ -150,7 +150,7 @@ impl Provider {
 
     /// `request` in this provider's dialect, asking for a stream where there is one.
     ///
-    /// The model can do what the request needs; what it merely does not take is left out.
+    /// The model must support what the request needs; optional features that it does not support are left out.
     pub fn encode(self, request: &ChatRequest, model: &str) -> WireRequest {
         match &self.profile().dialect {
             Dialect::OpenAi(quirks) => openai::encode(quirks, self.capabilities(model), request, model),
@@ -158,12 +158,12 @@ impl Provider {
         }
     }
 
-    /// Reads one event of a stream, or a whole answer that is not streamed, and puts what it says into `sink`.
+    /// Reads one event of a stream, or a whole answer that is not streamed, and puts its content into `sink`.
     ///
     /// `name` is the SSE event name, empty if there is none.
     ///
     /// # Errors
-    /// The event reports a failure: the diagnosis.
+    /// The diagnosis, if the event reports a failure.
     pub fn decode(self, name: &str, data: &[u8], sink: &mut Sink) -> Result<Decoded, Diagnosis> {
         match &self.profile().dialect {
             Dialect::OpenAi(quirks) => openai::decode(quirks, name, data, sink),
@@ -189,7 +189,7 @@ impl Provider {
             }
             Dialect::Gemini => (gemini::diagnose(status, head, &error), gemini::limits_in_error(&error)),
         };
-        // Whatever else is refused has nothing to do with a limit.
+        // Other refusals have nothing to do with a limit.
         let limits = if matches!(status, 413 | 429) { limits } else { Vec::new() };
         ErrorReading { diagnosis, limits }
     }
@@ -207,7 +207,7 @@ mod tests {
         assert_eq!(Directory::built_in().find("Groq "), None);
     }
 
-    /// The names in the seed this project grew from; every one of them is dead.
+    /// The names in the seed of this project. None of these models exists any more.
     #[test]
     fn default_models_are_alive() {
         let dead = ["mixtral", "llama3", "llama-3", "gemini-1.", "gemini-2."];

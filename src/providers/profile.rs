@@ -1,4 +1,4 @@
-//! What a provider's row of data can say.
+//! The columns of a provider's row of data.
 
 use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue};
@@ -13,7 +13,8 @@ use crate::middle::Wait;
 pub struct Profile {
     /// The name users see and pin: `Groq`.
     pub name: &'static str,
-    /// Whether it is always there, in `/health` say, also without an account. The others are there when they are configured.
+    /// Whether it is always listed, in `/health` for example, also without an account. Other providers are listed when
+    /// they are configured.
     pub is_core: bool,
     /// The variables that may hold its keys; the first one that is set counts.
     pub key_variables: &'static [&'static str],
@@ -23,17 +24,17 @@ pub struct Profile {
     pub base_url_variable: &'static str,
     /// Scheme and host of the real service.
     pub base_url: &'static str,
-    /// What is added to the base URL before every path: users who include it by mistake are told.
+    /// What is added to the base URL before every path. Users who include it by mistake get a message.
     pub path_prefix: &'static str,
-    /// Models to use, best first: today's, each with its source in the provider's file.
+    /// Models to use, best first: the current ones, each with its source in the provider's file.
     pub models: &'static [Model],
-    /// Words in the ids of models, best first: which ones to guess when none of the known ones is left.
+    /// Words in the ids of models, best first: which models to guess when none of the known ones is left.
     pub preferred_families: &'static [&'static str],
-    /// When its day ends, if its requests are counted by days of the calendar.
+    /// When its day ends, if it counts requests by calendar day.
     pub day_end: Option<Wait>,
-    /// What the models can do whose ids begin like this, if they are not among [`models`](Self::models).
+    /// What models that are not among [`models`](Self::models) can do, by the beginning of their ids.
     pub families: &'static [(&'static str, Capabilities)],
-    /// How a key is shown.
+    /// How a call is authenticated.
     pub auth: Auth,
     /// How requests are written and answers read.
     pub dialect: Dialect,
@@ -48,17 +49,17 @@ pub enum Dialect {
     Gemini,
 }
 
-/// How a key is shown to a provider.
+/// How a call to a provider is authenticated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Auth {
     /// `Authorization: Bearer <key>`.
     Bearer,
-    /// The key alone, in the header of this name.
+    /// The key alone, in the header with this name.
     Header(&'static str),
 }
 
 impl Auth {
-    /// The header that shows `key`, marked sensitive.
+    /// The header with `key`, marked sensitive.
     ///
     /// # Errors
     /// The key has characters that no header may hold.

@@ -1,4 +1,4 @@
-//! The words of providers: what their headers, error bodies and sentences mean, as far as several say it the same way.
+//! The words of providers: what their headers, error bodies and sentences mean, as far as several use the same ones.
 
 pub(super) mod classify;
 mod error_body;

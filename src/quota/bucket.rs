@@ -1,10 +1,12 @@
-//! How much of a free plan is left: what the provider has said, what its documents say, and what was sent from here.
+//! How much of a free plan is left: what the provider has reported, what its documents say, and what the proxy has
+//! sent.
 //!
-//! [`Buckets`] belong to one model with one account, a [`Bucket`] is one limit of it. The provider's word beats its
-//! documents for the same [`Measure`]. A figure lasts until the provider's time for it has come, or for a whole window if it
-//! named none: then everything that was used has come back. Time is an argument.
+//! [`Buckets`] belong to one model with one account; a [`Bucket`] is one of its limits. A report from the provider
+//! takes precedence over its documents for the same [`Measure`]. A figure is valid until the reset time that the
+//! provider stated, or for one whole window if it stated none: by then everything that was used has come back. Time is
+//! an argument.
 //!
-//! Decides nothing: nobody is passed over because a number looks small.
+//! This module makes no decisions: no candidate is skipped because a number looks small.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -13,21 +15,21 @@ use jiff::Timestamp;
 
 use crate::middle::{FreePlan, LimitReading, Measure, Source, Wait};
 
-/// Nothing that is free comes back later than a month: a longer time is a mistake, and as good as none.
+/// No free quota takes longer than a month to come back: a longer time is a mistake and is ignored.
 const LONGEST_RESET: Duration = Duration::from_secs(31 * 86_400);
 
 /// What is known of one limit at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LimitStatus {
-    /// Of which.
+    /// The measure that this limit counts.
     pub measure: Measure,
-    /// How much there is in all.
+    /// The limit.
     pub limit: Option<u64>,
-    /// How much of it is used.
+    /// How much is used.
     pub used: Option<u64>,
-    /// How much of it is left.
+    /// How much is left.
     pub remaining: Option<u64>,
-    /// When it comes back, by the provider's word or its calendar.
+    /// When the quota comes back, as the provider reported or as its calendar says.
     pub resets_at: Option<Timestamp>,
     /// How the limit is known.
     pub source: Source,
@@ -40,7 +42,7 @@ pub struct Buckets {
     today: Option<Today>,
 }
 
-/// The provider's word about one limit.
+/// What the provider reported about one limit.
 #[derive(Clone, Copy, Debug)]
 struct Bucket {
     limit: Option<u64>,
@@ -48,28 +50,28 @@ struct Bucket {
     source: Source,
 }
 
-/// How much was left when the provider last said so.
+/// How much was left when the provider last reported it.
 #[derive(Clone, Copy, Debug)]
 struct Figure {
     remaining: u64,
-    /// When it comes back, if the provider said so.
+    /// When the quota comes back, if the provider reported it.
     resets_at: Option<Timestamp>,
-    /// When the figure is no longer true.
+    /// When the figure stops being valid.
     until: Timestamp,
-    /// What is true then.
+    /// What is known from then on.
     then: Then,
 }
 
-/// What is known of a limit when the time of its figure is over.
+/// What is known of a limit once its figure is no longer valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Then {
-    /// It is whole: so the header said.
+    /// The whole quota is available: the header said so.
     Whole,
-    /// There is room for the request that was refused, and nobody said for how many more.
+    /// There is room for the request that was refused; for how many more is unknown.
     Unknown,
 }
 
-/// The requests of a provider's day.
+/// The requests sent during a provider's day.
 #[derive(Clone, Copy, Debug)]
 struct Today {
     ends: Timestamp,
@@ -77,7 +79,7 @@ struct Today {
 }
 
 impl Buckets {
-    /// A request is being sent. `day_end` is when the provider's day ends, if it has one by the calendar.
+    /// Counts a request that is being sent. `day_end` is when the provider's day ends, if it is a calendar day.
     pub fn sends(&mut self, day_end: Option<Wait>, now: Timestamp) {
         let Some(day_end) = day_end else {
             return;
@@ -87,11 +89,11 @@ impl Buckets {
         self.today = Some(Today { ends: ends.unwrap_or_else(|| day_end.deadline(now)), sent: sent + 1 });
     }
 
-    /// The provider has said something of a limit: its word replaces what was known.
+    /// Records what the provider reported about a limit. It replaces what was known.
     pub fn overwrite(&mut self, reading: &LimitReading, now: Timestamp) {
         let earlier = self.buckets.get(&reading.measure).copied();
         let limit = reading.limit.or_else(|| earlier?.limit);
-        // A word about the limit alone takes back nothing that was said about what is left.
+        // A report of the limit alone keeps what was reported about the remainder.
         let figure = figure(reading, now).or_else(|| earlier?.figure);
         self.buckets.insert(reading.measure, Bucket { limit, figure, source: reading.source });
     }
@@ -142,7 +144,7 @@ impl Buckets {
     }
 }
 
-/// How much is left and for how long that is true, if the `reading` says it.
+/// How much is left and how long that is valid, if the `reading` says so.
 fn figure(reading: &LimitReading, now: Timestamp) -> Option<Figure> {
     let after = |span| Wait::For(span).deadline(now);
     let stated = reading.reset.map(|wait| wait.deadline(now));
@@ -156,8 +158,8 @@ fn figure(reading: &LimitReading, now: Timestamp) -> Option<Figure> {
     })
 }
 
-/// The limits of several accounts together: they add up. What is used and left is known only if it is known for all; what
-/// comes back first comes back at the soonest time; and the sum is as certain as the least certain of its parts.
+/// The limits of several accounts added up. Used and left are known only if they are known for all of them. The reset
+/// is the soonest of all, and the sum is as certain as its least certain part.
 pub(crate) fn together(accounts: impl IntoIterator<Item = Vec<LimitStatus>>) -> Vec<LimitStatus> {
     let mut sums: BTreeMap<Measure, LimitStatus> = BTreeMap::new();
     for status in accounts.into_iter().flatten() {
@@ -228,7 +230,7 @@ mod tests {
         assert_eq!(Buckets::default().status(&[], None, at(0)), [], "nothing is invented");
     }
 
-    /// A header says when the limit is whole; an error only when there is room for one request.
+    /// A header states when the limit is whole again; an error only when there is room for one request.
     #[test]
     fn figures_last_until_the_reset_that_was_stated() {
         let mut book = Buckets::default();
@@ -273,7 +275,7 @@ mod tests {
         assert_eq!(book.status(&[], None, at(60)), [], "nothing is left to tell");
     }
 
-    /// Where days are those of a calendar, what was sent today can be counted.
+    /// If a provider counts calendar days, the requests sent today can be counted here.
     #[test]
     fn requests_of_a_calendar_day_are_counted_here() {
         let day_end = Some(Wait::PacificMidnight);

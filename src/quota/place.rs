@@ -1,22 +1,22 @@
-//! The dense numbers inside of the room: a provider, account or model is its place in a list that never shrinks.
+//! The dense numbers inside this room: a provider, account or model is its place in a list that never shrinks.
 
 use crate::middle::Scope;
 
 /// One way to serve a request: a provider, one of its accounts and one of its models, by their numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Candidate {
-    /// Who.
+    /// The provider.
     pub(crate) provider: usize,
-    /// With which of its accounts.
+    /// Which of its accounts.
     pub(crate) account: usize,
-    /// With which of its models.
+    /// Which of its models.
     pub(crate) model: usize,
 }
 
-/// What a failure reaches, and what can cool down.
+/// What a failure affects, and what can be in cooldown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Place {
-    /// A provider with everything it has.
+    /// A provider with all its accounts and models.
     Provider(usize),
     /// One account: provider, account.
     Account(usize, usize),
@@ -27,7 +27,7 @@ pub(crate) enum Place {
 }
 
 impl Candidate {
-    /// The place that a failure of `scope` reaches; none if it concerns the request alone.
+    /// The place that a failure of `scope` affects; `None` if it concerns the request alone.
     pub(crate) fn place(self, scope: Scope) -> Option<Place> {
         let Self { provider, account, model } = self;
         match scope {
@@ -39,7 +39,7 @@ impl Candidate {
         }
     }
 
-    /// Every place it depends on.
+    /// Every place that the candidate depends on.
     pub(crate) fn places(self) -> [Place; 4] {
         let Self { provider, account, model } = self;
         [

@@ -1,7 +1,7 @@
 //! What is known of one provider, its accounts and its models.
 //!
-//! A [`Stock`] says which models there are to pick from. A model that is missing from an account's list is blocked for that
-//! account without having failed; one that has come back to it is tried again, whatever was said of it.
+//! A [`Stock`] says which models can be picked. A model that is missing from an account's list is blocked for that
+//! account without having failed. A model that comes back to the list is tried again, whatever failures said about it.
 
 use std::sync::Arc;
 
@@ -16,10 +16,10 @@ use crate::models::{Catalogue, Stock};
 use crate::observe::ModelStats;
 use crate::providers::{Capabilities, Provider};
 
-/// What a provider begins with; one without accounts serves nobody.
+/// What a provider starts with. A provider without accounts is never picked.
 #[derive(Clone, Debug)]
 pub(crate) struct Offer {
-    /// Who.
+    /// The provider.
     pub(crate) provider: Provider,
     /// How many accounts it has.
     pub(crate) accounts: usize,
@@ -27,12 +27,12 @@ pub(crate) struct Offer {
     pub(crate) models: Vec<String>,
 }
 
-/// What a new stock has changed, by the ids of models.
+/// What a new stock has changed, as model ids.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Change {
-    /// Models that were used and are gone.
+    /// Models that were in use and are gone.
     pub(crate) lost: Vec<Arc<str>>,
-    /// Models that were gone and are used.
+    /// Models that were gone and are in use now.
     pub(crate) back: Vec<Arc<str>>,
 }
 
@@ -89,8 +89,8 @@ impl ProviderState {
         state
     }
 
-    /// The models that are used, best first, with any of the accounts. If all are gone, those that would be if they were
-    /// not.
+    /// The models in use, best first, with any account. If every model is gone, returns the first rank (the wanted
+    /// models) all the same.
     pub(super) fn in_use(&self, now: Timestamp) -> Vec<usize> {
         let ranks_in_use: Vec<usize> =
             (0..self.accounts.len()).map(|account| self.rank_in_use(account, now)).collect();
@@ -108,7 +108,7 @@ impl ProviderState {
         }
     }
 
-    /// The best model that is used with this account.
+    /// The best model in use with this account.
     pub(super) fn first_in_use(&self, account: usize, now: Timestamp) -> Option<usize> {
         self.stock.models().find(|&model| !self.is_gone(account, model, now))
     }
@@ -123,17 +123,17 @@ impl ProviderState {
         models.into_iter().filter_map(|model| self.id(model).cloned()).collect()
     }
 
-    /// All models there have been, by their numbers.
+    /// All models known so far, by their numbers.
     pub(super) fn models(&self) -> &[ModelState] {
         &self.models
     }
 
-    /// What is known of the limits of a model with an account; none if it was never used.
+    /// What is known of the limits of a model with an account; `None` if it was never used.
     pub(super) fn buckets(&self, account: usize, model: usize) -> Option<&Buckets> {
         Some(&self.accounts.get(account)?.models.get(model)?.buckets)
     }
 
-    /// What keeps `candidate` from serving now; none if nothing does.
+    /// Why `candidate` cannot serve now; `None` if it can.
     pub(super) fn blocked(&self, candidate: Candidate, now: Timestamp) -> Option<Blocked> {
         if self.lists(candidate) == Some(false) {
             return Some(Blocked { until: Timestamp::MAX, reason: Reason::ModelGone });
@@ -150,8 +150,8 @@ impl ProviderState {
         blocks.max_by_key(|blocked| blocked.until)
     }
 
-    /// The models in use, best first, and those of earlier ranks, which are gone and say why; the accounts that have waited
-    /// longest before the others.
+    /// The models in use, best first, and those of earlier ranks, which are gone and say why. Accounts that have waited
+    /// longest come first.
     pub(super) fn in_order_of_preference(
         &self,
         number: usize,
@@ -175,7 +175,7 @@ impl ProviderState {
         candidates
     }
 
-    /// The first rank of which something is left for this account; if nothing is left of any, the first.
+    /// The first rank that still has a model for this account; if no rank has one, the first rank.
     fn rank_in_use(&self, account: usize, now: Timestamp) -> usize {
         let is_left = |&model: &usize| !self.is_gone(account, model, now);
         self.stock.ranks.iter().position(|models| models.iter().any(is_left)).unwrap_or_default()
@@ -187,7 +187,7 @@ impl ProviderState {
         accounts > 0 && (0..accounts).all(|account| self.is_gone(account, model, now))
     }
 
-    /// Whether the provider does not offer it, by the account's list or by an answer.
+    /// Whether the provider does not offer it, according to the account's list or an answer.
     fn is_gone(&self, account: usize, model: usize, now: Timestamp) -> bool {
         let says_gone = |cooldown: Option<&Cooldown>| cooldown.is_some_and(|it| it.says_gone(now));
         let of_model = self.models.get(model).and_then(|it| it.cooldown.as_ref());
@@ -195,7 +195,7 @@ impl ProviderState {
         self.stock.lists(account, model) == Some(false) || says_gone(of_model) || says_gone(of_both)
     }
 
-    /// Whether the account's list has the model; none if there is no list.
+    /// Whether the account's list has the model; `None` if there is no list.
     pub(super) fn lists(&self, candidate: Candidate) -> Option<bool> {
         self.stock.lists(candidate.account, candidate.model)
     }
@@ -226,8 +226,8 @@ impl ProviderState {
         self.models.extend(new);
     }
 
-    /// Ends the cooldowns of models that have come back to a list; and, when nothing is left of a provider, of all that its
-    /// list has: answers that leave nothing of it may have been an accident.
+    /// Ends the `ModelGone` cooldown of every model that is back on a list. If the provider has no usable model left,
+    /// also ends that of every model on its list: answers that rule out all models may have been wrong.
     fn forgive(&mut self, stock: &Stock, now: Timestamp) {
         let is_nothing_left = stock.models().all(|model| self.is_lost(model, now));
         for account in 0..self.accounts.len() {
@@ -248,7 +248,7 @@ impl ProviderState {
         }
     }
 
-    /// The state of a model with an account; none if there is no such account or model.
+    /// The state of a model with an account; `None` if there is no such account or model.
     pub(super) fn account_model_mut(
         &mut self,
         account: usize,

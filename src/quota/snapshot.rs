@@ -1,4 +1,4 @@
-//! What is known, at one moment: for `/providers`, `/health` and tests.
+//! What is known at one moment: for `/providers`, `/health` and tests.
 
 use std::sync::Arc;
 
@@ -14,11 +14,11 @@ use crate::providers::Provider;
 /// A provider at one moment.
 #[derive(Debug)]
 pub struct ProviderSnapshot {
-    /// Which.
+    /// The provider.
     pub provider: Provider,
-    /// How many accounts it has; without any it serves nobody.
+    /// How many accounts it has; a provider without accounts is never picked.
     pub accounts: usize,
-    /// The models that the user wants, then those that are used in their stead.
+    /// The models that the user wants, then those that are used instead.
     pub models: Vec<ModelSnapshot>,
 }
 
@@ -27,11 +27,11 @@ pub struct ProviderSnapshot {
 pub struct ModelSnapshot {
     /// The provider's id.
     pub id: Arc<str>,
-    /// For each account, why it cannot serve.
+    /// For each account, why the model cannot serve.
     pub(crate) blocked: Vec<Option<Blocked>>,
-    /// For each account, what is known of its limits; that of an unused account if there is none.
+    /// For each account, what is known of its limits; if there is no account, the limits of an unused one.
     pub(crate) limits: Vec<Vec<LimitStatus>>,
-    /// What has been counted of it.
+    /// The model's counters.
     pub stats: Arc<ModelStats>,
 }
 
@@ -57,7 +57,7 @@ impl ProviderState {
         Some(ModelSnapshot {
             id: id.clone(),
             blocked: accounts.clone().map(blocked).collect(),
-            // What the documents say of an account is worth knowing before there is one.
+            // The documented limits are worth showing before there is an account.
             limits: (0..accounts.len().max(1)).map(limits).collect(),
             stats: self.models().get(model)?.stats.clone(),
         })

@@ -1,7 +1,7 @@
 //! What is known of every provider, account and model: one state under one lock. Time is an argument.
 //!
-//! The rotation lives here too, because picking who has waited longest and making it the last in line must be one step:
-//! only then do concurrent requests spread evenly.
+//! The rotation lives here too. Picking the provider that has waited longest and making it the last in line must be one
+//! step; only then do concurrent requests spread evenly.
 
 use jiff::Timestamp;
 
@@ -12,24 +12,25 @@ use super::target::{Criteria, Turn};
 use crate::middle::{Failure, LimitReading, Reason, Scope, Wait};
 use crate::models::Stock;
 
-/// A provider that would have been next and cannot serve now.
+/// A provider that would have been next but cannot serve now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PassedOver {
     /// Its number.
     pub(crate) provider: usize,
-    /// What put it into cooldown.
+    /// The reason of its cooldown.
     pub(crate) reason: Reason,
 }
 
-/// Leave to call a candidate. Has to be given back, or a cooldown that this call probes is never probed again.
+/// Permission to call a candidate. It has to be given back; otherwise a cooldown that this call probes is never probed
+/// again.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Admission {
     pub(super) candidate: Candidate,
-    /// Cooldowns that are over and that this call is to find out about, with when they ended.
+    /// The expired cooldowns that this call probes, each with its end.
     probes: Vec<(Place, Timestamp)>,
 }
 
-/// Who was picked, if anybody can serve now, and who would have been before it.
+/// The picked candidate, if any can serve now, and the providers that were ahead of it but are in cooldown.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Picked {
     pub(super) admission: Option<Admission>,
@@ -40,12 +41,12 @@ pub(super) struct Picked {
 pub(super) struct State {
     providers: Vec<ProviderState>,
     random: fastrand::Rng,
-    /// How many attempts there have been: the number of the next one.
+    /// How many attempts there have been, which is also the number of the latest one.
     attempts: u64,
 }
 
 impl State {
-    /// A state in which everybody can serve. The order of `offers` decides between those who never served.
+    /// A state in which every provider can serve. The order of `offers` decides between those that were never called.
     pub(super) fn new(offers: Vec<Offer>, random: fastrand::Rng) -> Self {
         Self { providers: offers.into_iter().map(ProviderState::new).collect(), random, attempts: 0 }
     }
@@ -55,7 +56,7 @@ impl State {
         &self.providers
     }
 
-    /// One of them.
+    /// The provider with this number.
     pub(super) fn provider(&self, provider: usize) -> Option<&ProviderState> {
         self.providers.get(provider)
     }
@@ -65,24 +66,24 @@ impl State {
         self.provider(candidate.provider)?.models.get(candidate.model)
     }
 
-    /// Takes in the list of one account; see `Catalogue::learn`. Counts from the next [`restock`](Self::restock) on.
+    /// Records the list of one account; see `Catalogue::learn`. It takes effect at the next [`restock`](Self::restock).
     pub(super) fn learn_list(&mut self, provider: usize, account: usize, list: Vec<String>) -> bool {
         self.providers.get_mut(provider).is_some_and(|it| it.catalogue.learn(account, list))
     }
 
-    /// Goes by what the catalogue says from now on.
+    /// Uses what the catalogue says from now on.
     pub(super) fn restock(&mut self, provider: usize, now: Timestamp) -> Change {
         let stock = self.providers.get_mut(provider).map(|it| it.catalogue.stock());
         stock.map(|stock| self.go_by(provider, stock, now)).unwrap_or_default()
     }
 
-    /// From now on there is this to pick from. An attempt under way keeps its model.
+    /// Picks from this stock from now on. An attempt in progress keeps its model.
     pub(super) fn go_by(&mut self, provider: usize, stock: Stock, now: Timestamp) -> Change {
         self.providers.get_mut(provider).map(|it| it.go_by(stock, now)).unwrap_or_default()
     }
 
-    /// Picks, among the candidates that may serve and can now, the best of the provider whose last attempt lies longest
-    /// ago: its best model, and for that the account that has waited longest.
+    /// Picks the best candidate that may serve and can serve now. The provider whose last attempt was longest ago comes
+    /// first, with its best model and, for that model, the account that has waited longest.
     pub(super) fn pick(&mut self, criteria: &Criteria<'_>, now: Timestamp) -> Picked {
         let mut line: Vec<usize> = (0..self.providers.len()).collect();
         line.sort_by_key(|&number| self.provider(number).map(|it| it.last_turn));
@@ -107,7 +108,8 @@ impl State {
         Picked { admission: None, passed_over }
     }
 
-    /// When the first candidate can serve, of one provider or of any: `now` if one can already, none if none ever will.
+    /// When the first candidate can serve, of one provider or of any: `now` if one can already, `None` if none ever
+    /// will.
     pub(super) fn soonest(
         &self,
         criteria: &Criteria<'_>,
@@ -123,19 +125,19 @@ impl State {
         starts.min().filter(|&start| start < Timestamp::MAX)
     }
 
-    /// The call has produced content: what it probed is well again.
+    /// The call has produced content, so the cooldowns that it probed end.
     pub(super) fn succeeded(&mut self, admission: &mut Admission) {
         for (place, ended) in admission.probes.drain(..) {
             let Some(cooldown) = cooldown_mut(&mut self.providers, place) else { continue };
             match cooldown {
-                // Somebody else has renewed it meanwhile: it is not this call's to end, and for another to probe.
+                // Another call has renewed this cooldown meanwhile. This call must not end it; a later one probes it.
                 Some(renewed) if renewed.outlasts(ended) => renewed.release(),
                 cooldown => *cooldown = None,
             }
         }
     }
 
-    /// The call has failed: its place cools down.
+    /// The call has failed, so its place goes into cooldown.
     pub(super) fn failed(&mut self, admission: &Admission, failure: &Failure, now: Timestamp) {
         self.abandoned(admission);
         let candidate = admission.candidate;
@@ -148,7 +150,7 @@ impl State {
         }
     }
 
-    /// The call was given up before it came to anything: somebody else may probe.
+    /// The call was dropped without a result: another call may probe.
     pub(super) fn abandoned(&mut self, admission: &Admission) {
         for (place, _) in &admission.probes {
             if let Some(Some(cooldown)) = cooldown_mut(&mut self.providers, *place) {
@@ -157,14 +159,14 @@ impl State {
         }
     }
 
-    /// A successful answer told that a limit is used up.
+    /// A successful answer reported that a limit is used up.
     pub(super) fn exhausted(&mut self, candidate: Candidate, reason: Reason, wait: Wait, now: Timestamp) {
         if let Some(place) = candidate.place(Scope::AccountModel) {
             self.cool_down(place, reason, Some(wait), false, now);
         }
     }
 
-    /// A call is being sent.
+    /// Counts a call that is being sent.
     pub(super) fn sends(&mut self, candidate: Candidate, now: Timestamp) {
         if let Some(provider) = self.providers.get_mut(candidate.provider) {
             let day_end = provider.provider.profile().day_end;
@@ -174,7 +176,7 @@ impl State {
         }
     }
 
-    /// The provider has said something of its limits.
+    /// Records what the provider reported about its limits.
     pub(super) fn overwrite(&mut self, candidate: Candidate, limits: &[LimitReading], now: Timestamp) {
         let provider = self.providers.get_mut(candidate.provider);
         let its = provider.and_then(|it| it.account_model_mut(candidate.account, candidate.model));
@@ -217,7 +219,7 @@ impl State {
     }
 }
 
-/// The cooldown of a place; none if there is no such place.
+/// The cooldown of a place; `None` if there is no such place.
 fn cooldown_mut(providers: &mut [ProviderState], place: Place) -> Option<&mut Option<Cooldown>> {
     match place {
         Place::Provider(provider) => Some(&mut providers.get_mut(provider)?.cooldown),

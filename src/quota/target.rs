@@ -1,10 +1,11 @@
-//! Who may serve a request: what the client leaves open, what the request needs, and what has been ruled out on the way.
+//! Which candidates may serve a request: what the client pins, what the request needs, and what has been ruled out so
+//! far.
 
 use super::place::{Candidate, Place};
 use crate::middle::Needs;
 use crate::providers::Capabilities;
 
-/// Whom a client leaves the answer to: everybody, or what it has pinned.
+/// The providers and models that may answer a request: all of them, or those that the client has pinned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     wanted: Vec<Wanted>,
@@ -14,30 +15,30 @@ pub struct Target {
 /// A provider that may answer, with any of its models or with one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Wanted {
-    /// Its number.
+    /// The provider's number.
     pub(crate) provider: usize,
-    /// The model's number; any model if there is none.
+    /// The model's number; `None` for any model.
     pub(crate) model: Option<usize>,
 }
 
 /// Whether a request takes part in the rotation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Turn {
-    /// It does: whoever is picked becomes the last in line.
+    /// It does: the provider that is picked becomes the last in line.
     Taken,
-    /// It is pinned, and leaves the line as it is.
+    /// It is pinned and leaves the rotation unchanged.
     Untouched,
 }
 
 impl Target {
-    /// These, in rotation order. A target that leaves no choice takes no turn if the client has pinned it.
+    /// `wanted`, in rotation order. A pinned target with a single entry leaves the rotation unchanged.
     pub(crate) fn new(wanted: Vec<Wanted>, is_pinned: bool) -> Self {
-        // Among several who have the pinned model there is a turn to take.
+        // Several providers that have the pinned model take turns.
         let turn = if is_pinned && wanted.len() == 1 { Turn::Untouched } else { Turn::Taken };
         Self { wanted, turn }
     }
 
-    /// Who may answer, in rotation order.
+    /// The providers that may answer, in rotation order.
     pub(crate) fn wanted(&self) -> &[Wanted] {
         &self.wanted
     }
@@ -47,7 +48,7 @@ impl Target {
         self.turn
     }
 
-    /// Whether it is about certain models, rather than providers with whatever they have.
+    /// Whether it names certain models rather than providers with any of their models.
     pub(crate) fn names_model(&self) -> bool {
         self.wanted.iter().any(|wanted| wanted.model.is_some())
     }
@@ -64,16 +65,17 @@ impl Target {
 /// What a request will not try again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RuledOut {
-    /// Whatever lies within.
+    /// Every candidate within this place.
     Place(Place),
-    /// A provider's models with no larger window, in tokens: the conversation did not fit.
+    /// A provider's models whose window, in tokens, is no larger than this: the conversation did not fit.
     WindowsUpTo(usize, u64),
 }
 
-/// All that decides who is asked next. Data only, so that picking runs nobody else's code under the lock.
+/// Everything that decides which candidate is called next. Data only, so that picking runs no other room's code under
+/// the lock.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Criteria<'a> {
-    /// Whom the client leaves the answer to.
+    /// The providers and models that may answer.
     pub(crate) target: &'a Target,
     /// What a model must be able to do.
     pub(crate) needs: &'a Needs,
@@ -82,7 +84,7 @@ pub(crate) struct Criteria<'a> {
 }
 
 impl Criteria<'_> {
-    /// Whether this model may answer, can, and is worth trying with some account.
+    /// Whether this model may answer, meets the needs, and is worth trying with some account.
     pub(super) fn allows_model(&self, provider: usize, model: usize, can: &Capabilities) -> bool {
         let is_ruled_out = |it: &RuledOut| match *it {
             RuledOut::WindowsUpTo(of, window) => of == provider && can.window <= window,

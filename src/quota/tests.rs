@@ -11,7 +11,7 @@ use crate::providers::Directory;
 const GROQ: usize = 0;
 const CEREBRAS: usize = 1;
 
-/// A state over the built-in providers, each with so many accounts and models of one rank.
+/// A state over the built-in providers, each with this many accounts and models of one rank.
 fn state(providers: usize, accounts: usize, models: usize) -> State {
     seeded_state(providers, accounts, models, 7)
 }
@@ -32,12 +32,12 @@ fn anybody() -> Target {
     Target::new((0..3).map(|provider| Wanted { provider, model: None }).collect(), false)
 }
 
-/// Asks everybody but whom `ruled_out` names.
+/// Picks from all providers except those that `ruled_out` names.
 fn pick_without(state: &mut State, ruled_out: &[RuledOut], now: i64) -> Picked {
     state.pick(&Criteria { target: &anybody(), needs: &Needs::default(), ruled_out }, at(now))
 }
 
-/// Asks for what a client has pinned.
+/// Picks for a client that has pinned `wanted`.
 fn pick_pinned(state: &mut State, wanted: Wanted, now: i64) -> Option<Admission> {
     let target = Target::new(vec![wanted], true);
     state.pick(&Criteria { target: &target, needs: &Needs::default(), ruled_out: &[] }, at(now)).admission
@@ -52,7 +52,7 @@ fn soonest(state: &State, now: i64) -> Option<Timestamp> {
     soonest_of(state, None, now)
 }
 
-/// Whether a cooldown of which nobody has stated the end ends `seconds` after the beginning, give or take the chance.
+/// Whether a cooldown without a stated duration ends about `seconds` after the start, allowing for jitter.
 fn is_about(end: Option<Timestamp>, seconds: i64) -> bool {
     end.is_some_and(|end| end >= at(seconds) && end <= at(seconds + 1))
 }
@@ -70,7 +70,7 @@ fn pick(state: &mut State, now: i64) -> Option<Admission> {
     pick_without(state, &[], now).admission
 }
 
-/// Picks once and lets it fail.
+/// Picks once and lets the attempt fail.
 fn fail(state: &mut State, now: i64, failure: &Failure) -> Candidate {
     let admission = pick(state, now).expect("somebody can serve");
     state.failed(&admission, failure, at(now));
@@ -113,7 +113,7 @@ fn a_provider_in_cooldown_is_passed_over_and_the_others_stay_even() {
     assert_eq!(pick.passed_over, [PassedOver { provider: GROQ, reason: Reason::Overloaded }]);
 }
 
-/// For each reason: how long the place cools down, when nothing is stated and when 90 s are.
+/// For each reason: how long the place cools down if nothing is stated, and if 90 s are stated.
 #[test]
 fn cooldowns_last_as_long_as_their_reason_says() {
     let cases = [
@@ -279,7 +279,7 @@ fn the_soonest_is_the_first_of_all_and_the_last_of_one() {
     assert!(is_about(soonest_of(&state, Some(CEREBRAS), 13), 17));
 }
 
-/// Of several ways to the same provider, the one that is free first says why it is passed over.
+/// If every account of a provider is blocked, the reason reported is that of the one that is free first.
 #[test]
 fn the_reason_told_is_that_of_the_first_to_come_back() {
     for seconds in [[40, 12, 90], [12, 40, 90], [90, 40, 12]] {
@@ -303,7 +303,7 @@ fn a_limit_reported_as_used_up_cools_down_without_a_failure() {
     assert_eq!(pick(&mut state, 7).unwrap().candidate.model, 0);
 }
 
-/// Two models and a spare; `listed` of them are in the key's list.
+/// Two models and a spare one. `listed` says which of them the key's list has.
 fn stock(listed: Option<&[usize]>) -> Stock {
     let listed = vec![listed.map(|listed| listed.iter().copied().collect())];
     Stock { ranks: vec![vec![0, 1], vec![2]], listed }
@@ -401,7 +401,7 @@ fn ids(text: &str) -> Vec<String> {
     text.split_whitespace().map(str::to_owned).collect()
 }
 
-/// What is used of a provider's models, by id, once the lists of its accounts have been read in turn.
+/// Which of a provider's models are in use, by id, after the lists of its accounts have been read in turn.
 struct Shop {
     quota: Arc<Quota>,
 }
@@ -505,8 +505,7 @@ fn what_comes_back_takes_over_again() {
 }
 
 proptest! {
-    /// Whatever lists come, for whichever keys: every model that is used exists, and every key keeps one to serve
-    /// with.
+    /// Whatever lists come, for whichever keys: every model in use exists, and every key keeps one to serve with.
     #[test]
     fn nobody_is_ever_left_without_a_model(
         lists in prop::collection::vec((0usize..3, prop::collection::vec("[a-c]|whisper|gpt-oss-120b|x[0-9]{1,2}", 0..8)), 1..60)
@@ -523,7 +522,8 @@ proptest! {
 const REASONS: [Reason; 4] = [Reason::RateLimited, Reason::Timeout, Reason::BrokenStream, Reason::BadRequest];
 
 proptest! {
-    /// Whatever becomes of attempts, and in whatever order: each has one outcome, and only complete answers use tokens.
+    /// Whatever the outcomes of attempts and their order: each attempt has one outcome, and only complete answers use
+    /// tokens.
     #[test]
     fn every_attempt_has_one_outcome(
         ends in prop::collection::vec((0usize..6, any::<bool>(), any::<bool>()), 1..60),

@@ -21,11 +21,11 @@ pub(super) fn encode(bytes: &[u8]) -> String {
 pub(super) fn is_valid(text: &str) -> bool {
     let digits = text.trim_end_matches('=');
     let is_digit = |byte: u8| byte.is_ascii_alphanumeric() || b"+/-_".contains(&byte);
-    // One digit over a group of four is six bits, which make no byte.
+    // One digit beyond a group of four is six bits, which are not a byte.
     digits.bytes().all(is_digit) && digits.len() % 4 != 1 && text.len() - digits.len() <= 2
 }
 
-/// The one spelling of `text` in which equal bytes are equal texts.
+/// The canonical spelling of `text`: equal bytes have equal texts.
 pub(super) fn normal(text: &str) -> String {
     text.trim_end_matches('=').replace('-', "+").replace('_', "/")
 }

@@ -13,36 +13,36 @@ pub struct Behaviour {
     pub fault: Option<Fault>,
     /// How the body is delimited.
     pub framing: Framing,
-    /// The bytes are written in pieces of this size, each by itself; 0 for one write an event.
+    /// The bytes are written in pieces of this size, each by itself; 0 for one write per event.
     pub piece_bytes: usize,
-    /// The response is written in two pieces, cut after so many bytes.
+    /// The response is written in two pieces, cut after this many bytes.
     pub cut_in_two: Option<usize>,
     /// The time before the first event.
     pub first_delay: Duration,
-    /// The time between events; the settings' pace if there is none.
+    /// The time between events, or `None` for the settings' pace.
     pub pace: Option<Duration>,
-    /// Whether Gemini gives its calls an id; the others always do.
+    /// Whether Gemini gives its calls an id. The others always do.
     pub has_call_ids: bool,
 }
 
 /// What a simulated provider says.
 #[derive(Clone, Debug)]
 pub enum Reply {
-    /// What a little model makes of the request: it repeats the question, calls the tools that the question names
-    /// or that it has to call, tells what they have said, and keeps to a JSON form.
+    /// What a small model answers to the request: it repeats the question, calls the tools that the question names or
+    /// that it has to call, reports their results, and keeps to a JSON form.
     Echo,
     /// An answer.
     Answer {
-        /// What the model thinks first, piece by piece.
+        /// The thoughts before the answer, piece by piece.
         thoughts: Vec<String>,
-        /// What it says, piece by piece.
+        /// The text, piece by piece.
         text: Vec<String>,
         /// The tools it calls after that.
         calls: Vec<SimulatedCall>,
         /// Why it ends, in the words of OpenAI's dialect; translated for Gemini.
         finish: &'static str,
     },
-    /// So many calls of the offered tools, in turn; a friendly answer if there are none.
+    /// This many calls of the offered tools, in turn; a friendly answer if no tools are offered.
     Calls(usize),
     /// The model has garbled a call, and its provider says so in its own way.
     GarbledCall,
@@ -52,7 +52,7 @@ pub enum Reply {
     Trouble(Trouble),
     /// A web page with this status, as firewalls send them.
     Html(u16),
-    /// A head and a body as they are; the head gets its framing headers.
+    /// A head and a body as given. The head gets its framing headers.
     Raw {
         /// The HTTP status.
         status: u16,
@@ -68,16 +68,16 @@ pub enum Reply {
 pub struct SimulatedCall {
     /// The tool.
     pub name: String,
-    /// JSON text, sent byte for byte; if it is empty, Gemini sends none.
+    /// JSON text, sent byte for byte. If it is empty, Gemini sends no arguments.
     pub arguments: String,
 }
 
 /// What a provider can refuse a request for.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Trouble {
-    /// A limit that is over in this many seconds.
+    /// A limit that ends in this many seconds.
     RateLimited(f64),
-    /// A limit of a day; the seconds are what the provider states, whether they are true or not.
+    /// A daily limit. The provider states these seconds, whether they are true or not.
     QuotaExhausted(f64),
     /// The key is wrong.
     BadKey,
@@ -91,11 +91,11 @@ pub enum Trouble {
     ContextTooLong,
     /// The request is malformed.
     BadRequest,
-    /// The model has garbled a call. Gemini knows no such error: see [`Reply::GarbledCall`].
+    /// The model has garbled a call. Gemini has no such error: see [`Reply::GarbledCall`].
     ToolUseFailed,
-    /// Too much to do.
+    /// The provider is overloaded.
     Overloaded,
-    /// A bug at their end.
+    /// An internal error of the provider.
     ServerError,
 }
 
@@ -104,9 +104,9 @@ pub enum Trouble {
 pub enum After {
     /// Not even the head is sent.
     Nothing,
-    /// The head is sent and whatever comes before the text.
+    /// The head is sent, and everything before the text.
     Head,
-    /// So many pieces of text are sent; a call counts as one.
+    /// This many pieces of text are sent. A call counts as one.
     Text(usize),
 }
 
@@ -119,15 +119,15 @@ pub enum Fault {
     Reset(After),
     /// The connection is closed in the middle of the body.
     Cut(After),
-    /// The body ends in good order without the answer being complete.
+    /// The body ends in good order although the answer is not complete.
     EndEarly(After),
     /// The stream reports an error in the provider's own form and ends.
     ErrorEvent(After, Trouble),
     /// The stream reports an error as bare JSON without SSE framing and ends.
     BareError(After, Trouble),
-    /// These bytes stand between two events.
+    /// These bytes are inserted between two events.
     Inject(After, Vec<u8>),
-    /// The answer is complete, and the body does not end.
+    /// The answer is complete, but the body does not end.
     NeverEnds,
     /// There is a finish reason but no end mark, in the dialects that have one.
     NoEndMark,
@@ -136,7 +136,7 @@ pub enum Fault {
 }
 
 impl Behaviour {
-    /// Says `reply`, as well as it can.
+    /// A behaviour that gives `reply`, without a fault.
     pub fn new(reply: Reply) -> Self {
         Self {
             reply,
@@ -161,7 +161,7 @@ impl Behaviour {
         Self::new(Reply::Answer { thoughts: Vec::new(), text, calls: Vec::new(), finish: "stop" })
     }
 
-    /// No text, but calls of tools: their names and arguments.
+    /// No text, but calls of these tools: their names and arguments.
     pub fn calling<N: Into<String>, A: Into<String>>(calls: impl IntoIterator<Item = (N, A)>) -> Self {
         Self::answer::<String>([]).and_calling(calls)
     }
@@ -211,7 +211,7 @@ impl Behaviour {
         self
     }
 
-    /// Goes wrong like this.
+    /// Adds this fault.
     #[must_use]
     pub fn with(mut self, fault: Fault) -> Self {
         self.fault = Some(fault);
@@ -239,21 +239,21 @@ impl Behaviour {
         self
     }
 
-    /// Waits so long between events.
+    /// Waits this long between events.
     #[must_use]
     pub fn paced(mut self, pace: Duration) -> Self {
         self.pace = Some(pace);
         self
     }
 
-    /// Waits so long before the first event.
+    /// Waits this long before the first event.
     #[must_use]
     pub fn thinking_for(mut self, delay: Duration) -> Self {
         self.first_delay = delay;
         self
     }
 
-    /// The behaviour that goes by a name, so that any client can ask for it in an `x-simulate` header.
+    /// The behaviour with this name, so that any client can ask for it in an `x-simulate` header.
     pub fn named(name: &str) -> Option<Self> {
         let text = || Self::answer(["One, ", "two, ", "three."]);
         Some(match name {

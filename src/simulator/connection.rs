@@ -17,7 +17,7 @@ use super::{Outcome, ReceivedRequest, Shared, gemini, openai};
 /// The largest request that is read.
 const MAX_REQUEST_BYTES: usize = 64 * 1024 * 1024;
 
-/// Accepts until it is dropped, and then ends every connection.
+/// Accepts connections until it is dropped, and then ends all of them.
 pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     let mut connections = JoinSet::new();
     loop {
@@ -28,7 +28,7 @@ pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
                     shared.has_changed();
                     connections.spawn(serve(stream, shared.clone()));
                 }
-                // No descriptors left, most likely: trying at once would be trying in vain.
+                // Most likely no descriptors are left, so an immediate retry would fail too.
                 Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
             },
             Some(_) = connections.join_next() => {}
@@ -40,7 +40,7 @@ async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
     let connection = shared.connection_count.fetch_add(1, Ordering::Relaxed);
     let _ = stream.set_nodelay(true);
     let mut inbox = Vec::new();
-    // However a connection ends, the next request comes on another.
+    // However a connection ends, the next request uses another one.
     while let Ok(Some(request)) = receive(&mut stream, &mut inbox, connection).await {
         let is_last = request.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
         let steps = respond(&shared, &request);
@@ -63,7 +63,7 @@ fn respond(shared: &Shared, request: &ReceivedRequest) -> Vec<Step> {
     }
 }
 
-/// Reads one request; `None` when the peer has closed between two.
+/// Reads one request, or `None` if the peer has closed the connection between two.
 async fn receive(
     stream: &mut TcpStream,
     inbox: &mut Vec<u8>,
@@ -93,7 +93,7 @@ async fn receive(
     }
 }
 
-/// The request whose head is complete, the bytes of its head and of its body.
+/// The request if its head is complete, with the sizes of its head and its body in bytes.
 fn parse_head(inbox: &[u8]) -> io::Result<Option<(ReceivedRequest, usize, usize)>> {
     let mut headers = [httparse::EMPTY_HEADER; 100];
     let mut parsed = httparse::Request::new(&mut headers);
@@ -121,7 +121,7 @@ fn parse_head(inbox: &[u8]) -> io::Result<Option<(ReceivedRequest, usize, usize)
     Ok(Some((request, head_bytes, body_bytes)))
 }
 
-/// Does the steps; says what became of the request and whether the connection can go on.
+/// Performs the steps. Returns the outcome of the request and whether the connection can be reused.
 async fn perform(stream: &mut TcpStream, inbox: &mut Vec<u8>, steps: Vec<Step>) -> (Outcome, bool) {
     let mut last_step = Instant::now();
     for step in steps {
@@ -131,7 +131,7 @@ async fn perform(stream: &mut TcpStream, inbox: &mut Vec<u8>, steps: Vec<Step>) 
             match step {
                 Step::Send(bytes) => {
                     writer.write_all(&bytes).await.map_err(|_| End::Gone)?;
-                    // Lets the peer see this piece before the next, as far as one machine can.
+                    // Lets the peer read this piece before the next one, as far as that is possible on one machine.
                     tokio::task::yield_now().await;
                     Ok(())
                 }
@@ -169,7 +169,7 @@ enum End {
     Reset,
 }
 
-/// Comes true when the peer has left; keeps what it sends meanwhile.
+/// Completes when the peer has left. Keeps what the peer sends meanwhile.
 async fn gone(reader: &mut tokio::net::tcp::ReadHalf<'_>, inbox: &mut Vec<u8>) {
     while inbox.len() < MAX_REQUEST_BYTES {
         if !matches!(reader.read_buf(inbox).await, Ok(read) if read > 0) {

@@ -1,44 +1,44 @@
-//! The little model behind every simulated provider: what it says to a request, in no provider's dialect.
+//! The small model behind every simulated provider: its answer to a request, in no provider's dialect.
 
 use serde_json::{Value, json};
 
 use super::behaviour::{Behaviour, Reply, SimulatedCall};
 use super::schema_instance;
 
-/// What a model is asked, as far as it matters to this one.
+/// The parts of a request that matter to this model.
 #[derive(Default)]
 pub(super) struct Prompt {
     /// The text of the last turn.
     pub(super) question: String,
     /// The mime types of its images.
     pub(super) images: Vec<String>,
-    /// What the tools have said, if theirs is the last turn.
+    /// The results of the tools, if the last turn is theirs.
     pub(super) results: Vec<String>,
     pub(super) tools: Vec<Tool>,
     pub(super) choice: Choice,
     pub(super) form: Form,
-    /// Whether thoughts are asked for.
+    /// Whether thoughts are requested.
     pub(super) thinks: bool,
 }
 
 /// A tool that is offered.
 pub(super) struct Tool {
     pub(super) name: String,
-    /// The schema of its parameters; null if there is none.
+    /// The schema of its parameters, or null if there is none.
     pub(super) parameters: Value,
 }
 
-/// Whether tools are to be called.
+/// Whether the model may or must call tools.
 #[derive(Default)]
 pub(super) enum Choice {
     #[default]
     Auto,
     Never,
-    /// One of these; of all if none are named.
+    /// One of these tools, or any tool if the list is empty.
     Always(Vec<String>),
 }
 
-/// What an answer looks like.
+/// The form of an answer.
 #[derive(Default)]
 pub(super) enum Form {
     #[default]
@@ -57,7 +57,7 @@ pub(super) struct Said {
 }
 
 impl Said {
-    /// Everything counts as one token.
+    /// Each piece of text and each call counts as one token.
     pub(super) fn tokens(&self) -> u64 {
         (self.text.len() + self.calls.len()) as u64
     }
@@ -119,7 +119,7 @@ fn friendly(name: &str, prompt: &Prompt) -> String {
     )
 }
 
-/// Free to choose, the model calls every tool that the question names; after their results it answers.
+/// If the choice is free, the model calls every tool that the question names. After their results it answers.
 fn chosen_calls(prompt: &Prompt) -> Vec<SimulatedCall> {
     if !prompt.results.is_empty() {
         return Vec::new();
@@ -143,7 +143,7 @@ fn words(text: &str) -> Vec<String> {
     text.split_inclusive(' ').map(str::to_owned).collect()
 }
 
-/// JSON text, cut without regard to what it means.
+/// JSON text, cut without regard to its meaning.
 fn in_pieces(value: &Value) -> Vec<String> {
     let text: Vec<char> = value.to_string().chars().collect();
     text.chunks(5).map(|piece| piece.iter().collect()).collect()

@@ -31,12 +31,12 @@ enum Asked<'p> {
     Stream { model: &'p str, is_sse: bool },
 }
 
-/// What is done about `request`.
+/// The steps that answer `request`.
 pub(super) fn respond(shared: &Shared, request: &ReceivedRequest) -> Vec<Step> {
     let mut behaviour = shared.behaviour_for(request);
     let asked = parse_path(request);
     let response = answer(shared, asked.as_ref(), request, &behaviour).unwrap_or_else(|refused| {
-        // A refusal arrives, whatever would have happened to the answer.
+        // A refusal is sent even if the answer would have had a fault.
         behaviour.fault = None;
         // Streaming calls get their errors in an array unless they asked for SSE.
         match asked {
@@ -138,14 +138,14 @@ fn authenticate(request: &ReceivedRequest) -> Result<String, Refused> {
     Ok(key.to_owned())
 }
 
-/// An answer to be written. Its JSON is put together as text, because arguments are sent as they are.
+/// An answer to write. Its JSON is built as text, because arguments are sent unchanged.
 struct Answer<'a> {
     model: &'a str,
     id: String,
     prompt_tokens: u64,
     said: &'a Said,
     behaviour: &'a Behaviour,
-    /// Goes with the first call.
+    /// Sent with the first call.
     signature: Option<String>,
 }
 
@@ -192,7 +192,7 @@ impl Answer<'_> {
         self.event(&parts.join(","), &finish, said.tokens(), said.thoughts.len() as u64)
     }
 
-    /// The calls as parts. An empty text of arguments is no arguments.
+    /// The calls as parts. Empty arguments are left out.
     fn calls(&self) -> impl Iterator<Item = String> {
         self.said.calls.iter().enumerate().map(|(index, call)| {
             let SimulatedCall { name, arguments } = call;
@@ -210,7 +210,7 @@ impl Answer<'_> {
         })
     }
 
-    /// One event of a stream, or the whole answer: `parts` and the fields that tell of the `finish` are JSON text.
+    /// One event of a stream, or the whole answer. `parts` and the fields in `finish` are JSON text.
     fn event(&self, parts: &str, finish: &str, text_tokens: u64, thought_tokens: u64) -> String {
         let content = format!(r#"{{"parts":[{parts}],"role":"model"}}"#);
         self.candidate(&content, finish, text_tokens, thought_tokens)
@@ -234,7 +234,7 @@ impl Answer<'_> {
         )
     }
 
-    /// What is said when there is nothing to say: the prompt is blocked, or a call is garbled.
+    /// The answer if there is no content: the prompt is blocked, or a call is garbled.
     fn without_content(&self) -> Option<String> {
         match self.behaviour.reply {
             Reply::Blocked => Some(self.blocked().to_string()),

@@ -12,10 +12,10 @@ pub(super) struct Facts {
     pub(super) max_completion_tokens: u64,
     /// Whether it sees images.
     pub(super) has_vision: bool,
-    /// The values of `reasoning_effort` or `thinkingLevel` that it takes; none if it takes no such field.
+    /// The values of `reasoning_effort` or `thinkingLevel` that it takes; empty if it takes no such field.
     pub(super) efforts: &'static [&'static str],
-    /// Gemini 3 or newer: a call in the history must come with the signature of the thoughts behind it, and JSON mode
-    /// goes with tools.
+    /// Gemini 3 or newer: a call in the history must carry the signature of the thoughts behind it, and JSON mode works
+    /// together with tools.
     pub(super) is_gemini_3: bool,
     /// Whether it takes a system instruction.
     pub(super) has_system_instruction: bool,
@@ -47,7 +47,7 @@ const fn gemini(prefix: &'static str, efforts: &'static [&'static str]) -> Facts
     Facts { is_gemini_3: true, ..vision(prefix, 65_536, efforts) }
 }
 
-/// The first row that fits counts.
+/// The first row that matches counts.
 const FACTS: &[Facts] = &[
     // Groq.
     text("openai/gpt-oss-", 65_536, LOW_TO_HIGH),
@@ -56,18 +56,18 @@ const FACTS: &[Facts] = &[
     // Cerebras, on the free plan.
     text("gpt-oss-120b", 32_768, LOW_TO_HIGH),
     vision("qwen-3.8-27b", 32_768, NONE_TO_HIGH),
-    // Gemini. The full Flash models think at least a little since 3.7.
+    // Gemini. Since 3.7, the full Flash models always think at least a little.
     gemini("gemini-3.7-flash", LOW_TO_HIGH),
     gemini("gemini-3.8-flash", LOW_TO_HIGH),
     gemini("gemini-3.1-pro", LOW_TO_HIGH),
     gemini("gemini-3", MINIMAL_TO_HIGH),
     gemini("gemini-4", LOW_TO_HIGH),
-    // Older ones take a budget instead of a level.
+    // Older models take a budget instead of a level.
     vision("gemini-", 65_536, &[]),
     Facts { has_system_instruction: false, has_thinking_config: false, ..vision("gemma-", 8_192, &[]) },
 ];
 
-/// What `model` can do: by the facts known here, else by the provider's row, else anything that takes no extra field.
+/// What `model` can do: from the facts here, else from the provider's row, else everything except extra fields.
 pub(super) fn facts(profile: &Profile, model: &str) -> Facts {
     let known = FACTS.iter().find(|row| model.starts_with(row.prefix)).copied();
     let in_row = || profile.models.iter().find(|row| row.id == model).map(|row| of(&row.can));
@@ -84,7 +84,7 @@ fn of(can: &Capabilities) -> Facts {
     }
 }
 
-/// The efforts that rows have, in words.
+/// The efforts in rows, as words.
 const EFFORTS: [(&[Effort], &[&str]); 3] = [
     (&[Effort::Low, Effort::Medium, Effort::High], LOW_TO_HIGH),
     (&[Effort::Minimal, Effort::Low, Effort::Medium, Effort::High], MINIMAL_TO_HIGH),

@@ -1,4 +1,5 @@
-//! Simulated providers that speak OpenAI's chat completions, each as its row says; Groq and Cerebras as strict as they are.
+//! Simulated providers that speak OpenAI's chat completions, each according to its row. Groq and Cerebras are as strict
+//! as the real ones.
 //!
 //! Sources, checked 2026-11: request and response types of the SDKs groq 1.7.0 and cerebras-cloud-sdk 1.91.0;
 //! recorded streams in vercel/ai's fixtures (Groq February 2026, Cerebras May 2026); error bodies from
@@ -29,14 +30,14 @@ use crate::middle::Measure;
 
 type Headers = Vec<(String, String)>;
 
-/// What is done about `request`.
+/// The steps that answer `request`.
 pub(super) fn respond(shared: &Shared, host: &Host, request: &ReceivedRequest) -> Vec<Step> {
     let mut behaviour = shared.behaviour_for(request);
     if matches!(behaviour.reply, Reply::GarbledCall) {
         behaviour.fault = Some(Fault::ErrorEvent(After::Head, Trouble::ToolUseFailed));
     }
     let response = answer(shared, host, request, &behaviour).unwrap_or_else(|refused| {
-        // A refusal arrives, whatever would have happened to the answer.
+        // A refusal is sent even if the answer would have had a fault.
         behaviour.fault = None;
         refused.response(host.style())
     });
@@ -142,11 +143,11 @@ fn models(models: &[String], host: &Host, id: &str) -> Result<Response, Refused>
     }
 }
 
-/// What an answer is made of besides its text.
+/// What an answer consists of in addition to its text.
 struct Completion {
     style: Style,
     id: String,
-    /// Of the request, from which its calls have their ids.
+    /// The number of the request, from which its calls get their ids.
     number: u64,
     created: i64,
     model: String,
@@ -217,7 +218,7 @@ impl Completion {
         format!("data: {chunk}\n\n").into_bytes()
     }
 
-    /// A call, with its place among the calls in a stream. Both give ids of nine letters and digits.
+    /// A call, with its place among the calls in a stream. Both providers use ids of nine letters and digits.
     fn call(&self, call: &SimulatedCall, index: usize, is_stream: bool) -> Value {
         let id = format!("sim{:04x}{:02x}", self.number % 0x1_0000, index % 0x100);
         let function = json!({"name": call.name, "arguments": call.arguments});
@@ -299,7 +300,7 @@ fn limit_headers(host: &Host, allowance: &Allowance) -> Headers {
             Measure::TOKENS_A_MINUTE => {
                 (allowance.tokens_per_minute, allowance.tokens_left, allowance.tokens_reset_in)
             }
-            // The simulated plan tells of nothing else.
+            // The simulated plan has no other limits.
             _ => continue,
         };
         let values = [

@@ -17,7 +17,7 @@ pub struct Quota {
 }
 
 impl Quota {
-    /// So much that nobody notices.
+    /// Limits so high that they are never reached.
     pub const ENDLESS: Self = Self {
         requests_per_minute: 1_000_000,
         requests_per_day: 1_000_000_000,
@@ -53,7 +53,7 @@ pub(super) enum Refusal {
         requested: u64,
         wait: Duration,
     },
-    /// The call alone is more than the limit.
+    /// The call alone exceeds the limit.
     TooLarge {
         limit: u64,
         requested: u64,
@@ -63,7 +63,7 @@ pub(super) enum Refusal {
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// Who has used how much.
+/// How much each key and model has used.
 #[derive(Debug)]
 pub(super) struct QuotaBook {
     quota: Quota,

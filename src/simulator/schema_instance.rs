@@ -2,10 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-/// How deep a value may nest; a schema that goes on for ever is cut there.
+/// How deep a value may nest. An endless schema is cut off there.
 const MAX_DEPTH: usize = 8;
 
-/// The smallest value worth showing that fits `schema`; an object if the schema says nothing.
+/// The smallest value worth showing that fits `schema`, or an object if the schema says nothing.
 ///
 /// Understands JSON Schema and Google's OpenAPI subset, whose types may be in upper case.
 pub(super) fn instance(schema: &Value) -> Value {
@@ -13,7 +13,7 @@ pub(super) fn instance(schema: &Value) -> Value {
 }
 
 struct Generator<'s> {
-    /// Where references lead to.
+    /// Where references point to.
     root: &'s Value,
 }
 
@@ -48,7 +48,7 @@ impl Generator<'_> {
         self.root.pointer(reference.strip_prefix('#')?)
     }
 
-    /// The required properties; if none are, all.
+    /// The required properties, or all if none are required.
     fn object(&self, schema: &Value, depth: usize) -> Value {
         let empty = Map::new();
         let properties = schema.get("properties").and_then(Value::as_object).unwrap_or(&empty);
@@ -74,13 +74,13 @@ impl Generator<'_> {
         let fixed =
             schema.get("prefixItems").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         let others = schema.get("items").unwrap_or(&Value::Null);
-        // Nobody needs more to see that a list is a list.
+        // More items are not needed to show that a list is a list.
         let length = least.max(fixed.len() as u64).min(most).min(100) as usize;
         (0..length).map(|index| self.value(fixed.get(index).unwrap_or(others), depth + 1)).collect()
     }
 }
 
-/// 1, or the nearest number that the bounds allow.
+/// 1, or the nearest number within the bounds.
 fn number(schema: &Value) -> Value {
     let bound = |name: &str| schema.get(name).and_then(Value::as_f64);
     let least = bound("minimum").or_else(|| bound("exclusiveMinimum").map(|it| it.floor() + 1.0));
@@ -93,7 +93,7 @@ fn number(schema: &Value) -> Value {
     }
 }
 
-/// In lower case; of several the first that is not null.
+/// The type in lower case. If there are several, the first that is not null.
 fn type_of(schema: &Value) -> String {
     let stated = match schema.get("type") {
         Some(Value::String(name)) => Some(name.as_str()),

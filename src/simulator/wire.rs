@@ -1,4 +1,4 @@
-//! The bytes of a response and what is done with them: from a behaviour to steps on a socket.
+//! The bytes of a response and how they are sent: from a behaviour to steps on a socket.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ pub(super) enum Step {
 pub(super) struct Response {
     pub(super) status: u16,
     pub(super) headers: Vec<(String, String)>,
-    /// Events before the text, or the whole body if it is no stream.
+    /// Events before the text, or the whole body if it is not a stream.
     pub(super) prelude: Vec<Vec<u8>>,
     /// One event for each piece of text and each call.
     pub(super) text: Vec<Vec<u8>>,
@@ -44,7 +44,8 @@ pub(super) struct Response {
 }
 
 impl Response {
-    /// What is sent as it stands, whatever the request says; none for a reply in the provider's own dialect.
+    /// A response that is sent as given, whatever the request says, or `None` for a reply in the provider's own
+    /// dialect.
     pub(super) fn scripted(reply: &Reply) -> Option<Self> {
         match reply {
             Reply::Html(status) => {
@@ -83,7 +84,7 @@ impl Response {
         Self { status, headers: all, prelude: vec![body.into_bytes()], ..Self::default() }
     }
 
-    /// A whole answer of JSON text, which is made in two parts, so that a fault can come between them.
+    /// A whole answer of JSON text, made of two parts so that a fault can come between them.
     pub(super) fn whole(headers: Vec<(String, String)>, body: String) -> Self {
         let mut response = Self::json_text(200, headers, body);
         if let Some(first) = response.prelude.first_mut() {
@@ -108,7 +109,7 @@ impl Response {
         head.into_bytes()
     }
 
-    /// The events up to where a fault begins, and those behind it.
+    /// The events before a fault, and those after it.
     fn split(&self, after: After) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
         let sent = match after {
             After::Nothing => 0,
@@ -119,7 +120,7 @@ impl Response {
         (all().take(sent).collect(), all().skip(sent).collect())
     }
 
-    /// Everything to be done to the socket. `error_event` makes the provider's own form of an error in a stream.
+    /// All steps on the socket. `error_event` builds an error in a stream in the provider's own form.
     pub(super) fn steps(
         &self,
         behaviour: &Behaviour,
@@ -214,7 +215,7 @@ fn in_pieces(steps: Vec<Step>, size: usize) -> Vec<Step> {
     pieces
 }
 
-/// The same bytes in two writes, the first of `first` bytes; all other steps come after them.
+/// The same bytes in two writes, the first of `first` bytes. All other steps come after them.
 fn in_two(steps: Vec<Step>, first: usize) -> Vec<Step> {
     let mut bytes = Vec::new();
     let mut others = Vec::new();
@@ -225,7 +226,7 @@ fn in_two(steps: Vec<Step>, first: usize) -> Vec<Step> {
         }
     }
     let second = bytes.split_off(first.min(bytes.len()));
-    // Long enough for the reader to wake up for the first piece alone, most of the time.
+    // Long enough, most of the time, for the reader to wake up for the first piece alone.
     let sends = [Step::Send(bytes), Step::Pause(Duration::from_micros(200)), Step::Send(second)];
     sends.into_iter().chain(others).collect()
 }

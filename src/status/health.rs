@@ -1,4 +1,4 @@
-//! `GET /health`: how it goes. Touches no provider.
+//! `GET /health`: how the proxy is doing. Calls no provider.
 
 use std::time::Duration;
 
@@ -8,7 +8,8 @@ use serde::{Serialize, Serializer};
 use crate::observe::Counts;
 use crate::providers::Provider;
 
-/// The body: `{"status":"ok","timestamp":…,"stats":{"uptime":"3600s","services":{"Groq":{"count":…,"failures":…}}}}`.
+/// The body:
+/// `{"status":"ok","timestamp":…,"stats":{"uptime":"3600s","services":{"Groq":{"count":…,"failures":…}}}}`.
 #[derive(Serialize)]
 pub(crate) struct Health {
     status: &'static str,
@@ -19,7 +20,7 @@ pub(crate) struct Health {
 #[derive(Serialize)]
 struct HealthStats {
     uptime: String,
-    // In rotation order, which is why this is no map.
+    // In rotation order, which is why this is not a map.
     #[serde(serialize_with = "by_name")]
     services: Vec<(Provider, Service)>,
 }
@@ -31,7 +32,7 @@ struct Service {
 }
 
 impl Health {
-    /// The state of things at `now`: what has been counted of each provider.
+    /// The state at `now`: the counters of each provider.
     pub(crate) fn new(counts: Vec<(Provider, Counts)>, now: Timestamp, uptime: Duration) -> Self {
         let services = counts.into_iter().map(|(provider, counts)| {
             (provider, Service { count: counts.attempts, failures: counts.failures })

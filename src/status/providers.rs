@@ -1,7 +1,7 @@
-//! `GET /providers`: what is known of every provider and model. Touches no provider.
+//! `GET /providers`: what is known of every provider and model. Calls no provider.
 //!
-//! A state is that of the key that can serve first. Keys that are refused count only when all are: those in cooldown come back
-//! by themselves.
+//! A model's state is that of the key that can serve first. Refused keys count only when all keys are refused, because
+//! a cooldown of the others ends by itself.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ struct ModelReport {
     time_to_first_token_ms: Option<PercentilesReport>,
 }
 
-/// Whether a model can serve, else why not and until when.
+/// Whether a model can serve, or why not and until when.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 struct Standing {
     state: State,
@@ -55,11 +55,11 @@ struct Standing {
 enum State {
     /// It can serve now.
     Ready,
-    /// It is in cooldown for a while.
+    /// It is in cooldown.
     CoolingDown,
-    /// The day's quota is used up.
+    /// The daily quota is used up.
     Exhausted,
-    /// It needs a person: a key, another key, credit, another model.
+    /// A person has to act: add a key, replace it, add credit, choose another model.
     Disabled,
 }
 
@@ -84,7 +84,7 @@ struct PercentilesReport {
     p99: u32,
 }
 
-/// The state of things now.
+/// The current state.
 pub(crate) fn report(quota: &Quota) -> Report {
     Report { providers: quota.snapshot().into_iter().map(ProviderReport::from).collect() }
 }
@@ -118,14 +118,14 @@ impl From<ModelSnapshot> for ModelReport {
     }
 }
 
-/// What becomes of a model whose keys are in these states.
+/// The state of a model whose keys are in these states.
 fn standing(keys: &[Option<Blocked>]) -> Standing {
     let ready = Standing { state: State::Ready, reason: None, until: None };
     let Some(blocks) = keys.iter().copied().collect::<Option<Vec<Blocked>>>() else {
         return ready;
     };
     let soonest = blocks.iter().min_by_key(|block| block.urgency());
-    // Without any key there is nothing that could have happened to one.
+    // Without a key, nothing can have happened to one.
     soonest.map_or(Standing { state: State::Disabled, ..ready }, |block| Standing {
         state: state_of(block.reason),
         reason: Some(block.reason.as_str()),
@@ -141,7 +141,7 @@ fn state_of(reason: Reason) -> State {
     }
 }
 
-/// The accounts whose limits are worth adding up: those that are not refused, or all if all are.
+/// The accounts whose limits are added up: those that are not refused, or all if all are refused.
 fn usable_accounts(accounts: &[Option<Blocked>]) -> Vec<usize> {
     let is_usable = |block: &Option<Blocked>| block.is_none_or(|block| !block.reason.needs_a_person());
     let usable: Vec<usize> = accounts

@@ -1,16 +1,16 @@
 //! Server-sent events: bytes in, events out; no I/O, no clock.
 //!
-//! Follows the WHATWG rules (<https://html.spec.whatwg.org/multipage/server-sent-events.html>, checked 2026-11)
-//! for any split of the bytes, with two deliberate differences: a last event that lacks its blank line counts,
-//! and lines that are no SSE field are kept (up to 64 KiB), because Gemini reports late failures as bare JSON.
-//! Memory is bounded: an event over the limit is an error.
+//! Follows the WHATWG rules (<https://html.spec.whatwg.org/multipage/server-sent-events.html>, checked 2026-11) for any
+//! split of the bytes, with two deliberate differences: a last event that lacks its blank line counts, and lines that
+//! are not an SSE field are kept (up to 64 KiB), because Gemini reports late failures as bare JSON. Memory is bounded:
+//! an event over the limit is an error.
 
 use memchr::{memchr, memchr2};
 
-/// Longest event accepted, in bytes. Scanners with 64 KB limits broke for real users; nobody sends 8 MiB.
+/// Longest event accepted, in bytes. Scanners with 64 KB limits broke for real users; no provider sends 8 MiB.
 pub const MAX_EVENT_BYTES: usize = 8 * 1024 * 1024;
 
-/// How much of the lines that are no SSE is kept.
+/// How much of the lines that are not SSE is kept, in bytes.
 const MAX_STRAY_BYTES: usize = 64 * 1024;
 
 /// One event: its name (empty if it has none) and its data without the last line end.
@@ -27,7 +27,8 @@ pub struct Event<'a> {
 #[error("an event is larger than {MAX_EVENT_BYTES} bytes")]
 pub struct EventTooLarge;
 
-/// Incremental decoder. Give it bytes with [`feed`](Self::feed), and at the end of the stream ask [`finish`](Self::finish).
+/// Incremental decoder. Give it bytes with [`feed`](Self::feed). At the end of the stream, call
+/// [`finish`](Self::finish).
 #[derive(Debug, Default)]
 pub struct Decoder {
     /// The beginning of a line whose end has not arrived.
@@ -35,7 +36,7 @@ pub struct Decoder {
     name: String,
     data: Vec<u8>,
     has_data: bool,
-    /// `data` and `name` were handed out and are to be forgotten at the next call.
+    /// `data` and `name` were handed out and are cleared at the next call.
     is_spent: bool,
     /// The last byte was a CR: an LF that follows belongs to it.
     is_after_cr: bool,
@@ -51,7 +52,8 @@ pub struct Feed<'d, 'b> {
 }
 
 impl Decoder {
-    /// The events that `bytes` complete. Whatever is not asked for with [`Feed::next`] is lost, so ask until `None`.
+    /// The events that `bytes` complete. Events not taken with [`Feed::next`] are lost, so call it until it returns
+    /// `None`.
     pub fn feed<'d, 'b>(&'d mut self, bytes: &'b [u8]) -> Feed<'d, 'b> {
         Feed { decoder: self, rest: bytes }
     }
@@ -70,7 +72,7 @@ impl Decoder {
         Ok(self.has_data.then_some(Event { name: &self.name, data: &self.data }))
     }
 
-    /// The lines so far that were no SSE field, each with a line end; at most 64 KiB of them.
+    /// The lines so far that were not an SSE field, each with a line end; at most 64 KiB of them.
     pub fn stray(&self) -> &[u8] {
         &self.stray
     }
@@ -84,20 +86,21 @@ impl Decoder {
         }
     }
 
-    /// Takes in a line that has not ended yet.
+    /// Stores the beginning of a line that has not ended yet.
     fn hold(&mut self, part: &[u8]) -> Result<(), EventTooLarge> {
         self.expect_room(self.line.len() + part.len())?;
         self.line.extend_from_slice(part);
         Ok(())
     }
 
-    /// Counts what the event would take with a line of this length: the same whether the line comes whole or in pieces.
+    /// Checks that the event has room for a line of this length, in the same way whether the line comes whole or in
+    /// pieces.
     fn expect_room(&self, line_bytes: usize) -> Result<(), EventTooLarge> {
         let is_too_large = self.name.len() + self.data.len() + line_bytes > MAX_EVENT_BYTES;
         if is_too_large { Err(EventTooLarge) } else { Ok(()) }
     }
 
-    /// Takes in a whole line without its end; `true` if it completes an event.
+    /// Processes a whole line without its end. Returns `true` if it completes an event.
     fn take_line(&mut self, line: &[u8]) -> Result<bool, EventTooLarge> {
         self.expect_room(line.len())?;
         let line = if self.is_past_first_line {
@@ -286,7 +289,7 @@ mod tests {
         assert_eq!(refused_after, Some(8), "an event of many lines, whose ends count");
     }
 
-    /// Names count as well, and so does a line that no event keeps: nothing beyond the limit is held.
+    /// Names count as well, and so does a line that belongs to no event: nothing beyond the limit is held.
     #[test]
     fn the_largest_event_is_the_same_in_any_cut() {
         let fields: [fn(usize) -> Vec<u8>; 3] = [
@@ -308,7 +311,7 @@ mod tests {
     }
 
     proptest! {
-        /// However the network cuts a stream, the events are the same.
+        /// The events are the same however the network splits a stream.
         #[test]
         fn any_split_gives_the_same_events(
             lines in prop::collection::vec("(data|event|id|:|x)?:? ?[a-zé\u{1F600}]{0,6}(\r\n|\n|\r){1,2}", 0..12),
@@ -325,7 +328,7 @@ mod tests {
             prop_assert_eq!(&decode(bytewise), &whole);
         }
 
-        /// Foreign bytes never panic.
+        /// Foreign bytes never cause a panic.
         #[test]
         fn any_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             decode([bytes.as_slice()]);

@@ -71,7 +71,7 @@ async fn running_out_of_descriptors_costs_little_time_and_few_lines() -> anyhow:
     Ok(())
 }
 
-/// Whoever is connected is told the truth at once, although nobody can be called; and no provider rests for what this
+/// Whoever is connected is told the truth at once, although nobody can be called; and no provider goes into cooldown for what this
 /// machine lacked.
 #[tokio::test]
 async fn without_descriptors_requests_fail_honestly_and_nobody_is_blamed() -> anyhow::Result<()> {
@@ -88,7 +88,7 @@ async fn without_descriptors_requests_fail_honestly_and_nobody_is_blamed() -> an
 
     let Crowded { mut early, crowd, .. } = crowded;
     drop(crowd);
-    // Well before anybody's rest would be over.
+    // Well before any cooldown would be over.
     let answered = async {
         loop {
             early.received.clear();
@@ -100,7 +100,7 @@ async fn without_descriptors_requests_fail_honestly_and_nobody_is_blamed() -> an
             early.read_until("]}").await?;
         }
     };
-    tokio::time::timeout(Duration::from_secs(4), answered).await.expect("a rest holds it up")
+    tokio::time::timeout(Duration::from_secs(4), answered).await.expect("a cooldown holds it up")
 }
 
 #[tokio::test]

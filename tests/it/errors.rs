@@ -405,7 +405,7 @@ async fn an_answer_cut_before_its_text_is_passed_on_only_if_all_are() -> anyhow:
         assert_eq!((&finish["content"], &finish["finish_reason"]), (&json!(""), &json!("length")));
         assert_eq!(proxy.counts(Provider::CEREBRAS).await?, (1, 1));
         assert_eq!(proxy.counts(Provider::GEMINI).await?, (1, 0));
-        assert_eq!(chat(&proxy, &body).await?.status, 200, "nobody rests for it");
+        assert_eq!(chat(&proxy, &body).await?.status, 200, "no provider is in cooldown for it");
 
         let proxy = TestProxy::core().await?;
         proxy.all(&cut());

@@ -51,7 +51,7 @@ fn failures() -> Vec<(&'static str, Behaviour, &'static str)> {
 }
 
 #[tokio::test]
-async fn every_failure_before_the_content_is_made_up_for_by_the_next() -> anyhow::Result<()> {
+async fn every_failure_before_the_content_falls_back_to_the_next() -> anyhow::Result<()> {
     for (case, behaviour, reason) in failures() {
         for failing in Directory::built_in() {
             for stream in [true, false] {

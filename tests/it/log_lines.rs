@@ -34,8 +34,10 @@ async fn a_request_can_be_followed_from_its_beginning_to_its_end() -> anyhow::Re
     gemini.then(Behaviour::answer(["Ho", "la"]).with(Fault::EndEarly(After::Text(1))));
     let (mut binary, address) = Binary::over(&simulator, &[]).await?;
     let client = http_client()?;
+    // Each request on a connection of its own: some of these answers end theirs.
     let ask = |id: &'static str, body: Value| {
-        client.post(format!("http://{address}/chat")).header("x-request-id", id).json(&body).send()
+        let request = client.post(format!("http://{address}/chat")).header("connection", "close");
+        request.header("x-request-id", id).json(&body).send()
     };
 
     ask("falls-back", question()).await?.text().await?;

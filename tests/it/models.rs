@@ -181,7 +181,7 @@ async fn an_accident_does_not_retire_a_provider() -> anyhow::Result<()> {
         groq.always(Behaviour::echo());
         let calls = groq.chat_count();
         assert_eq!(chat(&proxy, &pinned(Provider::GROQ)).await?.status, 502);
-        assert_eq!(groq.chat_count(), calls, "it rests");
+        assert_eq!(groq.chat_count(), calls, "it is in cooldown");
         if is_read_again {
             proxy.read_models().await;
         } else {

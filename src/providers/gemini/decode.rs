@@ -50,7 +50,7 @@ struct Part<'a> {
     thought_signature: Option<String>,
 }
 
-/// Never split; id and arguments may be missing.
+/// A call is never split. Its id and arguments may be missing.
 #[derive(Deserialize)]
 struct FunctionCall<'a> {
     #[serde(default, deserialize_with = "lenient::text")]
@@ -81,7 +81,7 @@ struct UsageMetadata {
     total_token_count: Option<u64>,
 }
 
-/// Where the list of models is: all on one page, since there are less than a hundred.
+/// The path of the model list: all on one page, since there are fewer than a hundred models.
 pub(in crate::providers) const MODELS_PATH: &str = "/v1beta/models?pageSize=1000";
 
 #[derive(Deserialize)]
@@ -94,7 +94,7 @@ struct ModelList {
 
 /// Reads a list of models; see [`Provider::parse_models`](crate::providers::Provider::parse_models).
 ///
-/// Part of a list is none: nobody could say what is missing from it.
+/// Part of a list does not count as one, because what is missing from it is unknown.
 pub(in crate::providers) fn parse_models(body: &[u8]) -> Option<Vec<String>> {
     let list: ModelList = serde_json::from_slice(body).ok()?;
     if list.next_page_token.is_some_and(|token| !token.is_empty()) {
@@ -180,7 +180,7 @@ fn decode_array(data: &[u8], sink: &mut Sink<'_>) -> Result<Decoded, Diagnosis> 
         return Ok(Decoded::Unreadable);
     };
     for item in items {
-        // An array inside the array is nothing Google sends, and not followed.
+        // Google sends no array inside the array, so one is not followed.
         if !item.get().starts_with('[') {
             decode("", item.get().as_bytes(), sink)?;
         }
@@ -188,7 +188,7 @@ fn decode_array(data: &[u8], sink: &mut Sink<'_>) -> Result<Decoded, Diagnosis> 
     Ok(Decoded::Understood)
 }
 
-/// `None` for the word that means "not finished".
+/// The finish reason, or `None` for the word that means "not finished".
 fn finish_reason(word: &str) -> Result<Option<FinishReason>, Diagnosis> {
     match word {
         "" | "FINISH_REASON_UNSPECIFIED" => Ok(None),
@@ -202,7 +202,7 @@ fn finish_reason(word: &str) -> Result<Option<FinishReason>, Diagnosis> {
         | "IMAGE_PROHIBITED_CONTENT"
         | "IMAGE_RECITATION"
         | "MODEL_ARMOR" => Ok(Some(FinishReason::ContentFilter)),
-        // The model wrote something its own provider cannot read: another try may do better.
+        // The model wrote something that its own provider cannot read: another attempt may do better.
         "MALFORMED_FUNCTION_CALL"
         | "UNEXPECTED_TOOL_CALL"
         | "TOO_MANY_TOOL_CALLS"
@@ -212,7 +212,7 @@ fn finish_reason(word: &str) -> Result<Option<FinishReason>, Diagnosis> {
     }
 }
 
-/// The usage, if it is of the known form; an odd one is not worth losing an answer for.
+/// The usage, if it has the known form. An odd one must not cost the answer.
 fn usage(raw: &RawValue) -> Option<Usage> {
     let usage: UsageMetadata = serde_json::from_str(raw.get()).ok()?;
     let prompt_tokens = usage.prompt_token_count.saturating_add(usage.tool_use_prompt_token_count);

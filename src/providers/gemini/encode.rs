@@ -1,11 +1,11 @@
 //! The request in Google's form.
 //!
-//! System messages become the system instruction. Messages of one role in a row become one turn. `assistant` is called
-//! `model`. There must be a user turn, so a conversation of system messages only becomes one. Gemma models refuse a
-//! system instruction, so theirs opens the first user turn.
+//! System messages become the system instruction. Consecutive messages of one role become one turn. `assistant` is
+//! called `model`. A user turn is required, so a conversation that has only system messages becomes one. Gemma models
+//! refuse a system instruction, so theirs opens the first user turn.
 //!
-//! The results of all calls of one turn form one turn: in the order of the calls, each with the name of its tool, and the
-//! images behind them. Gemini 3 wants back the signature that it gave to the first call of a turn.
+//! The results of all calls of one turn form one turn: in the order of the calls, each with the name of its tool,
+//! followed by the images. Gemini 3 wants back the signature that it gave to the first call of a turn.
 //!
 //! Sources, checked 2026-11: the types of google-genai 3.4.0; <https://ai.google.dev/gemini-api/docs/function-calling>,
 //! <https://ai.google.dev/gemini-api/docs/thinking>, <https://ai.google.dev/gemini-api/docs/thought-signatures>.
@@ -26,7 +26,7 @@ use crate::providers::capabilities::Capabilities;
 use crate::providers::wire::WireRequest;
 use crate::wire::json;
 
-/// The signature that Google documents for calls of another model.
+/// The signature that Google documents for calls made by another model.
 const NO_SIGNATURE: &str = "skip_thought_signature_validator";
 
 #[derive(Serialize)]
@@ -145,7 +145,7 @@ struct GenerationConfig<'a> {
 #[derive(Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ThinkingConfig {
-    // One of the two: both together are refused.
+    // Only one of the two: Google refuses both together.
     #[serde(skip_serializing_if = "Option::is_none")]
     thinking_budget: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -213,7 +213,7 @@ struct Turns<'a, 'n> {
 }
 
 impl<'a> Turns<'a, '_> {
-    /// Adds to the last turn if it has the same role and no tool results, whose number Google checks.
+    /// Adds to the last turn if it has the same role and no tool results, because Google checks their number.
     fn add(&mut self, role: &'static str, mut parts: Vec<WirePart<'a>>) {
         let is_response = |part: &WirePart<'_>| matches!(part, WirePart::FunctionResponse { .. });
         let holds_responses = |content: &Content<'_>| content.parts.iter().any(is_response);
@@ -250,7 +250,7 @@ impl<'a> Turns<'a, '_> {
                 FunctionResponse { id: &call.id, name: self.names.wire(&call.name), response };
             WirePart::FunctionResponse { function_response }
         });
-        // The images of the results come behind all of them, in the same order.
+        // The images of the results follow all of them, in the same order.
         let shown = results.iter().flat_map(|(.., parts)| parts.iter());
         let shown = shown.filter(|part| matches!(part, Part::Image(_))).filter_map(part);
         let parts: Vec<_> = responses.chain(shown).collect();
@@ -288,7 +288,7 @@ fn part(part: &Part) -> Option<WirePart<'_>> {
         Part::Image(Image::Inline { media_type, base64 }) => {
             Some(WirePart::InlineData { inline_data: InlineData { mime_type: media_type, data: base64 } })
         }
-        // Google fetches no URL reliably. The capabilities say so, and no request with one comes here.
+        // Google does not fetch URLs reliably. The capabilities say so, so no request with one reaches this code.
         Part::Image(Image::Remote(url)) => Some(WirePart::Text { text: url }),
     }
 }
@@ -325,7 +325,7 @@ fn generation_config<'a>(can: &Capabilities, request: &'a ChatRequest) -> Genera
         temperature: request.temperature,
         top_p: request.top_p,
         stop_sequences: &request.stop,
-        // Google takes 32 bits. Any seed does, as long as it is the same every time.
+        // Google takes 32 bits. Any seed will do, as long as it is the same every time.
         seed: request.seed.map(|seed| i32::try_from(seed).unwrap_or((seed & 0x7fff_ffff) as i32)),
         response_mime_type: request.response_format.as_ref().map(|_| "application/json"),
         response_json_schema,
@@ -347,7 +347,7 @@ fn thinking_config(can: &Capabilities, request: &ChatRequest) -> Option<Thinking
     (config != ThinkingConfig::default()).then_some(config)
 }
 
-/// Tokens to think with; the numbers that other proxies use.
+/// The thinking budget in tokens, with the numbers that other proxies use.
 fn budget(effort: Effort) -> u32 {
     match effort {
         Effort::None => 0,
@@ -363,15 +363,15 @@ fn left_out(can: &Capabilities, request: &ChatRequest) -> Vec<Feature> {
         (Feature::User, request.user.is_some()),
         (Feature::FrequencyPenalty, request.frequency_penalty.is_some()),
         (Feature::PresencePenalty, request.presence_penalty.is_some()),
-        // Gemini always allows several at once, so only a "no" is left out.
+        // Gemini always allows several calls at once, so only a "no" is left out.
         (Feature::ParallelToolCalls, request.parallel_tool_calls == Some(false)),
         (Feature::Effort, can.misses_effort(request.effort)),
     ];
     features.into_iter().filter(|(_, is_left_out)| *is_left_out).map(|(feature, _)| feature).collect()
 }
 
-/// The names of the tools as Google takes them: they begin with a letter or `_`, and have at most 128 characters, all of
-/// them letters, digits or one of `_.:-`.
+/// The names of the tools as Google accepts them: they begin with a letter or `_`, and have at most 128 characters:
+/// letters, digits or any of `_.:-`.
 struct Names<'a>(Vec<(Cow<'a, str>, &'a str)>);
 
 impl<'a> Names<'a> {
@@ -381,7 +381,7 @@ impl<'a> Names<'a> {
         let mut names: Vec<(Cow<'a, str>, &'a str)> = Vec::new();
         for tool in tools {
             let mut wire = Self::mend(&tool.name);
-            // Two names may be mended into one.
+            // Two names may become the same one.
             let is_taken = |wire: &str| names.iter().any(|(taken, name)| taken == wire && *name != tool.name);
             for number in 2.. {
                 if !is_taken(&wire) {
@@ -406,7 +406,7 @@ impl<'a> Names<'a> {
         prefix.chars().chain(mended).take(Self::MAX_LEN).collect::<String>().into()
     }
 
-    /// The name on the wire; also of a tool that was called earlier and is no longer offered.
+    /// The name on the wire, even for a tool that was called earlier and is no longer offered.
     fn wire(&self, name: &'a str) -> Cow<'a, str> {
         let known = self.0.iter().find(|(_, original)| *original == name);
         known.map_or_else(|| Self::mend(name), |(wire, _)| wire.clone())
@@ -433,7 +433,7 @@ impl Serialize for Arguments<'_> {
         let text = if self.0.trim().is_empty() { "{}" } else { self.0 };
         match Json::parse(text.trim()).ok().filter(|_| text.trim_start().starts_with('{')) {
             Some(object) => object.serialize(serializer),
-            // An earlier model wrote something that is not an object; this one is shown it as it was.
+            // An earlier model wrote something that is not an object; this model is shown it unchanged.
             None => json!({ "arguments": self.0 }).serialize(serializer),
         }
     }

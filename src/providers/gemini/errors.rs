@@ -1,4 +1,4 @@
-//! Errors in Google's form, and what they say of limits.
+//! Errors in Google's form, and what they say about limits.
 
 use std::time::Duration;
 
@@ -18,16 +18,16 @@ pub(in crate::providers) fn diagnose(status: u16, head: &Reading, error: &ErrorB
         400 if says_key_is_bad(error) => {
             (diagnosis.reason, diagnosis.scope) = (Reason::BadKey, Scope::Account);
         }
-        // "User location is not supported": no request will do better.
+        // "User location is not supported": no other request will succeed.
         400 if error.status == "FAILED_PRECONDITION" => {
             (diagnosis.reason, diagnosis.scope) = (Reason::UpstreamError, Scope::Provider);
         }
-        // No free quota for this model in this project: not now, not tomorrow.
+        // No free quota for this model in this project, today or tomorrow.
         429 if says_limit_is_zero(&error.message) => {
             (diagnosis.reason, diagnosis.scope) = (Reason::NoCredit, Scope::AccountModel);
             diagnosis.wait = Some(Wait::For(Duration::from_secs(24 * 3_600)));
         }
-        // The delay stated with it is short even when the day's quota is gone.
+        // The stated delay is short even when the daily quota is gone.
         _ if diagnosis.reason == Reason::QuotaExhausted => diagnosis.wait = Some(Wait::PacificMidnight),
         _ => {}
     }
@@ -42,7 +42,7 @@ fn says_key_is_bad(error: &ErrorBody) -> bool {
         || error.message.starts_with("API key expired")
 }
 
-/// Whether the sentence has a "limit: 0" in it, and not "limit: 0.5" or "limit: 05".
+/// Whether the message contains "limit: 0", and not "limit: 0.5" or "limit: 05".
 fn says_limit_is_zero(message: &str) -> bool {
     let mut limits = message.split("limit: ").skip(1);
     limits.any(|rest| {
@@ -51,7 +51,7 @@ fn says_limit_is_zero(message: &str) -> bool {
     })
 }
 
-/// A quota that a 429 says is used up.
+/// A quota that a 429 reports as used up.
 struct Violation<'e> {
     /// Such as `GenerateRequestsPerDayPerProjectPerModel-FreeTier`.
     quota_id: &'e str,
@@ -89,14 +89,15 @@ impl Violation<'_> {
     }
 }
 
-/// What an error answer says of limits; see [`Provider::read_error`](crate::providers::Provider::read_error).
+/// What an error answer says about limits; see [`Provider::read_error`](crate::providers::Provider::read_error).
 pub(in crate::providers) fn limits_in_error(error: &ErrorBody) -> Vec<LimitReading> {
     let told = quota_violations(error).filter_map(|violation| {
         let measure = violation.measure()?;
         Some(LimitReading {
             measure,
             limit: violation.limit,
-            // Of requests the next one was too many, of tokens a smaller number may still do.
+            // A used-up limit of requests has no room for another one; a limit of tokens may have room for a smaller
+            // request.
             remaining: (measure.unit == Unit::Requests).then_some(0),
             reset: if violation.is_daily() {
                 Some(Wait::PacificMidnight)

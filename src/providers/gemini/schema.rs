@@ -1,7 +1,7 @@
-//! JSON Schema as Google takes it: with fewer keywords, and a 400 for an unknown one.
+//! JSON Schema as Google accepts it: with fewer keywords, and a 400 for an unknown one.
 //!
-//! Works on JSON text and rewrites only what it must: numbers, enums and descriptions keep their bytes, and a schema with
-//! nothing to mend stays as it is.
+//! Works on JSON text and rewrites only what it must. Numbers, enums and descriptions keep their bytes, and a schema
+//! without problems stays unchanged.
 //!
 //! Source, checked 2026-11: `parametersJsonSchema` and `responseJsonSchema` in the types of google-genai 3.4.0.
 
@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 use crate::middle::Json;
 use crate::wire::json;
 
-/// Deeper than any sensible schema; what lies below stays as it is.
+/// Deeper than any sensible schema; anything below stays unchanged.
 const MAX_DEPTH: usize = 64;
 
 /// What to do with a keyword.
@@ -41,7 +41,7 @@ fn keyword(name: &str) -> Option<Keyword> {
     }
 }
 
-/// `schema` without the keywords that Google does not know. Those that can be said otherwise (`const`, `allOf`,
+/// `schema` without the keywords that Google does not know. Keywords that can be expressed otherwise (`const`, `allOf`,
 /// `definitions`, tuples) are rewritten; the others are left out.
 pub(super) fn clean(schema: &Json) -> Json {
     let mut cleaner = Cleaner { out: String::new(), has_changed: false };
@@ -67,7 +67,7 @@ impl Cleaner {
             return;
         };
         let entries = self.rewrite(entries);
-        // Google takes no other keyword beside a reference.
+        // Google accepts no other keyword together with a reference.
         let is_reference = entries.iter().any(|(name, _)| name == "$ref");
         self.out.push('{');
         let mut is_first = true;
@@ -79,7 +79,7 @@ impl Cleaner {
             self.name(name, &mut is_first);
             match keyword {
                 Keyword::Plain => self.out.push_str(value.get()),
-                // This keyword may be a boolean, too.
+                // This keyword may also be a boolean.
                 Keyword::Schema if name == "additionalProperties" && !value.get().starts_with('{') => {
                     self.out.push_str(value.get());
                 }
@@ -91,7 +91,7 @@ impl Cleaner {
         self.out.push('}');
     }
 
-    /// The entries, with those of all schemas in `allOf` among them, in keywords that Google knows where there are any.
+    /// The entries, merged with those of all schemas in `allOf`, in keywords that Google knows if there are any.
     /// Properties, definitions and requirements are joined; of every other keyword the first one counts.
     fn rewrite<'a>(&mut self, entries: Entries<'a>) -> Vec<(Cow<'a, str>, Cow<'a, RawValue>)> {
         let mut flat = Vec::new();
@@ -202,12 +202,12 @@ fn flatten<'a>(entries: Entries<'a>, depth: usize, flat: &mut Entries<'a>) {
     }
 }
 
-/// In older schemas an exclusive bound is a boolean.
+/// Whether a bound is a number: in older schemas an exclusive bound is a boolean.
 fn is_number(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_digit() || c == '-')
 }
 
-/// `text` as JSON; `instead` if it is not JSON.
+/// `text` as JSON, or `instead` if it is not JSON.
 fn owned(text: String, instead: &RawValue) -> Cow<'_, RawValue> {
     RawValue::from_string(text).map_or(Cow::Borrowed(instead), Cow::Owned)
 }

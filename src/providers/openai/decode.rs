@@ -18,7 +18,7 @@ struct Chunk<'a> {
     usage: Option<&'a RawValue>,
     #[serde(borrow)]
     error: Option<&'a RawValue>,
-    /// Stands at the top level of a flat error, and nowhere else.
+    /// Only a flat error has this field at the top level.
     #[serde(borrow)]
     message: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -41,14 +41,14 @@ struct Delta<'a> {
     content: Option<String>,
     #[serde(default, deserialize_with = "lenient::text")]
     reasoning: Option<String>,
-    /// The same by the name that most others have for it.
+    /// The same under the name that most other providers use.
     #[serde(default, deserialize_with = "lenient::text")]
     reasoning_content: Option<String>,
     #[serde(borrow)]
     tool_calls: Option<&'a RawValue>,
 }
 
-/// Never split by these two, and read as if it could be.
+/// Groq and Cerebras never split a call into pieces; others do, so it is read as if split.
 #[derive(Deserialize)]
 struct DeltaCall<'a> {
     #[serde(borrow)]
@@ -63,7 +63,7 @@ struct DeltaCall<'a> {
 struct DeltaFunction<'a> {
     #[serde(default, deserialize_with = "lenient::text")]
     name: Option<String>,
-    /// JSON text in a string; some send the JSON itself.
+    /// JSON text in a string; some providers send the JSON itself.
     #[serde(borrow)]
     arguments: Option<&'a RawValue>,
 }
@@ -102,7 +102,7 @@ struct ModelList {
 /// Reads a list of models; see [`Provider::parse_models`](crate::providers::Provider::parse_models).
 pub(in crate::providers) fn parse_models(body: &[u8]) -> Option<Vec<String>> {
     let list: ModelList = serde_json::from_slice(body).ok()?;
-    // Only Groq says it, and not in its SDK's types.
+    // Only Groq sends this field, and its SDK's types lack it.
     let is_active = |model: &&Value| model.get("active").and_then(Value::as_bool) != Some(false);
     let ids = list.data.iter().filter(is_active).filter_map(|model| model.get("id")?.as_str());
     Some(ids.map(str::to_owned).collect())
@@ -149,7 +149,7 @@ pub(in crate::providers) fn decode(
             sink.text(delta.content.unwrap_or_default());
             delta.tool_calls.map(calls).unwrap_or_default().into_iter().for_each(|call| sink.call(call));
         }
-        // Some send an empty one with every chunk.
+        // Some providers send an empty one with every chunk.
         if let Some(reason) = choice.finish_reason.filter(|reason| !reason.is_empty()) {
             sink.finish(finish_reason(&reason)?);
         }
@@ -160,7 +160,7 @@ pub(in crate::providers) fn decode(
     Ok(Decoded::Understood)
 }
 
-/// The calls of a chunk; what is not of the known form is none.
+/// The calls of a chunk; anything without the known form does not count as one.
 fn calls(raw: &RawValue) -> Vec<WireCall> {
     let calls: Vec<&RawValue> = serde_json::from_str(raw.get()).unwrap_or_default();
     calls.into_iter().filter_map(call).collect()
@@ -191,7 +191,7 @@ fn finish_reason(word: &str) -> Result<FinishReason, Diagnosis> {
     }
 }
 
-/// The usage, if it is of the known form; an odd one is not worth losing an answer for.
+/// The usage, if it has the known form. An odd one must not cost the answer.
 fn usage(raw: &RawValue) -> Option<Usage> {
     let wire: WireUsage<'_> = serde_json::from_str(raw.get()).ok()?;
     let WireUsage { prompt_tokens, completion_tokens, total_tokens, .. } = wire;
@@ -227,7 +227,7 @@ pub(in crate::providers) fn diagnose(
     diagnosis
 }
 
-/// What an error answer says of limits; see [`Provider::read_error`](crate::providers::Provider::read_error).
+/// What an error answer says about limits; see [`Provider::read_error`](crate::providers::Provider::read_error).
 pub(in crate::providers) fn limits_in_error(quirks: &Quirks, error: &ErrorBody) -> Vec<LimitReading> {
     limits::from_sentence(quirks.limit_markers, &error.message).into_iter().collect()
 }

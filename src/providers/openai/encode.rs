@@ -1,5 +1,5 @@
-//! The request in OpenAI's dialect, without anything that the provider would refuse: Groq and Cerebras answer an unknown
-//! field with a 400, inside messages too.
+//! The request in OpenAI's dialect, without anything that the provider would refuse: Groq and Cerebras answer an
+//! unknown field with a 400, even inside messages.
 
 use serde::ser::{SerializeMap as _, SerializeSeq as _};
 use serde::{Serialize, Serializer};
@@ -91,7 +91,7 @@ impl Serialize for Body<'_> {
             Some(value) => body.serialize_entry(name, &value),
             None => Ok(()),
         };
-        // Only where usage does not come without it: Groq once refused it.
+        // Only for providers that send no usage without it: Groq once refused the field.
         let options = json!({ "include_usage": true });
         optional("stream_options", (quirks.asks_for_usage && self.is_stream()).then_some(options))?;
         let most = request.max_tokens.or(quirks.unasked_max_tokens);
@@ -209,7 +209,7 @@ struct WireMessage<'a> {
     role: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     tool_call_id: Option<&'a str>,
-    // A string, an array of parts, or null beside calls.
+    // A string, an array of parts, or null if there are only calls.
     content: Option<Content<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tool_calls: Vec<WireCall<'a>>,
@@ -243,7 +243,7 @@ impl<'a> WireMessage<'a> {
     }
 }
 
-/// The images in the result of a tool: a `tool` message takes none.
+/// The images in a tool result: a `tool` message cannot hold any.
 fn pictures(message: &Message) -> impl Iterator<Item = WirePart<'_>> {
     let parts = match message {
         Message::Tool { parts, .. } => parts.as_slice(),
@@ -335,7 +335,7 @@ impl Serialize for WireCall<'_> {
             name: &'a str,
             arguments: &'a str,
         }
-        // Some models write an empty text for no arguments, which some providers read as broken JSON.
+        // Some models write an empty text for no arguments, which some providers treat as broken JSON.
         let arguments = if arguments.trim().is_empty() { "{}" } else { arguments };
         Wire { id, r#type: "function", function: Function { name, arguments } }.serialize(serializer)
     }
@@ -347,7 +347,7 @@ mod tests {
 
     const CAN: Capabilities = Capabilities { max_output: 4_096, ..Capabilities::UNKNOWN };
 
-    /// What is sent of a request that touches every column.
+    /// What is sent for a request that touches every column.
     fn sent(quirks: &Quirks) -> Value {
         let call = ToolCall { id: "1".into(), name: "f".into(), arguments: "{}".into(), signature: None };
         let result = Message::Tool { call_id: "1".into(), parts: vec![Part::Text("2".into())] };
@@ -361,7 +361,7 @@ mod tests {
         serde_json::from_slice(&wire.body).expect("JSON")
     }
 
-    /// Each column by itself: what it changes of the dialect as OpenAI has it, and nothing else.
+    /// Each column by itself changes what it says, and nothing else.
     #[test]
     fn a_column_changes_what_it_names() {
         let plain = sent(&Quirks::NONE);

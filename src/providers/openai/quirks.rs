@@ -6,40 +6,40 @@ use crate::providers::words::limits::LimitHeaders;
 /// What differs between providers that speak this dialect.
 #[derive(Debug)]
 pub struct Quirks {
-    /// Where completions are asked for.
+    /// The path of chat completions.
     pub chat_path: &'static str,
-    /// Where the list of models is.
+    /// The path of the list of models.
     pub models_path: &'static str,
-    /// What it calls the limit of an answer's tokens.
+    /// The name of the field that limits the answer's tokens.
     pub max_tokens_name: &'static str,
-    /// The longest answer to ask for where the client names none, in tokens; none where the provider's own default is fair.
+    /// The token limit to send if the client names none; `None` if the provider's own default is good enough.
     pub unasked_max_tokens: Option<u32>,
-    /// What it calls the seed.
+    /// The name of the seed field.
     pub seed_name: &'static str,
-    /// Its word for "call at least one tool".
+    /// The word for "call at least one tool".
     pub required_word: &'static str,
-    /// Whether it tells what a stream has used only if `stream_options` asks for it.
+    /// Whether a stream reports its usage only if `stream_options` asks for it.
     pub asks_for_usage: bool,
-    /// Whether an earlier answer of nothing but calls may have no content; else its content is an empty text.
+    /// Whether the content of an earlier answer with only calls may be null; otherwise it is an empty text.
     pub takes_null_content: bool,
-    /// Which optional features it takes; any other would be a 400 or without effect.
+    /// The optional features that it supports; any other would be a 400 or have no effect.
     pub takes: &'static [Feature],
-    /// Whether an answer after a schema can be streamed.
+    /// Whether an answer that follows a schema can be streamed.
     pub streams_schema: bool,
     /// The models, by the beginnings of their ids, that mix their thoughts into the text unless told not to.
     pub parses_reasoning_of: &'static [&'static str],
-    /// The limits that the headers of answers tell of, the one of the longest window first.
+    /// The limits that response headers report; the one with the longest window first.
     pub limit_headers: &'static [LimitHeaders],
-    /// What names the limit in the sentence of a refusal that tells its figures.
+    /// The words that name the limit in the sentence of a refusal that states its figures.
     pub limit_markers: &'static [(&'static str, Measure)],
-    /// What stands in the sentence of a 429 when the limit is one of a day.
+    /// The words in the sentence of a 429 that mean a daily limit.
     pub day_markers: &'static [&'static str],
-    /// How it wraps its errors. All forms are read from everybody; the simulator writes this one.
+    /// How it wraps its errors. The proxy reads all forms from every provider; the simulator writes this one.
     pub errors: ErrorForm,
 }
 
 impl Quirks {
-    /// The dialect as OpenAI has it: a row says only what differs.
+    /// OpenAI's own dialect: a row names only what differs.
     pub const NONE: Self = Self {
         chat_path: "/v1/chat/completions",
         models_path: "/v1/models",
@@ -68,7 +68,7 @@ impl Quirks {
     };
 }
 
-/// Where the message of an error body stands.
+/// Where an error body has its message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorForm {
     /// `{"error":{"message":…}}`.

@@ -10,7 +10,7 @@ use crate::providers::openai::{ErrorForm, Quirks};
 use crate::providers::profile::{Auth, Dialect, Profile};
 use crate::providers::words::limits::LimitHeaders;
 
-/// The windows and caps of accounts on trial.
+/// The windows and output caps of trial accounts.
 const GPT_OSS: Capabilities = Capabilities {
     window: 65_536,
     max_output: 32_768,
@@ -25,15 +25,15 @@ const GPT_OSS: Capabilities = Capabilities {
     signs_calls: false,
 };
 
-/// Pictures by URL are a 400.
+/// Images by URL get a 400.
 const QWEN: Capabilities = Capabilities {
     images: Images::Inline,
     efforts: &[Effort::None, Effort::Low, Effort::Medium, Effort::High],
     ..GPT_OSS
 };
 
-/// Of accounts on trial, which is all there is since July 2026. A report of 31 August 2026; the provider's page names no
-/// numbers for them.
+/// The limits of trial accounts, the only free ones since July 2026. From a report of 31 August 2026; the provider's
+/// page names no numbers for them.
 const TRIAL: FreePlan = &[
     (Measure::REQUESTS_A_MINUTE, 5),
     (Measure::TOKENS_A_MINUTE, 30_000),
@@ -56,7 +56,7 @@ pub(crate) static PROFILE: Profile = Profile {
         Model { id: "qwen-3.8-27b", can: QWEN, free_plan: TRIAL },
     ],
     preferred_families: &["gpt-oss", "qwen"],
-    // Its headers say when the day ends; no document does.
+    // Its headers say when the day ends; its documents do not.
     day_end: None,
     families: &[],
     auth: Auth::Bearer,

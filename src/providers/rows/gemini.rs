@@ -9,8 +9,8 @@ use crate::middle::{Effort, FreePlan, Measure, Wait};
 use crate::providers::capabilities::{Capabilities, Images, JsonBesideTools, Model};
 use crate::providers::profile::{Auth, Dialect, Profile};
 
-/// All of the third generation. The full Flash models cannot think less than a little, and the names that always mean
-/// the newest model count as such.
+/// The third generation. The full Flash models always think at least a little, and so do the names that always mean the
+/// newest model.
 const FLASH: Capabilities = Capabilities {
     window: 1_048_576,
     max_output: 65_536,
@@ -28,7 +28,7 @@ const FLASH: Capabilities = Capabilities {
 const FLASH_LITE: Capabilities =
     Capabilities { efforts: &[Effort::Minimal, Effort::Low, Effort::Medium, Effort::High], ..FLASH };
 
-/// Neither tools nor JSON are promised, and instructions are refused.
+/// The documents promise neither tools nor JSON, and instructions are refused.
 const GEMMA: Capabilities = Capabilities {
     window: 131_072,
     max_output: 32_768,
@@ -43,7 +43,7 @@ const GEMMA: Capabilities = Capabilities {
     signs_calls: false,
 };
 
-/// The second generation, which ends in December 2026: told with a number of tokens how much to think.
+/// The second generation, which ends in December 2026. How much it thinks is set as a number of tokens.
 const SECOND: Capabilities = Capabilities {
     json_beside_tools: JsonBesideTools::Never,
     efforts: &[Effort::None, Effort::Minimal, Effort::Low, Effort::Medium, Effort::High],
@@ -52,7 +52,7 @@ const SECOND: Capabilities = Capabilities {
     ..FLASH
 };
 
-/// Google publishes no numbers. Readings of AI Studio by others, July to September 2026; Gemma's of August 2026.
+/// Google publishes no numbers. Figures that others read in AI Studio, July to September 2026; Gemma's in August 2026.
 const FLASH_PLAN: FreePlan =
     &[(Measure::REQUESTS_A_MINUTE, 5), (Measure::REQUESTS_A_DAY, 20), (Measure::TOKENS_A_MINUTE, 250_000)];
 
@@ -80,7 +80,7 @@ pub(crate) static PROFILE: Profile = Profile {
         Model { id: "gemini-3.8-flash", can: FLASH, free_plan: FLASH_PLAN },
         Model { id: "gemma-4-31b-it", can: GEMMA, free_plan: GEMMA_PLAN },
     ],
-    // The others have no free quota or hardly any.
+    // Other models have no free quota or hardly any.
     preferred_families: &["flash-lite", "flash", "gemma"],
     day_end: Some(Wait::PacificMidnight),
     families: &[

@@ -10,7 +10,7 @@ use crate::providers::openai::Quirks;
 use crate::providers::profile::{Auth, Dialect, Profile};
 use crate::providers::words::limits::LimitHeaders;
 
-/// Structured output is refused beside tools. Windows and caps as read in August 2026.
+/// Groq refuses structured output together with tools. Windows and caps as read in August 2026.
 const GPT_OSS: Capabilities = Capabilities {
     window: 131_072,
     max_output: 65_536,
@@ -25,7 +25,7 @@ const GPT_OSS: Capabilities = Capabilities {
     signs_calls: false,
 };
 
-/// `json_schema` is for some models only, and these are not named among them.
+/// Only some models support `json_schema`; the documents do not name these.
 const QWEN: Capabilities = Capabilities {
     max_output: 16_384,
     images: Images::Remote,
@@ -34,8 +34,8 @@ const QWEN: Capabilities = Capabilities {
     ..GPT_OSS
 };
 
-/// Of each model for itself. Readings of <https://console.groq.com/docs/rate-limits> by others, 17 and 21 August 2026;
-/// for qwen3.8, which is newer, taken from its predecessor.
+/// For each model separately. Readings of <https://console.groq.com/docs/rate-limits> by others, 17 and 21 August 2026;
+/// the figures of qwen3.8, which is newer, are its predecessor's.
 const FREE_PLAN: FreePlan = &[
     (Measure::REQUESTS_A_MINUTE, 30),
     (Measure::REQUESTS_A_DAY, 1_000),
@@ -57,7 +57,7 @@ pub(crate) static PROFILE: Profile = Profile {
         Model { id: "openai/gpt-oss-20b", can: GPT_OSS, free_plan: FREE_PLAN },
         Model { id: "openai/gpt-oss-120b", can: GPT_OSS, free_plan: FREE_PLAN },
         Model { id: "qwen/qwen3.8-27b", can: QWEN, free_plan: FREE_PLAN },
-        // Thinks or does not, and cannot be told how much.
+        // It thinks or does not; how much cannot be set.
         Model {
             id: "qwen/qwen3.6-27b",
             can: Capabilities { efforts: &[Effort::None], ..QWEN },
@@ -65,7 +65,7 @@ pub(crate) static PROFILE: Profile = Profile {
         },
     ],
     preferred_families: &["gpt-oss", "qwen", "llama"],
-    // Its days have no beginning: what was used comes back little by little.
+    // Its day is a sliding window: quota comes back little by little.
     day_end: None,
     families: &[],
     auth: Auth::Bearer,
@@ -73,7 +73,7 @@ pub(crate) static PROFILE: Profile = Profile {
         chat_path: "/openai/v1/chat/completions",
         models_path: "/openai/v1/models",
         max_tokens_name: "max_completion_tokens",
-        // The penalties are in its schema and "not supported by any model".
+        // The penalties are in its schema but "not supported by any model".
         takes: &[
             Feature::TopP,
             Feature::Seed,

@@ -1,4 +1,4 @@
-//! What an error answer means, as far as all providers agree. What only one says stands in its dialect.
+//! What an error answer means, as far as all providers agree. What only one provider says is in its dialect.
 
 use std::time::Duration;
 
@@ -6,12 +6,13 @@ use super::error_body::ErrorBody;
 use super::waits;
 use crate::middle::{Diagnosis, RawWords, Reading, Reason, Scope, Wait};
 
-/// The cooldown of a model after a 404 that says nothing of models: an edge or a wrong base URL may be behind it.
+/// The cooldown of a model after a 404 that does not mention models: the cause may be a proxy in front of the API or a
+/// wrong base URL.
 const UNEXPLAINED_404_REST: Duration = Duration::from_secs(600);
 
-/// Reads status, head and body by the rules that all share.
+/// Reads status, head and body by the rules that all providers share.
 ///
-/// `is_daily` says whether a refusal for its limit is one of a whole day.
+/// `is_daily` says whether a refusal because of a limit is about a daily limit.
 pub(in crate::providers) fn diagnose(
     status: u16,
     head: &Reading,
@@ -27,12 +28,12 @@ pub(in crate::providers) fn diagnose(
     Diagnosis { reason, scope, wait, message }
 }
 
-/// The time the provider asks for, wherever it says so.
+/// The wait that the provider asks for, wherever it states it.
 fn stated_wait(head: &Reading, error: &ErrorBody) -> Option<Wait> {
     waits::from_details(&error.details).or(head.retry_after).or_else(|| waits::from_sentence(&error.message))
 }
 
-/// Whether the model itself is what was not found, rather than something on the way to it.
+/// Whether the model itself was not found, rather than something on the way to it.
 fn says_model(error: &ErrorBody) -> bool {
     error.code.starts_with("model_") || error.message.to_ascii_lowercase().contains("model")
 }
@@ -45,7 +46,7 @@ fn scope_of_404(text: &str) -> Scope {
 fn classify(status: u16, error: &ErrorBody, is_daily: bool) -> (Reason, Scope) {
     let text = error.message.to_ascii_lowercase();
     match error.code.as_str() {
-        // A restricted organization is a 400 at Groq.
+        // Groq reports a restricted organization as a 400.
         "invalid_api_key" | "wrong_api_key" | "organization_restricted" => {
             return (Reason::BadKey, Scope::Account);
         }
@@ -57,7 +58,7 @@ fn classify(status: u16, error: &ErrorBody, is_daily: bool) -> (Reason, Scope) {
         "model_not_found" => return (Reason::ModelGone, scope_of_404(&text)),
         "context_length_exceeded" => return (Reason::ContextTooLong, Scope::Request),
         "queue_exceeded" | "capacity_exceeded" => return (Reason::Overloaded, Scope::Provider),
-        // The model wrote something that its own provider cannot parse: another try may do better.
+        // The model wrote something that its own provider cannot parse: another attempt may succeed.
         "tool_use_failed" | "json_validate_failed" => return (Reason::UpstreamError, Scope::Request),
         _ => {}
     }
@@ -69,7 +70,7 @@ fn classify(status: u16, error: &ErrorBody, is_daily: bool) -> (Reason, Scope) {
         400 | 422 => (Reason::BadRequest, Scope::Request),
         401 => (Reason::BadKey, Scope::Account),
         402 => (Reason::NoCredit, Scope::Account),
-        // A web page is a firewall speaking, not the API.
+        // A web page comes from a firewall, not from the API.
         403 if !error.is_html => (Reason::BadKey, Scope::Account),
         404 | 410 if !error.is_html => (Reason::ModelGone, scope_of_404(&text)),
         413 => (Reason::TooLarge, Scope::Request),

@@ -1,11 +1,11 @@
-//! The bodies providers send with errors: wrapped, flat, in an array, or no JSON at all.
+//! The bodies providers send with errors: wrapped, flat, in an array, or not JSON at all.
 //!
 //! Sources, checked 2026-11: Groq `{"error":{message,type,code}}`; Cerebras flat `{message,type,param,code}`;
 //! Google `{"error":{code,message,status,details}}`, in an array from streaming calls.
 
 use serde_json::Value;
 
-/// What stands in an error body; everything optional.
+/// The content of an error body; everything is optional.
 #[derive(Debug, Default, PartialEq)]
 pub(in crate::providers) struct ErrorBody {
     /// A word such as `model_not_found`; empty if there is none or it is a number.
@@ -14,9 +14,9 @@ pub(in crate::providers) struct ErrorBody {
     pub(in crate::providers) kind: String,
     /// Google's word such as `RESOURCE_EXHAUSTED`.
     pub(in crate::providers) status: String,
-    /// The sentence.
+    /// The message.
     pub(in crate::providers) message: String,
-    /// An HTTP status in the body, if one stands there.
+    /// The HTTP status in the body, if it has one.
     pub(in crate::providers) http_status: Option<u16>,
     /// Google's `details`.
     pub(in crate::providers) details: Vec<Value>,
@@ -30,12 +30,12 @@ impl ErrorBody {
         if body.trim_ascii_start().starts_with(b"<") {
             return Self { is_html: true, ..Self::default() };
         }
-        // A broken character in the sentence must not cost the code beside it.
+        // A broken character in the sentence must not cost the code next to it.
         let text = String::from_utf8_lossy(body);
         serde_json::from_str(&text).map(Self::from_value).unwrap_or_default()
     }
 
-    /// Reads an error that stands in `value`, whatever it is wrapped in.
+    /// Reads an error from `value`, with any wrapping.
     pub(in crate::providers) fn from_value(value: Value) -> Self {
         let mut outer = match value {
             Value::Array(items) => items.into_iter().next().unwrap_or_default(),
@@ -58,7 +58,7 @@ impl ErrorBody {
         }
     }
 
-    /// The HTTP status that an error inside a stream stands for; 500 if it does not say.
+    /// The HTTP status that an error inside a stream means; 500 if it names none.
     pub(in crate::providers) fn status_in_stream(&self) -> u16 {
         let by_word = || match (self.status.as_str(), self.kind.as_str()) {
             ("INVALID_ARGUMENT" | "FAILED_PRECONDITION", _) => Some(400),

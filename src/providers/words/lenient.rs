@@ -1,13 +1,13 @@
-//! Reading fields that may hold what nobody expects.
+//! Reads optional fields that may have an unexpected type.
 //!
-//! An optional field of a wrong type must not cost the text that stands beside it: it counts as absent.
+//! An optional field with a wrong type must not cost the text next to it: it counts as absent.
 
 use std::fmt;
 
 use serde::Deserializer;
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-/// A string, or nothing if it is anything else. For `#[serde(default, deserialize_with = …)]`.
+/// A string, or `None` for any other value. For `#[serde(default, deserialize_with = …)]`.
 pub(in crate::providers) fn text<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<String>, D::Error> {
@@ -17,7 +17,7 @@ pub(in crate::providers) fn text<'de, D: Deserializer<'de>>(
     })
 }
 
-/// `true`, or `false` if it is anything else.
+/// `true`, or `false` for any other value.
 pub(in crate::providers) fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     deserializer.deserialize_any(Any).map(|value| matches!(value, Value::Flag(true)))
 }

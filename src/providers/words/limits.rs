@@ -1,7 +1,7 @@
-//! What providers say of their limits: in headers of answers and in sentences of refusals.
+//! What providers report about their limits: in response headers and in refusal messages.
 //!
 //! Sources, checked 2026-11: <https://console.groq.com/docs/rate-limits> (headers and 429s),
-//! <https://inference-docs.cerebras.ai/support/rate-limits> (headers). What Google tells stands in its dialect's file.
+//! <https://inference-docs.cerebras.ai/support/rate-limits> (headers). Google's form is in its dialect's file.
 
 use http::HeaderMap;
 
@@ -13,22 +13,22 @@ use crate::middle::{LimitReading, Measure, Source};
 pub struct LimitHeaders {
     /// Which limit.
     pub measure: Measure,
-    /// The header with how much there is in all.
+    /// The header with the limit.
     pub limit: &'static str,
-    /// The header with what is left of it.
+    /// The header with what is left.
     pub remaining: &'static str,
-    /// The header with the time until it is whole again.
+    /// The header with the time until the whole quota is available again.
     pub reset: &'static str,
 }
 
 impl LimitHeaders {
-    /// What is left, if that is told.
+    /// What is left, if the provider states it.
     pub(in crate::providers) fn remaining(&self, headers: &HeaderMap) -> Option<u64> {
         figure(headers, self.remaining)
     }
 }
 
-/// What headers say of these limits.
+/// What headers say about these limits.
 pub(in crate::providers) fn from_headers(limits: &[LimitHeaders], headers: &HeaderMap) -> Vec<LimitReading> {
     let readings = limits.iter().filter_map(|names| {
         let limit = figure(headers, names.limit);
@@ -45,8 +45,8 @@ pub(in crate::providers) fn from_headers(limits: &[LimitHeaders], headers: &Head
     readings.collect()
 }
 
-/// What a sentence such as `… on tokens per day (TPD): Limit 200000, Used 197050, Requested 3619. Please try again in
-/// 9m38.016s.` says of the limit that its marker names.
+/// What a message such as `… on tokens per day (TPD): Limit 200000, Used 197050, Requested 3619. Please try again in
+/// 9m38.016s.` reports about the limit that its marker names.
 pub(in crate::providers) fn from_sentence(
     markers: &[(&str, Measure)],
     sentence: &str,
@@ -63,10 +63,10 @@ pub(in crate::providers) fn from_sentence(
     })
 }
 
-/// A count in a header. One that is broken counts up, so that nothing is left only when nothing is.
+/// A count in a header. A fraction is rounded up, so that 0 means that nothing is left.
 fn figure(headers: &HeaderMap, name: &str) -> Option<u64> {
     let number: f64 = headers.get(name)?.to_str().ok()?.trim().parse().ok()?;
-    // The cast keeps to the ends of the type.
+    // The cast saturates.
     number.is_finite().then_some(number.ceil() as u64)
 }
 

@@ -1,15 +1,15 @@
-//! JSON that was refused as it is, mended as far as that can be done without guessing.
+//! Repairs JSON that does not parse, as far as that needs no guessing.
 
 use crate::wire::json;
 
-/// `data` with broken characters replaced and, of keys that stand twice, the last: for JSON that was refused as it is.
-/// Empty if that does not make it JSON.
+/// `data` with broken characters replaced, and with only the last of keys that occur twice. For JSON that does not
+/// parse. Empty if the result is not JSON either.
 pub(in crate::providers) fn repair(data: &[u8]) -> Vec<u8> {
     let text = replace_lone_surrogates(&String::from_utf8_lossy(data));
     serde_json::from_str::<serde_json::Value>(&text).map(|value| json::to_vec(&value)).unwrap_or_default()
 }
 
-/// JSON text in which no `\u` escape is half of a character: a provider may have cut an emoji in two.
+/// JSON text without a `\u` escape that is half of a character: a provider may have cut an emoji in two.
 fn replace_lone_surrogates(json: &str) -> String {
     let unit = |text: &str| {
         let digits = text.strip_prefix("\\u")?.get(..4)?;
@@ -24,7 +24,7 @@ fn replace_lone_surrogates(json: &str) -> String {
         let (kept, length) = match (unit(escape), following) {
             (Some(0xD800..=0xDBFF), Some(0xDC00..=0xDFFF)) => (escape.get(..12), 12),
             (Some(0xD800..=0xDFFF), _) => (Some("\\ufffd"), 6),
-            // Two at once, so that the second of two backslashes begins nothing.
+            // Two at once, so that the second of two backslashes starts no escape.
             _ => (escape.get(..2), 2),
         };
         whole.push_str(kept.unwrap_or(escape));

@@ -1,4 +1,4 @@
-//! How long a provider wants to be left alone: every form in which one of them says it.
+//! How long a provider asks the caller to wait: every form in which providers state it.
 //!
 //! Sources, checked 2026-11: RFC 9110 §10.2.3 (`Retry-After`: seconds or a date); Groq's
 //! `Please try again in 2m59.56s` (Go durations) and reset headers of the same form; Cerebras's reset headers in
@@ -33,7 +33,7 @@ pub(in crate::providers) fn from_details(details: &[Value]) -> Option<Wait> {
     duration(delay).map(Wait::For)
 }
 
-/// The time in a sentence such as `Please try again in 9m38.016s.`
+/// The time in a message such as `Please try again in 9m38.016s.`
 pub(in crate::providers) fn from_sentence(sentence: &str) -> Option<Wait> {
     const LEADS: [&str; 2] = ["try again in ", "retry in "];
     let lower = sentence.to_ascii_lowercase();
@@ -76,13 +76,13 @@ pub(in crate::providers) fn duration(text: &str) -> Option<Duration> {
     (!text.is_empty()).then(|| span(total)).flatten()
 }
 
-/// A number of digits and at most one point; the many other forms that Rust reads are no times.
+/// A number of digits and at most one point; the many other forms that Rust parses are not times.
 fn number(text: &str) -> Option<f64> {
     let is_plain = text.chars().all(|c| c.is_ascii_digit() || c == '.');
     is_plain.then(|| text.parse().ok()).flatten()
 }
 
-/// Seconds as a span; the longest there is for what is longer.
+/// Seconds as a duration; a longer one than the type can hold becomes its maximum.
 fn span(seconds: f64) -> Option<Duration> {
     (seconds >= 0.0).then(|| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
 }

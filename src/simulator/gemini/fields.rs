@@ -1,10 +1,10 @@
-//! Fields of Google's JSON: each has two spellings, `camelCase` and `snake_case`, and null is the same as none.
+//! Fields of Google's JSON: each has two spellings, `camelCase` and `snake_case`, and null counts as absent.
 
 use serde_json::Value;
 
 use super::refusals::{Refused, invalid_value, unknown_name};
 
-/// The value of a field, given in `camelCase`; null if there is none.
+/// The value of a field whose name is given in `camelCase`, or null if there is none.
 pub(super) fn field<'v>(object: &'v Value, name: &str) -> &'v Value {
     let Some(fields) = object.as_object() else {
         return &Value::Null;
@@ -18,7 +18,7 @@ pub(super) fn items<'v>(object: &'v Value, name: &str) -> &'v [Value] {
     field(object, name).as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
-/// Checks that `object`, at `path`, is an object and has none but `known` fields.
+/// Checks that `object`, at `path`, is an object that has only `known` fields.
 pub(super) fn check_known(object: &Value, known: &[&str], path: &str) -> Result<(), Refused> {
     let fields = match object {
         Value::Null => return Ok(()),

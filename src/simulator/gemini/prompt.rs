@@ -1,4 +1,4 @@
-//! What the little model needs to know of a request in Gemini's dialect.
+//! What the small model needs from a request in Gemini's dialect.
 
 use serde_json::Value;
 

@@ -33,7 +33,7 @@ impl Refused {
     }
 }
 
-/// A field that there is not, at a path such as `tools[0].function_declarations[1]`; empty for the request itself.
+/// A field that does not exist, at a path such as `tools[0].function_declarations[1]`; empty for the request itself.
 pub(super) fn unknown_name(name: &str, path: &str) -> Refused {
     let at = if path.is_empty() { String::new() } else { format!(" at '{path}'") };
     violation(path, format!("Invalid JSON payload received. Unknown name \"{name}\"{at}: Cannot find field."))
@@ -57,7 +57,7 @@ pub(super) fn violation(path: &str, message: String) -> Refused {
     refused
 }
 
-/// What is missing or wrong in the request as a whole, in the form of a list of one.
+/// What is missing or wrong in the request as a whole, as a list with one item.
 pub(super) fn at_fault(path: &str, what: &str) -> Refused {
     Refused::invalid(format!("* GenerateContentRequest.{path}: {what}\n"))
 }
@@ -96,7 +96,7 @@ pub(super) fn refused_for(trouble: Trouble, model: &str, version: &str) -> Refus
         Trouble::Overloaded => {
             Refused::new(503, "UNAVAILABLE", "The model is overloaded. Please try again later.")
         }
-        // There is no such error: the answer ends with a reason of its own instead.
+        // Gemini has no such error: the answer ends with a finish reason of its own instead.
         Trouble::ToolUseFailed | Trouble::ServerError => Refused::new(
             500,
             "INTERNAL",
@@ -112,7 +112,7 @@ pub(super) fn refused_for_quota(refusal: Refusal, model: &str) -> Refused {
         Refusal::PerMinute { limit, wait } => {
             (REQUESTS, "GenerateRequestsPerMinutePerProjectPerModel-FreeTier", limit, wait)
         }
-        // The stated delay is short although the day is over: so it is at the real one.
+        // The stated delay is short although the daily quota is gone, as it is at the real provider.
         Refusal::PerDay { limit, wait } => (
             REQUESTS,
             "GenerateRequestsPerDayPerProjectPerModel-FreeTier",

@@ -1,9 +1,9 @@
 //! What Gemini accepts: fields, their forms, and what each model can do.
 //!
-//! Sources, checked 2026-11, besides the types of google-genai 3.4.0: thinking levels, forced calls in JSON mode and
-//! the two thinking fields from recorded errors in vercel/ai (July to October 2026); Gemma's thinking
-//! aduermael/herm#23, its instructions 0xPlaygrounds/rig#788; names, turns and signatures from the messages that
-//! many reports quote in the same words.
+//! Sources, checked 2026-11, in addition to the types of google-genai 3.4.0: thinking levels, forced calls in JSON mode
+//! and the two thinking fields from recorded errors in vercel/ai (July to October 2026); Gemma's thinking
+//! aduermael/herm#23, its instructions 0xPlaygrounds/rig#788; names, turns and signatures from the messages that many
+//! reports quote in the same words.
 
 use serde_json::Value;
 
@@ -56,7 +56,7 @@ const GENERATION_FIELDS: &[&str] = &[
     "audioTimestamp",
 ];
 
-/// The fields of a part, of which it has exactly one.
+/// The data fields of a part, which has exactly one of them.
 const PART_DATA: &[&str] = &[
     "text",
     "inlineData",
@@ -100,7 +100,7 @@ pub(super) fn check(body: &Value) -> Checked {
     check_turns(contents)
 }
 
-/// Checks what only some models can do, and the signatures, of which `is_ours` knows the true ones.
+/// Checks what only some models can do, and the signatures. `is_ours` recognises those issued here.
 pub(super) fn check_for_model(
     body: &Value,
     model: &str,
@@ -222,7 +222,7 @@ fn check_content(contents: &[Value], index: usize, content: &Value) -> Checked {
     if parts.is_empty() {
         return Err(at_fault("contents", "contents.parts must not be empty."));
     }
-    // The SDKs send a streamed turn back chunk by chunk, and with it the empty text of the last one.
+    // The SDKs send a streamed turn back chunk by chunk, including the empty text of the last one.
     let is_chunk = |other: Option<&Value>| other.is_some_and(is_model);
     let before = index.checked_sub(1).and_then(|before| contents.get(before));
     let has_company = parts.len() > 1 || is_chunk(before) || is_chunk(contents.get(index + 1));
@@ -292,7 +292,7 @@ fn check_bytes(value: &Value, path: &str) -> Checked {
     }
 }
 
-/// A call or a response: both have a name and an object.
+/// Checks a call or a response: both have a name and an object.
 fn check_function_part(part: &Value, known: &[&str], path: &str) -> Checked {
     check_known(part, known, path)?;
     if part["name"].as_str().is_none_or(str::is_empty) {

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::fields::{check_known, field, items};
 use super::refusals::{Refused, invalid_value, unknown_name, violation};
 
-/// What google-genai 3.4.0 documents of `parametersJsonSchema` and `responseJsonSchema`.
+/// The keywords that google-genai 3.4.0 documents for `parametersJsonSchema` and `responseJsonSchema`.
 const JSON_SCHEMA_KEYWORDS: &[&str] = &[
     "$id",
     "$defs",
@@ -30,7 +30,7 @@ const JSON_SCHEMA_KEYWORDS: &[&str] = &[
     "propertyOrdering",
 ];
 
-/// The fields of a `Schema`: of `parameters` and `responseSchema`.
+/// The fields of a `Schema`, as in `parameters` and `responseSchema`.
 const OPENAPI_FIELDS: &[&str] = &[
     "type",
     "format",
@@ -62,11 +62,11 @@ const OPENAPI_FIELDS: &[&str] = &[
 const TYPES: &[&str] =
     &["TYPE_UNSPECIFIED", "STRING", "NUMBER", "INTEGER", "BOOLEAN", "ARRAY", "OBJECT", "NULL"];
 
-/// Checks a JSON Schema, and whatever is in it.
+/// Checks a JSON Schema and everything in it.
 pub(super) fn check_json_schema(schema: &Value, path: &str) -> Result<(), Refused> {
     let object = match schema {
         Value::Object(object) => object,
-        // A schema that allows everything or nothing; no schema at all.
+        // A schema that allows everything or nothing, or no schema at all.
         Value::Bool(_) | Value::Null => return Ok(()),
         _ => return Err(invalid_value(path, "schema", schema)),
     };
@@ -94,7 +94,7 @@ pub(super) fn check_json_schema(schema: &Value, path: &str) -> Result<(), Refuse
     Ok(())
 }
 
-/// Checks a `Schema` of Google's own, and whatever is in it.
+/// Checks a `Schema` of Google's own and everything in it.
 pub(super) fn check_openapi_schema(schema: &Value, path: &str) -> Result<(), Refused> {
     if schema.is_boolean() || schema.is_null() {
         return Ok(());
@@ -107,7 +107,7 @@ pub(super) fn check_openapi_schema(schema: &Value, path: &str) -> Result<(), Ref
         }
     }
     for map in ["properties", "defs"] {
-        // A map is a list of pairs to Google.
+        // To Google, a map is a list of pairs.
         for (index, schema) in schema[map].as_object().unwrap_or(&Map::new()).values().enumerate() {
             check_openapi_schema(schema, &format!("{path}.{map}[{index}].value"))?;
         }

@@ -33,7 +33,7 @@ const DECLARATION_FIELDS: &[&str] = &[
 const MODES: &[&str] = &["MODE_UNSPECIFIED", "AUTO", "ANY", "NONE", "VALIDATED"];
 const MAX_NAME_BYTES: usize = 128;
 
-/// Checks the tools and how they are to be called.
+/// Checks the tools and the mode of calling them.
 pub(super) fn check_tools(body: &Value) -> Checked {
     for (index, tool) in items(body, "tools").iter().enumerate() {
         let path = format!("tools[{index}]");

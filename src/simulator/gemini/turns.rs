@@ -6,15 +6,15 @@ use super::fields::{field, items};
 use super::refusals::Refused;
 use super::rules::Checked;
 
-/// The signature that may stand for one that is not known.
+/// The signature that may replace one that is not known.
 const ANY_SIGNATURE: &str = "skip_thought_signature_validator";
 
-/// Whether the model has said `content`.
+/// Whether the model wrote `content`.
 pub(super) fn is_model(content: &Value) -> bool {
     content["role"] == "model"
 }
 
-/// What one side says before the other: the model's contents in a row are one turn, the user's are not.
+/// What one side says before the other: consecutive contents of the model are one turn, those of the user are not.
 struct Turn<'b> {
     is_model: bool,
     /// The place of its first content, from 0.
@@ -23,12 +23,12 @@ struct Turn<'b> {
 }
 
 impl<'b> Turn<'b> {
-    /// The parts that are calls, or that are responses.
+    /// The parts that are calls, or the parts that are responses.
     fn parts_with(&self, name: &str) -> Vec<&'b Value> {
         self.parts.iter().filter(|part| !field(part, name).is_null()).copied().collect()
     }
 
-    /// The names of the functions it calls, or responds for.
+    /// The names of the functions that it calls, or responds for.
     fn names(&self, name: &str) -> Vec<&'b str> {
         self.parts_with(name).iter().filter_map(|part| field(part, name)["name"].as_str()).collect()
     }
@@ -47,7 +47,7 @@ fn turns(contents: &[Value]) -> Vec<Turn<'_>> {
     turns
 }
 
-/// Checks that calls and responses follow each other as they have to.
+/// Checks that calls and responses follow each other in the required order.
 pub(super) fn check_turns(contents: &[Value]) -> Checked {
     let turns = turns(contents);
     let mut before: Option<&Turn<'_>> = None;
@@ -93,7 +93,7 @@ fn check_responses(called: &[&str], responded: &[&str]) -> Checked {
     Ok(())
 }
 
-/// Checks that the first call of every turn of the model comes with the signature it had, or with one for all.
+/// Checks that the first call of every turn of the model carries the signature it had, or the one that fits any call.
 pub(super) fn check_signatures(contents: &[Value], is_ours: impl Fn(&str) -> bool) -> Checked {
     for turn in turns(contents).iter().filter(|turn| turn.is_model) {
         let Some(first) = turn.parts_with("functionCall").first().copied() else {

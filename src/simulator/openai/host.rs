@@ -1,9 +1,9 @@
-//! Whom the simulator plays: what the provider's row says, and what is known of some hosts besides.
+//! The provider to simulate: what its row says, and what else is known of some hosts.
 
 use crate::middle::Feature;
 use crate::providers::{Auth, Dialect, ErrorForm, Profile, Quirks};
 
-/// How refusals are worded and chunks are formed: wrapped errors as Groq has them, flat ones as Cerebras has them.
+/// How refusals are worded and chunks are formed: wrapped errors as Groq sends them, flat ones as Cerebras sends them.
 pub(super) type Style = ErrorForm;
 
 /// A provider that speaks OpenAI's dialect, simulated.
@@ -14,10 +14,10 @@ pub(in crate::simulator) struct Host {
     pub(super) strictness: Strictness,
 }
 
-/// What a host refuses beyond what its row does not take.
+/// What a host refuses in addition to what its row does not take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Strictness {
-    /// Groq's rules: all that its documents and reports of its users say.
+    /// Groq's rules: everything in its documents and its users' reports.
     Groq,
     /// Cerebras's.
     Cerebras,
@@ -25,10 +25,10 @@ pub(super) enum Strictness {
     AsItsRowSays,
 }
 
-/// The hosts of which more is known than their rows say.
+/// The hosts with rules beyond their rows.
 const KNOWN: [(&str, Strictness); 2] = [("Groq", Strictness::Groq), ("Cerebras", Strictness::Cerebras)];
 
-/// The fields that everybody takes who speaks the dialect.
+/// The fields that every provider of this dialect accepts.
 const COMMON_FIELDS: [&str; 9] = [
     "model",
     "messages",
@@ -42,7 +42,7 @@ const COMMON_FIELDS: [&str; 9] = [
 ];
 
 impl Host {
-    /// The host of this row; none if it speaks another dialect.
+    /// The host of this row; `None` if it speaks another dialect.
     pub(in crate::simulator) fn of(profile: &'static Profile) -> Option<Self> {
         let Dialect::OpenAi(quirks) = &profile.dialect else { return None };
         let known = KNOWN.iter().find(|(name, _)| *name == profile.name);
@@ -54,7 +54,7 @@ impl Host {
         self.quirks.errors
     }
 
-    /// The header that carries the key, and what stands before the key in it.
+    /// The header that carries the key, and the text before the key in it.
     pub(super) fn key_header(&self) -> (&'static str, &'static str) {
         match self.profile.auth {
             Auth::Bearer => ("authorization", "Bearer "),

@@ -7,7 +7,7 @@ use super::refusals::Refused;
 use super::rules::{Checked, at, items, unknown, unsupported};
 use crate::simulator::base64;
 
-/// Says what is wrong within one message.
+/// Reports what is wrong within one message.
 struct InMessage<'m> {
     host: &'m Host,
     index: usize,
@@ -51,7 +51,7 @@ impl InMessage<'_> {
     }
 }
 
-/// The fields of a message of `role`; none if there is no such role.
+/// The fields of a message of `role`, or `None` if there is no such role.
 fn message_fields(style: Style, role: &str) -> Option<&'static [&'static str]> {
     Some(match (role, style) {
         ("system" | "developer" | "user", _) => &["role", "content", "name"],

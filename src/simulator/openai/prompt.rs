@@ -1,4 +1,4 @@
-//! What the little model needs to know of a request in OpenAI's dialect.
+//! What the small model needs from a request in OpenAI's dialect.
 
 use serde_json::Value;
 
@@ -23,7 +23,7 @@ fn items(value: &Value) -> &[Value] {
     value.as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
-/// Of a list of parts the text parts.
+/// The text of a content; from a list of parts, only the text parts.
 fn text(content: &Value) -> String {
     match content {
         Value::String(text) => text.clone(),
@@ -31,7 +31,7 @@ fn text(content: &Value) -> String {
     }
 }
 
-/// `image/png`; of an image that would have to be fetched the kind is not known.
+/// The type of an image, such as `image/png`. It is not known if the image would have to be fetched.
 fn image_type(part: &Value) -> Option<String> {
     let url = part["image_url"]["url"].as_str()?;
     let data_type = url.strip_prefix("data:").and_then(|rest| rest.split([';', ',']).next());
@@ -72,7 +72,7 @@ fn form(format: &Value) -> Form {
     }
 }
 
-/// Thoughts are shown to those who set how long to think and do not hide them.
+/// Thoughts are shown to clients that set an effort and do not hide them.
 fn thinks(body: &Value) -> bool {
     let is_asked = body["reasoning_effort"].as_str().is_some_and(|effort| effort != "none");
     is_asked && body["reasoning_format"] != "hidden" && body["include_reasoning"] != false

@@ -17,7 +17,7 @@ pub(super) struct Refused {
     message: String,
     kind: &'static str,
     code: &'static str,
-    /// Further fields of the error, or other values for its own.
+    /// Further fields of the error, or replacements for its own values.
     fields: Vec<(&'static str, Value)>,
 }
 
@@ -31,7 +31,7 @@ impl Refused {
         Self { status, headers: Vec::new(), message: message.into(), kind, code, fields: Vec::new() }
     }
 
-    /// A request that breaks the schema, in the code and type that each uses for that.
+    /// A request that breaks the schema, with the code and type that each provider uses for that.
     pub(super) fn invalid(style: Style, message: impl Into<String>) -> Self {
         let code = if style == Style::Wrapped { "" } else { "wrong_api_format" };
         Self::new(400, "invalid_request_error", code, message)
@@ -47,7 +47,7 @@ impl Refused {
         self
     }
 
-    /// Groq wraps its errors and leaves out what it does not know; Cerebras does neither.
+    /// Groq wraps its errors and leaves out a field without a value; Cerebras does neither.
     fn body(&self, style: Style) -> Value {
         let mut error = json!({"message": self.message, "type": self.kind});
         if style == Style::Flat {

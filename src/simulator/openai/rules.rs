@@ -1,9 +1,10 @@
 //! What a provider accepts: fields, their forms, and what each model can do; Groq and Cerebras in full.
 //!
-//! Sources, checked 2026-11, besides the request types of the SDKs: the words for unknown fields and for messages
-//! from the reports quoted in ARCHITECTURE.md; `tool_call_id` hackclub/ai#22, contents CherryHQ/cherry-studio#3307;
-//! token caps Alishahryar1/free-claude-code#1354; images sam3gp8/jarvis-aio#17; JSON with tools vercel/ai#10023.
-//! Groq says `'<path>' : <what is wrong>` of everything, so the other rules are worded like that.
+//! Sources, checked 2026-11, in addition to the request types of the SDKs: the words for unknown fields and for
+//! messages from the reports quoted in ARCHITECTURE.md; `tool_call_id` hackclub/ai#22, contents
+//! CherryHQ/cherry-studio#3307; token caps Alishahryar1/free-claude-code#1354; images sam3gp8/jarvis-aio#17; JSON with
+//! tools vercel/ai#10023. Groq says `'<path>' : <what is wrong>` for everything, so the other rules are worded like
+//! that.
 
 use serde_json::{Map, Value};
 
@@ -137,7 +138,7 @@ pub(super) fn check_for_model(host: &Host, body: &Value, model: &str) -> Checked
     Ok(())
 }
 
-/// Something wrong at a place in the request.
+/// A refusal for something wrong at a place in the request.
 pub(super) fn at(style: Style, path: &str, what: &str) -> Refused {
     Refused::invalid(
         style,
@@ -148,7 +149,7 @@ pub(super) fn at(style: Style, path: &str, what: &str) -> Refused {
     )
 }
 
-/// A field that there is not at a place in the request; an empty path is the request itself.
+/// A refusal for an unknown field at a place in the request; an empty path is the request itself.
 pub(super) fn unsupported(style: Style, path: &str, field: &str) -> Refused {
     match style {
         Style::Wrapped if path.is_empty() => {
@@ -279,7 +280,7 @@ fn check_groq_format(body: &Value, is_schema: bool) -> Checked {
     Ok(())
 }
 
-/// Cerebras does without some keywords, and wants strict objects to be closed and complete.
+/// Cerebras does not know some keywords, and requires strict objects to be closed and complete.
 fn check_cerebras_schema(schema: &Value, is_strict: bool) -> Checked {
     let refused = |message: String| Refused::invalid(Style::Flat, message).with("param", "response_format");
     if let Value::Array(schemas) = schema {

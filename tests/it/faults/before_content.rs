@@ -25,7 +25,7 @@ async fn row_040_a_head_without_a_first_event_is_given_up() -> anyhow::Result<()
 }
 
 #[tokio::test]
-async fn row_041_a_stream_that_begins_with_an_error_is_made_up_for() -> anyhow::Result<()> {
+async fn row_041_a_stream_that_begins_with_an_error_falls_back() -> anyhow::Result<()> {
     let named = |dialect: Dialect| {
         let error = event(&dialect.overloaded_in_stream());
         whole_stream(&[b"event: error\n".to_vec(), error].concat())
@@ -70,7 +70,7 @@ async fn row_042_pings_are_no_progress() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn row_043_a_stream_of_nothing_but_garbage_is_made_up_for() -> anyhow::Result<()> {
+async fn row_043_a_stream_of_nothing_but_garbage_falls_back() -> anyhow::Result<()> {
     let faults = [
         fault("no JSON", |_| whole_stream(b"data: {\"choices\":[{\n\n")),
         fault("other JSON", |_| whole_stream(b"data: 7\n\ndata: \"text\"\n\ndata: [1]\n\n")),
@@ -80,7 +80,7 @@ async fn row_043_a_stream_of_nothing_but_garbage_is_made_up_for() -> anyhow::Res
 }
 
 #[tokio::test]
-async fn row_044_an_answer_that_says_nothing_is_made_up_for() -> anyhow::Result<()> {
+async fn row_044_an_answer_that_says_nothing_falls_back() -> anyhow::Result<()> {
     let faults = [
         fault("an opening and the finish", |dialect| whole_stream(&dialect.stream(&[]))),
         fault("nothing but a finish", |dialect| whole_stream(&dialect.finish())),

@@ -65,7 +65,7 @@ async fn row_017_a_bare_error_body_means_what_a_wrapped_one_means() -> anyhow::R
 }
 
 #[tokio::test]
-async fn row_018_servers_errors_are_made_up_for() -> anyhow::Result<()> {
+async fn row_018_server_errors_fall_back() -> anyhow::Result<()> {
     let statuses = [500, 502, 504, 520, 521, 522, 523, 524];
     falls_back(
         UPSTREAM_ERROR,
@@ -149,7 +149,7 @@ async fn row_021_a_refused_request_leaves_the_provider_as_it_is() -> anyhow::Res
 }
 
 #[tokio::test]
-async fn row_022_a_model_that_is_gone_is_made_up_for() -> anyhow::Result<()> {
+async fn row_022_a_model_that_is_gone_falls_back() -> anyhow::Result<()> {
     let gone =
         status(404, "model_not_found", "The model `m` does not exist or you do not have access to it.");
     falls_back(Failure::new(502, "model_gone"), [fault("404", gone).cured_by_another_model()]).await
@@ -212,7 +212,7 @@ async fn row_028_nothing_is_no_answer() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn row_029_what_is_no_http_is_made_up_for() -> anyhow::Result<()> {
+async fn row_029_what_is_not_http_falls_back() -> anyhow::Result<()> {
     let cases: [(&str, &[u8]); 6] = [
         ("a greeting of SSH", b"SSH-2.0-OpenSSH_10.0\r\n"),
         ("zeros", &[0; 64]),
@@ -227,7 +227,7 @@ async fn row_029_what_is_no_http_is_made_up_for() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn row_030_a_head_without_end_is_made_up_for() -> anyhow::Result<()> {
+async fn row_030_a_head_without_end_falls_back() -> anyhow::Result<()> {
     let many = "x-header: value\r\n".repeat(5_000);
     let long = format!("x-header: {}\r\n", "v".repeat(600_000));
     let faults = [("many headers", many), ("a long header", long)].map(|(name, headers)| {
@@ -283,7 +283,7 @@ async fn row_034_trailers_are_dropped() -> anyhow::Result<()> {
 
 /// Identity was asked for. What comes compressed would come late and all at once, so nobody waits for it.
 #[tokio::test]
-async fn row_035_a_compressed_answer_is_made_up_for() -> anyhow::Result<()> {
+async fn row_035_a_compressed_answer_falls_back() -> anyhow::Result<()> {
     let faults = ["gzip", "br", "zstd, gzip"].map(|coding| {
         let head = format!(
             "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-encoding: {coding}\r\n\

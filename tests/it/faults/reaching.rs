@@ -20,14 +20,14 @@ const CONNECT_FAILED: Failure = Failure::new(502, "connect_failed");
 const UPSTREAM_ERROR: Failure = Failure::new(502, "upstream_error");
 
 #[tokio::test]
-async fn row_001_a_name_that_does_not_exist_is_made_up_for() -> anyhow::Result<()> {
+async fn row_001_a_name_that_does_not_exist_falls_back() -> anyhow::Result<()> {
     // Finding out that there is no such name takes some machines five seconds.
     let nowhere = nobody_at("http://nowhere.invalid").with("CONNECT_TIMEOUT_MS", 18_000);
     falls_back(CONNECT_FAILED, [nowhere]).await
 }
 
 #[tokio::test]
-async fn row_003_a_refused_connection_is_made_up_for() -> anyhow::Result<()> {
+async fn row_003_a_refused_connection_falls_back() -> anyhow::Result<()> {
     // Bound and not listening: nobody else gets the port meanwhile.
     let closed = TcpSocket::new_v4()?;
     closed.bind("127.0.0.1:0".parse()?)?;
@@ -162,7 +162,7 @@ async fn row_010_what_was_worked_on_is_not_sent_again() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn row_011_a_new_connection_that_ends_without_a_word_is_made_up_for() -> anyhow::Result<()> {
+async fn row_011_a_new_connection_that_ends_without_a_word_falls_back() -> anyhow::Result<()> {
     let faults = [fault("closed", |_| vec![Step::Close]), fault("reset", |_| vec![Step::Reset])];
     falls_back(UPSTREAM_ERROR, faults).await
 }

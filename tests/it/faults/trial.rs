@@ -129,7 +129,7 @@ pub(super) async fn falls_back(
 ) -> anyhow::Result<()> {
     for fault in faults {
         try_join_all(trials(&fault).map(async |trial| {
-            trial.is_made_up_for(failure).await?;
+            trial.falls_back(failure).await?;
             trial.is_told(failure).await
         }))
         .await?;
@@ -151,7 +151,7 @@ pub(super) async fn breaks(
             if trial.way.is_stream() {
                 trial.is_visible(text, words).await
             } else {
-                trial.is_made_up_for(failure).await?;
+                trial.falls_back(failure).await?;
                 trial.is_told(failure).await
             }
         }))
@@ -238,7 +238,7 @@ impl Trial<'_> {
         Told::Answer { text: text.to_owned(), finish_reason }
     }
 
-    async fn is_made_up_for(&self, failure: Failure) -> anyhow::Result<()> {
+    async fn falls_back(&self, failure: Failure) -> anyhow::Result<()> {
         let place = self.place();
         let upstream = self.upstream().await?;
         let proxy = self.among_others(&upstream).await?;

@@ -13,7 +13,7 @@ fn pinned() -> serde_json::Value {
 }
 
 #[tokio::test]
-async fn each_failure_rests_as_long_as_promised() -> anyhow::Result<()> {
+async fn each_cooldown_lasts_as_long_as_promised() -> anyhow::Result<()> {
     let cut = Behaviour::answer(["One, ", "two."]).with(Fault::EndEarly(After::Text(1)));
     let cases = [
         ("a limit, as long as stated", Behaviour::trouble(Trouble::RateLimited(77.0)), 77),
@@ -31,7 +31,7 @@ async fn each_failure_rests_as_long_as_promised() -> anyhow::Result<()> {
         chat(&proxy, &pinned()).await?;
         proxy.clock.advance(Duration::from_secs(seconds - 2));
         let refused = chat(&proxy, &pinned()).await?;
-        assert!(refused.status != 200 && groq.chats().len() == 1, "{case}: called during its rest");
+        assert!(refused.status != 200 && groq.chats().len() == 1, "{case}: called during its cooldown");
         let left: u64 = refused.header("retry-after").expect("a time").parse()?;
         // Where nobody has stated it, the time is a little longer by chance.
         assert!((1..=3).contains(&left), "{case}: {left}");
@@ -108,9 +108,9 @@ async fn a_successful_answer_can_say_that_it_was_the_last() -> anyhow::Result<()
     Ok(())
 }
 
-/// While everybody rests nobody is called, and the client knows when to come back.
+/// While every provider is in cooldown none is called, and the client knows when to come back.
 #[tokio::test]
-async fn with_all_at_rest_the_refusal_is_immediate_and_exact() -> anyhow::Result<()> {
+async fn with_all_in_cooldown_the_refusal_is_immediate_and_exact() -> anyhow::Result<()> {
     let proxy = TestProxy::builder()
         .core()
         .with("GROQ_MODEL", "openai/gpt-oss-20b")
@@ -129,7 +129,7 @@ async fn with_all_at_rest_the_refusal_is_immediate_and_exact() -> anyhow::Result
         assert_eq!(again.status, 429);
         let reasons = again.json()["attempts"].clone();
         for attempt in reasons.as_array().expect("attempts") {
-            assert_eq!(attempt["reason"], "rate_limited", "what put it to rest");
+            assert_eq!(attempt["reason"], "rate_limited", "the reason of its cooldown");
         }
         assert_eq!(reasons.as_array().map(Vec::len), Some(3));
     }
@@ -201,7 +201,7 @@ async fn a_probe_opens_the_way_as_soon_as_it_has_content() -> anyhow::Result<()>
     Ok(())
 }
 
-/// Of many requests that come when a rest is over, one finds out whether it is; the others are answered elsewhere.
+/// Of many requests that come when a cooldown is over, one probes it; the others are answered by other providers.
 #[tokio::test]
 async fn row_121_a_crowd_probes_once() -> anyhow::Result<()> {
     let proxy = TestProxy::start().await?;
