@@ -23,8 +23,8 @@
 //! * `observe`: counters and log lines.
 //! * `simulator`: the providers on loopback, for the demo, tests and benches.
 //!
-//! Surfaces know no provider, providers know no HTTP library, and dispatch knows neither HTTP nor JSON. A room imports only
-//! from rooms below it; `tests/it/rooms.rs` has their order. ARCHITECTURE.md explains the decisions.
+//! Surfaces know no provider, providers know no HTTP library, and dispatch knows neither HTTP nor JSON. A room imports
+//! only from rooms below it; `tests/it/rooms.rs` has their order. ARCHITECTURE.md explains the decisions.
 
 mod commands;
 mod config;

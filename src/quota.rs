@@ -28,7 +28,7 @@ pub(crate) use self::place::{Candidate, Place};
 use self::provider_state::ProviderState;
 pub(crate) use self::provider_state::{Change, Offer};
 pub use self::snapshot::{ModelSnapshot, ProviderSnapshot};
-pub(crate) use self::state::PassedOver;
+pub(crate) use self::state::Skipped;
 use self::state::{Admission, State};
 pub(crate) use self::target::Target;
 pub(crate) use self::target::{Criteria, RuledOut, Wanted};
@@ -56,7 +56,7 @@ pub(crate) struct Pick {
     /// The candidate to call; `None` if no candidate can serve now.
     pub(crate) reservation: Option<Reservation>,
     /// The providers that were ahead of it in the rotation but are in cooldown.
-    pub(crate) passed_over: Vec<PassedOver>,
+    pub(crate) skipped: Vec<Skipped>,
 }
 
 /// Which providers could serve a request if nothing were in cooldown.
@@ -100,7 +100,7 @@ impl Quota {
                 admission: Some(admission),
             })
         };
-        Pick { reservation: picked.admission.and_then(reserve), passed_over: picked.passed_over }
+        Pick { reservation: picked.admission.and_then(reserve), skipped: picked.skipped }
     }
 
     /// When the first candidate can serve, of one provider or of any: `now` if one can already, `None` if none ever

@@ -1,5 +1,5 @@
-//! The dialects of clients. Each parses requests into the words of the middle, and writes events and errors. None knows a
-//! provider's dialect.
+//! The dialects of clients. Each parses requests into the words of the middle, and writes events and errors. None knows
+//! a provider's dialect.
 
 mod ask;
 pub(crate) mod chat;

@@ -126,7 +126,7 @@ pub struct Trail(pub(super) Vec<(Provider, Step)>);
 /// The result of considering a provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    PassedOver,
+    Skipped,
     Failed(Reason),
     Answered,
 }
@@ -137,7 +137,7 @@ impl fmt::Display for Trail {
         for (index, (provider, step)) in self.0.iter().enumerate() {
             let separator = if index == 0 { "" } else { ", " };
             let word = match step {
-                Step::PassedOver => "cooling_down",
+                Step::Skipped => "cooling_down",
                 Step::Failed(reason) => reason.as_str(),
                 Step::Answered => "ok",
             };

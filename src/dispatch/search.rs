@@ -28,7 +28,7 @@ struct Considered {
 }
 
 enum Verdict {
-    PassedOver(Reason),
+    Skipped(Reason),
     Failed(Failure),
     /// It has become the last resort, with this HTTP status.
     CutBeforeText(u16),
@@ -37,18 +37,18 @@ enum Verdict {
 impl Considered {
     fn reason(&self) -> Reason {
         match &self.verdict {
-            Verdict::PassedOver(reason) => *reason,
+            Verdict::Skipped(reason) => *reason,
             Verdict::Failed(failure) => failure.reason,
             Verdict::CutBeforeText(_) => Reason::EmptyAnswer,
         }
     }
 
     fn is_attempt(&self) -> bool {
-        !matches!(self.verdict, Verdict::PassedOver(_))
+        !matches!(self.verdict, Verdict::Skipped(_))
     }
 
     fn step(&self) -> Step {
-        if self.is_attempt() { Step::Failed(self.reason()) } else { Step::PassedOver }
+        if self.is_attempt() { Step::Failed(self.reason()) } else { Step::Skipped }
     }
 }
 
@@ -66,16 +66,16 @@ impl<'d> Search<'d> {
     /// The candidate to try next; `None` if none is left that can serve now.
     pub(super) fn next(&mut self) -> Option<Reservation> {
         let pick = self.quota.pick(&self.criteria(&self.ruled_out));
-        for passed_over in pick.passed_over {
+        for skipped in pick.skipped {
             // The failure of an attempt says more than the cooldown of the provider's other models, so keep it.
-            if !self.considered.iter().any(|it| it.provider == passed_over.provider) {
-                self.consider(passed_over.provider, Verdict::PassedOver(passed_over.reason));
+            if !self.considered.iter().any(|it| it.provider == skipped.provider) {
+                self.consider(skipped.provider, Verdict::Skipped(skipped.reason));
             }
         }
         // The model that the request asked for has been removed since the request came.
         if pick.reservation.is_none() && self.considered.is_empty() {
             for wanted in self.target.wanted() {
-                self.consider(wanted.provider, Verdict::PassedOver(Reason::ModelGone));
+                self.consider(wanted.provider, Verdict::Skipped(Reason::ModelGone));
             }
         }
         pick.reservation
@@ -175,7 +175,7 @@ impl<'d> Search<'d> {
         let last_word = self.considered.iter().rfind(|it| it.provider == number)?;
         let reason = last_word.reason();
         let (status, message) = match &last_word.verdict {
-            Verdict::PassedOver(_) => (None, None),
+            Verdict::Skipped(_) => (None, None),
             Verdict::Failed(failure) => (failure.status, failure.message.clone()),
             Verdict::CutBeforeText(status) => (Some(*status), None),
         };

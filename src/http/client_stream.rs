@@ -2,12 +2,13 @@
 //!
 //! hyper asks for no more of a body while its write buffer is full, so nothing above the socket can tell whether the
 //! client reads. The kernel's `TCP_USER_TIMEOUT` cannot tell either: while the peer's window is smaller than the next
-//! segment, it takes a peer that reads slowly for one that does not read (seen on Linux, November 2026: a client reading
-//! 20 kB/s was reset after 30 s). So a write that makes no progress for too long is an error here. The kernel is asked to
-//! buffer little that it cannot send yet, because the progress of a slow reader shows sooner that way.
+//! segment, it takes a peer that reads slowly for one that does not read (seen on Linux, November 2026: a client
+//! reading 20 kB/s was reset after 30 s). So a write that makes no progress for too long is an error here. The kernel
+//! is asked to buffer little that it cannot send yet, because the progress of a slow reader shows sooner that way.
 //!
-//! Many HTTP clients read a response only after they have sent everything. If the socket is closed before that, they lose
-//! the refusal that is already on its way. So the write side is closed first, and what still arrives is read and dropped.
+//! Many HTTP clients read a response only after they have sent everything. If the socket is closed before that, they
+//! lose the refusal that is already on its way. So the write side is closed first, and what still arrives is read and
+//! dropped.
 //!
 //! hyper also misses that a client leaves while data from it is unread, such as a second request behind the first.
 //! [`departure`](ClientStream::departure) notices.
@@ -28,8 +29,8 @@ use tracing::debug;
 
 use crate::time::Shutdown;
 
-/// What the kernel may buffer beyond the peer's window, in bytes. The peer counts as reading whenever it has made room for
-/// half of this; its own kernel reports room in steps that grow with its receive buffer, 64 KiB and more.
+/// What the kernel may buffer beyond the peer's window, in bytes. The peer counts as reading whenever it has made room
+/// for half of this; its own kernel reports room in steps that grow with its receive buffer, 64 KiB and more.
 #[cfg(any(target_os = "android", target_os = "linux"))]
 const MOST_UNSENT_BYTES: u32 = 16 * 1024;
 
@@ -56,8 +57,8 @@ pub(super) struct ClientStream {
 }
 
 impl ClientStream {
-    /// Wraps `stream`. A write that waits for longer than `stall_limit` fails. Once `shutdown` has begun, the stream does
-    /// not keep reading after its last write. `refuse` replaces refusals of hyper's own.
+    /// Wraps `stream`. A write that waits for longer than `stall_limit` fails. Once `shutdown` has begun, the stream
+    /// does not keep reading after its last write. `refuse` replaces refusals of hyper's own.
     pub(super) fn new(stream: TcpStream, stall_limit: Duration, shutdown: Shutdown, refuse: Refuse) -> Self {
         if let Err(error) = tune(&stream) {
             debug!(%error, "Cannot set the options of a socket");
@@ -73,7 +74,8 @@ impl ClientStream {
         let stream = self.stream.clone();
         async move {
             #[cfg(any(target_os = "android", target_os = "linux"))]
-            // This interest wakes for priority data, which no socket of ours asks for, and for the end of the read side.
+            // This interest wakes for priority data, which no socket of ours asks for, and for the end of the read
+            // side.
             if stream.ready(Interest::PRIORITY).await.is_ok_and(|ready| ready.is_read_closed()) {
                 return;
             }

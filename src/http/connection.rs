@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
-/// Closes a request's connection once the response has ended. It is in the extensions of every request, because hyper has
-/// no other way from a request to its connection.
+/// Closes a request's connection once the response has ended. It is in the extensions of every request, because hyper
+/// has no other way from a request to its connection.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Closer(Arc<Notify>);
 

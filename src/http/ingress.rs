@@ -81,8 +81,8 @@ fn check_size(request: &Request) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// Refuses every `Transfer-Encoding` but `chunked` alone. hyper reads a body as chunked if the last coding is `chunked`;
-/// a proxy in front of us may read it differently.
+/// Refuses every `Transfer-Encoding` but `chunked` alone. hyper reads a body as chunked if the last coding is
+/// `chunked`; a proxy in front of us may read it differently.
 fn check_framing(headers: &HeaderMap) -> Result<(), ApiError> {
     let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
     let is_plain = codings.next().is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"))

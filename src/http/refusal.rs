@@ -1,8 +1,8 @@
 //! Refusals of input that is not HTTP, in our words.
 //!
 //! Such input never reaches a service: hyper answers it with a status and nothing else, and no setting changes that. So
-//! hyper's answer is recognised where it is written, and replaced by one that tells the client what was wrong, in the form
-//! of every other refusal.
+//! hyper's answer is recognised where it is written, and replaced by one that tells the client what was wrong, in the
+//! form of every other refusal.
 
 use super::request_id;
 use crate::surfaces::ApiError;

@@ -2,8 +2,8 @@
 //!
 //! The body owns everything the answer needs: the connection to the provider, the attempt's reservation and the place
 //! among the concurrent requests. Dropping the body ends all of them, for example when the client leaves; there is no
-//! spawned task and no channel. Bytes are read from the provider only when the client takes some, so a slow client slows
-//! the provider down instead of filling memory.
+//! spawned task and no channel. Bytes are read from the provider only when the client takes some, so a slow client
+//! slows the provider down instead of filling memory.
 
 use std::future::Future;
 use std::pin::Pin;

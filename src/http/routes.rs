@@ -32,8 +32,8 @@ use crate::wire::json;
 /// Bodies of this size and more are parsed on a thread of their own. The slowest smaller one takes some milliseconds.
 const LARGE_BODY_BYTES: usize = 256 * 1024;
 
-/// All routes, with the layers that a request passes before them, from the outside in: id, size and origin; CORS; client
-/// key; panics.
+/// All routes, with the layers that a request passes before them, from the outside in: id, size and origin; CORS;
+/// client key; panics.
 pub(super) fn router(state: AppState) -> Router {
     let chat = Router::new()
         .route("/chat", post(complete::<ChatAsk>))
@@ -160,8 +160,8 @@ async fn answer<A: Ask>(
     Ok((headers, [(CONTENT_TYPE, content_type)], body).into_response())
 }
 
-/// Parses a request. A large one can be built to take a second, so it does not block the threads that serve everybody. It
-/// keeps its place among the concurrent requests meanwhile, even if its client leaves.
+/// Parses a request. A large one can be built to take a second, so it does not block the threads that serve everybody.
+/// It keeps its place among the concurrent requests meanwhile, even if its client leaves.
 async fn parse<A: Ask>(
     head: &Parts,
     body: Bytes,

@@ -1,7 +1,7 @@
 //! The accept loop, the timeouts of a connection, and an orderly shutdown.
 //!
-//! `axum::serve` does not evict slow clients, and its graceful shutdown waits for ever on an open stream. So this is our
-//! own loop around hyper's HTTP/1 connections.
+//! `axum::serve` does not evict slow clients, and its graceful shutdown waits for ever on an open stream. So this is
+//! our own loop around hyper's HTTP/1 connections.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,8 +53,8 @@ pub struct ConnectionLimits {
 
 /// Serves `app` on `listener` until `shutdown` is complete.
 ///
-/// Once it has begun, new connections are refused, idle ones are closed, and open streams have `limits.shutdown_grace` to
-/// finish. Streams that are still open after that are told to end, and have most of a second for it.
+/// Once it has begun, new connections are refused, idle ones are closed, and open streams have `limits.shutdown_grace`
+/// to finish. Streams that are still open after that are told to end, and have most of a second for it.
 pub async fn serve(listener: TcpListener, app: Router, limits: ConnectionLimits, shutdown: Shutdown) {
     let most = limits.max_concurrent_requests.saturating_add(SPARE_CONNECTIONS + CROWDED_CONNECTIONS);
     let most = u32::try_from(most.min(Semaphore::MAX_PERMITS)).unwrap_or(u32::MAX);

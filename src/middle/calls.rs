@@ -1,5 +1,5 @@
-//! The tool calls of one answer in one form: numbered from 0 without gaps, each with an id, its name as the client knows
-//! it, and its arguments as JSON text.
+//! The tool calls of one answer in one form: numbered from 0 without gaps, each with an id, its name as the client
+//! knows it, and its arguments as JSON text.
 //!
 //! Groq, Cerebras and Gemini send each call in one piece; others that speak OpenAI's dialect send it in many, and some
 //! number all their calls 0 or send no id.

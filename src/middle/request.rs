@@ -276,8 +276,8 @@ impl Effort {
         }
     }
 
-    /// The nearest effort in `offered`, which is in order: the least that is not below it, else the highest. A client that
-    /// wants thinking never gets [`None`](Self::None).
+    /// The nearest effort in `offered`, which is in order: the least that is not below it, else the highest. A client
+    /// that wants thinking never gets [`None`](Self::None).
     pub fn nearest(self, offered: &[Self]) -> Option<Self> {
         let most = offered.last().copied().filter(|most| *most != Self::None);
         offered.iter().copied().find(|it| *it >= self).or(most)
@@ -383,8 +383,8 @@ impl ChatRequest {
         !self.tools.is_empty() && self.tool_choice != Some(ToolChoice::None)
     }
 
-    /// The tools to offer. Tools that the model must not call help it to read the conversation, but no provider takes them
-    /// together with a response format.
+    /// The tools to offer. Tools that the model must not call help it to read the conversation, but no provider takes
+    /// them together with a response format.
     pub fn offered_tools(&self) -> &[Tool] {
         let is_futile = self.tool_choice == Some(ToolChoice::None) && self.response_format.is_some();
         if is_futile { &[] } else { &self.tools }

@@ -14,7 +14,7 @@ use crate::models::Stock;
 
 /// A provider that would have been next but cannot serve now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct PassedOver {
+pub(crate) struct Skipped {
     /// Its number.
     pub(crate) provider: usize,
     /// The reason of its cooldown.
@@ -34,7 +34,7 @@ pub(super) struct Admission {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Picked {
     pub(super) admission: Option<Admission>,
-    pub(super) passed_over: Vec<PassedOver>,
+    pub(super) skipped: Vec<Skipped>,
 }
 
 #[derive(Debug)]
@@ -87,7 +87,7 @@ impl State {
     pub(super) fn pick(&mut self, criteria: &Criteria<'_>, now: Timestamp) -> Picked {
         let mut line: Vec<usize> = (0..self.providers.len()).collect();
         line.sort_by_key(|&number| self.provider(number).map(|it| it.last_turn));
-        let mut passed_over = Vec::new();
+        let mut skipped = Vec::new();
         for number in line {
             let Some(provider) = self.provider(number) else { continue };
             let mut soonest: Option<Blocked> = None;
@@ -95,7 +95,7 @@ impl State {
                 match provider.blocked(candidate, now) {
                     None => {
                         let admission = Some(self.admit(candidate, criteria.target.turn()));
-                        return Picked { admission, passed_over };
+                        return Picked { admission, skipped };
                     }
                     Some(blocked) if soonest.is_none_or(|it| blocked.urgency() < it.urgency()) => {
                         soonest = Some(blocked);
@@ -103,9 +103,9 @@ impl State {
                     Some(_) => {}
                 }
             }
-            passed_over.extend(soonest.map(|it| PassedOver { provider: number, reason: it.reason }));
+            skipped.extend(soonest.map(|it| Skipped { provider: number, reason: it.reason }));
         }
-        Picked { admission: None, passed_over }
+        Picked { admission: None, skipped }
     }
 
     /// When the first candidate can serve, of one provider or of any: `now` if one can already, `None` if none ever

@@ -102,7 +102,7 @@ fn a_pinned_request_leaves_the_line_as_it_is() {
 }
 
 #[test]
-fn a_provider_in_cooldown_is_passed_over_and_the_others_stay_even() {
+fn a_provider_in_cooldown_is_skipped_and_the_others_stay_even() {
     let mut state = state(3, 1, 1);
     fail(&mut state, 0, &failure(Reason::Overloaded, Scope::Provider, None));
     let served = providers(&mut state, 1, 10);
@@ -110,7 +110,7 @@ fn a_provider_in_cooldown_is_passed_over_and_the_others_stay_even() {
         assert_eq!(served.iter().filter(|it| **it == provider).count(), 5);
     }
     let pick = pick_without(&mut state, &[], 1);
-    assert_eq!(pick.passed_over, [PassedOver { provider: GROQ, reason: Reason::Overloaded }]);
+    assert_eq!(pick.skipped, [Skipped { provider: GROQ, reason: Reason::Overloaded }]);
 }
 
 /// For each reason: how long the place cools down if nothing is stated, and if 90 s are stated.
@@ -264,7 +264,7 @@ fn of_two_cooldowns_the_later_end_counts() {
     state.failed(&first, &failure(Reason::QuotaExhausted, Scope::AccountModel, Some(1_000)), at(0));
     state.failed(&second, &failure(Reason::RateLimited, Scope::AccountModel, Some(10)), at(0));
     let pick = pick_without(&mut state, &[], 500);
-    assert_eq!(pick.passed_over, [PassedOver { provider: GROQ, reason: Reason::QuotaExhausted }]);
+    assert_eq!(pick.skipped, [Skipped { provider: GROQ, reason: Reason::QuotaExhausted }]);
     assert_eq!(soonest(&state, 500), Some(at(1_000)));
 }
 
@@ -289,8 +289,8 @@ fn the_reason_told_is_that_of_the_first_to_come_back() {
             fail(&mut state, 0, &failure(reason, Scope::AccountModel, Some(wait)));
         }
         let pick = pick_without(&mut state, &[], 1);
-        let expected = PassedOver { provider: GROQ, reason: Reason::RateLimited };
-        assert_eq!(pick.passed_over, [expected], "{seconds:?}");
+        let expected = Skipped { provider: GROQ, reason: Reason::RateLimited };
+        assert_eq!(pick.skipped, [expected], "{seconds:?}");
     }
 }
 

@@ -1,5 +1,5 @@
-//! Reads a client's JSON field by field. Unknown fields are never built, so a hostile body costs little more memory than
-//! its bytes. Every error names the place of the mistake.
+//! Reads a client's JSON field by field. Unknown fields are never built, so a hostile body costs little more memory
+//! than its bytes. Every error names the place of the mistake.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -53,7 +53,8 @@ impl<'a> Field<'a> {
         if parent.is_empty() { self.name.to_owned() } else { format!("{parent}.{}", self.name) }
     }
 
-    /// Its value; `null` counts as absent. `parent` is the place of the object it stands in, empty for the request itself.
+    /// Its value; `null` counts as absent. `parent` is the place of the object it stands in, empty for the request
+    /// itself.
     ///
     /// # Errors
     /// [`ApiError::InvalidField`], saying what is `accepted`.
@@ -89,8 +90,8 @@ pub(super) trait Pick<'a> {
     fn unknown(&mut self) -> &mut Vec<String>;
 }
 
-/// Reads the fields of an object by their names, each of which is written once: no order ties a name to a variable, so no
-/// two can be mixed up. It is a macro because only a macro can make a struct out of names.
+/// Reads the fields of an object by their names, each of which is written once: no order ties a name to a variable, so
+/// no two can be mixed up. It is a macro because only a macro can make a struct out of names.
 ///
 /// ```text
 /// let part = fields!(item => text, kind: "type")?;    // in one place

@@ -1,8 +1,8 @@
 //! OpenAI's chat completions, for every client that speaks them: `POST /v1/chat/completions`, `GET /v1/models`.
 //!
-//! Every answer has one shape, whichever provider gave it: the union of what the clients insist on. In a stream the role
-//! comes first; then text, thoughts (`reasoning_content`) and tool calls; a finish reason with an empty delta; usage in a
-//! chunk without choices if the client asked for it; `[DONE]` only after a complete answer.
+//! Every answer has one shape, whichever provider gave it: the union of what the clients insist on. In a stream the
+//! role comes first; then text, thoughts (`reasoning_content`) and tool calls; a finish reason with an empty delta;
+//! usage in a chunk without choices if the client asked for it; `[DONE]` only after a complete answer.
 //!
 //! Sources, checked 2026-11: the types of openai 3.54.0 (Python) and 7.57.0 (Node), and what these, groq 1.7.0,
 //! cerebras-cloud-sdk 1.91.0 and the AI SDK's parsers accept.

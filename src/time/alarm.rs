@@ -1,7 +1,7 @@
 //! A timer for deadlines that are nearly always pushed back before they are reached.
 //!
-//! A stream restarts its idle timeout with every token. Registering a timer each time costs more than decoding the token,
-//! so an [`Alarm`] keeps one timer, lets it fire early, and only then looks at the deadline.
+//! A stream restarts its idle timeout with every token. Registering a timer each time costs more than decoding the
+//! token, so an [`Alarm`] keeps one timer, lets it fire early, and only then looks at the deadline.
 
 use std::pin::Pin;
 

@@ -110,8 +110,7 @@ async fn the_log_says_what_is_used_instead_of_what() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn what_vanishes_is_passed_over_without_a_call_and_serves_again_when_it_is_back() -> anyhow::Result<()>
-{
+async fn what_vanishes_is_skipped_without_a_call_and_serves_again_when_it_is_back() -> anyhow::Result<()> {
     for provider in Directory::built_in() {
         let proxy = TestProxy::builder().reading_models().start().await?;
         let [first, second] = [0, 1].map(|index| provider.profile().models[index].id);

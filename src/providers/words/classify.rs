@@ -8,7 +8,7 @@ use crate::middle::{Diagnosis, RawWords, Reading, Reason, Scope, Wait};
 
 /// The cooldown of a model after a 404 that does not mention models: the cause may be a proxy in front of the API or a
 /// wrong base URL.
-const UNEXPLAINED_404_REST: Duration = Duration::from_secs(600);
+const UNEXPLAINED_404_COOLDOWN: Duration = Duration::from_secs(600);
 
 /// Reads status, head and body by the rules that all providers share.
 ///
@@ -22,7 +22,7 @@ pub(in crate::providers) fn diagnose(
     let (reason, scope) = classify(status, error, is_daily);
     let message = (!error.message.is_empty()).then(|| RawWords(error.message.clone()));
     let wait = match reason {
-        Reason::ModelGone => (!says_model(error)).then_some(Wait::For(UNEXPLAINED_404_REST)),
+        Reason::ModelGone => (!says_model(error)).then_some(Wait::For(UNEXPLAINED_404_COOLDOWN)),
         _ => stated_wait(head, error),
     };
     Diagnosis { reason, scope, wait, message }

@@ -1,7 +1,7 @@
 //! What may stand in `model`, in a form that the SDKs of OpenAI, Anthropic and Google all read.
 //!
-//! They ask at the same path and each looks for its own fields, so one body has them all. Source: tried in November 2026
-//! with openai 3.54.0 and 7.57.0, anthropic 2.12.0 and 1.12.0, google-genai 3.4.0 and 3.1.0.
+//! They ask at the same path and each looks for its own fields, so one body has them all. Source: tried in November
+//! 2026 with openai 3.54.0 and 7.57.0, anthropic 2.12.0 and 1.12.0, google-genai 3.4.0 and 3.1.0.
 
 use serde::Serialize;
 

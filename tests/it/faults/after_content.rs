@@ -260,7 +260,7 @@ async fn row_064_a_line_without_an_end_is_given_up() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn row_065_an_event_that_is_no_json_is_passed_over() -> anyhow::Result<()> {
+async fn row_065_an_event_that_is_no_json_is_skipped() -> anyhow::Result<()> {
     let faults = [
         "{",
         "{\"choices\":[{\"delta\":{\"content\":\"x\"",

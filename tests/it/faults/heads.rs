@@ -261,7 +261,7 @@ async fn row_032_chunks_win_over_a_length() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn row_033_interim_answers_are_passed_over() -> anyhow::Result<()> {
+async fn row_033_interim_answers_are_skipped() -> anyhow::Result<()> {
     let interim = |dialect: Dialect| {
         let hints =
             b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: </x>; rel=preload\r\n\r\n";
