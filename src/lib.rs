@@ -5,7 +5,7 @@
 //! ```text
 //! client bytes ─► http         timeouts of the connection, id, origin, client key, body
 //!              ─► surfaces     parse the client's dialect into a middle::ChatRequest
-//!              ─► dispatch     asks whom quota picks, one after the other
+//!              ─► dispatch     calls the candidates that quota picks, one by one
 //!                  └► an attempt: providers encode ─► upstream ─► wire::sse ─► providers decode ─► middle::Event…
 //!                     Before the first content every failure leads to the next candidate, after it none does.
 //!              ─► http::relay  surfaces encode each middle::Event ─► client bytes
@@ -17,7 +17,7 @@
 //! * `http`: connections, the checks on every request, the routes, the bodies of responses.
 //! * `surfaces`: the dialects of clients; `status`: `/health` and `/providers`.
 //! * `dispatch`: the one loop over candidates, and the attempts it makes.
-//! * `quota`: who may be asked now; `models`: which models there are.
+//! * `quota`: which candidate is called next; `models`: which models there are.
 //! * `providers`: a row of data for each provider, and the dialects that rows speak.
 //! * `middle`: the types that every room shares; `wire`: SSE and JSON; `time`: clocks and the shutdown.
 //! * `observe`: counters and log lines.
