@@ -1,17 +1,29 @@
 //! What providers send, decoded: every fixture, cut in every way, against its golden file.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ai_proxy_free::internals::middle::{Diagnosis, Event, ExpectedCalls, Reason, Scope, ToolCallPiece, Wait};
-use ai_proxy_free::internals::providers::{AnswerDecoder, Directory, Provider};
+use ai_proxy_free::internals::providers::{AnswerDecoder, Dialect, Directory, Provider};
 use http::{HeaderMap, HeaderName};
 use proptest::prelude::*;
 
+use crate::support::openai_providers;
+
+fn folder(provider: Provider) -> PathBuf {
+    let folders = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    folders.join(provider.name().to_ascii_lowercase())
+}
+
+/// The names of a provider's fixtures.
+fn fixtures(provider: Provider) -> Vec<String> {
+    let files = std::fs::read_dir(folder(provider)).expect("a folder of fixtures");
+    files.map(|file| file.expect("a file").file_name().to_string_lossy().into_owned()).collect()
+}
+
 fn fixture(provider: Provider, name: &str) -> Vec<u8> {
-    let folder = provider.name().to_ascii_lowercase();
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(folder).join(name);
+    let path = folder(provider).join(name);
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
@@ -24,6 +36,8 @@ fn lists_of_models_are_read_without_what_answers_no_chats() {
     ];
     for (provider, ids) in cases {
         assert_eq!(provider.parse_models(&fixture(provider, "models.json")), Some(owned(&ids)));
+    }
+    for provider in Directory::built_in() {
         for no_list in ["", "{", "null", "[]", "{}", r#"{"data":7,"models":{}}"#, "<html>", "\u{0}"] {
             assert_eq!(provider.parse_models(no_list.as_bytes()), None, "{provider:?}: {no_list}");
         }
@@ -79,29 +93,24 @@ fn decode<'a>(provider: Provider, is_json: bool, pieces: impl IntoIterator<Item 
     golden
 }
 
-const ANSWERS: [(Provider, &str); 16] = [
-    (Provider::GROQ, "stream.sse"),
-    (Provider::GROQ, "stream_error.sse"),
-    (Provider::GROQ, "whole.json"),
-    (Provider::GROQ, "tools.sse"),
-    (Provider::GROQ, "tools_whole.json"),
-    (Provider::CEREBRAS, "stream.sse"),
-    (Provider::CEREBRAS, "stream_error.sse"),
-    (Provider::CEREBRAS, "whole.json"),
-    (Provider::CEREBRAS, "tools.sse"),
-    (Provider::GEMINI, "stream.sse"),
-    (Provider::GEMINI, "stream_bare_error.sse"),
-    (Provider::GEMINI, "blocked.sse"),
-    (Provider::GEMINI, "whole.json"),
-    (Provider::GEMINI, "tools.sse"),
-    (Provider::GEMINI, "array.json"),
-    (Provider::GEMINI, "error_array.json"),
-];
+/// Every answer among the fixtures: whatever is neither a list of models nor the body of an error status.
+fn answers() -> Vec<(Provider, String)> {
+    let of = |provider: Provider| {
+        let names = fixtures(provider).into_iter();
+        let names = names.filter(|name| name != "models.json" && !name.starts_with("error_"));
+        names.map(move |name| (provider, name))
+    };
+    let mut answers: Vec<_> = Directory::built_in().iter().flat_map(of).collect();
+    assert!(answers.len() >= 15, "some fixtures are gone: {answers:?}");
+    // Must be an error in a body with status 200 as well.
+    answers.push((Provider::GEMINI, "error_array.json".to_owned()));
+    answers
+}
 
 #[test]
 fn answers_are_decoded_as_their_golden_files_say() {
-    for (provider, name) in ANSWERS {
-        let bytes = fixture(provider, name);
+    for (provider, name) in answers() {
+        let bytes = fixture(provider, &name);
         let golden = decode(provider, name.ends_with(".json"), [bytes.as_slice()]);
         insta::assert_snapshot!(format!("{}_{name}", provider.name()), golden);
     }
@@ -109,8 +118,8 @@ fn answers_are_decoded_as_their_golden_files_say() {
 
 #[test]
 fn a_cut_at_any_byte_decodes_the_same() {
-    for (provider, name) in ANSWERS {
-        let bytes = fixture(provider, name);
+    for (provider, name) in answers() {
+        let bytes = fixture(provider, &name);
         let is_json = name.ends_with(".json");
         let whole = decode(provider, is_json, [bytes.as_slice()]);
         for cut in 0..=bytes.len() {
@@ -223,9 +232,11 @@ fn a_call_after_the_finish_is_no_call() {
                   data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"function\":{\"name\":\"f\"}}]}}]}\n\n";
     let gemini = "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"b\"}]},\"finishReason\":\"STOP\"}]}\n\n\
                   data: {\"candidates\":[{\"content\":{\"parts\":[{\"functionCall\":{\"name\":\"f\"}}]}}]}\n\n";
-    for (provider, stream) in
-        [(Provider::GROQ, openai), (Provider::CEREBRAS, openai), (Provider::GEMINI, gemini)]
-    {
+    for provider in Directory::built_in() {
+        let stream = match provider.profile().dialect {
+            Dialect::OpenAi(_) => openai,
+            Dialect::Gemini => gemini,
+        };
         let golden = decode(provider, false, [stream.as_bytes()]);
         assert_eq!(golden, "text       \"b\"\nfinish     stop\n", "{provider:?}");
     }
@@ -353,12 +364,7 @@ fn errors_mean_what_their_documentation_says() {
     ];
     let mut unread: Vec<String> = Vec::new();
     for provider in Directory::built_in() {
-        let folder =
-            format!("{}/tests/fixtures/{}", env!("CARGO_MANIFEST_DIR"), provider.name().to_ascii_lowercase());
-        let files =
-            std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").file_name());
-        let names =
-            files.map(|name| name.to_string_lossy().into_owned()).filter(|name| name.starts_with("error_"));
+        let names = fixtures(provider).into_iter().filter(|name| name.starts_with("error_"));
         unread.extend(names.filter(|name| !cases.iter().any(|case| case.0 == provider && case.1 == name)));
     }
     assert!(unread.is_empty(), "fixtures that no row reads: {unread:?}");
@@ -413,7 +419,6 @@ fn a_model_that_is_gone_is_not_waited_for() {
 /// A failure inside a stream is one in whatever form it comes, and what stands beside a text does not cost the text.
 #[test]
 fn odd_neighbours_neither_hide_a_failure_nor_cost_a_text() {
-    let openai = [Provider::GROQ, Provider::CEREBRAS];
     let end = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
     let failures = [
         "event: error\ndata: upstream died\n\n",
@@ -423,7 +428,7 @@ fn odd_neighbours_neither_hide_a_failure_nor_cost_a_text() {
         "data: {\"error\":\"x\"}\n\n",
         "data: {\"message\":\"x\",\"code\":\"queue_exceeded\"}\n\n",
     ];
-    for provider in openai {
+    for provider in openai_providers() {
         for failure in failures {
             let golden = decode(provider, false, [format!("{failure}{end}").as_bytes()]);
             assert!(golden.starts_with("failure ") && !golden.contains("finish"), "{failure}\n{golden}");
@@ -438,15 +443,15 @@ fn odd_neighbours_neither_hide_a_failure_nor_cost_a_text() {
 
     let texts = [
         (
-            openai[0],
+            Provider::GROQ,
             r#"{"choices":[{"delta":{"content":"kept","reasoning":{}},"finish_reason":""}],"usage":7,"x_groq":[]}"#,
         ),
         (
-            openai[1],
+            Provider::CEREBRAS,
             r#"{"choices":[{"delta":{"content":"kept","reasoning":[1,{"a":2}]},"finish_reason":5}]}"#,
         ),
         (
-            openai[1],
+            Provider::CEREBRAS,
             r#"{"choices":[{"delta":{"content":"kept","tool_calls":null,"role":9},"finish_reason":null}],"error":null}"#,
         ),
         (
