@@ -63,7 +63,7 @@ impl Quirks {
         parses_reasoning_of: &[],
         limit_headers: &[],
         limit_markers: &[],
-        day_markers: &[],
+        day_markers: &["per day"],
         errors: ErrorForm::Wrapped,
     };
 }

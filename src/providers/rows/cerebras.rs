@@ -77,7 +77,6 @@ pub(crate) static PROFILE: Profile = Profile {
                 reset: "x-ratelimit-reset-tokens-minute",
             },
         ],
-        day_markers: &["per day"],
         errors: ErrorForm::Flat,
         ..Quirks::NONE
     }),

@@ -3,7 +3,7 @@
 use crate::middle::Feature;
 use crate::providers::{Auth, Dialect, ErrorForm, Profile, Quirks};
 
-/// How refusals are worded and chunks are formed: wrapped errors as Groq sends them, flat ones as Cerebras sends them.
+/// How refusals are worded: wrapped errors as Groq sends them, flat ones as Cerebras sends them.
 pub(super) type Style = ErrorForm;
 
 /// A provider that speaks OpenAI's dialect, simulated.
@@ -11,22 +11,22 @@ pub(super) type Style = ErrorForm;
 pub(in crate::simulator) struct Host {
     pub(super) profile: &'static Profile,
     pub(super) quirks: &'static Quirks,
-    pub(super) strictness: Strictness,
+    pub(super) manner: Manner,
 }
 
-/// What a host refuses in addition to what its row does not take.
+/// What a host does in addition to what its row says: what else it refuses, and the form of its answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Strictness {
-    /// Groq's rules: everything in its documents and its users' reports.
+pub(super) enum Manner {
+    /// Groq's rules and forms, from its documents and from reports of its users.
     Groq,
-    /// Cerebras's.
+    /// Cerebras's rules and forms.
     Cerebras,
-    /// Nothing more is known.
-    AsItsRowSays,
+    /// The simulator knows nothing more: the host answers as OpenAI does.
+    Plain,
 }
 
 /// The hosts with rules beyond their rows.
-const KNOWN: [(&str, Strictness); 2] = [("Groq", Strictness::Groq), ("Cerebras", Strictness::Cerebras)];
+const KNOWN: [(&str, Manner); 2] = [("Groq", Manner::Groq), ("Cerebras", Manner::Cerebras)];
 
 /// The fields that every provider of this dialect accepts.
 const COMMON_FIELDS: [&str; 9] = [
@@ -46,8 +46,8 @@ impl Host {
     pub(in crate::simulator) fn of(profile: &'static Profile) -> Option<Self> {
         let Dialect::OpenAi(quirks) = &profile.dialect else { return None };
         let known = KNOWN.iter().find(|(name, _)| *name == profile.name);
-        let strictness = known.map_or(Strictness::AsItsRowSays, |(_, strictness)| *strictness);
-        Some(Self { profile, quirks, strictness })
+        let manner = known.map_or(Manner::Plain, |(_, manner)| *manner);
+        Some(Self { profile, quirks, manner })
     }
 
     pub(super) fn style(&self) -> Style {

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::host::{Host, Strictness, Style};
+use super::host::{Host, Manner, Style};
 use super::refusals::Refused;
 use super::rules::{Checked, at, items, unknown, unsupported};
 use crate::simulator::base64;
@@ -102,7 +102,9 @@ fn check_content(place: &InMessage<'_>, message: &Value) -> Checked {
         Value::Array(parts) => {
             parts.iter().enumerate().try_for_each(|(position, part)| check_part(place, position, part))
         }
-        Value::Null if place.role == "assistant" && has_calls => Ok(()),
+        Value::Null if place.role == "assistant" && has_calls && place.host.quirks.takes_null_content => {
+            Ok(())
+        }
         Value::Null if message.get("content").is_none() => Err(place.missing("content")),
         _ => Err(place.wrong("content", "value must be a string")),
     }
@@ -120,7 +122,7 @@ fn check_part(place: &InMessage<'_>, position: usize, part: &Value) -> Checked {
 fn check_image(place: &InMessage<'_>, path: &str, image: &Value) -> Checked {
     let url = image["url"].as_str().unwrap_or_default();
     let is_web = url.starts_with("https://") || url.starts_with("http://");
-    if is_web && place.host.strictness == Strictness::Cerebras {
+    if is_web && place.host.manner == Manner::Cerebras {
         return Err(place.wrong(path, "image_url must be a base64 data URI"));
     }
     let data = url.strip_prefix("data:image/").and_then(|rest| rest.split_once(";base64,"));

@@ -2,10 +2,11 @@
 
 use serde_json::Value;
 
+use super::host::Host;
 use crate::simulator::echo::{Choice, Form, Prompt, Tool};
 
 /// Reads a request that has passed the rules.
-pub(super) fn read(body: &Value) -> Prompt {
+pub(super) fn read(host: &Host, body: &Value) -> Prompt {
     let messages = items(&body["messages"]);
     let last = messages.last().unwrap_or(&Value::Null);
     Prompt {
@@ -13,7 +14,7 @@ pub(super) fn read(body: &Value) -> Prompt {
         images: items(&last["content"]).iter().filter_map(image_type).collect(),
         results: results(messages),
         tools: items(&body["tools"]).iter().map(tool).collect(),
-        choice: choice(&body["tool_choice"]),
+        choice: choice(host, &body["tool_choice"]),
         form: form(&body["response_format"]),
         thinks: thinks(body),
     }
@@ -52,10 +53,10 @@ fn tool(tool: &Value) -> Tool {
     Tool { name, parameters: function["parameters"].clone() }
 }
 
-fn choice(choice: &Value) -> Choice {
+fn choice(host: &Host, choice: &Value) -> Choice {
     match choice.as_str() {
         Some("none") => Choice::Never,
-        Some("required") => Choice::Always(Vec::new()),
+        Some(word) if word == host.quirks.required_word => Choice::Always(Vec::new()),
         Some(_) => Choice::Auto,
         None => match choice["function"]["name"].as_str() {
             Some(name) => Choice::Always(vec![name.to_owned()]),

@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::Headers;
-use super::host::Style;
+use super::host::{Host, Style};
+use crate::middle::Measure;
 use crate::simulator::behaviour::{Fault, Trouble};
 use crate::simulator::quota::Refusal;
 use crate::simulator::wire::Response;
@@ -47,6 +48,14 @@ impl Refused {
         self
     }
 
+    /// Says that a limit is used up until `wait` is over: in the row's headers for it, or else in `retry-after`.
+    fn with_reset(self, host: &Host, measure: Measure, wait: Duration) -> Self {
+        match host.quirks.limit_headers.iter().find(|names| names.measure == measure) {
+            Some(names) => self.with_header(names.remaining, 0).with_header(names.reset, wait.as_secs_f64()),
+            None => self.with_header("retry-after", wait.as_secs_f64().ceil()),
+        }
+    }
+
     /// Groq wraps its errors and leaves out a field without a value; Cerebras does neither.
     fn body(&self, style: Style) -> Value {
         let mut error = json!({"message": self.message, "type": self.kind});
@@ -79,16 +88,16 @@ fn param(code: &str) -> Value {
 }
 
 /// The provider's own words for `trouble`.
-pub(super) fn refused_for(style: Style, trouble: Trouble, model: &str) -> Refused {
-    let is_wrapped = style == Style::Wrapped;
+pub(super) fn refused_for(host: &Host, trouble: Trouble, model: &str) -> Refused {
+    let is_wrapped = host.style() == Style::Wrapped;
     match trouble {
         Trouble::RateLimited(seconds) => {
             let wait = Duration::from_secs_f64(seconds);
-            refused_for_quota(style, Refusal::PerMinute { limit: 30, wait }, model)
+            refused_for_quota(host, Refusal::PerMinute { limit: 30, wait }, model)
         }
         Trouble::QuotaExhausted(seconds) => {
             let wait = Duration::from_secs_f64(seconds);
-            refused_for_quota(style, Refusal::PerDay { limit: 1_000, wait }, model)
+            refused_for_quota(host, Refusal::PerDay { limit: 1_000, wait }, model)
         }
         Trouble::BadKey if is_wrapped => {
             Refused::new(401, "invalid_request_error", "invalid_api_key", "Invalid API Key")
@@ -106,7 +115,7 @@ pub(super) fn refused_for(style: Style, trouble: Trouble, model: &str) -> Refuse
             Refused::new(404, "not_found_error", "model_not_found", message)
         }
         Trouble::TooLarge if is_wrapped => {
-            refused_for_quota(style, Refusal::TooLarge { limit: 8_000, requested: 32_979 }, model)
+            refused_for_quota(host, Refusal::TooLarge { limit: 8_000, requested: 32_979 }, model)
         }
         Trouble::TooLarge => Refused::new(413, "invalid_request_error", "", "Request entity too large"),
         Trouble::ContextTooLong => {
@@ -140,14 +149,14 @@ pub(super) fn refused_for(style: Style, trouble: Trouble, model: &str) -> Refuse
     }
 }
 
-pub(super) fn refused_for_quota(style: Style, refusal: Refusal, model: &str) -> Refused {
-    match style {
-        Style::Wrapped => groq_refusal(refusal, model),
-        Style::Flat => cerebras_refusal(refusal),
+pub(super) fn refused_for_quota(host: &Host, refusal: Refusal, model: &str) -> Refused {
+    match host.style() {
+        Style::Wrapped => groq_refusal(host, refusal, model),
+        Style::Flat => cerebras_refusal(host, refusal),
     }
 }
 
-fn groq_refusal(refusal: Refusal, model: &str) -> Refused {
+fn groq_refusal(host: &Host, refusal: Refusal, model: &str) -> Refused {
     let (kind, what, limit, used, requested, wait) = match refusal {
         Refusal::PerMinute { limit, wait } => {
             ("requests", "requests per minute (RPM)", limit, limit, 1, wait)
@@ -170,12 +179,15 @@ fn groq_refusal(refusal: Refusal, model: &str) -> Refused {
          today at https://console.groq.com/settings/billing",
         go_duration(wait)
     );
-    Refused::new(429, kind, "rate_limit_exceeded", message)
-        .with_header("retry-after", wait.as_secs_f64().ceil())
-        .with_header("x-ratelimit-limit-requests", 1_000)
+    let refused = Refused::new(429, kind, "rate_limit_exceeded", message)
+        .with_header("retry-after", wait.as_secs_f64().ceil());
+    match host.quirks.limit_headers.iter().find(|names| names.measure == Measure::REQUESTS_A_DAY) {
+        Some(names) => refused.with_header(names.limit, 1_000),
+        None => refused,
+    }
 }
 
-fn cerebras_refusal(refusal: Refusal) -> Refused {
+fn cerebras_refusal(host: &Host, refusal: Refusal) -> Refused {
     let too_many = |code, message: &str| Refused::new(429, "too_many_requests_error", code, message);
     match refusal {
         Refusal::PerMinute { wait, .. } => {
@@ -184,13 +196,11 @@ fn cerebras_refusal(refusal: Refusal) -> Refused {
         }
         Refusal::PerDay { wait, .. } => {
             too_many("request_quota_exceeded", "Requests per day limit exceeded - too many requests sent.")
-                .with_header("x-ratelimit-remaining-requests-day", 0)
-                .with_header("x-ratelimit-reset-requests-day", wait.as_secs_f64())
+                .with_reset(host, Measure::REQUESTS_A_DAY, wait)
         }
         Refusal::Tokens { wait, .. } => {
             too_many("token_quota_exceeded", "Tokens per minute limit exceeded - too many tokens processed.")
-                .with_header("x-ratelimit-remaining-tokens-minute", 0)
-                .with_header("x-ratelimit-reset-tokens-minute", wait.as_secs_f64())
+                .with_reset(host, Measure::TOKENS_A_MINUTE, wait)
         }
         Refusal::TooLarge { .. } => {
             Refused::new(413, "invalid_request_error", "", "Request entity too large")
@@ -199,11 +209,12 @@ fn cerebras_refusal(refusal: Refusal) -> Refused {
 }
 
 /// An error inside a stream.
-pub(super) fn error_event(style: Style, fault: &Fault) -> Vec<u8> {
+pub(super) fn error_event(host: &Host, fault: &Fault) -> Vec<u8> {
+    let style = host.style();
     let (Fault::ErrorEvent(_, trouble) | Fault::BareError(_, trouble)) = fault else {
         return Vec::new();
     };
-    let refused = refused_for(style, *trouble, "simulated");
+    let refused = refused_for(host, *trouble, "simulated");
     let mut event = match style {
         Style::Wrapped => refused.body(style),
         Style::Flat => json!({"error": refused.body(style), "status_code": refused.status}),

@@ -8,9 +8,10 @@
 
 use serde_json::{Map, Value};
 
-use super::host::{Host, Strictness, Style};
+use super::host::{Host, Manner, Style};
 use super::message_rules::check_message;
 use super::refusals::Refused;
+use crate::middle::Feature;
 use crate::simulator::models::{Facts, facts};
 
 pub(super) type Checked = Result<(), Refused>;
@@ -98,10 +99,10 @@ pub(super) fn check(host: &Host, body: &Value) -> Checked {
         let message = "request body is not a JSON object";
         return Err(Refused::new(400, "invalid_request_error", "json_invalid", message));
     };
-    let unknown = match host.strictness {
-        Strictness::Groq => unknown(object, GROQ_FIELDS),
-        Strictness::Cerebras => unknown(object, CEREBRAS_FIELDS),
-        Strictness::AsItsRowSays => object.keys().map(String::as_str).find(|field| !host.row_takes(field)),
+    let unknown = match host.manner {
+        Manner::Groq => unknown(object, GROQ_FIELDS),
+        Manner::Cerebras => unknown(object, CEREBRAS_FIELDS),
+        Manner::Plain => object.keys().map(String::as_str).find(|field| !host.row_takes(field)),
     };
     if let Some(field) = unknown {
         return Err(unsupported(style, "", field));
@@ -113,8 +114,8 @@ pub(super) fn check(host: &Host, body: &Value) -> Checked {
     for (index, message) in messages.iter().enumerate() {
         check_message(host, index, message)?;
     }
-    check_tools(style, body)?;
-    check_choice(style, body)?;
+    check_tools(host, body)?;
+    check_choice(host, body)?;
     check_format(host, body)?;
     check_numbers(style, body)?;
     check_reasoning(host, body)
@@ -129,10 +130,7 @@ pub(super) fn check_for_model(host: &Host, body: &Value, model: &str) -> Checked
     check_images(style, body, model, &facts)?;
     let is_openai = model.contains("gpt-oss");
     let is_developer = |message: &Value| message["role"] == "developer";
-    if host.strictness == Strictness::Cerebras
-        && !is_openai
-        && items(&body["messages"]).iter().any(is_developer)
-    {
+    if host.manner == Manner::Cerebras && !is_openai && items(&body["messages"]).iter().any(is_developer) {
         return Err(Refused::invalid(style, format!("role developer is not supported by {model}")));
     }
     Ok(())
@@ -171,7 +169,8 @@ pub(super) fn items(value: &Value) -> &[Value] {
     value.as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
-fn check_tools(style: Style, body: &Value) -> Checked {
+fn check_tools(host: &Host, body: &Value) -> Checked {
+    let style = host.style();
     let Some(tools) = body["tools"].as_array() else {
         return Ok(());
     };
@@ -181,10 +180,11 @@ fn check_tools(style: Style, body: &Value) -> Checked {
     if tools.len() > MAX_TOOLS {
         return Err(at(style, "tools", &format!("maximum number of items is {MAX_TOOLS}")));
     }
-    tools.iter().enumerate().try_for_each(|(index, tool)| check_tool(style, index, tool))
+    tools.iter().enumerate().try_for_each(|(index, tool)| check_tool(host, index, tool))
 }
 
-fn check_tool(style: Style, index: usize, tool: &Value) -> Checked {
+fn check_tool(host: &Host, index: usize, tool: &Value) -> Checked {
+    let style = host.style();
     let path = format!("tools.{index}");
     let function = &tool["function"];
     let (Some(outer), Some(inner)) = (tool.as_object(), function.as_object()) else {
@@ -194,7 +194,11 @@ fn check_tool(style: Style, index: usize, tool: &Value) -> Checked {
         return Err(unsupported(style, &path, field));
     }
     let within = format!("{path}.function");
-    if let Some(field) = unknown(inner, &["name", "description", "parameters", "strict"]) {
+    let is_refused =
+        |field: &&str| *field == "strict" && !host.quirks.takes.contains(&Feature::ToolStrictness);
+    let known = ["name", "description", "parameters", "strict"];
+    let refused = || inner.keys().map(String::as_str).find(is_refused);
+    if let Some(field) = unknown(inner, &known).or_else(refused) {
         return Err(unsupported(style, &within, field));
     }
     if tool["type"] != "function" {
@@ -218,21 +222,25 @@ fn is_name(name: &str) -> bool {
     (1..=64).contains(&name.len()) && name.bytes().all(is_fit)
 }
 
-fn check_choice(style: Style, body: &Value) -> Checked {
+fn check_choice(host: &Host, body: &Value) -> Checked {
+    let (style, required) = (host.style(), host.quirks.required_word);
     let choice = &body["tool_choice"];
     let tools = items(&body["tools"]);
     match choice {
         Value::Null => Ok(()),
         Value::String(word) if word == "none" || word == "auto" => Ok(()),
         _ if tools.is_empty() => Err(at(style, "tool_choice", "only allowed when 'tools' are specified")),
-        Value::String(word) if word == "required" => Ok(()),
+        Value::String(word) if word == required => Ok(()),
         Value::Object(_) if choice["type"] == "function" => {
             let name = &choice["function"]["name"];
             let is_offered = name.is_string() && tools.iter().any(|tool| tool["function"]["name"] == *name);
             let what = format!("function {name} is not among 'tools'");
             if is_offered { Ok(()) } else { Err(at(style, "tool_choice", &what)) }
         }
-        _ => Err(at(style, "tool_choice", "value must be one of none, auto, required or a function")),
+        _ => {
+            let what = format!("value must be one of none, auto, {required} or a function");
+            Err(at(style, "tool_choice", &what))
+        }
     }
 }
 
@@ -260,12 +268,10 @@ fn check_format(host: &Host, body: &Value) -> Checked {
     if let Some(field) = unknown(schema.as_object().unwrap_or(&empty), &known) {
         return Err(unsupported(style, "response_format.json_schema", field));
     }
-    match host.strictness {
-        Strictness::Groq => check_groq_format(body, is_schema),
-        Strictness::Cerebras if is_schema => {
-            check_cerebras_schema(&schema["schema"], schema["strict"] == true)
-        }
-        Strictness::Cerebras | Strictness::AsItsRowSays => Ok(()),
+    match host.manner {
+        Manner::Groq => check_groq_format(body, is_schema),
+        Manner::Cerebras if is_schema => check_cerebras_schema(&schema["schema"], schema["strict"] == true),
+        Manner::Cerebras | Manner::Plain => Ok(()),
     }
 }
 
@@ -325,15 +331,15 @@ fn check_numbers(style: Style, body: &Value) -> Checked {
 
 fn check_reasoning(host: &Host, body: &Value) -> Checked {
     let (style, format) = (host.style(), &body["reasoning_format"]);
-    let known: &[&str] = match host.strictness {
-        Strictness::Groq => &["hidden", "raw", "parsed"],
-        Strictness::Cerebras => &["none", "parsed", "text_parsed", "raw", "hidden"],
-        Strictness::AsItsRowSays => &["parsed"],
+    let known: &[&str] = match host.manner {
+        Manner::Groq => &["hidden", "raw", "parsed"],
+        Manner::Cerebras => &["none", "parsed", "text_parsed", "raw", "hidden"],
+        Manner::Plain => &["parsed"],
     };
     if !format.is_null() && !known.iter().any(|value| format == value) {
         return Err(at(style, "reasoning_format", &format!("value must be one of {}", known.join(", "))));
     }
-    if format.is_null() || host.strictness != Strictness::Groq {
+    if format.is_null() || host.manner != Manner::Groq {
         return Ok(());
     }
     if !body["include_reasoning"].is_null() {
@@ -353,7 +359,7 @@ fn check_cap(host: &Host, body: &Value, facts: &Facts) -> Checked {
     let cap = facts.max_completion_tokens;
     for field in ["max_completion_tokens", "max_tokens"] {
         let wanted = &body[field];
-        let is_endless = host.strictness == Strictness::Cerebras && *wanted == -1;
+        let is_endless = host.manner == Manner::Cerebras && *wanted == -1;
         if wanted.is_null() || is_endless {
             continue;
         }
