@@ -30,7 +30,7 @@ pub mod observe {
 
 pub mod providers {
     //! See `crate::providers`.
-    pub use crate::providers::{AnswerDecoder, Dialect, Directory, ErrorForm, Provider};
+    pub use crate::providers::{AnswerDecoder, Auth, Dialect, Directory, ErrorForm, Provider};
 }
 
 pub mod quota {

@@ -20,7 +20,6 @@ pub use self::directory::{Directory, Provider};
 pub(crate) use self::model_id::is_model_id;
 pub use self::openai::ErrorForm;
 pub(crate) use self::openai::Quirks;
-pub(crate) use self::profile::Auth;
-pub use self::profile::Dialect;
 pub(crate) use self::profile::Profile;
+pub use self::profile::{Auth, Dialect};
 pub(crate) use self::wire::WireRequest;

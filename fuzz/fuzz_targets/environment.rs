@@ -30,7 +30,7 @@ fuzz_target!(|input: &[u8]| {
     let shown = match Config::from_lookup(lookup) {
         Ok(config) => {
             for provider in &config.providers {
-                let can_be_sent = |key| provider.provider.key_header(key).is_ok();
+                let can_be_sent = |key| provider.provider.headers(Some(key)).is_ok();
                 assert!(
                     provider.accounts.iter().filter_map(|account| account.key.as_ref()).all(can_be_sent),
                     "{environment:?}"

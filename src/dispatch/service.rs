@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderName, HeaderValue};
+use http::HeaderMap;
 use tracing::{info, warn};
 
 use super::upstream::{Call, Network, Query, TlsUnavailable};
@@ -22,8 +22,8 @@ pub(super) struct Service {
 /// The account that a call uses.
 #[derive(Debug)]
 pub(super) struct Account {
-    /// The header with the key; `None` for a provider that needs no key.
-    auth: Option<(HeaderName, HeaderValue)>,
+    /// The headers of the provider's row, and the key if it needs one.
+    headers: HeaderMap,
     /// For people to read: `key 1 of 2`.
     pub(super) label: String,
 }
@@ -47,8 +47,8 @@ impl Service {
     pub(super) fn new(config: &ProviderConfig) -> Result<Self, SetupError> {
         let provider = config.provider;
         let accounts = config.accounts.iter().map(|account| {
-            let auth = account.key.as_ref().map(|key| provider.key_header(key)).transpose();
-            Ok(Account { auth: auth.map_err(|_| SetupError::Key(provider))?, label: account.label.clone() })
+            let headers = provider.headers(account.key.as_ref()).map_err(|_| SetupError::Key(provider))?;
+            Ok(Account { headers, label: account.label.clone() })
         });
         Ok(Self {
             provider,
@@ -60,13 +60,17 @@ impl Service {
 
     /// A completion, ready to be sent.
     pub(super) fn call(&self, account: &Account, path: &str, body: Vec<u8>) -> Call {
-        let Query { url, network, auth } = self.query(account, path);
-        Call { url, network, auth, body }
+        let Query { url, network, headers } = self.query(account, path);
+        Call { url, network, headers, body }
     }
 
     /// A request for what the provider publishes about itself.
     pub(super) fn query(&self, account: &Account, path: &str) -> Query {
-        Query { url: format!("{}{path}", self.base_url), network: self.network, auth: account.auth.clone() }
+        Query {
+            url: format!("{}{path}", self.base_url),
+            network: self.network,
+            headers: account.headers.clone(),
+        }
     }
 
     /// Logs what a new list of models has changed.

@@ -13,8 +13,8 @@ use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE};
-use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body_util::BodyExt as _;
 use reqwest::redirect::Policy;
 use tokio::time::{Instant, timeout_at};
@@ -85,8 +85,8 @@ pub(super) struct Query {
     pub url: String,
     /// The kind of host.
     pub network: Network,
-    /// The header with the key; `None` for a provider that needs no key.
-    pub auth: Option<(HeaderName, HeaderValue)>,
+    /// The headers that only this provider gets, such as the key.
+    pub headers: HeaderMap,
 }
 
 /// A request to a provider, complete. It holds a prompt, so it does not print itself.
@@ -95,8 +95,8 @@ pub(super) struct Call {
     pub url: String,
     /// The kind of host.
     pub network: Network,
-    /// The header with the key; `None` for a provider that needs no key.
-    pub auth: Option<(HeaderName, HeaderValue)>,
+    /// The headers that only this provider gets, such as the key.
+    pub headers: HeaderMap,
     /// The JSON body.
     pub body: Vec<u8>,
 }
@@ -151,7 +151,7 @@ impl Upstream {
     /// nothing was sent. [`Reason::UpstreamError`]: the connection ended without an answer, or the answer was not HTTP;
     /// the provider may have seen the request.
     pub(super) async fn send(&self, call: Call) -> Result<Response, Failure> {
-        let Call { url, network, auth, body } = call;
+        let Call { url, network, headers, body } = call;
         let clients = self.clients(network)?;
         let request = clients
             .pooled
@@ -159,7 +159,7 @@ impl Upstream {
             .header(CONTENT_TYPE, "application/json")
             .header(ACCEPT, "text/event-stream, application/json")
             .body(body);
-        clients.exchange(request, auth).await
+        clients.exchange(request, headers).await
     }
 
     /// Sends `query` in the same way, with the same pool of connections.
@@ -167,9 +167,9 @@ impl Upstream {
     /// # Errors
     /// As [`send`](Self::send).
     pub(super) async fn get(&self, query: Query) -> Result<Response, Failure> {
-        let Query { url, network, auth } = query;
+        let Query { url, network, headers } = query;
         let clients = self.clients(network)?;
-        clients.exchange(clients.pooled.get(url).header(ACCEPT, "application/json"), auth).await
+        clients.exchange(clients.pooled.get(url).header(ACCEPT, "application/json"), headers).await
     }
 
     fn clients(&self, network: Network) -> Result<&Clients, Failure> {
@@ -185,9 +185,9 @@ impl Clients {
     async fn exchange(
         &self,
         request: reqwest::RequestBuilder,
-        auth: Option<(HeaderName, HeaderValue)>,
+        headers: HeaderMap,
     ) -> Result<Response, Failure> {
-        let request = request.header(ACCEPT_ENCODING, "identity").headers(auth.into_iter().collect());
+        let request = request.header(ACCEPT_ENCODING, "identity").headers(headers);
         let request = request.build().map_err(|_| not_sent())?;
         // The clone shares the body's bytes.
         let again = request.try_clone();
@@ -375,7 +375,7 @@ mod tests {
         let call = Call {
             url: "http://api.example/v1/chat/completions".to_owned(),
             network: Network::Loopback,
-            auth: None,
+            headers: HeaderMap::new(),
             body: b"{}".to_vec(),
         };
         let sent = tokio::time::timeout(Duration::from_secs(20), upstream.send(call)).await;

@@ -102,12 +102,16 @@ impl Provider {
         self.profile().name
     }
 
-    /// The header that authenticates a call with `key`, marked sensitive.
+    /// The headers of every request to it: those of its row, and the one that authenticates with `key`, marked sensitive.
     ///
     /// # Errors
     /// The key has characters that no header may hold.
-    pub fn key_header(self, key: &SecretString) -> Result<(HeaderName, HeaderValue), http::Error> {
-        self.profile().auth.header(key)
+    pub fn headers(self, key: Option<&SecretString>) -> Result<HeaderMap, http::Error> {
+        let Profile { headers, auth, .. } = self.profile();
+        let fixed = headers
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+        Ok(fixed.chain(key.map(|key| auth.header(key)).transpose()?).collect())
     }
 
     /// The ids of its default models, best first.
@@ -205,6 +209,19 @@ mod tests {
         assert_eq!(Directory::built_in().find("CEREBRAS"), Some(Provider::CEREBRAS));
         assert_eq!(Directory::built_in().find("Gemini"), Some(Provider::GEMINI));
         assert_eq!(Directory::built_in().find("Groq "), None);
+    }
+
+    #[test]
+    fn a_rows_headers_go_with_the_key() {
+        let headers = &[("x-title", "AI Proxy Free"), ("nvcf-poll-seconds", "300")];
+        let row = Profile { headers, dialect: Dialect::Gemini, ..*Provider::GEMINI.profile() };
+        let provider = Provider::of(Box::leak(Box::new(row)));
+        let key = SecretString::from("k-1");
+        let sent = provider.headers(Some(&key)).unwrap();
+        assert!(sent["x-title"] == "AI Proxy Free" && sent["nvcf-poll-seconds"] == "300");
+        assert!(sent["x-goog-api-key"] == "k-1" && sent["x-goog-api-key"].is_sensitive());
+        assert_eq!(provider.headers(None).unwrap().len(), 2);
+        assert!(Provider::GROQ.headers(None).unwrap().is_empty());
     }
 
     /// The names in the seed of this project. None of these models exists any more.

@@ -34,6 +34,8 @@ pub struct Profile {
     pub day_end: Option<Wait>,
     /// What models that are not among [`models`](Self::models) can do, by the beginning of their ids.
     pub families: &'static [(&'static str, Capabilities)],
+    /// Headers that every request carries in addition to the key, with names in lower case.
+    pub headers: &'static [(&'static str, &'static str)],
     /// How a call is authenticated.
     pub auth: Auth,
     /// How requests are written and answers read.

@@ -20,8 +20,8 @@ async fn start(provider: Provider) -> anyhow::Result<SimulatedProvider> {
 
 /// Status and body of a call.
 async fn post(provider: &SimulatedProvider, path: &str, body: &Value) -> anyhow::Result<(u16, String)> {
-    let request = http_client()?.post(format!("{}{path}", provider.base_url())).json(body);
-    let request = request.bearer_auth("a-key").header("x-goog-api-key", "a-key");
+    let headers = provider.provider().headers(Some(&"a-key".into()))?;
+    let request = http_client()?.post(format!("{}{path}", provider.base_url())).headers(headers).json(body);
     let response = request.send().await?;
     Ok((response.status().as_u16(), response.text().await?))
 }

@@ -59,6 +59,7 @@ pub(crate) static PROFILE: Profile = Profile {
     // Its headers say when the day ends; its documents do not.
     day_end: None,
     families: &[],
+    headers: &[],
     auth: Auth::Bearer,
     dialect: Dialect::OpenAi(Quirks {
         max_tokens_name: "max_completion_tokens",

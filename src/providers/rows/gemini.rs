@@ -92,6 +92,7 @@ pub(crate) static PROFILE: Profile = Profile {
         ("gemini-", FLASH),
         ("gemma-", GEMMA),
     ],
+    headers: &[],
     auth: Auth::Header("x-goog-api-key"),
     dialect: Dialect::Gemini,
 };

@@ -68,6 +68,7 @@ pub(crate) static PROFILE: Profile = Profile {
     // Its day is a sliding window: quota comes back little by little.
     day_end: None,
     families: &[],
+    headers: &[],
     auth: Auth::Bearer,
     dialect: Dialect::OpenAi(Quirks {
         chat_path: "/openai/v1/chat/completions",

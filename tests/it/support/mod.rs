@@ -11,7 +11,7 @@ pub(crate) use raw_upstream::{RawUpstream, Script, Step};
 
 use std::time::Duration;
 
-use ai_proxy_free::internals::providers::{Dialect, Directory, Provider};
+use ai_proxy_free::internals::providers::{Auth, Dialect, Directory, Provider};
 
 /// How long anything may take before a test gives up: far beyond what a busy machine needs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -28,4 +28,21 @@ pub(crate) async fn within_patience<T>(what: &str, future: impl Future<Output = 
 pub(crate) fn openai_providers() -> impl Iterator<Item = Provider> {
     let speaks_openai = |it: &Provider| matches!(it.profile().dialect, Dialect::OpenAi(_));
     Directory::built_in().into_iter().filter(speaks_openai)
+}
+
+/// The header that shows a provider its key.
+pub(crate) fn key_header(provider: Provider) -> &'static str {
+    match provider.profile().auth {
+        Auth::Bearer => "authorization",
+        Auth::Header(name) => name,
+    }
+}
+
+/// The names of all headers that a completion is asked for with, sorted.
+pub(crate) fn call_headers(provider: Provider) -> Vec<&'static str> {
+    let usual = ["accept", "accept-encoding", "content-length", "content-type", "host", "user-agent"];
+    let own = provider.profile().headers.iter().map(|(name, _)| *name);
+    let mut names: Vec<_> = usual.into_iter().chain([key_header(provider)]).chain(own).collect();
+    names.sort_unstable();
+    names
 }
