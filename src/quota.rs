@@ -1,8 +1,9 @@
 //! Decides which candidate is called next: rotation, cooldowns, available models and known limits.
 //!
-//! One owner, one lock, dense numbers inside. Picking is one synchronous step that runs no other room's code:
+//! One owner, one lock, dense numbers inside. Picking is one synchronous step that runs no caller's code:
 //! [`Criteria`] go in, a [`Reservation`] comes out. Its holder reports the outcome of the attempt; dropping it without
-//! a report means that the client left. Limits are tracked and shown, but not enforced yet.
+//! a report means that the client left. A limit that a provider reports as used up is a cooldown; apart from that, limits
+//! are tracked and shown, but not enforced yet.
 
 mod bucket;
 mod cooldowns;
@@ -42,6 +43,8 @@ pub struct Quota {
     clock: Clock,
     // A std mutex: held for microseconds, never across an await.
     state: Mutex<State>,
+    /// Held while lists are applied, so that two of a provider follow each other.
+    learning: Mutex<()>,
 }
 
 impl fmt::Debug for Quota {
@@ -71,7 +74,7 @@ pub(crate) struct Survey {
 impl Quota {
     /// Every provider in `offers` can serve; their order decides between those that were never called.
     pub(crate) fn new(offers: Vec<Offer>, clock: Clock, random: fastrand::Rng) -> Self {
-        Self { clock, state: Mutex::new(State::new(offers, random)) }
+        Self { clock, state: Mutex::new(State::new(offers, random)), learning: Mutex::default() }
     }
 
     /// The current time.
@@ -86,7 +89,10 @@ impl Quota {
         let mut state = self.lock();
         let picked = state.pick(criteria, now);
         let reserve = |admission: Admission| {
-            let model = state.model(admission.candidate)?;
+            let Some(model) = state.model(admission.candidate) else {
+                state.abandoned(&admission);
+                return None;
+            };
             let (candidate, can) = (admission.candidate, model.can);
             let (model, stats) = (model.id.clone(), model.stats.clone());
             state.sends(candidate, now);
@@ -103,11 +109,14 @@ impl Quota {
         Pick { reservation: picked.admission.and_then(reserve), skipped: picked.skipped }
     }
 
-    /// When the first candidate can serve, of one provider or of any: `now` if one can already, `None` if none ever
-    /// will.
-    pub(crate) fn soonest(&self, criteria: &Criteria<'_>, of: Option<usize>) -> Option<Timestamp> {
+    /// Whole seconds until the first candidate can serve, of one provider or of any, rounded up: 0 if one can already,
+    /// `None` if none ever will.
+    pub(crate) fn seconds_until(&self, criteria: &Criteria<'_>, of: Option<usize>) -> Option<u64> {
+        // One reading of the clock for both ends, or else what can serve now might lie in the past.
         let now = self.now();
-        self.lock().soonest(criteria, of, now)
+        let soonest = self.lock().soonest(criteria, of, now)?;
+        let wait_ms = soonest.as_millisecond().saturating_sub(now.as_millisecond());
+        u64::try_from(wait_ms).ok().map(|ms| ms.div_ceil(1_000))
     }
 
     /// Which providers could serve if nothing were in cooldown, among those that have an account.
@@ -161,16 +170,24 @@ impl Quota {
         is_known.then_some(number)
     }
 
-    /// Stores the model list of one account. Returns `false` if it has no usable model. Takes effect with the next
-    /// [`restock`](Self::restock).
-    pub(crate) fn learn_list(&self, provider: usize, account: usize, list: Vec<String>) -> bool {
-        self.lock().learn_list(provider, account, list)
-    }
-
-    /// Applies the stored lists. An attempt in progress keeps its model.
-    pub(crate) fn restock(&self, provider: usize) -> Change {
+    /// Stores the model lists of a provider, one for each account, and applies them; an account without one keeps its
+    /// last list. Returns for each account whether its list has a usable model. An attempt in progress keeps its model.
+    ///
+    /// Long lists take a while to sort, so that happens on a copy, while requests go on.
+    pub(crate) fn learn_lists(
+        &self,
+        provider: usize,
+        lists: Vec<Option<Vec<String>>>,
+    ) -> (Vec<bool>, Change) {
+        let _turn = self.learning.lock().unwrap_or_else(PoisonError::into_inner);
+        let catalogue = self.lock().provider(provider).map(|it| it.catalogue.clone());
+        let Some(mut catalogue) = catalogue else { return (vec![false; lists.len()], Change::default()) };
+        let lists = lists.into_iter().enumerate();
+        let learn = |(account, list): (usize, Option<_>)| list.is_some_and(|it| catalogue.learn(account, it));
+        let is_usable = lists.map(learn).collect();
+        let stock = catalogue.stock();
         let now = self.now();
-        self.lock().restock(provider, now)
+        (is_usable, self.lock().restock(provider, catalogue, stock, now))
     }
 
     /// The counts of each provider, in rotation order.

@@ -67,13 +67,12 @@ impl Dispatcher {
     async fn read_lists_of(&self, number: usize, service: &Service) -> Vec<ListOutcome> {
         let accounts = service.accounts.iter();
         let lists = join_all(accounts.map(|account| self.read_list(service, account))).await;
-        let mut learned = Vec::new();
-        for (account, list) in lists.into_iter().enumerate() {
-            learned.push(list.map(|list| self.quota.learn_list(number, account, list)));
-        }
-        service.report_change(&self.quota, number, &self.quota.restock(number));
-        let learned = learned.into_iter().enumerate().zip(&service.accounts);
-        let outcomes = learned.map(|((index, outcome), account)| {
+        let (lists, failures): (Vec<_>, Vec<_>) = lists.into_iter().map(split).unzip();
+        let (is_usable, change) = self.quota.learn_lists(number, lists);
+        service.report_change(&self.quota, number, &change);
+        let learned = is_usable.into_iter().zip(failures).enumerate().zip(&service.accounts);
+        let outcomes = learned.map(|((index, (is_usable, failure)), account)| {
+            let outcome = failure.map_or(Ok(is_usable), Err);
             report(service, account, &outcome);
             let chosen = |_| self.quota.first_in_use(number, index).as_deref().unwrap_or_default().to_owned();
             let (provider, label) = (service.provider, account.label.clone());
@@ -102,6 +101,14 @@ impl Dispatcher {
         let body = body.whole(MAX_LIST_BYTES).await;
         let list = body.and_then(|body| provider.parse_models(&body));
         list.ok_or_else(|| failure(Diagnosis::provider(Reason::UpstreamError)))
+    }
+}
+
+/// A list, or else why there is none.
+fn split(list: Result<Vec<String>, Failure>) -> (Option<Vec<String>>, Option<Failure>) {
+    match list {
+        Ok(list) => (Some(list), None),
+        Err(failure) => (None, Some(failure)),
     }
 }
 

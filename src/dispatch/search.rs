@@ -166,7 +166,7 @@ impl<'d> Search<'d> {
         }
         let attempts = numbers.into_iter().filter_map(|number| self.last_word(number, &criteria)).collect();
         // Never 0, because the client has just tried.
-        let retry_after_seconds = self.seconds_until(&criteria, None).map(|seconds| seconds.max(1));
+        let retry_after_seconds = self.quota.seconds_until(&criteria, None).map(|seconds| seconds.max(1));
         AllFailed { attempts, retry_after_seconds, trail: Trail(self.trail()) }
     }
 
@@ -183,16 +183,12 @@ impl<'d> Search<'d> {
             provider: self.provider(number)?,
             reason,
             status,
-            retry_after_seconds: self.seconds_until(criteria, Some(number)).filter(|seconds| *seconds > 0),
+            retry_after_seconds: self
+                .quota
+                .seconds_until(criteria, Some(number))
+                .filter(|seconds| *seconds > 0),
             message: message.filter(|_| reason.blames_request()),
         })
-    }
-
-    /// Whole seconds until a candidate can serve, rounded up.
-    fn seconds_until(&self, criteria: &Criteria<'_>, of: Option<usize>) -> Option<u64> {
-        let soonest = self.quota.soonest(criteria, of)?;
-        let wait_ms = soonest.as_millisecond().saturating_sub(self.quota.now().as_millisecond());
-        u64::try_from(wait_ms).ok().map(|ms| ms.div_ceil(1_000))
     }
 }
 

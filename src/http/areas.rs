@@ -1,4 +1,4 @@
-//! Which surface a path belongs to, and which paths are open. No other file decides either.
+//! Which surface a path belongs to, and which paths are open. `routes.rs` names the surface once more, for panics.
 //!
 //! [`ingress`](super::ingress) looks the area of a request up once, and everybody else reads it from the request's
 //! extensions. A new surface adds its rows here and its routes in `routes.rs`.

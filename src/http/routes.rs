@@ -29,7 +29,7 @@ use crate::surfaces::openai::{self, Completion};
 use crate::surfaces::{Ask, Author, Encode as _, Surface};
 use crate::wire::json;
 
-/// Bodies of this size and more are parsed on a thread of their own. The slowest smaller one takes some milliseconds.
+/// Bodies of this size and more are parsed on tokio's threads for blocking work. The slowest smaller one takes some milliseconds.
 const LARGE_BODY_BYTES: usize = 256 * 1024;
 
 /// All routes, with the layers that a request passes before them, from the outside in: id, size and origin; CORS;

@@ -56,7 +56,7 @@ const UNSTABLE: &[&str] = &["alpha", "beta", "exp", "latest", "nightly", "previe
 ///
 /// A model's number is its place in [`ids`](Self::ids). It never changes, so an attempt in progress keeps its model
 /// whatever the lists say meanwhile.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Catalogue {
     provider: Provider,
     /// The wanted models, then the other built-in ones, then the guesses made so far.
@@ -64,7 +64,7 @@ pub(crate) struct Catalogue {
     wanted: usize,
     built_in: usize,
     /// For each account, the last list that had a usable model.
-    lists: Vec<Option<Vec<String>>>,
+    lists: Vec<Option<Arc<[String]>>>,
 }
 
 impl Catalogue {
@@ -99,7 +99,7 @@ impl Catalogue {
     pub(crate) fn learn(&mut self, account: usize, list: Vec<String>) -> bool {
         let is_of_use = list.iter().any(|id| self.is_known(id) || can_chat(id));
         match self.lists.get_mut(account) {
-            Some(known) if is_of_use => *known = Some(list),
+            Some(known) if is_of_use => *known = Some(list.into()),
             _ => return false,
         }
         true
@@ -144,7 +144,7 @@ impl Catalogue {
     /// The best of the other models on the lists, best first: preferred families before all others, stable names before
     /// previews, the more preferred family before the less preferred, newer versions before older ones.
     fn guesses(&self) -> Vec<&str> {
-        let listed = self.lists.iter().flatten().flatten().map(String::as_str);
+        let listed = self.lists.iter().flatten().flat_map(|list| list.iter()).map(String::as_str);
         let mut guesses: Vec<&str> = listed.filter(|id| !self.is_known(id) && can_chat(id)).collect();
         let families = self.provider.profile().preferred_families;
         let family =

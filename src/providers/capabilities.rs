@@ -101,7 +101,7 @@ pub enum JsonBesideTools {
 }
 
 impl Capabilities {
-    /// Everything: what is assumed of a model that is in no table.
+    /// What is assumed of a model that is in no table: it can do everything, but no effort is sent to it.
     pub const UNKNOWN: Self = Self {
         window: 1_048_576,
         max_output: u32::MAX,

@@ -107,7 +107,7 @@ impl Cooldown {
         self.until
     }
 
-    /// The probe had no result, or is no longer this call's to decide: another call may probe.
+    /// The probe is over and did not end this cooldown: another call may probe it.
     pub(super) fn release(&mut self) {
         self.is_being_probed = false;
     }

@@ -10,7 +10,7 @@ use super::place::{Candidate, Place};
 use super::provider_state::{Change, ModelState, Offer, ProviderState};
 use super::target::{Criteria, Turn};
 use crate::middle::{Failure, LimitReading, Reason, Scope, Wait};
-use crate::models::Stock;
+use crate::models::{Catalogue, Stock};
 
 /// A provider that would have been next but cannot serve now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,15 +66,18 @@ impl State {
         self.provider(candidate.provider)?.models.get(candidate.model)
     }
 
-    /// Records the list of one account; see `Catalogue::learn`. It takes effect at the next [`restock`](Self::restock).
-    pub(super) fn learn_list(&mut self, provider: usize, account: usize, list: Vec<String>) -> bool {
-        self.providers.get_mut(provider).is_some_and(|it| it.catalogue.learn(account, list))
-    }
-
-    /// Uses what the catalogue says from now on.
-    pub(super) fn restock(&mut self, provider: usize, now: Timestamp) -> Change {
-        let stock = self.providers.get_mut(provider).map(|it| it.catalogue.stock());
-        stock.map(|stock| self.go_by(provider, stock, now)).unwrap_or_default()
+    /// Replaces the catalogue by a later one, and picks from its `stock` from now on.
+    pub(super) fn restock(
+        &mut self,
+        provider: usize,
+        catalogue: Catalogue,
+        stock: Stock,
+        now: Timestamp,
+    ) -> Change {
+        if let Some(provider) = self.providers.get_mut(provider) {
+            provider.catalogue = catalogue;
+        }
+        self.go_by(provider, stock, now)
     }
 
     /// Picks from this stock from now on. An attempt in progress keeps its model.

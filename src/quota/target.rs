@@ -71,7 +71,7 @@ pub(crate) enum RuledOut {
     WindowsUpTo(usize, u64),
 }
 
-/// Everything that decides which candidate is called next. Data only, so that picking runs no other room's code under
+/// Everything that decides which candidate is called next. Data only, so that picking runs no caller's code under
 /// the lock.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Criteria<'a> {

@@ -414,8 +414,9 @@ impl Shop {
     }
 
     fn learn(&mut self, account: usize, list: &str) -> &mut Self {
-        self.quota.learn_list(0, account, ids(list));
-        self.quota.restock(0);
+        let mut lists = vec![None; account];
+        lists.push(Some(ids(list)));
+        self.quota.learn_lists(0, lists);
         self
     }
 
@@ -520,6 +521,19 @@ proptest! {
 }
 
 const REASONS: [Reason; 4] = [Reason::RateLimited, Reason::Timeout, Reason::BrokenStream, Reason::BadRequest];
+
+/// A client that is told to come back is told when, however fast time goes on while that is found out.
+#[test]
+fn what_can_serve_at_once_can_serve_in_no_time_under_a_clock_that_moves() {
+    let ticks = std::sync::atomic::AtomicI64::new(0);
+    let tick = move || ticks.fetch_add(7, std::sync::atomic::Ordering::Relaxed);
+    let clock: Clock = Arc::new(move || Timestamp::from_millisecond(tick()).expect("a time"));
+    let offer = Offer { provider: Provider::GROQ, accounts: 1, models: ids("a") };
+    let quota = Arc::new(Quota::new(vec![offer], clock, fastrand::Rng::with_seed(7)));
+    let criteria = Criteria { target: &anybody(), needs: &Needs::default(), ruled_out: &[] };
+    assert_eq!(quota.seconds_until(&criteria, None), Some(0));
+    assert_eq!(quota.seconds_until(&criteria, Some(1)), None, "there is no such account");
+}
 
 proptest! {
     /// Whatever the outcomes of attempts and their order: each attempt has one outcome, and only complete answers use

@@ -368,7 +368,6 @@ mod tests {
             unasked_max_tokens: Some(64),
             seed_name: "random_seed",
             required_word: "any",
-            asks_for_usage: true,
             takes_null_content: false,
             takes: &[Feature::Seed],
             errors: ErrorForm::Flat,

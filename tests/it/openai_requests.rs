@@ -152,6 +152,12 @@ async fn mistakes_are_named_with_their_field() -> anyhow::Result<()> {
             "response_format.json_schema",
             "1048576",
         ),
+        (
+            json!({"messages": [user()], "response_format": {"type": "json_schema", "json_schema":
+            {"description": "x".repeat(1_100_000), "schema": {}}}}),
+            "response_format.json_schema",
+            "1048576",
+        ),
         (json!({"messages": [user()], "max_tokens": 1.5}), "max_tokens", "whole number"),
         (json!({"messages": [user()], "max_tokens": -2}), "max_tokens", "at least 1"),
         (json!({"messages": [user()], "tools": [tool], "tool_choice": "any"}), "tool_choice", "'required'"),

@@ -369,11 +369,7 @@ mod tests {
             (Quirks { unasked_max_tokens: Some(9_999), ..Quirks::NONE }, "/max_tokens", json!(4_096)),
             (Quirks { seed_name: "random_seed", ..Quirks::NONE }, "/random_seed", json!(7)),
             (Quirks { required_word: "any", ..Quirks::NONE }, "/tool_choice", json!("any")),
-            (
-                Quirks { asks_for_usage: true, ..Quirks::NONE },
-                "/stream_options",
-                json!({"include_usage": true}),
-            ),
+            (Quirks { asks_for_usage: false, ..Quirks::NONE }, "/stream_options", Value::Null),
             (Quirks { takes_null_content: false, ..Quirks::NONE }, "/messages/1/content", json!("")),
             (Quirks { takes: &[Feature::Seed], ..Quirks::NONE }, "/tools/0/function/strict", Value::Null),
         ];

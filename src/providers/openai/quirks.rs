@@ -47,7 +47,7 @@ impl Quirks {
         unasked_max_tokens: None,
         seed_name: "seed",
         required_word: "required",
-        asks_for_usage: false,
+        asks_for_usage: true,
         takes_null_content: true,
         takes: &[
             Feature::TopP,

@@ -63,6 +63,8 @@ pub(crate) static PROFILE: Profile = Profile {
     auth: Auth::Bearer,
     dialect: Dialect::OpenAi(Quirks {
         max_tokens_name: "max_completion_tokens",
+        // Its streams report their usage unasked.
+        asks_for_usage: false,
         parses_reasoning_of: &["qwen"],
         limit_headers: &[
             LimitHeaders {

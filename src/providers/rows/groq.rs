@@ -74,6 +74,8 @@ pub(crate) static PROFILE: Profile = Profile {
         chat_path: "/openai/v1/chat/completions",
         models_path: "/openai/v1/models",
         max_tokens_name: "max_completion_tokens",
+        // Its streams report their usage unasked.
+        asks_for_usage: false,
         // The penalties are in its schema but "not supported by any model".
         takes: &[
             Feature::TopP,

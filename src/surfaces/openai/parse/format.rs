@@ -4,7 +4,7 @@ use serde_json::value::RawValue;
 
 use super::ignored::Ignored;
 use super::schema_bytes::SchemaBytes;
-use crate::middle::{JsonSchema, ResponseFormat};
+use crate::middle::{Json, JsonSchema, ResponseFormat};
 use crate::surfaces::error::ApiError;
 use crate::surfaces::fields::{Field, fields, kind, wrong};
 
@@ -42,11 +42,11 @@ fn parse_schema(
     let unreadable = |_| wrong(at, format!("must be an object, not {}", kind(raw)));
     let fields = fields!(raw => name, description, schema, strict).map_err(unreadable)?;
     ignored.add("response_format.json_schema.", fields.unknown);
-    let schema = fields.schema.present().map(|schema| schema_bytes.add(at, schema)).transpose()?;
+    schema_bytes.count(at, raw)?;
     Ok(JsonSchema {
         name: fields.name.optional(at, "a string")?,
         description: fields.description.optional(at, "a string")?,
-        schema,
+        schema: fields.schema.present().map(Json::from),
         strict: fields.strict.optional(at, "true or false")?,
     })
 }

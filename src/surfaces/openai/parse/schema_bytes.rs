@@ -15,6 +15,12 @@ impl SchemaBytes {
 
     /// `schema`, which stands at the place `at`.
     pub(super) fn add(&mut self, at: &str, schema: &RawValue) -> Result<Json, ApiError> {
+        self.count(at, schema)?;
+        Ok(schema.into())
+    }
+
+    /// Counts `schema`, which stands at the place `at`.
+    pub(super) fn count(&mut self, at: &str, schema: &RawValue) -> Result<(), ApiError> {
         self.0 += schema.get().len();
         if self.0 > Self::MOST {
             return Err(wrong(
@@ -22,6 +28,6 @@ impl SchemaBytes {
                 format!("makes the schemas of this request larger than {} bytes", Self::MOST),
             ));
         }
-        Ok(schema.into())
+        Ok(())
     }
 }
