@@ -13,13 +13,10 @@ mod signatures;
 mod upstream;
 
 pub(crate) use self::attempt::Answer;
-pub(crate) use self::dispatcher::Dispatcher;
-pub(crate) use self::dispatcher::Extent;
+pub(crate) use self::dispatcher::{Dispatcher, Extent};
 pub(crate) use self::lists::ListOutcome;
-pub(crate) use self::offered::Offered;
-pub(crate) use self::offered::UnknownTarget;
-pub(crate) use self::outcome::Answered;
-pub(crate) use self::outcome::{AllFailed, FailedProvider, Incapable, Unanswered, Verdict};
+pub(crate) use self::offered::{Offered, UnknownTarget};
+pub(crate) use self::outcome::{AllFailed, Answered, FailedProvider, Incapable, Unanswered, Verdict};
 pub(crate) use self::service::SetupError;
 pub(crate) use self::signatures::Signatures;
 pub(crate) use crate::quota::Target;

@@ -4,8 +4,7 @@ use std::fmt::Write as _;
 
 use crate::config::{Config, ProviderConfig};
 use crate::dispatch::{Dispatcher, ListOutcome};
-use crate::middle::FreePlan;
-use crate::middle::{Failure, Reason};
+use crate::middle::{Failure, FreePlan, Reason};
 use crate::providers::Provider;
 
 /// The result of a check.

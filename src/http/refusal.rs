@@ -5,8 +5,7 @@
 //! form of every other refusal.
 
 use super::request_id;
-use crate::surfaces::ApiError;
-use crate::surfaces::chat;
+use crate::surfaces::{ApiError, chat};
 
 /// Longer than any refusal of hyper's own.
 const MAX_BYTES: usize = 256;

@@ -17,10 +17,8 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use super::connection::Closer;
-use crate::dispatch::Answer;
-use crate::dispatch::Signatures;
-use crate::middle::Failure;
-use crate::middle::{Event, ToolCallPiece, Usage};
+use crate::dispatch::{Answer, Signatures};
+use crate::middle::{Event, Failure, ToolCallPiece, Usage};
 use crate::observe::RequestLog;
 use crate::quota::Reservation;
 use crate::surfaces::{AfterFailure, Encode, Interrupted};

@@ -3,8 +3,7 @@
 //! A request goes only to models that support what it needs. A model that is in no table (users may name any) is
 //! assumed to support everything: a refusal costs one call, a wrong guess costs the answer.
 
-use crate::middle::FreePlan;
-use crate::middle::{Effort, Needs};
+use crate::middle::{Effort, FreePlan, Needs};
 
 /// A model that is offered by default.
 #[derive(Debug)]

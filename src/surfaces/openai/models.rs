@@ -8,8 +8,7 @@ use serde::Serialize;
 use super::names::{ids, target, unknown};
 use crate::dispatch::Offered;
 use crate::middle::Effort;
-use crate::providers::Provider;
-use crate::providers::{Capabilities, Images};
+use crate::providers::{Capabilities, Images, Provider};
 use crate::surfaces::error::ApiError;
 use crate::wire::json;
 
