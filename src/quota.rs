@@ -122,20 +122,15 @@ impl Quota {
         let now = self.now();
         let state = self.lock();
         let mut survey = Survey::default();
-        let mut able = Vec::new();
         for wanted in criteria.target.wanted() {
             let provider = state.provider(wanted.provider).filter(|it| !it.accounts.is_empty());
             let Some(provider) = provider else { continue };
             let models = wanted.model.map_or_else(|| provider.in_use(now), |model| vec![model]);
-            for model in models.into_iter().filter_map(|model| provider.models().get(model)) {
-                match model.can.lacks(criteria.needs) {
-                    None if able.contains(&wanted.provider) => {}
-                    None => able.push(wanted.provider),
-                    Some(lack) => survey.add_unable(provider.provider, lack),
-                }
-            }
+            let models = models.into_iter().filter_map(|model| provider.models().get(model));
+            let lacks: Vec<Option<Lack>> = models.map(|model| model.can.lacks(criteria.needs)).collect();
+            survey.able += usize::from(lacks.contains(&None));
+            lacks.into_iter().flatten().for_each(|lack| survey.add_unable(provider.provider, lack));
         }
-        survey.able = able.len();
         survey
     }
 

@@ -45,7 +45,7 @@ pub(super) struct Order {
     pub call: Call,
     /// The tools that the answer may call; `None` if it may call none.
     pub expected: Option<ExpectedCalls>,
-    /// Whether to ask for a stream.
+    /// Whether the request asks for a stream.
     pub is_stream: bool,
 }
 

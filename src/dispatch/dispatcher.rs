@@ -95,14 +95,16 @@ impl Dispatcher {
         let mut search = Search::new(&self.quota, &self.services, target, &needs);
         while let Some(mut reservation) = search.next() {
             let Some(Prepared { order, left_out }) = self.prepare(request, &reservation) else { break };
-            let (provider, model) = (order.provider, reservation.model().clone());
-            let (number, name) = (search.attempts() + 1, provider.name());
-            info!(request_id, model = &*model, "Attempt {number}/{}: Using service {name}", able.max(number));
+            let (number, name) = (search.attempts() + 1, order.provider.name());
+            info!(
+                request_id,
+                model = &**reservation.model(),
+                "Attempt {number}/{}: Using service {name}",
+                able.max(number)
+            );
             match self.attempt(order, extent, deadline, &mut reservation).await {
                 Ok(answer) => {
-                    let model = String::from(&*model);
-                    let trail = Trail::default();
-                    let answered = Answered { answer, reservation, provider, model, left_out, trail };
+                    let answered = Answered { answer, reservation, left_out, trail: Trail::default() };
                     if let Some(answered) = search.accept(answered) {
                         return Ok(answered);
                     }

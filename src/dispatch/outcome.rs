@@ -14,14 +14,22 @@ pub(crate) struct Answered {
     pub answer: Answer,
     /// Where the outcome is recorded when the answer has ended.
     pub reservation: Reservation,
-    /// The provider that answers.
-    pub provider: Provider,
-    /// The model that answers: the provider's own id.
-    pub model: String,
     /// What the client asked for and this model does not support.
     pub left_out: Vec<Feature>,
     /// Every provider that was considered; the one that answers is the last.
     pub trail: Trail,
+}
+
+impl Answered {
+    /// The provider that answers.
+    pub(crate) fn provider(&self) -> Provider {
+        self.answer.provider()
+    }
+
+    /// The model that answers: the provider's own id.
+    pub(crate) fn model(&self) -> &str {
+        self.reservation.model()
+    }
 }
 
 /// No provider answered.

@@ -146,7 +146,7 @@ impl<'d> Search<'d> {
 
     fn finish(&self, mut answered: Answered) -> Answered {
         let mut trail = self.trail();
-        trail.push((answered.provider, Step::Answered));
+        trail.push((answered.provider(), Step::Answered));
         answered.trail = Trail(trail);
         answered
     }

@@ -60,8 +60,7 @@ impl Service {
 
     /// A completion, ready to be sent.
     pub(super) fn call(&self, account: &Account, path: &str, body: Vec<u8>) -> Call {
-        let Query { url, network, headers } = self.query(account, path);
-        Call { url, network, headers, body }
+        Call { query: self.query(account, path), body }
     }
 
     /// A request for what the provider publishes about itself.

@@ -79,7 +79,7 @@ impl Network {
     }
 }
 
-/// A request for what a provider publishes about itself.
+/// Where a request goes, and as which account: all of a request for what a provider publishes about itself.
 pub(super) struct Query {
     /// The URL.
     pub url: String,
@@ -91,12 +91,8 @@ pub(super) struct Query {
 
 /// A request to a provider, complete. It holds a prompt, so it does not print itself.
 pub(super) struct Call {
-    /// The URL.
-    pub url: String,
-    /// The kind of host.
-    pub network: Network,
-    /// The headers that only this provider gets, such as the key.
-    pub headers: HeaderMap,
+    /// Where it goes, and as which account.
+    pub query: Query,
     /// The JSON body.
     pub body: Vec<u8>,
 }
@@ -151,7 +147,7 @@ impl Upstream {
     /// nothing was sent. [`Reason::UpstreamError`]: the connection ended without an answer, or the answer was not HTTP;
     /// the provider may have seen the request.
     pub(super) async fn send(&self, call: Call) -> Result<Response, Failure> {
-        let Call { url, network, headers, body } = call;
+        let Call { query: Query { url, network, headers }, body } = call;
         let clients = self.clients(network)?;
         let request = clients
             .pooled
@@ -372,12 +368,12 @@ mod tests {
             builder.dns_resolver(Arc::new(Sleepy))
         });
         let upstream = Upstream { loopback: clients.ok(), remote: None };
-        let call = Call {
+        let query = Query {
             url: "http://api.example/v1/chat/completions".to_owned(),
             network: Network::Loopback,
             headers: HeaderMap::new(),
-            body: b"{}".to_vec(),
         };
+        let call = Call { query, body: b"{}".to_vec() };
         let sent = tokio::time::timeout(Duration::from_secs(20), upstream.send(call)).await;
         let failure = sent.expect("a clock ends it").expect_err("nobody is there");
         assert_eq!(failure.reason, Reason::Timeout);

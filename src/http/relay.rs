@@ -59,7 +59,6 @@ pub(super) fn body<E: Encode>(
         answer,
         encoder,
         books: Some((reservation, log)),
-        usage: None,
         connection,
         signatures,
         stage: Stage::Relaying,
@@ -88,8 +87,6 @@ struct Relay<E> {
     encoder: E,
     /// Taken when the outcome is recorded.
     books: Option<(Reservation, RequestLog)>,
-    /// What the answer has used so far, if the provider has reported it.
-    usage: Option<Usage>,
     connection: Option<Closer>,
     signatures: Arc<Signatures>,
     stage: Stage,
@@ -119,7 +116,7 @@ enum Wake {
     Ending,
 }
 
-/// What an answer has used, if the provider has reported it.
+/// What an answer has used, if the provider has reported it: it comes right before the finish.
 fn usage(events: &[Event]) -> Option<Usage> {
     events.iter().find_map(|event| if let Event::Usage(usage) = event { Some(*usage) } else { None })
 }
@@ -175,22 +172,21 @@ impl<E: Encode> Relay<E> {
     fn encode(&mut self, outcome: Result<(), Failure>) -> Vec<u8> {
         // Each event takes some bytes of framing besides its text.
         let mut frame = Vec::with_capacity(self.events.iter().map(|event| 32 + event.text().len()).sum());
-        for event in self.events.drain(..) {
-            if matches!(event, Event::Finish(_)) {
-                self.stage = Stage::Complete;
-            }
-            remember_signature(&self.signatures, &event);
-            if let Event::Usage(usage) = event {
-                self.usage = Some(usage);
-            }
-            self.encoder.event(event, &mut frame);
-        }
-        if self.stage == Stage::Complete {
+        let is_complete = matches!(self.events.last(), Some(Event::Finish(_)));
+        if is_complete {
+            self.stage = Stage::Complete;
             if let Some((reservation, log)) = self.books.take() {
-                reservation.complete(self.usage);
+                reservation.complete(usage(&self.events));
                 log.answered(self.answer.unreadable_events());
             }
-        } else if let Err(failure) = outcome {
+        }
+        for event in self.events.drain(..) {
+            remember_signature(&self.signatures, &event);
+            self.encoder.event(event, &mut frame);
+        }
+        if let Err(failure) = outcome
+            && !is_complete
+        {
             let interrupted =
                 Interrupted::Provider { name: self.answer.provider().name(), reason: failure.reason };
             frame.append(&mut self.interrupt(interrupted, Some(&failure)));

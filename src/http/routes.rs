@@ -29,7 +29,8 @@ use crate::surfaces::openai::{self, Completion};
 use crate::surfaces::{Ask, Author, Encode as _, Surface};
 use crate::wire::json;
 
-/// Bodies of this size and more are parsed on tokio's threads for blocking work. The slowest smaller one takes some milliseconds.
+/// Bodies of this size and more are parsed on tokio's threads for blocking work. The slowest smaller one takes some
+/// milliseconds.
 const LARGE_BODY_BYTES: usize = 256 * 1024;
 
 /// All routes, with the layers that a request passes before them, from the outside in: id, size and origin; CORS;
@@ -142,12 +143,16 @@ async fn answer<A: Ask>(
             return Err(error);
         }
     };
-    log.answers(answered.provider.name(), &answered.model);
+    log.answers(answered.provider().name(), answered.model());
 
     let headers = answer_headers::<A>(&answered, ask.ignored());
-    let Answered { answer, reservation, provider, model, .. } = answered;
-    let created = state.dispatcher.quota().now().as_second();
-    let author = Author { provider, model, request_id, created };
+    let author = Author {
+        provider: answered.provider(),
+        model: answered.model().to_owned(),
+        request_id,
+        created: state.dispatcher.quota().now().as_second(),
+    };
+    let Answered { answer, reservation, .. } = answered;
     let connection = head.extensions.get::<Closer>().cloned();
     let held = Held { reservation, log, permit, connection, signatures: state.signatures.clone() };
     let (content_type, body) = if is_stream {
@@ -199,8 +204,8 @@ fn answer_headers<A: Ask>(answered: &Answered, ignored: &[String]) -> HeaderMap 
     let ignored: Vec<&str> = left_out.chain(ignored.iter().map(String::as_str)).collect();
     let ignored = ignored.join(", ");
     let values = [
-        ("x-provider", answered.provider.name()),
-        ("x-model", answered.model.as_str()),
+        ("x-provider", answered.provider().name()),
+        ("x-model", answered.model()),
         ("x-attempts", trail.as_str()),
         ("x-accel-buffering", "no"),
         (CACHE_CONTROL.as_str(), "no-cache"),

@@ -212,18 +212,18 @@ mod tests {
         (known.limit, known.used, known.remaining, reset, known.source)
     }
 
-    fn known(book: &Buckets, measure: Measure, now: i64) -> Seen {
-        see(&book.status(PLAN, None, at(now)), measure)
+    fn known(buckets: &Buckets, measure: Measure, now: i64) -> Seen {
+        see(&buckets.status(PLAN, None, at(now)), measure)
     }
 
     #[test]
     fn the_documents_count_until_the_provider_has_spoken() {
-        let mut book = Buckets::default();
-        assert_eq!(known(&book, DAY, 0), (Some(500), None, None, None, Source::Default));
-        book.overwrite(&told(DAY, Source::Header, 1_000, 970, Some(180)), at(0));
-        assert_eq!(known(&book, DAY, 1), (Some(1_000), Some(30), Some(970), Some(180), Source::Header));
+        let mut buckets = Buckets::default();
+        assert_eq!(known(&buckets, DAY, 0), (Some(500), None, None, None, Source::Default));
+        buckets.overwrite(&told(DAY, Source::Header, 1_000, 970, Some(180)), at(0));
+        assert_eq!(known(&buckets, DAY, 1), (Some(1_000), Some(30), Some(970), Some(180), Source::Header));
         assert_eq!(
-            known(&book, MINUTE, 1),
+            known(&buckets, MINUTE, 1),
             (Some(8_000), None, None, None, Source::Default),
             "no word of that"
         );
@@ -233,23 +233,29 @@ mod tests {
     /// A header states when the limit is whole again; an error only when there is room for one request.
     #[test]
     fn figures_last_until_the_reset_that_was_stated() {
-        let mut book = Buckets::default();
-        book.overwrite(&told(DAY, Source::Header, 1_000, 970, Some(180)), at(0));
-        book.overwrite(&told(MINUTE, Source::ErrorBody, 8_000, 95, Some(8)), at(0));
-        assert_eq!(known(&book, MINUTE, 7), (Some(8_000), Some(7_905), Some(95), Some(8), Source::ErrorBody));
-        assert_eq!(known(&book, MINUTE, 8), (Some(8_000), None, None, None, Source::ErrorBody));
-        assert_eq!(known(&book, DAY, 179), (Some(1_000), Some(30), Some(970), Some(180), Source::Header));
-        assert_eq!(known(&book, DAY, 180), (Some(1_000), Some(0), Some(1_000), None, Source::Header));
+        let mut buckets = Buckets::default();
+        buckets.overwrite(&told(DAY, Source::Header, 1_000, 970, Some(180)), at(0));
+        buckets.overwrite(&told(MINUTE, Source::ErrorBody, 8_000, 95, Some(8)), at(0));
+        assert_eq!(
+            known(&buckets, MINUTE, 7),
+            (Some(8_000), Some(7_905), Some(95), Some(8), Source::ErrorBody)
+        );
+        assert_eq!(known(&buckets, MINUTE, 8), (Some(8_000), None, None, None, Source::ErrorBody));
+        assert_eq!(known(&buckets, DAY, 179), (Some(1_000), Some(30), Some(970), Some(180), Source::Header));
+        assert_eq!(known(&buckets, DAY, 180), (Some(1_000), Some(0), Some(1_000), None, Source::Header));
     }
 
     #[test]
     fn figures_without_a_reset_last_for_a_window() {
         for reset in [None, Some(u64::MAX), Some(40 * 86_400)] {
-            let mut book = Buckets::default();
-            book.overwrite(&told(MINUTE, Source::Header, 8_000, 95, reset), at(0));
-            assert_eq!(known(&book, MINUTE, 59), (Some(8_000), Some(7_905), Some(95), None, Source::Header));
+            let mut buckets = Buckets::default();
+            buckets.overwrite(&told(MINUTE, Source::Header, 8_000, 95, reset), at(0));
             assert_eq!(
-                known(&book, MINUTE, 60),
+                known(&buckets, MINUTE, 59),
+                (Some(8_000), Some(7_905), Some(95), None, Source::Header)
+            );
+            assert_eq!(
+                known(&buckets, MINUTE, 60),
                 (Some(8_000), None, None, None, Source::Header),
                 "{reset:?}"
             );
@@ -258,71 +264,74 @@ mod tests {
 
     #[test]
     fn the_latest_word_counts_and_takes_back_only_what_it_names() {
-        let mut book = Buckets::default();
-        book.overwrite(&told(DAY, Source::Header, 1_000, 970, Some(180)), at(0));
+        let mut buckets = Buckets::default();
+        buckets.overwrite(&told(DAY, Source::Header, 1_000, 970, Some(180)), at(0));
         let limit_alone =
             LimitReading { remaining: None, reset: None, ..told(DAY, Source::ErrorBody, 2_000, 0, None) };
-        book.overwrite(&limit_alone, at(1));
-        assert_eq!(known(&book, DAY, 1), (Some(2_000), Some(1_030), Some(970), Some(180), Source::ErrorBody));
+        buckets.overwrite(&limit_alone, at(1));
+        assert_eq!(
+            known(&buckets, DAY, 1),
+            (Some(2_000), Some(1_030), Some(970), Some(180), Source::ErrorBody)
+        );
         let remaining_alone = LimitReading { limit: None, ..told(DAY, Source::Header, 0, 0, Some(60)) };
-        book.overwrite(&remaining_alone, at(2));
-        assert_eq!(known(&book, DAY, 2), (Some(2_000), Some(2_000), Some(0), Some(62), Source::Header));
-        let mut book = Buckets::default();
-        book.overwrite(&remaining_alone, at(0));
-        assert_eq!(known(&book, DAY, 0), (Some(500), Some(500), Some(0), Some(60), Source::Default));
-        let unplanned = book.status(&[], None, at(0));
+        buckets.overwrite(&remaining_alone, at(2));
+        assert_eq!(known(&buckets, DAY, 2), (Some(2_000), Some(2_000), Some(0), Some(62), Source::Header));
+        let mut buckets = Buckets::default();
+        buckets.overwrite(&remaining_alone, at(0));
+        assert_eq!(known(&buckets, DAY, 0), (Some(500), Some(500), Some(0), Some(60), Source::Default));
+        let unplanned = buckets.status(&[], None, at(0));
         assert_eq!(see(&unplanned, DAY), (None, None, Some(0), Some(60), Source::Header));
-        assert_eq!(book.status(&[], None, at(60)), [], "nothing is left to tell");
+        assert_eq!(buckets.status(&[], None, at(60)), [], "nothing is left to tell");
     }
 
     /// If a provider counts calendar days, the requests sent today can be counted here.
     #[test]
     fn requests_of_a_calendar_day_are_counted_here() {
         let day_end = Some(Wait::PacificMidnight);
-        let see = |book: &Buckets, now: Timestamp| see(&book.status(PLAN, day_end, now), DAY);
+        let see = |buckets: &Buckets, now: Timestamp| see(&buckets.status(PLAN, day_end, now), DAY);
         let noon: Timestamp = "2026-11-23T20:00:00Z".parse().unwrap();
         let midnight: Timestamp = "2026-11-24T08:00:00Z".parse().unwrap();
         let next_midnight: Timestamp = "2026-11-25T08:00:00Z".parse().unwrap();
         let seconds = |time: Timestamp| Some(time.as_second() - at(0).as_second());
         let just_before = midnight - Duration::from_secs(1);
-        let mut book = Buckets::default();
-        assert_eq!(see(&book, noon), (Some(500), Some(0), Some(500), seconds(midnight), Source::Default));
-        book.sends(day_end, noon);
-        book.sends(day_end, just_before);
+        let mut buckets = Buckets::default();
+        assert_eq!(see(&buckets, noon), (Some(500), Some(0), Some(500), seconds(midnight), Source::Default));
+        buckets.sends(day_end, noon);
+        buckets.sends(day_end, just_before);
         let two = (Some(500), Some(2), Some(498), seconds(midnight), Source::Default);
-        assert_eq!(see(&book, just_before), two);
+        assert_eq!(see(&buckets, just_before), two);
         assert_eq!(
-            see(&book, midnight),
+            see(&buckets, midnight),
             (Some(500), Some(0), Some(500), seconds(next_midnight), Source::Default)
         );
-        book.sends(day_end, midnight);
+        buckets.sends(day_end, midnight);
         assert_eq!(
-            see(&book, midnight),
+            see(&buckets, midnight),
             (Some(500), Some(1), Some(499), seconds(next_midnight), Source::Default)
         );
 
         let refused = LimitReading { reset: day_end, ..told(DAY, Source::ErrorBody, 20, 0, None) };
-        book.overwrite(&refused, midnight);
+        buckets.overwrite(&refused, midnight);
         assert_eq!(
-            see(&book, midnight),
+            see(&buckets, midnight),
             (Some(20), Some(20), Some(0), seconds(next_midnight), Source::ErrorBody)
         );
         let counted = (Some(20), Some(0), Some(20));
-        let (limit, used, remaining, _, source) = see(&book, next_midnight);
+        let (limit, used, remaining, _, source) = see(&buckets, next_midnight);
         assert_eq!((limit, used, remaining, source), (counted.0, counted.1, counted.2, Source::ErrorBody));
-        (0..30).for_each(|_| book.sends(day_end, next_midnight));
-        assert_eq!(see(&book, next_midnight).2, Some(0), "never less than nothing");
+        (0..30).for_each(|_| buckets.sends(day_end, next_midnight));
+        assert_eq!(see(&buckets, next_midnight).2, Some(0), "never less than nothing");
     }
 
     #[test]
     fn the_accounts_of_several_keys_add_up() {
-        let book = |measure, source, limit, remaining, reset| {
-            let mut book = Buckets::default();
-            book.overwrite(&told(measure, source, limit, remaining, Some(reset)), at(0));
-            book.status(PLAN, None, at(0))
+        let buckets = |measure, source, limit, remaining, reset| {
+            let mut buckets = Buckets::default();
+            buckets.overwrite(&told(measure, source, limit, remaining, Some(reset)), at(0));
+            buckets.status(PLAN, None, at(0))
         };
-        let one = book(DAY, Source::Header, 1_000, 970, 180);
-        let other = book(DAY, Source::ErrorBody, 500, 0, 90);
+        let one = buckets(DAY, Source::Header, 1_000, 970, 180);
+        let other = buckets(DAY, Source::ErrorBody, 500, 0, 90);
         let silent = Buckets::default().status(PLAN, None, at(0));
         let both = together([one.clone(), other]);
         assert_eq!(see(&both, DAY), (Some(1_500), Some(530), Some(970), Some(90), Source::ErrorBody));
@@ -331,7 +340,7 @@ mod tests {
         assert_eq!(see(&with_silent, DAY), (Some(1_500), None, None, Some(180), Source::Default));
         assert_eq!(together([one.clone()]), one);
         assert_eq!(together([]), []);
-        let vast = book(DAY, Source::Header, u64::MAX, u64::MAX, 1);
+        let vast = buckets(DAY, Source::Header, u64::MAX, u64::MAX, 1);
         assert_eq!(see(&together([vast, one]), DAY).0, Some(u64::MAX));
     }
 }

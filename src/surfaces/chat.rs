@@ -108,7 +108,7 @@ fn parse(format: Format, body: &[u8]) -> Result<ChatAsk, ApiError> {
     let mut request = ChatRequest::new(parsed)
         .ok_or_else(|| bad("'messages' is empty: send at least one {\"role\",\"content\"}"))?;
     let temperature: Option<Temperature> = fields.temperature.optional("", "a number from 0 to 2")?;
-    request.temperature = temperature.and_then(|Temperature(number)| number);
+    request.temperature = temperature.map(|Temperature(number)| number);
     let max_tokens: Option<NonZeroU64> = fields.max_tokens.optional("", "a whole number of at least 1")?;
     request.max_tokens = max_tokens.map(|number| u32::try_from(number.get()).unwrap_or(u32::MAX));
     let stream: Option<bool> = fields.stream.optional("", "true or false")?;
@@ -122,15 +122,15 @@ fn parse(format: Format, body: &[u8]) -> Result<ChatAsk, ApiError> {
 }
 
 /// A number from 0 to 2.
-#[derive(Default, Deserialize)]
+#[derive(Deserialize)]
 #[serde(try_from = "f64")]
-struct Temperature(Option<f64>);
+struct Temperature(f64);
 
 impl TryFrom<f64> for Temperature {
     type Error = &'static str;
 
     fn try_from(number: f64) -> Result<Self, Self::Error> {
-        if (0.0..=2.0).contains(&number) { Ok(Self(Some(number))) } else { Err("out of range") }
+        if (0.0..=2.0).contains(&number) { Ok(Self(number)) } else { Err("out of range") }
     }
 }
 

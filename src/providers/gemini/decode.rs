@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use super::errors::diagnose_in_stream;
 use crate::middle::{Diagnosis, FinishReason, Reason, Scope, Sink, Usage, WireCall};
 use crate::providers::wire::Decoded;
-use crate::providers::words::{lenient, repair::repair};
+use crate::providers::words::{lenient, repair};
 
 /// A whole answer and an event of a stream have the same form; every field may be missing.
 #[derive(Deserialize)]
@@ -123,16 +123,9 @@ pub(in crate::providers) fn decode(
     if data.trim_ascii_start().starts_with(b"[") {
         return decode_array(data, sink);
     }
-    let repaired;
-    let response: Response<'_> = match serde_json::from_slice(data) {
-        Ok(response) => response,
-        Err(_) => {
-            repaired = repair(data);
-            let Ok(response) = serde_json::from_slice(&repaired) else {
-                return Ok(Decoded::Unreadable);
-            };
-            response
-        }
+    let mut repaired = Vec::new();
+    let Some(response) = repair::parse::<Response<'_>>(data, &mut repaired) else {
+        return Ok(Decoded::Unreadable);
     };
     if response.error.is_some_and(|error| error.get() != "null") {
         return Err(diagnose_in_stream(data));

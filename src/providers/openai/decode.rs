@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use super::quirks::Quirks;
 use crate::middle::{Diagnosis, FinishReason, LimitReading, Reading, Reason, Sink, Usage, WireCall};
 use crate::providers::wire::Decoded;
-use crate::providers::words::{ErrorBody, classify, lenient, limits, repair::repair};
+use crate::providers::words::{ErrorBody, classify, lenient, limits, repair};
 
 /// A chunk of a stream; also a whole answer, which has `message` where a chunk has `delta`.
 #[derive(Deserialize)]
@@ -121,16 +121,9 @@ pub(in crate::providers) fn decode(
     if data.trim_ascii() == b"[DONE]" {
         return Ok(Decoded::Done);
     }
-    let repaired;
-    let chunk: Chunk<'_> = match serde_json::from_slice(data) {
-        Ok(chunk) => chunk,
-        Err(_) => {
-            repaired = repair(data);
-            let Ok(chunk) = serde_json::from_slice(&repaired) else {
-                return Ok(Decoded::Unreadable);
-            };
-            chunk
-        }
+    let mut repaired = Vec::new();
+    let Some(chunk) = repair::parse::<Chunk<'_>>(data, &mut repaired) else {
+        return Ok(Decoded::Unreadable);
     };
     let is_flat_error = chunk.choices.is_none() && chunk.message.is_some();
     let x_groq: XGroq<'_> =

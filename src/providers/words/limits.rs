@@ -21,18 +21,11 @@ pub struct LimitHeaders {
     pub reset: &'static str,
 }
 
-impl LimitHeaders {
-    /// What is left, if the provider states it.
-    pub(in crate::providers) fn remaining(&self, headers: &HeaderMap) -> Option<u64> {
-        figure(headers, self.remaining)
-    }
-}
-
 /// What headers say about these limits.
 pub(in crate::providers) fn from_headers(limits: &[LimitHeaders], headers: &HeaderMap) -> Vec<LimitReading> {
     let readings = limits.iter().filter_map(|names| {
         let limit = figure(headers, names.limit);
-        let remaining = names.remaining(headers);
+        let remaining = figure(headers, names.remaining);
         let is_told = limit.is_some() || remaining.is_some();
         is_told.then(|| LimitReading {
             measure: names.measure,

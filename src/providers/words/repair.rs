@@ -1,10 +1,23 @@
 //! Repairs JSON that does not parse, as far as that needs no guessing.
 
+use serde::Deserialize;
+
 use crate::wire::json;
+
+/// Reads `data`, repaired if it does not parse as it is; `repaired` holds the text then. `None` if neither parses.
+pub(in crate::providers) fn parse<'a, T: Deserialize<'a>>(
+    data: &'a [u8],
+    repaired: &'a mut Vec<u8>,
+) -> Option<T> {
+    serde_json::from_slice(data).ok().or_else(|| {
+        *repaired = repair(data);
+        serde_json::from_slice(repaired).ok()
+    })
+}
 
 /// `data` with broken characters replaced, and with only the last of keys that occur twice. For JSON that does not
 /// parse. Empty if the result is not JSON either.
-pub(in crate::providers) fn repair(data: &[u8]) -> Vec<u8> {
+fn repair(data: &[u8]) -> Vec<u8> {
     let text = replace_lone_surrogates(&String::from_utf8_lossy(data));
     serde_json::from_str::<serde_json::Value>(&text).map(|value| json::to_vec(&value)).unwrap_or_default()
 }

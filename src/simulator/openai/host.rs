@@ -1,7 +1,7 @@
 //! The provider to simulate: what its row says, and what else is known of some hosts.
 
 use crate::middle::Feature;
-use crate::providers::{Auth, Dialect, ErrorForm, Profile, Quirks};
+use crate::providers::{Auth, Dialect, ErrorForm, Profile, Provider, Quirks};
 
 /// How refusals are worded: wrapped errors as Groq sends them, flat ones as Cerebras sends them.
 pub(super) type Style = ErrorForm;
@@ -26,7 +26,8 @@ pub(super) enum Manner {
 }
 
 /// The hosts with rules beyond their rows.
-const KNOWN: [(&str, Manner); 2] = [("Groq", Manner::Groq), ("Cerebras", Manner::Cerebras)];
+const KNOWN: [(Provider, Manner); 2] =
+    [(Provider::GROQ, Manner::Groq), (Provider::CEREBRAS, Manner::Cerebras)];
 
 /// The fields that every provider of this dialect accepts.
 const COMMON_FIELDS: [&str; 9] = [
@@ -45,7 +46,7 @@ impl Host {
     /// The host of this row; `None` if it speaks another dialect.
     pub(in crate::simulator) fn of(profile: &'static Profile) -> Option<Self> {
         let Dialect::OpenAi(quirks) = &profile.dialect else { return None };
-        let known = KNOWN.iter().find(|(name, _)| *name == profile.name);
+        let known = KNOWN.iter().find(|(known, _)| *known == Provider::of(profile));
         let manner = known.map_or(Manner::Plain, |(_, manner)| *manner);
         Some(Self { profile, quirks, manner })
     }
