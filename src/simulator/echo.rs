@@ -19,6 +19,8 @@ pub(super) struct Prompt {
     pub(super) form: Form,
     /// Whether thoughts are requested.
     pub(super) thinks: bool,
+    /// Words before which the answer ends.
+    pub(super) stops: Vec<String>,
 }
 
 /// A tool that is offered.
@@ -66,6 +68,22 @@ impl Said {
         Self { thoughts: Vec::new(), text: Vec::new(), calls: Vec::new(), finish }
     }
 
+    /// Ends the text before the first of these words.
+    fn cut(mut self, stops: &[String]) -> Self {
+        let whole = self.text.concat();
+        let Some(end) = stops.iter().filter(|stop| !stop.is_empty()).filter_map(|it| whole.find(it)).min()
+        else {
+            return self;
+        };
+        let mut left = end;
+        for piece in &mut self.text {
+            piece.truncate(left);
+            left -= piece.len();
+        }
+        self.text.retain(|piece| !piece.is_empty());
+        self
+    }
+
     fn text(pieces: Vec<String>) -> Self {
         Self { text: pieces, ..Self::nothing("stop") }
     }
@@ -77,7 +95,7 @@ impl Said {
 
 /// What the simulated model of the provider `name` says to `prompt`.
 pub(super) fn said(name: &str, behaviour: &Behaviour, prompt: &Prompt) -> Said {
-    match &behaviour.reply {
+    let said = match &behaviour.reply {
         Reply::Answer { thoughts, text, calls, finish } => {
             Said { thoughts: thoughts.clone(), text: text.clone(), calls: calls.clone(), finish }
         }
@@ -90,7 +108,8 @@ pub(super) fn said(name: &str, behaviour: &Behaviour, prompt: &Prompt) -> Said {
             let thoughts = if prompt.thinks { vec!["I shall echo.".to_owned()] } else { Vec::new() };
             Said { thoughts, ..echo(name, prompt) }
         }
-    }
+    };
+    said.cut(&prompt.stops)
 }
 
 fn echo(name: &str, prompt: &Prompt) -> Said {

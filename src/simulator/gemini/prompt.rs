@@ -20,6 +20,10 @@ pub(super) fn read(body: &Value) -> Prompt {
         tools: declarations(body).map(tool).collect(),
         choice: choice(field(field(body, "toolConfig"), "functionCallingConfig")),
         form: form(config),
+        stops: items(config, "stopSequences")
+            .iter()
+            .filter_map(|it| it.as_str().map(str::to_owned))
+            .collect(),
         thinks: *field(field(config, "thinkingConfig"), "includeThoughts") == true,
     }
 }

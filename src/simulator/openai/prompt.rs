@@ -17,7 +17,14 @@ pub(super) fn read(host: &Host, body: &Value) -> Prompt {
         choice: choice(host, &body["tool_choice"]),
         form: form(&body["response_format"]),
         thinks: thinks(body),
+        stops: stops(&body["stop"]),
     }
+}
+
+/// One word or a list of them.
+fn stops(value: &Value) -> Vec<String> {
+    let words = value.as_str().into_iter().chain(items(value).iter().filter_map(Value::as_str));
+    words.map(str::to_owned).collect()
 }
 
 fn items(value: &Value) -> &[Value] {
