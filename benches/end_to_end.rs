@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 
 use ai_proxy_free::internals::providers::Provider;
 use ai_proxy_free::internals::simulator::{After, Behaviour, Fault, Settings, SimulatedProvider};
+use ai_proxy_free::internals::time::Moment;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
@@ -50,7 +51,7 @@ fn main() {
 
 /// Groq, answering with `events` words of some 16 bytes, or falling silent after the first.
 async fn simulate(events: usize, pace_us: u64, stall: bool) {
-    let settings = Settings::new(Provider::GROQ, Arc::new(jiff::Timestamp::now));
+    let settings = Settings::new(Provider::GROQ, Arc::new(Moment::now));
     let groq = SimulatedProvider::start(Provider::GROQ, settings).await.expect("a port");
     let answer = Behaviour::answer((0..events).map(|number| format!("word number {number:04} ")));
     let answer = answer.paced(Duration::from_micros(pace_us));

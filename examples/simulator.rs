@@ -12,10 +12,9 @@ use ai_proxy_free::internals::providers::Directory;
 use ai_proxy_free::internals::simulator::{Settings, Simulator};
 
 #[tokio::main]
-#[expect(clippy::disallowed_methods, reason = "the one place where time comes in")]
 async fn main() -> std::io::Result<()> {
     let simulator = Simulator::start(Directory::built_in(), |provider| {
-        Settings::new(provider, Arc::new(jiff::Timestamp::now))
+        Settings::new(provider, Arc::new(ai_proxy_free::internals::time::Moment::now))
     })
     .await?;
     let urls: BTreeMap<_, _> =

@@ -16,7 +16,7 @@ use self::demo::Demo;
 use self::fatal::Fatal;
 use crate::config::{Config, ENV_HOST, ENV_PORT, Environment};
 use crate::http::AppState;
-use crate::time::{Clock, Shutdown};
+use crate::time::{Clock, Moment, Shutdown};
 
 /// One endpoint over the free tiers of Groq, Cerebras and Gemini that simply answers.
 ///
@@ -101,8 +101,7 @@ fn environment() -> Result<Environment, Fatal> {
 }
 
 fn clock() -> Clock {
-    #[expect(clippy::disallowed_methods, reason = "the one place where time comes in")]
-    Arc::new(jiff::Timestamp::now)
+    Arc::new(Moment::now)
 }
 
 fn block_on(command: impl Future<Output = Result<ExitCode, Fatal>>) -> Result<ExitCode, Fatal> {

@@ -13,11 +13,11 @@ use secrecy::{ExposeSecret, SecretString};
 pub(crate) use self::environment::Environment;
 pub(crate) use self::origins::CorsOrigins;
 use self::reader::Reader;
-pub(crate) use self::settings::{LogConfig, LogFormat, ProviderConfig, ServerConfig, Timeouts};
+pub(crate) use self::settings::{CallLimits, LogConfig, LogFormat, ProviderConfig, ServerConfig};
 pub use self::variables::{
     BODY_READ_TIMEOUT_MS, CLIENT_STALL_TIMEOUT_MS, CONNECT_TIMEOUT_MS, DEFAULT_HOST, DEFAULT_PORT,
-    ENV_PROXY_API_KEY, FIRST_TOKEN_TIMEOUT_MS, HEADER_READ_TIMEOUT_MS, IDLE_TIMEOUT_MS, MAX_BODY_BYTES,
-    MAX_CONCURRENT_REQUESTS, REQUEST_TIMEOUT_MS, SHUTDOWN_GRACE_SECONDS,
+    ENV_PROXY_API_KEY, FIRST_TOKEN_TIMEOUT_MS, HEADER_READ_TIMEOUT_MS, IDLE_TIMEOUT_MS, MAX_ATTEMPTS,
+    MAX_BODY_BYTES, MAX_CONCURRENT_REQUESTS, REQUEST_TIMEOUT_MS, SHUTDOWN_GRACE_SECONDS,
 };
 pub(crate) use self::variables::{ENV_HOST, ENV_PORT};
 use crate::providers::Directory;
@@ -34,8 +34,8 @@ pub struct Config {
     pub server: ServerConfig,
     /// The providers in rotation order: those that have an account, and the core ones in any case.
     pub providers: Vec<ProviderConfig>,
-    /// How long to wait for providers.
-    pub timeouts: Timeouts,
+    /// How long to wait for providers, and how many calls a request may cost.
+    pub limits: CallLimits,
     /// What to log.
     pub log: LogConfig,
     /// Settings that are allowed but risky, a sentence each, to be logged at start.
@@ -58,9 +58,9 @@ impl Config {
         let mut providers: Vec<_> =
             Directory::built_in().iter().map(|provider| reader.provider(provider)).collect();
         providers.retain(|it| it.is_configured() || it.provider.profile().is_core);
-        let (timeouts, log) = (reader.timeouts(), reader.log());
+        let (limits, log) = (reader.call_limits(), reader.log());
         if reader.mistakes.is_empty() {
-            Ok(Self { server, providers, timeouts, log, warnings: reader.warnings })
+            Ok(Self { server, providers, limits, log, warnings: reader.warnings })
         } else {
             Err(ConfigError(reader.mistakes))
         }

@@ -5,7 +5,7 @@ pub mod config {
     pub use crate::config::{
         BODY_READ_TIMEOUT_MS, CLIENT_STALL_TIMEOUT_MS, CONNECT_TIMEOUT_MS, Config, DEFAULT_HOST,
         DEFAULT_PORT, ENV_PROXY_API_KEY, FIRST_TOKEN_TIMEOUT_MS, HEADER_READ_TIMEOUT_MS, IDLE_TIMEOUT_MS,
-        MAX_BODY_BYTES, MAX_CONCURRENT_REQUESTS, REQUEST_TIMEOUT_MS, SHUTDOWN_GRACE_SECONDS,
+        MAX_ATTEMPTS, MAX_BODY_BYTES, MAX_CONCURRENT_REQUESTS, REQUEST_TIMEOUT_MS, SHUTDOWN_GRACE_SECONDS,
     };
 }
 
@@ -17,9 +17,9 @@ pub mod http {
 pub mod middle {
     //! See `crate::middle`.
     pub use crate::middle::{
-        AssistantPart, ChatRequest, Diagnosis, Event, ExpectedCalls, FinishReason, Image, LimitReading,
-        Message, Part, Reading, Reason, Redactor, Scope, ToolCall, ToolCallOpening, ToolCallPiece, Usage,
-        Wait,
+        AssistantPart, Cause, ChatRequest, Diagnosis, Effect, Event, ExpectedCalls, FinishReason, Image,
+        Lift, LimitReading, Message, Part, Policy, Reading, Reason, Redactor, Scope, Span, ToolCall,
+        ToolCallOpening, ToolCallPiece, Usage, Wait,
     };
 }
 
@@ -55,7 +55,7 @@ pub mod surfaces {
 
 pub mod time {
     //! See `crate::time`.
-    pub use crate::time::{Clock, Shutdown};
+    pub use crate::time::{Clock, Moment, Shutdown};
 }
 
 pub mod wire {

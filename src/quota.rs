@@ -2,8 +2,8 @@
 //!
 //! One owner, one lock, dense numbers inside. Picking is one synchronous step that runs no caller's code:
 //! [`Criteria`] go in, a [`Reservation`] comes out. Its holder reports the outcome of the attempt; dropping it without
-//! a report means that the client left. A limit that a provider reports as used up is a cooldown; apart from that, limits
-//! are tracked and shown, but not enforced yet.
+//! a report means that the client left. What follows from a failure stands in [`Policy`](crate::middle::Policy). A limit
+//! that a provider reports as used up is a cooldown; apart from that, limits are tracked and shown, but not enforced yet.
 
 mod bucket;
 mod cooldowns;
@@ -19,8 +19,6 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
-
 pub use self::bucket::Buckets;
 pub(crate) use self::bucket::{LimitStatus, together};
 pub(crate) use self::cooldowns::Blocked;
@@ -31,10 +29,10 @@ pub use self::snapshot::{ModelSnapshot, ProviderSnapshot};
 pub(crate) use self::state::Skipped;
 use self::state::{Admission, State};
 pub(crate) use self::target::{Criteria, RuledOut, Target, Wanted};
-use crate::middle::{Failure, LimitReading, Reason, Usage, Wait};
+use crate::middle::{Failure, Lift, LimitReading, Reading, Usage};
 use crate::observe::{Counts, ModelStats, Outcome};
 use crate::providers::{Capabilities, Lack, Provider};
-use crate::time::Clock;
+use crate::time::{Clock, Moment};
 
 /// The one owner of everything that decides which candidate is called. Shared by all requests.
 pub struct Quota {
@@ -56,7 +54,7 @@ impl fmt::Debug for Quota {
 pub(crate) struct Pick {
     /// The candidate to call; `None` if no candidate can serve now.
     pub(crate) reservation: Option<Reservation>,
-    /// The providers that were ahead of it in the rotation but are in cooldown.
+    /// The providers that were ahead of it in the rotation and were passed over.
     pub(crate) skipped: Vec<Skipped>,
 }
 
@@ -76,7 +74,7 @@ impl Quota {
     }
 
     /// The current time.
-    pub(crate) fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Moment {
         (self.clock)()
     }
 
@@ -88,7 +86,7 @@ impl Quota {
         let picked = state.pick(criteria, now);
         let reserve = |admission: Admission| {
             let Some(model) = state.model(admission.candidate) else {
-                state.abandoned(&admission);
+                state.release(admission);
                 return None;
             };
             let (candidate, can) = (admission.candidate, model.can);
@@ -101,19 +99,25 @@ impl Quota {
                 can,
                 model,
                 stats,
+                has_begun: false,
                 admission: Some(admission),
             })
         };
         Pick { reservation: picked.admission.and_then(reserve), skipped: picked.skipped }
     }
 
-    /// Whole seconds until the first candidate can serve, of one provider or of any, rounded up: 0 if one can already,
-    /// `None` if none ever will.
+    /// Whether there is a candidate that could be called now.
+    pub(crate) fn has_candidate(&self, criteria: &Criteria<'_>) -> bool {
+        let now = self.now();
+        self.lock().has_candidate(criteria, now)
+    }
+
+    /// Whole seconds until the first candidate can serve again, of one provider or of any, rounded up; `None` if that is
+    /// not known.
     pub(crate) fn seconds_until(&self, criteria: &Criteria<'_>, of: Option<usize>) -> Option<u64> {
-        // One reading of the clock for both ends, or else what can serve now might lie in the past.
         let now = self.now();
         let soonest = self.lock().soonest(criteria, of, now)?;
-        let wait_ms = soonest.as_millisecond().saturating_sub(now.as_millisecond());
+        let wait_ms = soonest.as_millisecond().saturating_sub(now.wall.as_millisecond());
         u64::try_from(wait_ms).ok().map(|ms| ms.div_ceil(1_000))
     }
 
@@ -213,8 +217,8 @@ impl Survey {
 }
 
 /// A call in progress: its candidate, and the one place where its outcome is recorded. Dropping it without a report
-/// means that the client left: the attempt stays counted but is not a failure, and a cooldown that it was probing can
-/// be probed again.
+/// means that the client left: the attempt stays counted but is not a failure, and what it was to find out another
+/// attempt may.
 #[derive(Debug)]
 pub(crate) struct Reservation {
     quota: Arc<Quota>,
@@ -222,6 +226,7 @@ pub(crate) struct Reservation {
     can: &'static Capabilities,
     model: Arc<str>,
     stats: Arc<ModelStats>,
+    has_begun: bool,
     /// Taken when the outcome is recorded.
     admission: Option<Admission>,
 }
@@ -250,41 +255,53 @@ impl Reservation {
         }
     }
 
-    /// The answer has begun, so the cooldowns that this call probed end. Its outcome is recorded later. If the response
-    /// head reports a limit as `spent`, its cooldown begins now, before the next request wastes a call.
-    pub(crate) fn has_begun(&mut self, spent: Option<(Reason, Wait)>, first_token: Option<Duration>) {
-        let Some(admission) = &mut self.admission else {
-            return;
-        };
+    /// The head of a good answer has come: records what it says about limits. A limit that it reports as spent counts
+    /// from now on, before the next request wastes a call.
+    pub(crate) fn accepted(&self, head: &Reading) {
+        let Some(admission) = self.admission else { return };
+        let now = self.quota.now();
+        let mut state = self.quota.lock();
+        state.overwrite(self.candidate, &head.limits, now);
+        state.lift(admission, Lift::Head, now);
+        if let Some(spent) = head.spent() {
+            state.spent(admission, spent, now);
+        }
+    }
+
+    /// The answer has begun, with a thought or with content, this long after the call if that is known: whoever waits for
+    /// the candidate to be well again need not wait any longer. The outcome is recorded later.
+    pub(crate) fn has_begun(&mut self, first_token: Option<Duration>) {
+        let Some(admission) = self.admission.filter(|_| !self.has_begun) else { return };
+        self.has_begun = true;
         if let Some(after) = first_token {
             self.stats.first_token(after);
         }
         let now = self.quota.now();
-        let mut state = self.quota.lock();
-        state.succeeded(admission);
-        if let Some((reason, wait)) = spent {
-            state.exhausted(self.candidate, reason, wait, now);
-        }
+        self.quota.lock().lift(admission, Lift::FirstEvent, now);
     }
 
     /// The answer is complete. `usage` is what it took, if the provider reported it.
     pub(crate) fn complete(mut self, usage: Option<Usage>) {
-        if let Some(mut admission) = self.admission.take() {
+        self.has_begun(None);
+        if self.admission.take().is_some() {
             self.stats.ended(Outcome::Ok);
             if let Some(usage) = usage {
                 self.stats.used(&usage);
             }
-            self.quota.lock().succeeded(&mut admission);
         }
     }
 
-    /// The attempt failed, before or after its first content.
-    pub(crate) fn failed(mut self, failure: &Failure) {
-        if let Some(admission) = self.admission.take() {
-            self.stats.ended(Outcome::Failed(failure.reason));
-            let now = self.quota.now();
-            self.quota.lock().failed(&admission, failure, now);
-        }
+    /// The attempt failed, before or after its first content. Returns for how many seconds the candidate is not called
+    /// because of it, rounded up; `None` if it may be called.
+    pub(crate) fn failed(mut self, failure: &Failure) -> Option<u64> {
+        let admission = self.admission.take()?;
+        self.stats.ended(Outcome::Failed(failure.reason()));
+        let now = self.quota.now();
+        let mut state = self.quota.lock();
+        state.failed(admission, failure, now);
+        let until = state.blocked_until(self.candidate, now)?;
+        let wait_ms = until.as_millisecond().saturating_sub(now.wall.as_millisecond());
+        u64::try_from(wait_ms).ok().map(|ms| ms.div_ceil(1_000))
     }
 }
 
@@ -292,7 +309,9 @@ impl Drop for Reservation {
     fn drop(&mut self) {
         if let Some(admission) = self.admission.take() {
             self.stats.ended(Outcome::Cancelled);
-            self.quota.lock().abandoned(&admission);
+            if !self.has_begun {
+                self.quota.lock().release(admission);
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 //! a provider's dialect.
 
 mod ask;
+mod author;
 pub(crate) mod chat;
 mod encode;
 mod error;
@@ -10,7 +11,8 @@ mod fields;
 pub(crate) mod openai;
 mod surface;
 
-pub use self::ask::{Ask, Author};
+pub use self::ask::Ask;
+pub use self::author::Author;
 pub(crate) use self::encode::AfterFailure;
 pub use self::encode::{Encode, Interrupted};
 pub use self::error::ApiError;

@@ -5,5 +5,5 @@ mod clock;
 mod shutdown;
 
 pub(crate) use self::alarm::Alarm;
-pub use self::clock::Clock;
+pub use self::clock::{Clock, Moment};
 pub use self::shutdown::Shutdown;

@@ -21,6 +21,7 @@ mod idle_streams;
 mod shutdown;
 mod slow_clients;
 mod soak;
+mod storms;
 #[path = "../support/mod.rs"]
 mod support;
 mod weather;
@@ -31,6 +32,7 @@ use std::time::Duration;
 
 use ai_proxy_free::internals::providers::{Directory, Provider};
 use ai_proxy_free::internals::simulator::{Settings, SimulatedProvider, Simulator};
+use ai_proxy_free::internals::time::Moment;
 
 use crate::support::Process;
 
@@ -67,8 +69,17 @@ impl Size {
 }
 
 /// The figures by the names under which they can be asked for.
-const NAMES: [&str; 8] =
-    ["departures", "fallbacks", "refusals", "idle_streams", "floods", "slow_clients", "shutdown", "soak"];
+const NAMES: [&str; 9] = [
+    "departures",
+    "fallbacks",
+    "refusals",
+    "weather",
+    "idle_streams",
+    "floods",
+    "slow_clients",
+    "shutdown",
+    "soak",
+];
 
 fn main() -> ExitCode {
     let _ = rlimit::increase_nofile_limit(u64::MAX);
@@ -106,6 +117,7 @@ async fn measure(name: &str, size: Size, soak_requests: u64) -> Vec<Figure> {
         "departures" => departures::measure(size).await,
         "fallbacks" => fallbacks::time_to_substitute(size).await,
         "refusals" => fallbacks::calls_while_all_fail(size).await,
+        "weather" => weather::measure(size).await,
         "idle_streams" => idle_streams::measure(size).await,
         "floods" => floods::measure(size).await,
         "slow_clients" => slow_clients::measure(size).await,
@@ -125,7 +137,7 @@ async fn groq(kept: usize) -> SimulatedProvider {
 }
 
 fn settings(provider: Provider, kept_requests: usize) -> Settings {
-    Settings { kept_requests, ..Settings::new(provider, Arc::new(jiff::Timestamp::now)) }
+    Settings { kept_requests, ..Settings::new(provider, Arc::new(Moment::now)) }
 }
 
 /// The variables that lead to `providers`, each with `keys`.

@@ -12,8 +12,8 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::task::JoinSet;
 
 use crate::client::{Client, HEALTH};
+use crate::storms::{answer, sprinkle, storms};
 use crate::support::{Process, WORD, post};
-use crate::weather::{answer, sprinkle, storms};
 use crate::{Figure, Size, comes_true, leading_to, simulator};
 
 /// How many clients there are at once.

@@ -67,7 +67,7 @@ fn limits(plan: FreePlan) -> String {
 /// Why a list could not be read, in words.
 fn refusal(provider: Provider, failure: &Failure) -> String {
     let name = provider.name();
-    let verdict = match (failure.reason, failure.status) {
+    let verdict = match (failure.reason(), failure.status) {
         (Reason::BadKey, _) => "refused".to_owned(),
         (_, Some(200..300)) => format!("not known, {name} sends no list of models"),
         (Reason::ModelGone, _) => {

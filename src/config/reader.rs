@@ -10,7 +10,7 @@ use tracing_subscriber::filter::Targets;
 use url::{Host, Url};
 
 use super::origins::{CorsOrigins, normal_origin};
-use super::settings::{Account, LogConfig, LogFormat, ProviderConfig, ServerConfig, Timeouts};
+use super::settings::{Account, CallLimits, LogConfig, LogFormat, ProviderConfig, ServerConfig};
 use super::variables::*;
 use crate::providers::{Provider, is_model_id};
 
@@ -64,12 +64,13 @@ impl<'l> Reader<'l> {
         config
     }
 
-    pub(super) fn timeouts(&mut self) -> Timeouts {
-        Timeouts {
+    pub(super) fn call_limits(&mut self) -> CallLimits {
+        CallLimits {
             connect: self.milliseconds(CONNECT_TIMEOUT_MS),
             first_token: self.milliseconds(FIRST_TOKEN_TIMEOUT_MS),
             idle: self.milliseconds(IDLE_TIMEOUT_MS),
             request: self.milliseconds(REQUEST_TIMEOUT_MS),
+            max_attempts: self.size(MAX_ATTEMPTS),
         }
     }
 

@@ -73,17 +73,19 @@ impl ProviderConfig {
     }
 }
 
-/// How long to wait for providers.
+/// How long to wait for providers, and how many calls a request may cost.
 #[derive(Clone, Copy, Debug)]
-pub struct Timeouts {
+pub struct CallLimits {
     /// TCP and TLS.
     pub connect: Duration,
-    /// From sending the request to the first meaningful event.
+    /// From sending the request to the first meaningful event, while another candidate could be called instead.
     pub first_token: Duration,
     /// Between meaningful events.
     pub idle: Duration,
     /// All attempts together, up to the first content.
     pub request: Duration,
+    /// The most calls for one request.
+    pub max_attempts: usize,
 }
 
 /// What to log and how.

@@ -40,7 +40,8 @@ const MOST_MS: u64 = 86_400_000;
 /// TCP and TLS to a provider, in milliseconds.
 pub const CONNECT_TIMEOUT_MS: NumberVariable =
     NumberVariable { name: "CONNECT_TIMEOUT_MS", default: 5_000, least: 1, most: MOST_MS };
-/// From sending a request to a provider to its first meaningful event, in milliseconds.
+/// From sending a request to a provider to its first meaningful event, while somebody else could be asked instead, in
+/// milliseconds.
 pub const FIRST_TOKEN_TIMEOUT_MS: NumberVariable =
     NumberVariable { name: "FIRST_TOKEN_TIMEOUT_MS", default: 20_000, least: 1, most: MOST_MS };
 /// Between two meaningful events of a stream, in milliseconds.
@@ -49,6 +50,9 @@ pub const IDLE_TIMEOUT_MS: NumberVariable =
 /// All attempts for one request together, up to the first content, in milliseconds.
 pub const REQUEST_TIMEOUT_MS: NumberVariable =
     NumberVariable { name: "REQUEST_TIMEOUT_MS", default: 120_000, least: 1, most: MOST_MS };
+/// The most calls to providers for one request.
+pub const MAX_ATTEMPTS: NumberVariable =
+    NumberVariable { name: "MAX_ATTEMPTS", default: 6, least: 1, most: 100 };
 /// The largest request body, in bytes.
 pub const MAX_BODY_BYTES: NumberVariable =
     NumberVariable { name: "MAX_BODY_BYTES", default: 20 * 1024 * 1024, least: 1, most: 1 << 30 };

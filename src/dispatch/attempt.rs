@@ -1,11 +1,13 @@
 //! One call to one candidate: sends it, times it, decodes it up to its first content, and reads the rest of the answer.
 //!
 //! Owns the timeouts of a call, except for connecting, which reqwest times. *First token* runs from the beginning of
-//! the call, connecting included, to the first meaningful event (text or thinking). *Idle* runs between meaningful
+//! the call, connecting included, to the first meaningful event (text or thinking), as long as somebody else could be
+//! called instead; the last one left has the rest of the request's own time. *Idle* runs between meaningful
 //! events from then on. Comments, pings and role-only chunks do not reset it. Time in which the caller did not ask for
 //! more does not count, because a client that reads slowly is not the provider's fault. *Ending* gives a provider a
 //! moment to end what is complete: an answer, or the body of an error.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,14 +16,16 @@ use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use tokio::time::{Instant, timeout_at};
 
+use super::question::Extent;
 use super::upstream::{Body, Call, Response, Upstream};
-use crate::config::Timeouts;
-use crate::middle::{
-    Diagnosis, ErrorReading, Event, ExpectedCalls, Failure, FinishReason, Reason, Redactor, Scope, Wait,
-};
+use crate::config::CallLimits;
+use crate::middle::{Cause, Diagnosis, ErrorReading, Event, ExpectedCalls, Failure, FinishReason, Redactor};
 use crate::providers::{AnswerDecoder, Provider};
 use crate::quota::Reservation;
 use crate::time::Alarm;
+
+/// The same for an answer whose client gets nothing before its end: only what is on its way already.
+const WHOLE_ENDING_TIME: Duration = Duration::from_millis(10);
 
 /// How long a provider may take to end what is complete. Reading to the end keeps the connection usable for the
 /// next call.
@@ -55,9 +59,11 @@ pub(super) struct Context<'a> {
     /// The connections.
     pub upstream: &'a Upstream,
     /// The timeouts.
-    pub timeouts: Timeouts,
+    pub limits: CallLimits,
     /// Cleans the provider's error texts.
     pub redactor: &'a Arc<Redactor>,
+    /// When the request's own time is over.
+    pub deadline: Instant,
 }
 
 /// An answer whose content has begun.
@@ -75,7 +81,6 @@ pub(crate) struct Answer {
     alarm: Alarm,
     /// Decoded and not yet handed out.
     pending: Vec<Event>,
-    spent: Option<(Reason, Wait)>,
     begun: Instant,
     /// When the first token came, counted from the beginning of the call.
     first_token: Option<Duration>,
@@ -110,40 +115,50 @@ enum Arrival {
     TimedOut,
 }
 
-/// Sends the call in `order` and waits for the first content.
+/// Sends the call in `order` and waits until the answer has come as far as `extent` says; of a whole one for its first
+/// content.
 ///
-/// On `Ok` the caller may commit to a 200, unless [`Answer::is_cut_before_content`]. On `Err` nothing has reached the
+/// On `Ok` the caller may commit to a 200, unless [`Answer::is_without_content`]. On `Err` nothing has reached the
 /// client and another candidate may be tried. An answer that a safety filter has blocked is an answer. Waits at most
-/// `timeouts.first_token` for the first meaningful event (three times that if no stream is asked for), `timeouts.idle`
-/// between thoughts, and a second for the body of an error. Dropping the future closes the connection.
+/// `limits.first_token` for the first meaningful event (three times that if no stream is asked for), `limits.idle`
+/// between thoughts, and a second for the body of an error. If nobody `has_others` to call when the first of these is
+/// over, it waits on, until the request's own time is over. Dropping the future closes the connection.
 ///
-/// `reservation` gets the limits that the provider reports as soon as they arrive, whatever the outcome of the attempt.
+/// `reservation` gets the limits that the provider reports as soon as they arrive, whatever the outcome of the attempt,
+/// and learns when the answer begins.
 ///
 /// # Errors
-/// Any [`Reason`]. Limits and faults of the request come with the provider's own words.
+/// Any [`Cause`]. Limits and faults of the request come with the provider's own words.
 pub(super) async fn open(
     context: Context<'_>,
     order: Order,
-    reservation: &Reservation,
+    extent: Extent,
+    reservation: &mut Reservation,
+    has_others: &(dyn Fn() -> bool + Sync),
 ) -> Result<Answer, Failure> {
     let Order { provider, call, expected, is_stream } = order;
     let patience = if is_stream { 1 } else { WHOLE_PATIENCE };
     let begun = Instant::now();
-    let deadline = begun + context.timeouts.first_token * patience;
-    let too_late = |_| Failure::without_answer(Reason::Timeout, Scope::Provider);
-    let Response { status, headers, body } =
-        timeout_at(deadline, context.upstream.send(call)).await.map_err(too_late)??;
+    let deadline = begun + context.limits.first_token * patience;
+    let mut sending = pin!(context.upstream.send(call));
+    let Response { status, headers, body } = match timeout_at(deadline, &mut sending).await {
+        Ok(response) => response?,
+        Err(_) if has_others() => return Err(Failure::without_answer(Cause::Silent)),
+        // The caller watches the request's own time.
+        Err(_) => sending.await?,
+    };
     let source = Source { provider, status, redactor: context.redactor.clone() };
     let head = provider.read_head(&headers);
-    reservation.overwrite(&head.limits);
     if !(200..300).contains(&status) {
+        reservation.overwrite(&head.limits);
         let body = body.beginning(Instant::now() + ENDING_TIME).await;
         let ErrorReading { diagnosis, limits } = provider.read_error(status, &head, &body);
         reservation.overwrite(&limits);
         return Err(source.failure(diagnosis));
     }
+    reservation.accepted(&head);
     let is_json = match media_type(&headers).as_str() {
-        "text/html" => return Err(source.failure(Diagnosis::provider(Reason::UpstreamError))),
+        "text/html" => return Err(source.failure(Cause::Intercepted.into())),
         "application/json" => true,
         _ => false,
     };
@@ -153,7 +168,7 @@ pub(super) async fn open(
         .get(CONTENT_ENCODING)
         .is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
     {
-        return Err(source.failure(Diagnosis::provider(Reason::UpstreamError)));
+        return Err(source.failure(Cause::ServerError.into()));
     }
     // The headers would keep their whole buffer in memory for as long as the answer takes.
     drop(headers);
@@ -162,15 +177,27 @@ pub(super) async fn open(
         body,
         decoder: AnswerDecoder::new(provider, is_json, expected),
         phase: Phase::FirstToken(deadline),
-        idle: context.timeouts.idle,
+        idle: context.limits.idle,
         waiting_since: None,
         alarm: Alarm::default(),
         pending: Vec::new(),
-        spent: head.spent(),
         begun,
         first_token: None,
     };
-    answer.await_content().await?;
+    let mut begun = Gathered { keeps_pieces: true, ..Gathered::default() };
+    if let Err(failure) = answer.gather(&mut begun, MAX_PENDING_BYTES).await {
+        let Phase::FirstToken(_) = answer.phase else { return Err(failure) };
+        if failure.cause != Cause::Silent || has_others() {
+            return Err(failure);
+        }
+        answer.phase = Phase::FirstToken(context.deadline);
+        answer.gather(&mut begun, MAX_PENDING_BYTES).await?;
+    }
+    reservation.has_begun(answer.first_token);
+    while !begun.has_come_to(extent) {
+        answer.gather(&mut begun, MAX_PENDING_BYTES).await?;
+    }
+    answer.pending = begun.events;
     Ok(answer)
 }
 
@@ -191,27 +218,30 @@ impl Answer {
         self.source.status
     }
 
-    /// The limit that the response head reports as used up, and when it comes back.
-    pub(crate) fn spent(&self) -> Option<(Reason, Wait)> {
-        self.spent
-    }
-
-    /// How long after the beginning of the call, connecting included, its first thought, text or tool call came; `None`
-    /// if it has none, or came all at once.
-    pub(crate) fn time_to_first_token(&self) -> Option<Duration> {
-        self.first_token
-    }
-
     /// How many events could not be read and were skipped.
     pub(crate) fn unreadable_events(&self) -> u32 {
         self.decoder.unreadable_events()
     }
 
-    /// Whether the answer reached the token limit before any text or call. Such an answer has nothing to show and is
-    /// used only if no other candidate does better.
-    pub(crate) fn is_cut_before_content(&self) -> bool {
-        let has_content = self.pending.iter().any(Event::is_content);
-        !has_content && matches!(self.pending.last(), Some(Event::Finish(FinishReason::Length)))
+    /// Whether what has been read and not handed out yet has content, or is an answer that a safety filter has blocked.
+    pub(super) fn has_content(&self) -> bool {
+        let is_blocked = matches!(self.pending.last(), Some(Event::Finish(FinishReason::ContentFilter)));
+        is_blocked || self.pending.iter().any(Event::is_content)
+    }
+
+    /// Whether the answer is complete and has no content. It is passed on only if no other candidate does better.
+    pub(super) fn is_without_content(&self) -> bool {
+        matches!(self.pending.last(), Some(Event::Finish(_))) && !self.has_content()
+    }
+
+    /// Whether the provider says why an answer has no content.
+    pub(super) fn explains_emptiness(&self) -> bool {
+        matches!(self.pending.last(), Some(Event::Finish(FinishReason::Length)))
+    }
+
+    /// Takes back the end of an answer, for the next [`read`](Self::read).
+    pub(super) fn put_back(&mut self, events: Vec<Event>) {
+        self.pending = events;
     }
 
     /// Waits for more of the answer and adds at least one event; a finish is always the last. After the finish only
@@ -221,8 +251,7 @@ impl Answer {
     /// Nothing is lost when the future is dropped, and the timeouts keep running.
     ///
     /// # Errors
-    /// [`Reason::Timeout`], [`Reason::BrokenStream`], or what the provider reports; events before that have been
-    /// added.
+    /// [`Cause::Silent`], [`Cause::BrokenStream`], or what the provider reports; events before that have been added.
     pub(crate) async fn read(&mut self, events: &mut Vec<Event>) -> Result<(), Failure> {
         if !self.pending.is_empty() {
             // Not `append`: it would keep the buffer's memory for as long as the answer takes.
@@ -241,13 +270,14 @@ impl Answer {
     /// Reads the answer to its end and keeps all of it for one [`read`](Self::read).
     ///
     /// # Errors
-    /// As [`read`](Self::read), or [`Reason::UpstreamError`] for an answer of more than 64 MiB.
+    /// As [`read`](Self::read), or [`Cause::ServerError`] for an answer of more than 64 MiB.
     pub(crate) async fn read_whole(&mut self) -> Result<(), Failure> {
         let mut whole = Gathered::default();
         while !matches!(whole.events.last(), Some(Event::Finish(_))) {
             self.gather(&mut whole, MAX_WHOLE_BYTES).await?;
         }
-        self.drain().await;
+        // The client waits, so an end that has not come with the last event is not waited for.
+        let _ = tokio::time::timeout(WHOLE_ENDING_TIME, self.drain()).await;
         self.pending = whole.events;
         Ok(())
     }
@@ -261,24 +291,6 @@ impl Answer {
         }
     }
 
-    async fn await_content(&mut self) -> Result<(), Failure> {
-        let mut begun = Gathered { keeps_pieces: true, ..Gathered::default() };
-        loop {
-            self.gather(&mut begun, MAX_PENDING_BYTES).await?;
-            let has_content = begun.events.iter().any(Event::is_content);
-            match begun.events.last() {
-                Some(Event::Finish(FinishReason::Stop)) if !has_content => {
-                    return Err(self.source.failure(Diagnosis::provider(Reason::EmptyAnswer)));
-                }
-                Some(Event::Finish(_)) => break,
-                _ if has_content => break,
-                _ => {}
-            }
-        }
-        self.pending = begun.events;
-        Ok(())
-    }
-
     /// Reads more of the answer into `gathered`, up to `most` bytes of text and thoughts.
     async fn gather(&mut self, gathered: &mut Gathered, most: usize) -> Result<(), Failure> {
         let mut events = Vec::new();
@@ -287,7 +299,7 @@ impl Answer {
             gathered.add(event);
         }
         if gathered.bytes > most {
-            return Err(self.source.failure(Diagnosis::provider(Reason::UpstreamError)));
+            return Err(self.source.failure(Cause::ServerError.into()));
         }
         Ok(())
     }
@@ -335,8 +347,8 @@ impl Answer {
                 self.phase = Phase::Ended;
                 self.decoder.end(events)
             }
-            Arrival::BrokenOff => Err(Diagnosis::provider(Reason::BrokenStream)),
-            Arrival::TimedOut => Err(Diagnosis::provider(Reason::Timeout)),
+            Arrival::BrokenOff => Err(Cause::BrokenStream.into()),
+            Arrival::TimedOut => Err(Cause::Silent.into()),
         }
     }
 }
@@ -352,6 +364,15 @@ struct Gathered {
 }
 
 impl Gathered {
+    /// Whether an attempt has come as far as it must before it counts.
+    fn has_come_to(&self, extent: Extent) -> bool {
+        let is_finished = matches!(self.events.last(), Some(Event::Finish(_)));
+        match extent {
+            Extent::FirstThought => !self.events.is_empty(),
+            Extent::FirstContent | Extent::Whole => is_finished || self.events.iter().any(Event::is_content),
+        }
+    }
+
     fn add(&mut self, event: Event) {
         self.bytes += event.text().len();
         match (self.events.last_mut(), event) {

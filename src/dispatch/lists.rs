@@ -13,7 +13,7 @@ use tracing::{debug, info, warn};
 use super::dispatcher::Dispatcher;
 use super::service::{Account, Service};
 use super::upstream::Response;
-use crate::middle::{Diagnosis, Failure, Reason, Scope};
+use crate::middle::{Cause, Diagnosis, Failure, Reason};
 use crate::providers::Provider;
 
 /// How long a list is trusted. Models are retired with weeks of notice and come back within hours of an accident. An
@@ -83,8 +83,8 @@ impl Dispatcher {
 
     /// The list of one account.
     async fn read_list(&self, service: &Service, account: &Account) -> Result<Vec<String>, Failure> {
-        let deadline = Instant::now() + self.timeouts.connect + LIST_TIME;
-        let too_late = |_| Failure::without_answer(Reason::Timeout, Scope::Provider);
+        let deadline = Instant::now() + self.limits.connect + LIST_TIME;
+        let too_late = |_| Failure::without_answer(Cause::Silent);
         timeout_at(deadline, self.fetch_list(service, account)).await.map_err(too_late)?
     }
 
@@ -100,7 +100,7 @@ impl Dispatcher {
         }
         let body = body.whole(MAX_LIST_BYTES).await;
         let list = body.and_then(|body| provider.parse_models(&body));
-        list.ok_or_else(|| failure(Diagnosis::provider(Reason::UpstreamError)))
+        list.ok_or_else(|| failure(Cause::ServerError.into()))
     }
 }
 
@@ -118,11 +118,11 @@ fn report(service: &Service, account: &Account, outcome: &Result<bool, Failure>)
         Ok(true) => debug!("{name} has sent its list of models for {label}"),
         Ok(false) => info!("{name} lists no model to chat with for {label}: going by what is set"),
         // Only logged: a call finds out whether it is true, and cooldowns follow from calls alone.
-        Err(failure) if failure.reason == Reason::BadKey => {
+        Err(failure) if failure.reason() == Reason::BadKey => {
             warn!(status = failure.status, "{name} refuses {label}");
         }
         Err(failure) => {
-            let (reason, status) = (failure.reason.as_str(), failure.status);
+            let (reason, status) = (failure.reason().as_str(), failure.status);
             info!(reason, status, "{name} gives no list of models for {label}");
         }
     }
@@ -132,7 +132,7 @@ fn report(service: &Service, account: &Account, outcome: &Result<bool, Failure>)
 fn time_until_next(outcomes: &[ListOutcome], random: &mut fastrand::Rng) -> Duration {
     // A refused key needs a person, who restarts the proxy.
     let is_missing =
-        |outcome: &ListOutcome| matches!(&outcome.model, Err(failure) if failure.reason != Reason::BadKey);
+        |outcome: &ListOutcome| matches!(&outcome.model, Err(failure) if failure.reason() != Reason::BadKey);
     let life = if outcomes.iter().any(is_missing) { LIST_RETRY } else { LIST_LIFE };
     life + LIST_LIFE_JITTER.mul_f64(random.f64())
 }
@@ -150,14 +150,14 @@ mod tests {
         let outcome =
             |model| ListOutcome { provider: Provider::GROQ, account: "key 1 of 1".to_owned(), model };
         let well = || outcome(Ok("m".to_owned()));
-        let failed = |reason| outcome(Err(Failure::without_answer(reason, Scope::Provider)));
+        let failed = |cause| outcome(Err(Failure::without_answer(cause)));
         let minutes = |outcomes: &[ListOutcome]| {
             let wait = time_until_next(outcomes, &mut fastrand::Rng::with_seed(7));
             wait.as_secs() / 60
         };
         assert_eq!(minutes(&[well(), well()]), 360);
-        assert_eq!(minutes(&[well(), failed(Reason::BadKey)]), 360);
-        assert_eq!(minutes(&[well(), failed(Reason::ConnectFailed)]), 5);
+        assert_eq!(minutes(&[well(), failed(Cause::KeyRefused)]), 360);
+        assert_eq!(minutes(&[well(), failed(Cause::Unreachable)]), 5);
         assert_eq!(minutes(&[]), 360);
     }
 
@@ -176,12 +176,12 @@ mod tests {
             let looks = looks.clone();
             Arc::new(move || {
                 looks.lock().unwrap().push(Instant::now());
-                jiff::Timestamp::UNIX_EPOCH
+                crate::time::Moment::at(jiff::Timestamp::UNIX_EPOCH)
             })
         };
         let random = fastrand::Rng::with_seed(7);
         let dispatcher =
-            Dispatcher::new(&config.providers, config.timeouts, Redactor::default(), clock, random.clone());
+            Dispatcher::new(&config.providers, config.limits, Redactor::default(), clock, random.clone());
         let dispatcher = dispatcher.expect("no TLS is needed");
         let begun = Instant::now();
         let a_while = Duration::from_secs(25 * 60);

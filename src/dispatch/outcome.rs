@@ -2,35 +2,8 @@
 
 use std::fmt;
 
-use super::attempt::Answer;
-use crate::middle::{CleanText, Feature, Reason};
+use crate::middle::{CleanText, Reason};
 use crate::providers::{Lack, Provider};
-use crate::quota::Reservation;
-
-/// An answer and how it came about.
-#[derive(Debug)]
-pub(crate) struct Answered {
-    /// The answer. With [`Extent::Whole`](super::Extent::Whole), all of it has arrived.
-    pub answer: Answer,
-    /// Where the outcome is recorded when the answer has ended.
-    pub reservation: Reservation,
-    /// What the client asked for and this model does not support.
-    pub left_out: Vec<Feature>,
-    /// Every provider that was considered; the one that answers is the last.
-    pub trail: Trail,
-}
-
-impl Answered {
-    /// The provider that answers.
-    pub(crate) fn provider(&self) -> Provider {
-        self.answer.provider()
-    }
-
-    /// The model that answers: the provider's own id.
-    pub(crate) fn model(&self) -> &str {
-        self.reservation.model()
-    }
-}
 
 /// No provider answered.
 #[derive(Debug)]
@@ -67,7 +40,7 @@ impl fmt::Display for Incapable {
 }
 
 /// How every provider failed.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct AllFailed {
     /// One entry for each provider considered, in the order in which it was first considered, with its latest failure.
     pub attempts: Vec<FailedProvider>,

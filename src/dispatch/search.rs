@@ -1,24 +1,58 @@
-//! The search for an answer to one request: which providers were considered, with what result, and what to report.
+//! The search for an answer to one request: the one loop over candidates, which were considered with what result, and
+//! what to report.
+//!
+//! Streaming and non-streaming requests take the same path. The only difference is how far an attempt must come before
+//! it counts: see [`Extent`]. Until then every failure is recorded and the next candidate is tried.
 
 use std::sync::Arc;
 
-use super::outcome::{AllFailed, Answered, FailedProvider, Step, Trail, Unanswered};
-use super::service::Service;
-use crate::middle::{Failure, Needs, Reason, Scope};
-use crate::providers::Provider;
-use crate::quota::{Criteria, Place, Quota, Reservation, RuledOut, Target};
+use tokio::time::{Instant, timeout_at};
+use tracing::{info, warn};
 
-pub(super) struct Search<'d> {
-    quota: &'d Arc<Quota>,
-    services: &'d [Service],
-    target: &'d Target,
-    needs: &'d Needs,
+use super::attempt::{self, Answer, Context, Order};
+use super::dispatcher::Dispatcher;
+use super::outcome::{AllFailed, FailedProvider, Step, Trail, Unanswered};
+use super::question::{Extent, Question};
+use super::service::{Account, Service};
+use crate::middle::{Cause, ExpectedCalls, Failure, Feature, Needs, Policy, Reason};
+use crate::providers::{Provider, WireRequest};
+use crate::quota::{Criteria, Place, Reservation, RuledOut};
+
+pub(super) struct Search {
+    dispatcher: Arc<Dispatcher>,
+    question: Question,
+    needs: Needs,
+    /// How many providers could serve if nothing were in cooldown.
+    able: usize,
+    /// When the request's own time is over.
+    deadline: Instant,
     /// Every provider that was considered, in order.
     considered: Vec<Considered>,
+    /// How many calls have been made.
+    attempts: usize,
     /// The candidates that are not tried again.
     ruled_out: Vec<RuledOut>,
-    /// An answer without text, cut off at the token limit: relayed if no candidate does better.
-    last_resort: Option<Answered>,
+    /// An answer without content: passed on if no candidate does better.
+    last_resort: Option<Found>,
+}
+
+/// What one attempt has found.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) answer: Answer,
+    /// Where the outcome is recorded when the answer has ended.
+    pub(super) reservation: Reservation,
+    /// What the client asked for and this model does not support.
+    pub(super) left_out: Vec<Feature>,
+}
+
+/// What a search has found.
+pub(super) struct Hit {
+    pub(super) found: Found,
+    /// Every provider that was considered; the one that answers is the last.
+    pub(super) trail: Trail,
+    /// Finds a substitute; `None` if nobody is left.
+    pub(super) search: Option<Search>,
 }
 
 /// A provider that was considered, by its number, and the result.
@@ -31,41 +65,96 @@ enum Verdict {
     Skipped(Reason),
     Failed(Failure),
     /// It has become the last resort, with this HTTP status.
-    CutBeforeText(u16),
+    Empty(u16),
+}
+
+/// What is sent, and what is left out of it.
+struct Prepared {
+    order: Order,
+    left_out: Vec<Feature>,
 }
 
 impl Considered {
     fn reason(&self) -> Reason {
         match &self.verdict {
             Verdict::Skipped(reason) => *reason,
-            Verdict::Failed(failure) => failure.reason,
-            Verdict::CutBeforeText(_) => Reason::EmptyAnswer,
+            Verdict::Failed(failure) => failure.reason(),
+            Verdict::Empty(_) => Reason::EmptyAnswer,
         }
     }
 
-    fn is_attempt(&self) -> bool {
-        !matches!(self.verdict, Verdict::Skipped(_))
-    }
-
     fn step(&self) -> Step {
-        if self.is_attempt() { Step::Failed(self.reason()) } else { Step::Skipped }
+        match self.verdict {
+            Verdict::Skipped(_) => Step::Skipped,
+            _ => Step::Failed(self.reason()),
+        }
     }
 }
 
-impl<'d> Search<'d> {
-    pub(super) fn new(
-        quota: &'d Arc<Quota>,
-        services: &'d [Service],
-        target: &'d Target,
-        needs: &'d Needs,
-    ) -> Self {
+impl Search {
+    pub(super) fn new(dispatcher: Arc<Dispatcher>, question: Question, needs: Needs, able: usize) -> Self {
+        let deadline = Instant::now() + dispatcher.limits.request;
         let (considered, ruled_out) = (Vec::new(), Vec::new());
-        Self { quota, services, target, needs, considered, ruled_out, last_resort: None }
+        Self {
+            dispatcher,
+            question,
+            needs,
+            able,
+            deadline,
+            considered,
+            attempts: 0,
+            ruled_out,
+            last_resort: None,
+        }
+    }
+
+    /// Lets somebody else take over from an answer that has begun. What has begun has no total limit, so the search has its
+    /// time anew.
+    ///
+    /// # Errors
+    /// [`Unanswered::AllFailed`].
+    pub(super) async fn resume(mut self) -> Result<Hit, Unanswered> {
+        self.deadline = Instant::now() + self.dispatcher.limits.request;
+        self.run().await
+    }
+
+    /// Tries the candidates that are left, each at most once, until one comes as far as the question's [`Extent`] says.
+    ///
+    /// Dropping the future drops the call in progress.
+    ///
+    /// # Errors
+    /// [`Unanswered::AllFailed`].
+    pub(super) async fn run(mut self) -> Result<Hit, Unanswered> {
+        let most = self.dispatcher.limits.max_attempts;
+        while self.attempts < most && Instant::now() < self.deadline {
+            let Some(mut reservation) = self.next() else { break };
+            let Some(Prepared { order, left_out }) = self.prepare(&reservation) else { break };
+            self.attempts += 1;
+            let (number, of) = (self.attempts, self.able.clamp(self.attempts, most));
+            let (request_id, name) = (&*self.question.request_id, order.provider.name());
+            let model = &**reservation.model();
+            info!(request_id, model, "Attempt {number}/{of}: Using service {name}");
+            match self.attempt(order, &mut reservation).await {
+                Ok(answer) if answer.is_without_content() => {
+                    self.hold(Found { answer, reservation, left_out });
+                }
+                Ok(answer) => {
+                    if let Some(worse) = self.last_resort.take() {
+                        self.reject(worse);
+                    }
+                    let trail = self.trail(answer.provider());
+                    let found = Found { answer, reservation, left_out };
+                    return Ok(Hit { found, trail, search: Some(self) });
+                }
+                Err(failure) => self.fail(reservation, failure),
+            }
+        }
+        self.give_up()
     }
 
     /// The candidate to try next; `None` if none is left that can serve now.
-    pub(super) fn next(&mut self) -> Option<Reservation> {
-        let pick = self.quota.pick(&self.criteria(&self.ruled_out));
+    fn next(&mut self) -> Option<Reservation> {
+        let pick = self.dispatcher.quota.pick(&self.criteria(&self.ruled_out));
         for skipped in pick.skipped {
             // The failure of an attempt says more than the cooldown of the provider's other models, so keep it.
             if !self.considered.iter().any(|it| it.provider == skipped.provider) {
@@ -74,56 +163,122 @@ impl<'d> Search<'d> {
         }
         // The model that the request asked for has been removed since the request came.
         if pick.reservation.is_none() && self.considered.is_empty() {
-            for wanted in self.target.wanted() {
+            for wanted in self.question.target.wanted().to_vec() {
                 self.consider(wanted.provider, Verdict::Skipped(Reason::ModelGone));
             }
         }
         pick.reservation
     }
 
-    /// How many attempts have been made.
-    pub(super) fn attempts(&self) -> usize {
-        self.considered.iter().filter(|it| it.is_attempt()).count()
+    /// The call for the picked candidate; `None` if its numbers are unknown.
+    fn prepare(&self, reservation: &Reservation) -> Option<Prepared> {
+        let (service, account) = self.service_and_account(reservation)?;
+        let request = &self.question.request;
+        let WireRequest { path, body, is_stream, renamed_tools: renamed, left_out } =
+            service.provider.encode(request, reservation.model());
+        let expected = request.may_call().then(|| ExpectedCalls { renamed, random: fastrand::Rng::new() });
+        let call = service.call(account, &path, body);
+        Some(Prepared { order: Order { provider: service.provider, call, expected, is_stream }, left_out })
     }
 
-    /// Accepts an answer. One without text is held back if another candidate may do better.
-    pub(super) fn accept(&mut self, answered: Answered) -> Option<Answered> {
-        if !answered.answer.is_cut_before_content() {
-            return Some(self.finish(answered));
+    async fn attempt(&self, order: Order, reservation: &mut Reservation) -> Result<Answer, Failure> {
+        let Dispatcher { upstream, limits, redactor, quota, .. } = &*self.dispatcher;
+        let Question { target, extent, .. } = &self.question;
+        let (needs, is_last_call) = (&self.needs, self.attempts >= limits.max_attempts);
+        // Rebuilt at each look, because others may have become free or blocked meanwhile.
+        let candidate = reservation.candidate();
+        let own = Place::AccountModel(candidate.provider, candidate.account, candidate.model);
+        let ruled_out = [self.ruled_out.as_slice(), &[RuledOut::Place(own)]].concat();
+        let has_others = || {
+            let criteria = Criteria { target, needs, ruled_out: &ruled_out };
+            !is_last_call && quota.has_candidate(&criteria)
+        };
+        let context = Context { upstream, limits: *limits, redactor, deadline: self.deadline };
+        // The rest of the time may be too short for any provider, so running out of it rests nobody.
+        let too_late = |_| Failure::without_answer(Cause::OutOfTime);
+        let opened = attempt::open(context, order, *extent, reservation, &has_others);
+        let mut answer = timeout_at(self.deadline, opened).await.map_err(too_late)??;
+        if *extent == Extent::Whole {
+            answer.read_whole().await?;
         }
-        let provider = answered.reservation.candidate().provider;
+        Ok(answer)
+    }
+
+    /// Keeps an answer without content, in case that nobody does better.
+    pub(super) fn hold(&mut self, found: Found) {
+        let provider = found.reservation.candidate().provider;
         self.ruled_out.push(RuledOut::Place(Place::Provider(provider)));
-        self.consider(provider, Verdict::CutBeforeText(answered.answer.status()));
-        if let Some(worse) = self.last_resort.replace(answered) {
-            reject(worse);
+        self.consider(provider, Verdict::Empty(found.answer.status()));
+        if let Some(worse) = self.last_resort.replace(found) {
+            self.reject(worse);
         }
-        None
     }
 
-    /// Records a failure and rules out what it affects, or the provider that rejects the request. A conversation that
-    /// is too long may fit a model with a larger window.
+    /// Somebody else does better than an answer without content. It is the candidate's failure, unless the request itself
+    /// is reason enough: a stop word may come at once, or a limit of tokens before the first one.
+    fn reject(&self, found: Found) {
+        let is_explained = !self.question.request.stop.is_empty() || found.answer.explains_emptiness();
+        let cause = if is_explained { Cause::EmptyAnswer } else { Cause::NoAnswer };
+        let status = Some(found.answer.status());
+        found.reservation.failed(&Failure { status, ..Failure::without_answer(cause) });
+    }
+
+    /// Records a failure, logs it, and rules out what it affects, or the provider that rejects the request. A
+    /// conversation that is too long may fit a model with a larger window.
     pub(super) fn fail(&mut self, reservation: Reservation, failure: Failure) {
         let candidate = reservation.candidate();
-        let provider = candidate.provider;
-        self.ruled_out.push(match failure.reason {
-            Reason::ContextTooLong => RuledOut::WindowsUpTo(provider, reservation.can().window),
-            _ => RuledOut::Place(candidate.place(failure.scope).unwrap_or(Place::Provider(provider))),
+        let number = candidate.provider;
+        self.ruled_out.push(match failure.cause {
+            Cause::ContextTooLong => RuledOut::WindowsUpTo(number, reservation.can().window),
+            cause => {
+                RuledOut::Place(candidate.place(Policy::of(cause).reach).unwrap_or(Place::Provider(number)))
+            }
         });
-        reservation.failed(&failure);
-        self.consider(provider, Verdict::Failed(failure));
+        let is_gone = matches!(failure.cause, Cause::ModelGone | Cause::ModelNotForAccount);
+        let is_news = is_gone && self.dispatcher.quota.in_use(number).contains(reservation.model());
+        let model = reservation.model().clone();
+        let label = self.service_and_account(&reservation).map(|(_, account)| account.label.clone());
+        let blocked_for = reservation.failed(&failure);
+        self.report(number, &failure, label.as_deref().unwrap_or_default(), &model, blocked_for);
+        if let Some(service) = self.dispatcher.services.get(number).filter(|_| is_news) {
+            service.report_lost(&self.dispatcher.quota, number, &[model]);
+        }
+        self.consider(number, Verdict::Failed(failure));
+    }
+
+    /// One line for each failure: with which key and model, and how long they are left alone if they are.
+    fn report(&self, number: usize, failure: &Failure, key: &str, model: &str, blocked_for: Option<u64>) {
+        let Some(provider) = self.provider(number) else { return };
+        let (name, reason) = (provider.name(), failure.reason());
+        let (request_id, status, word) = (&*self.question.request_id, failure.status, reason.as_str());
+        let explanation = reason.explanation();
+        match blocked_for {
+            Some(seconds) => {
+                warn!(
+                    request_id,
+                    reason = word,
+                    status,
+                    key,
+                    model,
+                    "{name} {explanation}: not asked for {seconds} s"
+                );
+            }
+            None => warn!(request_id, reason = word, status, key, model, "{name} {explanation}"),
+        }
     }
 
     /// Ends the search: no candidate is left, or no time.
-    pub(super) fn give_up(mut self) -> Result<Answered, Unanswered> {
-        if let Some(answered) = self.last_resort.take() {
+    fn give_up(mut self) -> Result<Hit, Unanswered> {
+        if let Some(found) = self.last_resort.take() {
             if !self.considered.iter().any(|it| matches!(it.verdict, Verdict::Failed(_))) {
-                let is_it = |it: &Considered| matches!(it.verdict, Verdict::CutBeforeText(_));
+                let is_it = |it: &Considered| matches!(it.verdict, Verdict::Empty(_));
                 if let Some(position) = self.considered.iter().rposition(is_it) {
                     self.considered.remove(position);
                 }
-                return Ok(self.finish(answered));
+                let trail = self.trail(found.answer.provider());
+                return Ok(Hit { found, trail, search: None });
             }
-            reject(answered);
+            self.reject(found);
         }
         Err(Unanswered::AllFailed(self.all_failed()))
     }
@@ -133,22 +288,28 @@ impl<'d> Search<'d> {
     }
 
     fn criteria<'s>(&'s self, ruled_out: &'s [RuledOut]) -> Criteria<'s> {
-        Criteria { target: self.target, needs: self.needs, ruled_out }
+        Criteria { target: &self.question.target, needs: &self.needs, ruled_out }
     }
 
     fn provider(&self, number: usize) -> Option<Provider> {
-        self.services.get(number).map(|service| service.provider)
+        self.dispatcher.services.get(number).map(|service| service.provider)
     }
 
-    fn trail(&self) -> Vec<(Provider, Step)> {
+    fn service_and_account(&self, reservation: &Reservation) -> Option<(&Service, &Account)> {
+        let candidate = reservation.candidate();
+        let service = self.dispatcher.services.get(candidate.provider)?;
+        Some((service, service.accounts.get(candidate.account)?))
+    }
+
+    /// Everything considered so far, and who answers now.
+    fn trail(&self, answering: Provider) -> Trail {
+        let mut steps = self.steps();
+        steps.push((answering, Step::Answered));
+        Trail(steps)
+    }
+
+    fn steps(&self) -> Vec<(Provider, Step)> {
         self.considered.iter().filter_map(|it| Some((self.provider(it.provider)?, it.step()))).collect()
-    }
-
-    fn finish(&self, mut answered: Answered) -> Answered {
-        let mut trail = self.trail();
-        trail.push((answered.provider(), Step::Answered));
-        answered.trail = Trail(trail);
-        answered
     }
 
     fn all_failed(&self) -> AllFailed {
@@ -165,9 +326,8 @@ impl<'d> Search<'d> {
             }
         }
         let attempts = numbers.into_iter().filter_map(|number| self.last_word(number, &criteria)).collect();
-        // Never 0, because the client has just tried.
-        let retry_after_seconds = self.quota.seconds_until(&criteria, None).map(|seconds| seconds.max(1));
-        AllFailed { attempts, retry_after_seconds, trail: Trail(self.trail()) }
+        let retry_after_seconds = self.dispatcher.quota.seconds_until(&criteria, None);
+        AllFailed { attempts, retry_after_seconds, trail: Trail(self.steps()) }
     }
 
     /// The latest failure of a provider. `criteria` say which of its candidates may serve later.
@@ -177,23 +337,14 @@ impl<'d> Search<'d> {
         let (status, message) = match &last_word.verdict {
             Verdict::Skipped(_) => (None, None),
             Verdict::Failed(failure) => (failure.status, failure.message.clone()),
-            Verdict::CutBeforeText(status) => (Some(*status), None),
+            Verdict::Empty(status) => (Some(*status), None),
         };
         Some(FailedProvider {
             provider: self.provider(number)?,
             reason,
             status,
-            retry_after_seconds: self
-                .quota
-                .seconds_until(criteria, Some(number))
-                .filter(|seconds| *seconds > 0),
+            retry_after_seconds: self.dispatcher.quota.seconds_until(criteria, Some(number)),
             message: message.filter(|_| reason.blames_request()),
         })
     }
-}
-
-/// Records that an answer without text is not relayed. It causes no cooldown: the request itself leaves no room for an
-/// answer.
-fn reject(answered: Answered) {
-    answered.reservation.failed(&Failure::without_answer(Reason::EmptyAnswer, Scope::Request));
 }

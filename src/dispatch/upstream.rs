@@ -21,7 +21,7 @@ use tokio::time::{Instant, timeout_at};
 use tower::util::MapRequestLayer;
 
 use crate::config::ProviderConfig;
-use crate::middle::{Failure, Reason, Scope};
+use crate::middle::{Cause, Failure};
 
 /// How long an unused connection is kept. Providers close theirs after a minute or more. Closing first avoids sending a
 /// request on a connection that is just being closed.
@@ -143,8 +143,8 @@ impl Upstream {
     /// Waits without a timeout once connected; the caller sets one. Dropping the future closes the connection.
     ///
     /// # Errors
-    /// [`Reason::ConnectFailed`]: nothing was sent. [`Reason::Timeout`]: no connection within the connect timeout,
-    /// nothing was sent. [`Reason::UpstreamError`]: the connection ended without an answer, or the answer was not HTTP;
+    /// [`Cause::Unreachable`]: nothing was sent. [`Cause::ConnectTimeout`]: no connection within the connect timeout,
+    /// nothing was sent. [`Cause::ServerError`]: the connection ended without an answer, or the answer was not HTTP;
     /// the provider may have seen the request.
     pub(super) async fn send(&self, call: Call) -> Result<Response, Failure> {
         let Call { query: Query { url, network, headers }, body } = call;
@@ -201,14 +201,13 @@ impl Clients {
             ((answer, _), _) => answer,
         };
         answer.map(Response::from).map_err(|error| {
-            let reason = match (error.is_connect(), error.is_timeout()) {
-                (true, true) => Reason::Timeout,
-                (true, false) => Reason::ConnectFailed,
-                (false, _) => Reason::UpstreamError,
-            };
-            // This machine is at fault, so the provider gets no cooldown.
-            let scope = if is_out_of_descriptors(&error) { Scope::Request } else { Scope::Provider };
-            Failure::without_answer(reason, scope)
+            Failure::without_answer(match (error.is_connect(), error.is_timeout()) {
+                // This machine is at fault.
+                _ if is_out_of_descriptors(&error) => Cause::OutOfDescriptors,
+                (true, true) => Cause::ConnectTimeout,
+                (true, false) => Cause::Unreachable,
+                (false, _) => Cause::ServerError,
+            })
         })
     }
 
@@ -259,7 +258,7 @@ impl Clients {
 
 /// The request could not be sent at all.
 fn not_sent() -> Failure {
-    Failure::without_answer(Reason::ConnectFailed, Scope::Provider)
+    Failure::without_answer(Cause::Unreachable)
 }
 
 /// Whether the connection ended before anything of an answer was understood.
@@ -376,6 +375,6 @@ mod tests {
         let call = Call { query, body: b"{}".to_vec() };
         let sent = tokio::time::timeout(Duration::from_secs(20), upstream.send(call)).await;
         let failure = sent.expect("a clock ends it").expect_err("nobody is there");
-        assert_eq!(failure.reason, Reason::Timeout);
+        assert_eq!(failure.cause, Cause::ConnectTimeout);
     }
 }

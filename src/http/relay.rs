@@ -1,10 +1,11 @@
 //! From an answer under way to the body of a response.
 //!
-//! The body owns everything the answer needs: the connection to the provider, the attempt's reservation and the place
-//! among the concurrent requests. Dropping the body ends all of them, for example when the client leaves; there is no
+//! The body owns everything the answer needs: the connection to the provider, the attempt's outcome and the place among
+//! the concurrent requests. Dropping the body ends all of them, for example when the client leaves; there is no
 //! spawned task and no channel. Bytes are read from the provider only when the client takes some, so a slow client
 //! slows the provider down instead of filling memory.
 
+use std::fmt::Display;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,11 +18,10 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use super::connection::Closer;
-use crate::dispatch::{Answer, Signatures};
-use crate::middle::{Event, Failure, ToolCallPiece, Usage};
+use crate::dispatch::{Answering, Broken, Progress, Signatures};
+use crate::middle::{Event, ToolCallPiece};
 use crate::observe::RequestLog;
-use crate::quota::Reservation;
-use crate::surfaces::{AfterFailure, Encode, Interrupted};
+use crate::surfaces::{AfterFailure, ApiError, Author, Encode, Interrupted};
 use crate::time::Alarm;
 
 /// The silence after which a comment is sent, so that no proxy on the way takes the connection for dead.
@@ -30,8 +30,8 @@ const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(15);
 /// What ends with the body.
 #[derive(Debug)]
 pub(super) struct Held {
-    /// Takes the outcome of the attempt.
-    pub reservation: Reservation,
+    /// Who answers.
+    pub author: Author,
     /// The request's line in the log.
     pub log: RequestLog,
     /// The place among the concurrent requests.
@@ -49,16 +49,17 @@ struct Aborted;
 
 /// The body of a streamed answer. `ending` completes when open streams must end.
 pub(super) fn body<E: Encode>(
-    answer: Answer,
+    answering: Answering,
     encoder: E,
     held: Held,
     ending: impl Future<Output = ()> + Send + 'static,
 ) -> Body {
-    let Held { reservation, log, permit, connection, signatures } = held;
+    let Held { author, log, permit, connection, signatures } = held;
     let relay = Box::new(Relay {
-        answer,
+        answering,
         encoder,
-        books: Some((reservation, log)),
+        author,
+        log: Some(log),
         connection,
         signatures,
         stage: Stage::Relaying,
@@ -71,22 +72,22 @@ pub(super) fn body<E: Encode>(
     Body::from_stream(stream::unfold(relay, Relay::next_frame))
 }
 
-/// All events of an answer that has been read to its end; records its outcome.
-pub(super) async fn whole(mut answer: Answer, held: Held) -> Vec<Event> {
+/// All events of an answer that has been read to its end.
+pub(super) async fn whole(mut answering: Answering, held: Held) -> Vec<Event> {
     let mut events = Vec::new();
     // Everything has arrived, so reading only hands it over and cannot fail.
-    let _ = answer.read(&mut events).await;
+    let _ = answering.read(&mut events).await;
     events.iter().for_each(|event| remember_signature(&held.signatures, event));
-    held.reservation.complete(usage(&events));
-    held.log.answered(answer.unreadable_events());
+    held.log.answered(answering.unreadable_events());
     events
 }
 
 struct Relay<E> {
-    answer: Answer,
+    answering: Answering,
     encoder: E,
-    /// Taken when the outcome is recorded.
-    books: Option<(Reservation, RequestLog)>,
+    author: Author,
+    /// Taken when its line is written.
+    log: Option<RequestLog>,
     connection: Option<Closer>,
     signatures: Arc<Signatures>,
     stage: Stage,
@@ -111,14 +112,9 @@ enum Stage {
 
 /// What a relay waits for.
 enum Wake {
-    Read(Result<(), Failure>),
+    Read(Result<Progress, Broken>),
     Silence,
     Ending,
-}
-
-/// What an answer has used, if the provider has reported it: it comes right before the finish.
-fn usage(events: &[Event]) -> Option<Usage> {
-    events.iter().find_map(|event| if let Event::Usage(usage) = event { Some(*usage) } else { None })
 }
 
 /// Keeps the signature that a provider wants back with its tool call.
@@ -136,7 +132,7 @@ impl<E: Encode> Relay<E> {
             match self.stage {
                 Stage::Relaying => {}
                 Stage::Complete => {
-                    self.answer.drain().await;
+                    self.answering.drain().await;
                     return None;
                 }
                 Stage::Aborting => {
@@ -150,7 +146,7 @@ impl<E: Encode> Relay<E> {
             let frame = match self.wake().await {
                 Wake::Silence => self.encoder.keep_alive().unwrap_or_default().to_vec(),
                 Wake::Read(outcome) => self.encode(outcome),
-                Wake::Ending => self.interrupt(Interrupted::ShuttingDown, None),
+                Wake::Ending => self.interrupt(&Interrupted::ShuttingDown, &Interrupted::ShuttingDown),
             };
             if !frame.is_empty() {
                 self.silent_since = None;
@@ -164,49 +160,62 @@ impl<E: Encode> Relay<E> {
         tokio::select! {
             biased;
             () = &mut self.ending => Wake::Ending,
-            outcome = self.answer.read(&mut self.events) => Wake::Read(outcome),
+            outcome = self.answering.read(&mut self.events) => Wake::Read(outcome),
             () = self.keep_alive.reached(silence), if self.encoder.keep_alive().is_some() => Wake::Silence,
         }
     }
 
-    fn encode(&mut self, outcome: Result<(), Failure>) -> Vec<u8> {
+    fn encode(&mut self, outcome: Result<Progress, Broken>) -> Vec<u8> {
         // Each event takes some bytes of framing besides its text.
         let mut frame = Vec::with_capacity(self.events.iter().map(|event| 32 + event.text().len()).sum());
-        let is_complete = matches!(self.events.last(), Some(Event::Finish(_)));
-        if is_complete {
+        if matches!(self.events.last(), Some(Event::Finish(_))) {
             self.stage = Stage::Complete;
-            if let Some((reservation, log)) = self.books.take() {
-                reservation.complete(usage(&self.events));
-                log.answered(self.answer.unreadable_events());
+            if let Some(log) = self.log.take() {
+                log.answered(self.answering.unreadable_events());
             }
         }
         for event in self.events.drain(..) {
             remember_signature(&self.signatures, &event);
             self.encoder.event(event, &mut frame);
         }
-        if let Err(failure) = outcome
-            && !is_complete
-        {
-            let interrupted =
-                Interrupted::Provider { name: self.answer.provider().name(), reason: failure.reason };
-            frame.append(&mut self.interrupt(interrupted, Some(&failure)));
+        match outcome {
+            Ok(Progress::Events) => {}
+            Ok(Progress::TakenOver) => self.take_over(),
+            Err(Broken::Provider(failure)) => {
+                let name = self.answering.provider().name();
+                let interrupted = Interrupted::Provider { name, reason: failure.reason() };
+                frame.append(&mut self.interrupt(&interrupted, &interrupted));
+            }
+            Err(Broken::Everybody(failed)) => {
+                // The log never has the providers' own words, which may quote the prompt.
+                let failed = ApiError::AllFailed(failed);
+                let (sentence, log_text) = (failed.message(), failed.log_text());
+                frame.append(&mut self.interrupt(&Interrupted::Everybody(sentence), &log_text));
+            }
         }
         frame
     }
 
-    /// Records the outcome and tells the client. Without a `failure` it is nobody's fault.
-    fn interrupt(&mut self, interrupted: Interrupted, failure: Option<&Failure>) -> Vec<u8> {
-        if let Some((reservation, log)) = self.books.take() {
-            if let Some(failure) = failure {
-                reservation.failed(failure);
-            }
-            log.interrupted(&interrupted);
+    /// From now on somebody else writes.
+    fn take_over(&mut self) {
+        self.author.provider = self.answering.provider();
+        self.answering.model().clone_into(&mut self.author.model);
+        self.encoder.taken_over(self.author.clone());
+        if let Some(log) = &mut self.log {
+            log.answers(self.author.provider.name(), &self.author.model);
+        }
+    }
+
+    /// Tells the client, and the log, that the answer will not be completed.
+    fn interrupt(&mut self, interrupted: &Interrupted, why: &impl Display) -> Vec<u8> {
+        if let Some(log) = self.log.take() {
+            log.interrupted(why);
         }
         if let Some(connection) = &self.connection {
             connection.close();
         }
         let mut frame = Vec::new();
-        self.stage = match self.encoder.interrupted(&interrupted, &mut frame) {
+        self.stage = match self.encoder.interrupted(interrupted, &mut frame) {
             AfterFailure::EndNormally => Stage::Ended,
             AfterFailure::AbortConnection => Stage::Aborting,
         };

@@ -1,5 +1,7 @@
 //! The routes: thin handlers that take a request apart, let the dispatcher answer it and assemble the response.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
@@ -19,8 +21,7 @@ use super::connection::Closer;
 use super::relay::{self, Held};
 use super::state::AppState;
 use super::{ingress, request_body, request_id};
-use crate::dispatch::{Answered, Extent, Target};
-use crate::middle::ChatRequest;
+use crate::dispatch::{Answering, Extent, Question};
 use crate::observe::RequestLog;
 use crate::status::{self, Health};
 use crate::surfaces::ApiError;
@@ -73,7 +74,7 @@ fn survive_panics(routes: Router<AppState>, surface: Surface) -> Router<AppState
 
 async fn health(State(state): State<AppState>) -> Response {
     let quota = state.dispatcher.quota();
-    let health = Health::new(quota.counts(), quota.now(), state.started.elapsed());
+    let health = Health::new(quota.counts(), quota.now().wall, state.started.elapsed());
     json_response(json::to_vec(&health))
 }
 
@@ -129,37 +130,46 @@ async fn answer<A: Ask>(
 ) -> Result<Response, ApiError> {
     let (mut ask, permit) = parse::<A>(head, body, permit).await?;
 
-    ask.request().calls_mut().for_each(|earlier| state.signatures.recall(earlier));
+    // Nobody else has the request yet.
+    if let Some(request) = Arc::get_mut(ask.request()) {
+        request.calls_mut().for_each(|earlier| state.signatures.recall(earlier));
+    }
 
     let is_stream = ask.is_stream();
-    let extent = if is_stream { Extent::FirstContent } else { Extent::Whole };
+    let extent = match (is_stream, ask.request().wants_thoughts) {
+        (true, true) => Extent::FirstThought,
+        (true, false) => Extent::FirstContent,
+        (false, _) => Extent::Whole,
+    };
     let target = ask.target(state.dispatcher.offered())?;
     let request_id = request_id::of(&head.headers);
     let mut log = RequestLog::begin(&request_id, ask.request().messages().len(), is_stream);
-    let answered = match find_answer(state, ask.request(), &target, extent, &request_id).await {
-        Ok(answered) => answered,
+    let request = ask.request().clone();
+    let question = Question { request, target, extent, request_id: request_id.clone() };
+    let answering = match find_answer(state, question).await {
+        Ok(answering) => answering,
         Err(error) => {
             log.failed(error.status().as_u16(), &error.log_text());
             return Err(error);
         }
     };
-    log.answers(answered.provider().name(), answered.model());
+    log.answers(answering.provider().name(), answering.model());
 
-    let headers = answer_headers::<A>(&answered, ask.ignored());
+    let headers = answer_headers::<A>(&answering, ask.ignored());
     let author = Author {
-        provider: answered.provider(),
-        model: answered.model().to_owned(),
+        provider: answering.provider(),
+        model: answering.model().to_owned(),
         request_id,
-        created: state.dispatcher.quota().now().as_second(),
+        created: state.dispatcher.quota().now().wall.as_second(),
     };
-    let Answered { answer, reservation, .. } = answered;
     let connection = head.extensions.get::<Closer>().cloned();
-    let held = Held { reservation, log, permit, connection, signatures: state.signatures.clone() };
+    let signatures = state.signatures.clone();
+    let held = Held { author: author.clone(), log, permit, connection, signatures };
     let (content_type, body) = if is_stream {
         let encoder = ask.encoder(author);
-        (encoder.content_type(), relay::body(answer, encoder, held, state.shutdown.ending()))
+        (encoder.content_type(), relay::body(answering, encoder, held, state.shutdown.ending()))
     } else {
-        let (content_type, body) = ask.encode_whole(relay::whole(answer, held).await, &author);
+        let (content_type, body) = ask.encode_whole(relay::whole(answering, held).await, &author);
         (content_type, Body::from(body))
     };
     Ok((headers, [(CONTENT_TYPE, content_type)], body).into_response())
@@ -184,28 +194,22 @@ async fn parse<A: Ask>(
     })
 }
 
-async fn find_answer(
-    state: &AppState,
-    request: &ChatRequest,
-    target: &Target,
-    extent: Extent,
-    request_id: &str,
-) -> Result<Answered, ApiError> {
+async fn find_answer(state: &AppState, question: Question) -> Result<Answering, ApiError> {
     tokio::select! {
-        answered = state.dispatcher.answer(request, target, extent, request_id) => Ok(answered?),
+        answering = state.dispatcher.answer(question) => Ok(answering?),
         () = state.shutdown.ending() => Err(ApiError::ShuttingDown),
     }
 }
 
 /// The headers of every answer. None of them comes from the provider.
-fn answer_headers<A: Ask>(answered: &Answered, ignored: &[String]) -> HeaderMap {
-    let trail = answered.trail.to_string();
-    let left_out = answered.left_out.iter().filter_map(|feature| A::field(*feature));
+fn answer_headers<A: Ask>(answering: &Answering, ignored: &[String]) -> HeaderMap {
+    let trail = answering.trail().to_string();
+    let left_out = answering.left_out().iter().filter_map(|feature| A::field(*feature));
     let ignored: Vec<&str> = left_out.chain(ignored.iter().map(String::as_str)).collect();
     let ignored = ignored.join(", ");
     let values = [
-        ("x-provider", answered.provider().name()),
-        ("x-model", answered.model()),
+        ("x-provider", answering.provider().name()),
+        ("x-model", answering.model()),
         ("x-attempts", trail.as_str()),
         ("x-accel-buffering", "no"),
         (CACHE_CONTROL.as_str(), "no-cache"),

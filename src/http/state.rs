@@ -21,7 +21,7 @@ pub struct AppState(Arc<App>);
 #[derive(Debug)]
 pub struct App {
     /// Finds a provider that answers.
-    pub dispatcher: Dispatcher,
+    pub dispatcher: Arc<Dispatcher>,
     /// How to meet clients.
     pub server: ServerConfig,
     /// Places for concurrent requests.
@@ -56,11 +56,11 @@ impl AppState {
         shutdown: Shutdown,
     ) -> Result<Self, SetupError> {
         let redactor = Redactor::new(config::secrets(config));
-        let dispatcher = Dispatcher::new(&config.providers, config.timeouts, redactor, clock, random)?;
+        let dispatcher = Dispatcher::new(&config.providers, config.limits, redactor, clock, random)?;
         let admission = Arc::new(Semaphore::new(config.server.max_concurrent_requests));
         let server = config.server.clone();
         Ok(Self(Arc::new(App {
-            dispatcher,
+            dispatcher: Arc::new(dispatcher),
             server,
             admission,
             overload_warning: RareWarning::default(),

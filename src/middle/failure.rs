@@ -1,7 +1,8 @@
 //! What can go wrong with a provider: the enumeration on which every other decision is based.
 //!
 //! A provider's dialect turns an answer into a [`Diagnosis`]; the attempt adds what it knows and makes a [`Failure`] of
-//! it. `quota` decides what follows from a failure, and the surfaces decide how to report it.
+//! it. Both name a [`Cause`]: what happened, as exactly as the proxy can tell. What follows from a cause stands in
+//! [`Policy`](super::Policy); clients are told its [`Reason`].
 
 use std::fmt;
 use std::time::Duration;
@@ -20,8 +21,10 @@ pub enum Reason {
     QuotaExhausted,
     /// The provider refuses the key.
     BadKey,
-    /// The account has no credit, or no free quota for this model.
+    /// The account has no credit.
     NoCredit,
+    /// The account's plan does not include this model.
+    NotInPlan,
     /// The model does not exist, no longer exists, or is not available to this account.
     ModelGone,
     /// The request is larger than the most this account may send at once.
@@ -52,6 +55,7 @@ impl Reason {
             Self::QuotaExhausted => "quota_exhausted",
             Self::BadKey => "bad_key",
             Self::NoCredit => "no_credit",
+            Self::NotInPlan => "not_in_plan",
             Self::ModelGone => "model_gone",
             Self::TooLarge => "too_large",
             Self::ContextTooLong => "context_too_long",
@@ -72,6 +76,7 @@ impl Reason {
             Self::QuotaExhausted => "has no quota left for today",
             Self::BadKey => "refuses the API key",
             Self::NoCredit => "says the account has no credit",
+            Self::NotInPlan => "does not include the model in this account's plan",
             Self::ModelGone => "does not offer the model (any more)",
             Self::TooLarge => "finds the request too large for this account",
             Self::ContextTooLong => "finds the conversation too long for the model",
@@ -92,7 +97,7 @@ impl Reason {
 
     /// Whether a person has to act: with a key, credit or another model.
     pub const fn needs_a_person(self) -> bool {
-        matches!(self, Self::BadKey | Self::NoCredit | Self::ModelGone)
+        matches!(self, Self::BadKey | Self::NoCredit | Self::NotInPlan | Self::ModelGone)
     }
 
     /// Whether the request is at fault rather than the provider.
@@ -101,10 +106,119 @@ impl Reason {
     }
 }
 
-/// How far a failure reaches: everything within goes into cooldown, everything beyond is untouched.
+/// What happened, as exactly as the proxy can tell. Each cause is reported as one [`Reason`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Cause {
+    /// A limit that ends within minutes.
+    RateLimited,
+    /// A daily limit.
+    QuotaExhausted,
+    /// The head of a good answer says that nothing is left of a limit that comes back little by little.
+    Drained,
+    /// The provider refuses the key, or the account is blocked.
+    KeyRefused,
+    /// The account has no credit.
+    CreditSpent,
+    /// The account's plan does not include the model.
+    NotInPlan,
+    /// The model does not exist, or no longer exists.
+    ModelGone,
+    /// The model does not exist for this account: "… or you do not have access to it".
+    ModelNotForAccount,
+    /// An answer calls the model gone, and the provider's list still has it.
+    ModelGoneButListed,
+    /// A 404 or 410 that does not mention models.
+    NotFound,
+    /// The request is larger than the most this account may send at once.
+    TooLarge,
+    /// The conversation does not fit into the model's context window.
+    ContextTooLong,
+    /// The provider rejects the request itself.
+    RequestRefused,
+    /// The provider or the model is overloaded.
+    Overloaded,
+    /// Any other fault of the provider.
+    ServerError,
+    /// Connected, and then nothing for too long.
+    Silent,
+    /// The answer broke off before it was complete.
+    BrokenStream,
+    /// A good status, and then nothing at all.
+    NoAnswer,
+    /// A complete answer without content: the model had nothing to say to this request.
+    EmptyAnswer,
+    /// The model wrote something that its own provider cannot read.
+    GenerationUnreadable,
+    /// No connection: DNS, TCP or TLS.
+    Unreachable,
+    /// No connection in time.
+    ConnectTimeout,
+    /// Not the API answers but something before it, such as a firewall's web page; or it serves nobody from here.
+    Intercepted,
+    /// The request's own time ran out.
+    OutOfTime,
+    /// This machine cannot open another connection.
+    OutOfDescriptors,
+}
+
+impl Cause {
+    /// All of them, for tests.
+    pub const ALL: [Self; 25] = [
+        Self::RateLimited,
+        Self::QuotaExhausted,
+        Self::Drained,
+        Self::KeyRefused,
+        Self::CreditSpent,
+        Self::NotInPlan,
+        Self::ModelGone,
+        Self::ModelNotForAccount,
+        Self::ModelGoneButListed,
+        Self::NotFound,
+        Self::TooLarge,
+        Self::ContextTooLong,
+        Self::RequestRefused,
+        Self::Overloaded,
+        Self::ServerError,
+        Self::Silent,
+        Self::BrokenStream,
+        Self::NoAnswer,
+        Self::EmptyAnswer,
+        Self::GenerationUnreadable,
+        Self::Unreachable,
+        Self::ConnectTimeout,
+        Self::Intercepted,
+        Self::OutOfTime,
+        Self::OutOfDescriptors,
+    ];
+
+    /// How it is reported.
+    pub const fn reason(self) -> Reason {
+        match self {
+            Self::RateLimited | Self::Drained => Reason::RateLimited,
+            Self::QuotaExhausted => Reason::QuotaExhausted,
+            Self::KeyRefused => Reason::BadKey,
+            Self::CreditSpent => Reason::NoCredit,
+            Self::NotInPlan => Reason::NotInPlan,
+            Self::ModelGone | Self::ModelNotForAccount | Self::ModelGoneButListed | Self::NotFound => {
+                Reason::ModelGone
+            }
+            Self::TooLarge => Reason::TooLarge,
+            Self::ContextTooLong => Reason::ContextTooLong,
+            Self::RequestRefused => Reason::BadRequest,
+            Self::Overloaded => Reason::Overloaded,
+            Self::Silent | Self::ConnectTimeout | Self::OutOfTime => Reason::Timeout,
+            Self::Unreachable | Self::OutOfDescriptors => Reason::ConnectFailed,
+            Self::BrokenStream => Reason::BrokenStream,
+            Self::NoAnswer | Self::EmptyAnswer => Reason::EmptyAnswer,
+            Self::ServerError | Self::GenerationUnreadable | Self::Intercepted => Reason::UpstreamError,
+        }
+    }
+}
+
+/// How far a failure reaches: everything within is affected, everything beyond is untouched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Scope {
-    /// This one request at this provider; nothing goes into cooldown.
+    /// This one request at this provider; nobody else is affected.
     Request,
     /// One model, with any account.
     Model,
@@ -128,6 +242,14 @@ pub enum Wait {
 }
 
 impl Wait {
+    /// How long the wait is, counted from `now`.
+    pub fn length(self, now: Timestamp) -> Duration {
+        match self {
+            Self::For(span) => span,
+            _ => self.deadline(now).duration_since(now).try_into().unwrap_or_default(),
+        }
+    }
+
     /// When the wait is over, counted from `now`.
     pub fn deadline(self, now: Timestamp) -> Timestamp {
         match self {
@@ -161,31 +283,27 @@ impl fmt::Debug for RawWords {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnosis {
     /// What happened.
-    pub reason: Reason,
-    /// What it affects.
-    pub scope: Scope,
-    /// How long the cooldown is to last, if the provider says so or its words imply it.
+    pub cause: Cause,
+    /// How long to wait, if the provider says so or its words imply it.
     pub wait: Option<Wait>,
+    /// How long to wait if it is refused again right after `wait`: a daily limit may come with a delay that is too short.
+    pub then: Option<Wait>,
     /// The provider's message.
     pub message: Option<RawWords>,
 }
 
+impl From<Cause> for Diagnosis {
+    fn from(cause: Cause) -> Self {
+        Self { cause, wait: None, then: None, message: None }
+    }
+}
+
 impl Diagnosis {
-    /// A diagnosis without a wait or a message.
-    pub const fn new(reason: Reason, scope: Scope) -> Self {
-        Self { reason, scope, wait: None, message: None }
-    }
-
-    /// A failure of the provider as a whole.
-    pub const fn provider(reason: Reason) -> Self {
-        Self::new(reason, Scope::Provider)
-    }
-
     /// The failure of an attempt that was answered with `status`.
     pub fn into_failure(self, status: u16, redactor: &Redactor) -> Failure {
-        let Self { reason, scope, wait, message } = self;
+        let Self { cause, wait, then, message } = self;
         let message = message.map(|words| redactor.clean(&words.0));
-        Failure { reason, scope, wait, status: Some(status), message }
+        Failure { cause, wait, then, status: Some(status), message }
     }
 }
 
@@ -193,11 +311,11 @@ impl Diagnosis {
 #[derive(Clone, Debug)]
 pub struct Failure {
     /// What happened.
-    pub reason: Reason,
-    /// What it affects.
-    pub scope: Scope,
+    pub cause: Cause,
     /// How long to wait, if the provider said so or its words imply it.
     pub wait: Option<Wait>,
+    /// How long to wait if it is refused again right after `wait`.
+    pub then: Option<Wait>,
     /// The HTTP status of the provider's answer; `None` without an answer.
     pub status: Option<u16>,
     /// The provider's message, cleaned.
@@ -206,8 +324,13 @@ pub struct Failure {
 
 impl Failure {
     /// A failure without an answer from the provider.
-    pub const fn without_answer(reason: Reason, scope: Scope) -> Self {
-        Self { reason, scope, wait: None, status: None, message: None }
+    pub const fn without_answer(cause: Cause) -> Self {
+        Self { cause, wait: None, then: None, status: None, message: None }
+    }
+
+    /// How it is reported.
+    pub const fn reason(&self) -> Reason {
+        self.cause.reason()
     }
 }
 

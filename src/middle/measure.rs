@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::failure::{Diagnosis, Reason, Wait};
+use super::failure::{Cause, Diagnosis, Wait};
 
 /// What a limit counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,11 +44,11 @@ impl Window {
         }
     }
 
-    /// The reason for a failure when a limit of this window is used up.
-    pub const fn exhausted(self) -> Reason {
+    /// The cause of a failure when a limit of this window is used up.
+    pub const fn exhausted(self) -> Cause {
         match self {
-            Self::Minute | Self::Hour => Reason::RateLimited,
-            Self::Day => Reason::QuotaExhausted,
+            Self::Minute | Self::Hour => Cause::RateLimited,
+            Self::Day => Cause::QuotaExhausted,
         }
     }
 
@@ -117,8 +117,21 @@ pub struct LimitReading {
     pub remaining: Option<u64>,
     /// In a header: when the whole quota is available again. In an error: when there is room again.
     pub reset: Option<Wait>,
+    /// Whether it comes back little by little until then, and not all at once.
+    pub refills: bool,
     /// Where the provider reported it.
     pub source: Source,
+}
+
+/// A limit of which nothing is left, although the answer may be good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spent {
+    /// What it means for the next call.
+    pub cause: Cause,
+    /// The window of the limit.
+    pub window: Window,
+    /// When it comes back.
+    pub wait: Wait,
 }
 
 /// The documented limits of a model on the free plan.
@@ -134,11 +147,28 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// The limit that is used up although the answer may have succeeded, and when it comes back. Of several, the one
-    /// with the longest window.
-    pub fn spent(&self) -> Option<(Reason, Wait)> {
-        let spent = self.limits.iter().find(|limit| limit.remaining == Some(0))?;
-        Some((spent.measure.window.exhausted(), spent.reset?))
+    /// The limit of which nothing is left, and when it comes back. Of several, the one with the longest window.
+    pub fn spent(&self) -> Option<Spent> {
+        self.limits.iter().filter(|limit| limit.remaining == Some(0)).find_map(LimitReading::spent)
+    }
+}
+
+impl LimitReading {
+    /// When there is room again, given that nothing is left; `None` if that is not known.
+    fn spent(&self) -> Option<Spent> {
+        let Measure { unit, window } = self.measure;
+        let whole = self.reset?;
+        let (cause, wait) = match (self.refills, unit, whole) {
+            // A limit of requests that takes this long to be whole has room for one after its share of the time.
+            (true, Unit::Requests, Wait::For(whole)) => {
+                let limit = u32::try_from(self.limit?).unwrap_or(u32::MAX).max(1);
+                (window.exhausted(), Wait::For(whole / limit))
+            }
+            // How many tokens the next request takes is its own affair; it comes last until all are back.
+            (true, Unit::Tokens, _) => (Cause::Drained, whole),
+            _ => (window.exhausted(), whole),
+        };
+        Some(Spent { cause, window, wait })
     }
 }
 

@@ -45,7 +45,7 @@ struct Timer(Clock);
 
 impl FormatTime for Timer {
     fn format_time(&self, writer: &mut Writer<'_>) -> fmt::Result {
-        write!(writer, "{:.3}", (self.0)())
+        write!(writer, "{:.3}", (self.0)().wall)
     }
 }
 
@@ -62,7 +62,7 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        write!(writer, "[{:.3}] {}: ", (self.0)(), event.metadata().level())?;
+        write!(writer, "[{:.3}] {}: ", (self.0)().wall, event.metadata().level())?;
         context.format_fields(writer.by_ref(), event)?;
         writeln!(writer)
     }

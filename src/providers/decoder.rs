@@ -5,7 +5,7 @@
 
 use super::directory::Provider;
 use super::wire::Decoded;
-use crate::middle::{AnswerSoFar, Diagnosis, Event, ExpectedCalls, FinishReason, RawWords, Reason};
+use crate::middle::{AnswerSoFar, Cause, Diagnosis, Event, ExpectedCalls, FinishReason, RawWords};
 use crate::wire::sse;
 
 /// Longest answer accepted as one JSON document instead of a stream, in bytes.
@@ -57,7 +57,7 @@ impl AnswerDecoder {
     pub fn push(&mut self, bytes: &[u8], events: &mut Vec<Event>) -> Result<(), Diagnosis> {
         match &mut self.framing {
             Framing::Json(document) if document.len() + bytes.len() > MAX_JSON_BYTES => {
-                Err(Diagnosis::provider(Reason::UpstreamError))
+                Err(Cause::ServerError.into())
             }
             Framing::Json(document) => {
                 document.extend_from_slice(bytes);
@@ -76,7 +76,7 @@ impl AnswerDecoder {
     /// Ends the answer, because the provider ended it or its time is up. Adds usage and finish.
     ///
     /// # Errors
-    /// [`Reason::EmptyAnswer`] if there was nothing at all, [`Reason::BrokenStream`] if the answer is not complete, or
+    /// [`Cause::NoAnswer`] if there was nothing at all, [`Cause::BrokenStream`] if the answer is not complete, or
     /// the failure reported at its end.
     pub fn end(&mut self, events: &mut Vec<Event>) -> Result<(), Diagnosis> {
         match &mut self.framing {
@@ -145,11 +145,10 @@ impl Content {
         if self.answer.end(self.is_done.then_some(FinishReason::Stop), events) {
             return Ok(());
         }
-        let reason = if self.has_begun { Reason::BrokenStream } else { Reason::EmptyAnswer };
-        Err(Diagnosis::provider(reason))
+        Err(if self.has_begun { Cause::BrokenStream } else { Cause::NoAnswer }.into())
     }
 }
 
 fn too_large(error: sse::EventTooLarge) -> Diagnosis {
-    Diagnosis { message: Some(RawWords(error.to_string())), ..Diagnosis::provider(Reason::UpstreamError) }
+    Diagnosis { message: Some(RawWords(error.to_string())), ..Cause::ServerError.into() }
 }

@@ -200,7 +200,14 @@ mod tests {
         reset: Option<u64>,
     ) -> LimitReading {
         let reset = reset.map(|seconds| Wait::For(Duration::from_secs(seconds)));
-        LimitReading { measure, limit: Some(limit), remaining: Some(remaining), reset, source }
+        LimitReading {
+            measure,
+            limit: Some(limit),
+            remaining: Some(remaining),
+            reset,
+            refills: false,
+            source,
+        }
     }
 
     /// Limit, used, remaining, seconds until the reset, source.

@@ -1,46 +1,36 @@
-//! How long a cooldown lasts after a failure, and the probe that ends it.
+//! What has gone wrong at one place, for how long it counts, and how it ends. The rules are
+//! [`Policy`](crate::middle::Policy)'s; here they meet time.
 //!
-//! A place in cooldown is not called. When the cooldown is over, exactly one request may probe the place. If it
-//! succeeds, the cooldown ends; if it fails, the cooldown is renewed and may grow.
+//! Time is an argument: a [`Moment`] on two clocks. A cooldown is over when either says so. So a laptop that sleeps through
+//! the night wakes up to a fresh daily quota, and a time of day that is set back prolongs nothing.
 //!
-//! Time and randomness are arguments. Time is the wall clock, because a laptop that sleeps through the night must wake
-//! up to a fresh daily quota. A monotonic clock stands still meanwhile and would withhold it.
+//! Attempts are numbered. A failure counts as one more in a row only if its attempt began after the one before was
+//! known, because many calls that are under way may fail of one cause.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::middle::{Reason, Wait};
+use crate::middle::{Cause, Effect, Failure, Lift, Policy, Reason, Wait};
+use crate::time::Moment;
 
-/// The cooldown after a rate limit whose duration the provider does not state: most windows are minutes.
-const UNSTATED_RATE_LIMIT: Duration = Duration::from_secs(60);
-/// The same for a daily limit: short enough to notice the reset, long enough not to annoy the provider.
-const UNSTATED_DAY_LIMIT: Duration = Duration::from_secs(3_600);
-/// The cooldown of a refused key or an account without credit.
-const REFUSED_KEY: Duration = Duration::from_secs(600);
-/// The first cooldown of a failing provider. It is doubled each time a probe fails.
-const FIRST_FAILURE: Duration = Duration::from_secs(5);
-/// The longest cooldown of a failing provider.
-const LONGEST_FAILURE: Duration = Duration::from_secs(30);
-/// No free quota takes longer than a month to come back: a longer wait is a mistake or an attack.
-const LONGEST: Duration = Duration::from_secs(31 * 86_400);
-/// The cooldown of a model that an answer calls gone although the provider's list still has it.
-pub(super) const DOUBTFULLY_GONE: Duration = Duration::from_secs(3_600);
-/// The wait that clients are told while a probe is in progress: its result is known within moments.
+/// The wait that clients are told while a call finds out whether a place is well again: that is known within moments.
 const PROBE_WAIT: Duration = Duration::from_secs(1);
-/// The largest fraction (one in this many) of an unstated cooldown that is added as random jitter, so that many proxies
-/// do not all come back at once.
-const JITTER_PART: i64 = 10;
-/// The most jitter that is added, in milliseconds.
-const MOST_JITTER_MS: i64 = 1_000;
+/// The largest fraction (one in this many) of an unstated time that is added as random jitter, so that many proxies do
+/// not all come back at once.
+const JITTER_PART: u32 = 10;
+/// The most jitter that is added.
+const MOST_JITTER: Duration = Duration::from_secs(1);
 
-/// Why a candidate cannot serve: its cooldown that lasts longest.
+/// Why a candidate cannot serve, or should not: its cooldown that lasts longest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Blocked {
-    /// When the cooldown ends; [`Timestamp::MAX`] if never.
+    /// When the cooldown ends; [`Timestamp::MAX`] if time alone does not end it.
     pub(crate) until: Timestamp,
     /// What happened.
     pub(crate) reason: Reason,
+    /// Whether no call is made before, or the provider has stated the time: clients can be told it.
+    pub(crate) is_certain: bool,
 }
 
 impl Blocked {
@@ -51,104 +41,203 @@ impl Blocked {
     }
 }
 
-/// The cooldown of one place, in progress or waiting for its probe.
+/// How a candidate stands now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It may be called.
+    Well,
+    /// It is called when nobody is well.
+    Demoted(Blocked),
+    /// It is not called.
+    Blocked(Blocked),
+}
+
+/// What counts at one place: the limits and refusals that block it, and the failures that demote it. Neither hides the
+/// other.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Cooldowns {
+    block: Option<Cooldown>,
+    demotion: Option<Cooldown>,
+}
+
+/// One of them, in progress or waiting for a call that finds out whether it is over.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Cooldown {
-    until: Timestamp,
-    reason: Reason,
-    /// How many probes in a row have failed.
-    failed_probes: u32,
-    is_being_probed: bool,
+struct Cooldown {
+    cause: Cause,
+    lifted_by: Lift,
+    /// `None` if time alone does not end it.
+    end: Option<Moment>,
+    /// How many failures in a row.
+    in_a_row: u32,
+    /// The number of the latest attempt when it began.
+    as_of: u64,
+    /// Whether clients can be told its end.
+    is_certain: bool,
+    /// The attempt that finds out whether it is over.
+    probe: Option<u64>,
+}
+
+impl Cooldowns {
+    /// Records `failure` of the attempt with this number, to which `policy` applies. `latest` is the number of the latest
+    /// attempt. If an earlier one lasts longer, its end counts.
+    pub(super) fn record(
+        &mut self,
+        policy: Policy,
+        failure: &Failure,
+        attempt: u64,
+        latest: u64,
+        now: Moment,
+        random: &mut fastrand::Rng,
+    ) {
+        let slot = match policy.effect {
+            Effect::Block => &mut self.block,
+            Effect::Demote => &mut self.demotion,
+        };
+        let earlier = slot.filter(|it| match policy.effect {
+            // A limit of a minute is not the day's refused again.
+            Effect::Block => it.cause.reason() == failure.reason(),
+            // Failures of any kind follow each other.
+            Effect::Demote => it.lifted_by == policy.lifted_by,
+        });
+        let in_a_row = earlier.map_or(1, |it| it.in_a_row.saturating_add(u32::from(attempt > it.as_of)));
+        let end = end(policy, failure, in_a_row, now, random);
+        match slot {
+            Some(earlier) if outlasts(earlier.end, end) => earlier.in_a_row = in_a_row,
+            _ => {
+                let (cause, lifted_by) = (failure.cause, policy.lifted_by);
+                let is_certain = policy.effect == Effect::Block || failure.wait.is_some();
+                *slot = Some(Cooldown {
+                    cause,
+                    lifted_by,
+                    end,
+                    in_a_row,
+                    as_of: latest,
+                    is_certain,
+                    probe: None,
+                });
+            }
+        }
+    }
+
+    /// How the place stands.
+    pub(super) fn standing(&self, now: Moment) -> Standing {
+        let in_force = |it: Option<Cooldown>| it.and_then(|it| it.in_force(now));
+        match (in_force(self.block), in_force(self.demotion)) {
+            (Some(blocked), _) => Standing::Blocked(blocked),
+            (None, Some(demoted)) => Standing::Demoted(demoted),
+            (None, None) => Standing::Well,
+        }
+    }
+
+    /// The attempt with this number is made although the place has not been called since a cooldown ended: it finds out.
+    pub(super) fn probe(&mut self, attempt: u64, now: Moment) {
+        for cooldown in self.all().into_iter().flatten() {
+            if cooldown.needs_probe(now) && cooldown.probe.is_none() {
+                cooldown.probe = Some(attempt);
+            }
+        }
+    }
+
+    /// The attempt is over: another one may find out.
+    pub(super) fn release(&mut self, attempt: u64) {
+        for cooldown in self.all().into_iter().flatten() {
+            cooldown.probe = cooldown.probe.filter(|probe| *probe != attempt);
+        }
+    }
+
+    /// The attempt has come as far as `sign`: what that lifts is over, unless it began after the attempt. A first event is
+    /// also an end to failures in a row.
+    pub(super) fn lift(&mut self, sign: Lift, attempt: u64, now: Moment) {
+        for slot in self.all() {
+            let is_over = slot.is_some_and(|it| {
+                let is_meant =
+                    it.lifted_by == sign || (sign == Lift::FirstEvent && it.in_force(now).is_none());
+                is_meant && attempt > it.as_of
+            });
+            if is_over {
+                *slot = None;
+            }
+        }
+    }
+
+    /// Whether it means that the provider does not offer the model.
+    pub(super) fn says_gone(&self, now: Moment) -> bool {
+        self.block.is_some_and(|it| it.is_of_gone_model() && it.in_force(now).is_some())
+    }
+
+    /// A list has the model: forgets that an answer called it gone.
+    pub(super) fn forgive_gone(&mut self) {
+        self.block = self.block.filter(|it| !it.is_of_gone_model());
+    }
+
+    fn all(&mut self) -> [&mut Option<Cooldown>; 2] {
+        [&mut self.block, &mut self.demotion]
+    }
 }
 
 impl Cooldown {
-    /// The cooldown that a failure starts or renews. If both an old and a new end exist, the later one counts. Only a
-    /// failed probe makes a cooldown grow, because many calls that started before the first failure may fail after it.
-    pub(super) fn after(
-        earlier: Option<Self>,
-        reason: Reason,
-        wait: Option<Wait>,
-        was_probe: bool,
-        now: Timestamp,
-        random: &mut fastrand::Rng,
-    ) -> Self {
-        let failed_probes = earlier.map_or(0, |it| it.failed_probes.saturating_add(u32::from(was_probe)));
-        let end = end(reason, wait, failed_probes, now);
-        let until = if wait.is_none() { jittered(end, now, random) } else { end };
-        match earlier {
-            Some(earlier) if earlier.until > until => earlier,
-            Some(earlier) => Self { until, reason, failed_probes, is_being_probed: earlier.is_being_probed },
-            None => Self { until, reason, failed_probes, is_being_probed: false },
+    /// Why a call should not be made now; `None` if it may be made.
+    fn in_force(&self, now: Moment) -> Option<Blocked> {
+        let (reason, is_certain) = (self.cause.reason(), self.is_certain);
+        let until = |wait| Some(Blocked { until: after(now, wait).wall, reason, is_certain });
+        let Some(end) = self.end else {
+            return Some(Blocked { until: Timestamp::MAX, reason, is_certain });
+        };
+        match left(end, now) {
+            None if self.probe.is_some() => until(PROBE_WAIT),
+            None => None,
+            Some(left) => until(left),
         }
     }
 
-    /// Why a call cannot be made now; `None` if it can be made, as the probe.
-    pub(super) fn blocks(&self, now: Timestamp) -> Option<Blocked> {
-        if now < self.until {
-            return Some(Blocked { until: self.until, reason: self.reason });
-        }
-        let verdict = Wait::For(PROBE_WAIT).deadline(now);
-        self.is_being_probed.then_some(Blocked { until: verdict, reason: self.reason })
+    /// Whether its time is over and one call is to find out.
+    fn needs_probe(&self, now: Moment) -> bool {
+        self.lifted_by != Lift::Time && self.end.is_some_and(|end| left(end, now).is_none())
     }
 
-    /// Whether the cooldown means that the provider does not offer the model.
-    pub(super) fn says_gone(&self, now: Timestamp) -> bool {
-        self.is_of_gone_model() && (now < self.until || self.is_being_probed)
-    }
-
-    /// Whether an answer once said that the model is gone.
-    pub(super) fn is_of_gone_model(&self) -> bool {
-        self.reason == Reason::ModelGone
-    }
-
-    /// Marks the cooldown as being probed and returns its end, by which the probe recognises it.
-    pub(super) fn probe(&mut self) -> Timestamp {
-        self.is_being_probed = true;
-        self.until
-    }
-
-    /// The probe is over and did not end this cooldown: another call may probe it.
-    pub(super) fn release(&mut self) {
-        self.is_being_probed = false;
-    }
-
-    /// Whether the cooldown has been renewed since the probe of this end began.
-    pub(super) fn outlasts(&self, probed: Timestamp) -> bool {
-        self.until > probed
+    fn is_of_gone_model(&self) -> bool {
+        self.cause.reason() == Reason::ModelGone
     }
 }
 
-/// `end` plus random jitter.
-fn jittered(end: Timestamp, now: Timestamp, random: &mut fastrand::Rng) -> Timestamp {
-    let span_ms = end.as_millisecond().saturating_sub(now.as_millisecond());
-    let added_ms = random.i64(0..=(span_ms / JITTER_PART).clamp(0, MOST_JITTER_MS));
-    end.saturating_add(jiff::SignedDuration::from_millis(added_ms)).unwrap_or(end)
+/// When what `policy` says of `failure` ends; `None` if time alone does not end it.
+fn end(
+    policy: Policy,
+    failure: &Failure,
+    in_a_row: u32,
+    now: Moment,
+    random: &mut fastrand::Rng,
+) -> Option<Moment> {
+    // What comes again after a stated delay is believed to be what it calls itself.
+    let stated = if in_a_row > 1 { failure.then.or(failure.wait) } else { failure.wait };
+    let length = |wait: Wait| wait.length(now.wall);
+    let stated = match (stated, failure.then) {
+        // A calendar knows best how long its days are.
+        (Some(Wait::PacificMidnight), _) => return Some(after(now, length(Wait::PacificMidnight))),
+        (Some(stated), Some(then)) => Some(length(stated).min(length(then))),
+        (stated, _) => stated.map(length),
+    };
+    let span = policy.span.length(stated, in_a_row)?;
+    let jitter = (span / JITTER_PART).min(MOST_JITTER).mul_f64(random.f64());
+    Some(after(now, if stated.is_none() { span + jitter } else { span }))
 }
 
-/// When a cooldown that starts `now` ends.
-fn end(reason: Reason, wait: Option<Wait>, failed_probes: u32, now: Timestamp) -> Timestamp {
-    let after = |span| Wait::For(span).deadline(now);
-    let stated = wait.map(|wait| wait.deadline(now).min(after(LONGEST)));
-    match reason {
-        Reason::RateLimited => stated.unwrap_or_else(|| after(UNSTATED_RATE_LIMIT)),
-        Reason::QuotaExhausted => stated.unwrap_or_else(|| after(UNSTATED_DAY_LIMIT)),
-        // A person has to act: trying again sooner does not help.
-        Reason::BadKey | Reason::NoCredit => {
-            stated.map_or_else(|| after(REFUSED_KEY), |stated| stated.max(after(REFUSED_KEY)))
-        }
-        Reason::ModelGone => stated.unwrap_or(Timestamp::MAX),
-        Reason::Overloaded
-        | Reason::Timeout
-        | Reason::ConnectFailed
-        | Reason::BrokenStream
-        | Reason::EmptyAnswer
-        | Reason::UpstreamError
-        | Reason::TooLarge
-        | Reason::ContextTooLong
-        | Reason::BadRequest => {
-            let grown = FIRST_FAILURE.saturating_mul(2_u32.saturating_pow(failed_probes));
-            let own = after(grown.min(LONGEST_FAILURE));
-            stated.map_or(own, |stated| stated.clamp(own, after(LONGEST_FAILURE)))
-        }
+fn after(now: Moment, span: Duration) -> Moment {
+    Moment { wall: Wait::For(span).deadline(now.wall), steady: now.steady.saturating_add(span) }
+}
+
+/// How long it is until `end`; `None` if it is over.
+fn left(end: Moment, now: Moment) -> Option<Duration> {
+    let by_wall = Duration::try_from(end.wall.duration_since(now.wall)).unwrap_or_default();
+    let by_steady = end.steady.saturating_sub(now.steady);
+    Some(by_wall.min(by_steady)).filter(|left| !left.is_zero())
+}
+
+/// Whether the first end is later. No end is later than any.
+fn outlasts(first: Option<Moment>, second: Option<Moment>) -> bool {
+    match (first, second) {
+        (None, _) => true,
+        (Some(_), None) => false,
+        (Some(first), Some(second)) => first.steady > second.steady,
     }
 }

@@ -3,18 +3,20 @@
 //! A [`Stock`] says which models can be picked. A model that is missing from an account's list is blocked for that
 //! account without having failed. A model that comes back to the list is tried again, whatever failures said about it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::bucket::Buckets;
-use super::cooldowns::{Blocked, Cooldown};
+use super::cooldowns::{Blocked, Cooldowns, Standing};
 use super::place::Candidate;
 use super::target::Criteria;
 use crate::middle::Reason;
 use crate::models::{Catalogue, Stock};
 use crate::observe::ModelStats;
 use crate::providers::{Capabilities, Provider};
+use crate::time::Moment;
 
 /// What a provider starts with. A provider without accounts is never picked.
 #[derive(Clone, Debug)]
@@ -41,7 +43,9 @@ pub(super) struct ProviderState {
     pub(super) provider: Provider,
     pub(super) catalogue: Catalogue,
     stock: Stock,
-    pub(super) cooldown: Option<Cooldown>,
+    pub(super) cooldowns: Cooldowns,
+    /// Its accounts and models that have failed since it last answered.
+    pub(super) failing: BTreeSet<(usize, usize)>,
     /// The number of its last attempt; 0 means never.
     pub(super) last_turn: u64,
     pub(super) accounts: Vec<AccountState>,
@@ -51,7 +55,7 @@ pub(super) struct ProviderState {
 
 #[derive(Debug, Default)]
 pub(super) struct AccountState {
-    pub(super) cooldown: Option<Cooldown>,
+    pub(super) cooldowns: Cooldowns,
     /// The number of its last attempt; 0 means never.
     pub(super) last_use: u64,
     /// For each model, by its number.
@@ -60,7 +64,7 @@ pub(super) struct AccountState {
 
 #[derive(Debug, Default)]
 pub(super) struct AccountModelState {
-    pub(super) cooldown: Option<Cooldown>,
+    pub(super) cooldowns: Cooldowns,
     pub(super) buckets: Buckets,
 }
 
@@ -69,7 +73,7 @@ pub(super) struct ModelState {
     pub(super) id: Arc<str>,
     pub(super) can: &'static Capabilities,
     pub(super) stats: Arc<ModelStats>,
-    pub(super) cooldown: Option<Cooldown>,
+    pub(super) cooldowns: Cooldowns,
 }
 
 impl ProviderState {
@@ -80,7 +84,8 @@ impl ProviderState {
             provider,
             stock: catalogue.stock(),
             catalogue,
-            cooldown: None,
+            cooldowns: Cooldowns::default(),
+            failing: BTreeSet::new(),
             last_turn: 0,
             accounts: (0..accounts).map(|_| AccountState::default()).collect(),
             models: Vec::new(),
@@ -91,7 +96,7 @@ impl ProviderState {
 
     /// The models in use, best first, with any account. If every model is gone, returns the first rank (the wanted
     /// models) all the same.
-    pub(super) fn in_use(&self, now: Timestamp) -> Vec<usize> {
+    pub(super) fn in_use(&self, now: Moment) -> Vec<usize> {
         let ranks_in_use: Vec<usize> =
             (0..self.accounts.len()).map(|account| self.rank_in_use(account, now)).collect();
         let mut used = Vec::new();
@@ -109,7 +114,7 @@ impl ProviderState {
     }
 
     /// The best model in use with this account.
-    pub(super) fn first_in_use(&self, account: usize, now: Timestamp) -> Option<usize> {
+    pub(super) fn first_in_use(&self, account: usize, now: Moment) -> Option<usize> {
         self.stock.models().find(|&model| !self.is_gone(account, model, now))
     }
 
@@ -133,21 +138,28 @@ impl ProviderState {
         Some(&self.accounts.get(account)?.models.get(model)?.buckets)
     }
 
-    /// Why `candidate` cannot serve now; `None` if it can.
-    pub(super) fn blocked(&self, candidate: Candidate, now: Timestamp) -> Option<Blocked> {
+    /// How `candidate` stands now: a block counts more than a demotion, and of several the one that lasts longest.
+    pub(super) fn standing(&self, candidate: Candidate, now: Moment) -> Standing {
         if self.lists(candidate) == Some(false) {
-            return Some(Blocked { until: Timestamp::MAX, reason: Reason::ModelGone });
+            let until = Timestamp::MAX;
+            return Standing::Blocked(Blocked { until, reason: Reason::ModelGone, is_certain: true });
         }
         let Candidate { account, model, .. } = candidate;
         let account = self.accounts.get(account);
-        let cooldowns = [
-            self.cooldown.as_ref(),
-            account.and_then(|it| it.cooldown.as_ref()),
-            self.models.get(model).and_then(|it| it.cooldown.as_ref()),
-            account.and_then(|it| it.models.get(model)?.cooldown.as_ref()),
+        let places = [
+            Some(&self.cooldowns),
+            account.map(|it| &it.cooldowns),
+            self.models.get(model).map(|it| &it.cooldowns),
+            account.and_then(|it| it.models.get(model)).map(|it| &it.cooldowns),
         ];
-        let blocks = cooldowns.into_iter().flatten().filter_map(|cooldown| cooldown.blocks(now));
-        blocks.max_by_key(|blocked| blocked.until)
+        let standings = places.into_iter().flatten().map(|cooldowns| cooldowns.standing(now));
+        standings
+            .max_by_key(|standing| match standing {
+                Standing::Well => (0, Timestamp::MIN),
+                Standing::Demoted(blocked) => (1, blocked.until),
+                Standing::Blocked(blocked) => (2, blocked.until),
+            })
+            .unwrap_or(Standing::Well)
     }
 
     /// The models in use, best first, and those of earlier ranks, which are gone and say why. Accounts that have waited
@@ -156,7 +168,7 @@ impl ProviderState {
         &self,
         number: usize,
         criteria: &Criteria<'_>,
-        now: Timestamp,
+        now: Moment,
     ) -> Vec<Candidate> {
         let mut accounts: Vec<(usize, usize)> =
             (0..self.accounts.len()).map(|account| (account, self.rank_in_use(account, now))).collect();
@@ -176,23 +188,23 @@ impl ProviderState {
     }
 
     /// The first rank that still has a model for this account; if no rank has one, the first rank.
-    fn rank_in_use(&self, account: usize, now: Timestamp) -> usize {
+    fn rank_in_use(&self, account: usize, now: Moment) -> usize {
         let is_left = |&model: &usize| !self.is_gone(account, model, now);
         self.stock.ranks.iter().position(|models| models.iter().any(is_left)).unwrap_or_default()
     }
 
     /// Whether a model is gone for all accounts.
-    fn is_lost(&self, model: usize, now: Timestamp) -> bool {
+    fn is_lost(&self, model: usize, now: Moment) -> bool {
         let accounts = self.accounts.len();
         accounts > 0 && (0..accounts).all(|account| self.is_gone(account, model, now))
     }
 
     /// Whether the provider does not offer it, according to the account's list or an answer.
-    fn is_gone(&self, account: usize, model: usize, now: Timestamp) -> bool {
-        let says_gone = |cooldown: Option<&Cooldown>| cooldown.is_some_and(|it| it.says_gone(now));
-        let of_model = self.models.get(model).and_then(|it| it.cooldown.as_ref());
-        let of_both = self.accounts.get(account).and_then(|it| it.models.get(model)?.cooldown.as_ref());
-        self.stock.lists(account, model) == Some(false) || says_gone(of_model) || says_gone(of_both)
+    fn is_gone(&self, account: usize, model: usize, now: Moment) -> bool {
+        let of_model = self.models.get(model).map(|it| &it.cooldowns);
+        let of_both = self.accounts.get(account).and_then(|it| it.models.get(model)).map(|it| &it.cooldowns);
+        let mut both = of_model.into_iter().chain(of_both);
+        self.stock.lists(account, model) == Some(false) || both.any(|it| it.says_gone(now))
     }
 
     /// Whether the account's list has the model; `None` if there is no list.
@@ -200,7 +212,7 @@ impl ProviderState {
         self.stock.lists(candidate.account, candidate.model)
     }
 
-    pub(super) fn go_by(&mut self, stock: Stock, now: Timestamp) -> Change {
+    pub(super) fn go_by(&mut self, stock: Stock, now: Moment) -> Change {
         let used = self.in_use(now);
         let was_gone: Vec<usize> = stock.models().filter(|&model| self.is_lost(model, now)).collect();
         self.forgive(&stock, now);
@@ -221,14 +233,14 @@ impl ProviderState {
             id: id.clone(),
             can: self.provider.capabilities(id),
             stats: Arc::default(),
-            cooldown: None,
+            cooldowns: Cooldowns::default(),
         });
         self.models.extend(new);
     }
 
     /// Ends the `ModelGone` cooldown of every model that is back on a list. If the provider has no usable model left,
     /// also ends that of every model on its list: answers that rule out all models may have been wrong.
-    fn forgive(&mut self, stock: &Stock, now: Timestamp) {
+    fn forgive(&mut self, stock: &Stock, now: Moment) {
         let is_nothing_left = stock.models().all(|model| self.is_lost(model, now));
         for account in 0..self.accounts.len() {
             for model in stock.models() {
@@ -241,11 +253,10 @@ impl ProviderState {
     }
 
     fn forgive_gone(&mut self, account: usize, model: usize) {
-        let of_model = self.models.get_mut(model).map(|it| &mut it.cooldown);
+        let of_model = self.models.get_mut(model).map(|it| &mut it.cooldowns);
         let of_both = self.accounts.get_mut(account).and_then(|it| it.models.get_mut(model));
-        for cooldown in of_model.into_iter().chain(of_both.map(|it| &mut it.cooldown)) {
-            *cooldown = cooldown.take().filter(|it| !it.is_of_gone_model());
-        }
+        let both = of_model.into_iter().chain(of_both.map(|it| &mut it.cooldowns));
+        both.for_each(Cooldowns::forgive_gone);
     }
 
     /// The state of a model with an account; `None` if there is no such account or model.

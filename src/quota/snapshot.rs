@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
-
 use super::bucket::{Buckets, LimitStatus};
-use super::cooldowns::Blocked;
+use super::cooldowns::{Blocked, Standing};
 use super::place::Candidate;
 use super::provider_state::ProviderState;
 use crate::observe::ModelStats;
 use crate::providers::Provider;
+use crate::time::Moment;
 
 /// A provider at one moment.
 #[derive(Debug)]
@@ -27,7 +26,7 @@ pub struct ProviderSnapshot {
 pub struct ModelSnapshot {
     /// The provider's id.
     pub id: Arc<str>,
-    /// For each account, why the model cannot serve.
+    /// For each account, why the model cannot serve, or is called only when nobody else is left.
     pub(crate) blocked: Vec<Option<Blocked>>,
     /// For each account, what is known of its limits; if there is no account, the limits of an unused one.
     pub(crate) limits: Vec<Vec<LimitStatus>>,
@@ -36,7 +35,7 @@ pub struct ModelSnapshot {
 }
 
 impl ProviderState {
-    pub(super) fn snapshot(&self, number: usize, now: Timestamp) -> ProviderSnapshot {
+    pub(super) fn snapshot(&self, number: usize, now: Moment) -> ProviderSnapshot {
         let wanted = self.catalogue.wanted();
         let others = self.in_use(now).into_iter().filter(|&model| model >= wanted);
         let models = (0..wanted).chain(others);
@@ -47,13 +46,17 @@ impl ProviderState {
         }
     }
 
-    fn model_snapshot(&self, provider: usize, model: usize, now: Timestamp) -> Option<ModelSnapshot> {
+    fn model_snapshot(&self, provider: usize, model: usize, now: Moment) -> Option<ModelSnapshot> {
         let accounts = 0..self.accounts.len();
-        let blocked = |account| self.blocked(Candidate { provider, account, model }, now);
+        let blocked = |account| match self.standing(Candidate { provider, account, model }, now) {
+            Standing::Well => None,
+            Standing::Demoted(blocked) | Standing::Blocked(blocked) => Some(blocked),
+        };
         let unused = Buckets::default();
         let (id, day_end) = (self.id(model)?, self.provider.profile().day_end);
         let plan = self.provider.free_plan(id);
-        let limits = |account| self.buckets(account, model).unwrap_or(&unused).status(plan, day_end, now);
+        let limits =
+            |account| self.buckets(account, model).unwrap_or(&unused).status(plan, day_end, now.wall);
         Some(ModelSnapshot {
             id: id.clone(),
             blocked: accounts.clone().map(blocked).collect(),

@@ -5,14 +5,15 @@
 
 use jiff::Timestamp;
 
-use super::cooldowns::{Blocked, Cooldown, DOUBTFULLY_GONE};
+use super::cooldowns::{Blocked, Cooldowns, Standing};
 use super::place::{Candidate, Place};
 use super::provider_state::{Change, ModelState, Offer, ProviderState};
 use super::target::{Criteria, Turn};
-use crate::middle::{Failure, LimitReading, Reason, Scope, Wait};
+use crate::middle::{Cause, Failure, Lift, LimitReading, Policy, Reason, Spent};
 use crate::models::{Catalogue, Stock};
+use crate::time::Moment;
 
-/// A provider that would have been next but cannot serve now.
+/// A provider that would have been next but was passed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Skipped {
     /// Its number.
@@ -21,16 +22,15 @@ pub(crate) struct Skipped {
     pub(crate) reason: Reason,
 }
 
-/// Permission to call a candidate. It has to be given back; otherwise a cooldown that this call probes is never probed
-/// again.
-#[derive(Debug, PartialEq, Eq)]
+/// Permission to call a candidate. It has to be given back; otherwise what this call finds out stays unknown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Admission {
     pub(super) candidate: Candidate,
-    /// The expired cooldowns that this call probes, each with its end.
-    probes: Vec<(Place, Timestamp)>,
+    /// The number of the attempt.
+    pub(super) attempt: u64,
 }
 
-/// The picked candidate, if any can serve now, and the providers that were ahead of it but are in cooldown.
+/// The picked candidate, if any can serve now, and the providers that were ahead of it and were passed over.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Picked {
     pub(super) admission: Option<Admission>,
@@ -72,7 +72,7 @@ impl State {
         provider: usize,
         catalogue: Catalogue,
         stock: Stock,
-        now: Timestamp,
+        now: Moment,
     ) -> Change {
         if let Some(provider) = self.providers.get_mut(provider) {
             provider.catalogue = catalogue;
@@ -81,159 +81,215 @@ impl State {
     }
 
     /// Picks from this stock from now on. An attempt in progress keeps its model.
-    pub(super) fn go_by(&mut self, provider: usize, stock: Stock, now: Timestamp) -> Change {
+    pub(super) fn go_by(&mut self, provider: usize, stock: Stock, now: Moment) -> Change {
         self.providers.get_mut(provider).map(|it| it.go_by(stock, now)).unwrap_or_default()
     }
 
-    /// Picks the best candidate that may serve and can serve now. The provider whose last attempt was longest ago comes
-    /// first, with its best model and, for that model, the account that has waited longest.
-    pub(super) fn pick(&mut self, criteria: &Criteria<'_>, now: Timestamp) -> Picked {
+    /// Picks the best candidate that may serve: of those that are well, or else of those that are demoted. The provider
+    /// whose last attempt was longest ago comes first, with its best model and, for that model, the account that has
+    /// waited longest.
+    pub(super) fn pick(&mut self, criteria: &Criteria<'_>, now: Moment) -> Picked {
         let mut line: Vec<usize> = (0..self.providers.len()).collect();
         line.sort_by_key(|&number| self.provider(number).map(|it| it.last_turn));
-        let mut skipped = Vec::new();
+        let mut passed_over = Vec::new();
+        let mut demoted: Option<(Candidate, usize)> = None;
         for number in line {
             let Some(provider) = self.provider(number) else { continue };
             let mut soonest: Option<Blocked> = None;
+            let mut is_demoted = false;
             for candidate in provider.in_order_of_preference(number, criteria, now) {
-                match provider.blocked(candidate, now) {
-                    None => {
-                        let admission = Some(self.admit(candidate, criteria.target.turn()));
+                let blocked = match provider.standing(candidate, now) {
+                    Standing::Well => {
+                        let admission = Some(self.admit(candidate, criteria.target.turn(), now));
+                        let skipped = passed_over.into_iter().map(|(skipped, _)| skipped).collect();
                         return Picked { admission, skipped };
                     }
-                    Some(blocked) if soonest.is_none_or(|it| blocked.urgency() < it.urgency()) => {
-                        soonest = Some(blocked);
+                    Standing::Demoted(blocked) => {
+                        demoted.get_or_insert((candidate, passed_over.len()));
+                        is_demoted = true;
+                        blocked
                     }
-                    Some(_) => {}
+                    Standing::Blocked(blocked) => blocked,
+                };
+                if soonest.is_none_or(|it| blocked.urgency() < it.urgency()) {
+                    soonest = Some(blocked);
                 }
             }
-            skipped.extend(soonest.map(|it| Skipped { provider: number, reason: it.reason }));
+            let skipped = soonest.map(|it| Skipped { provider: number, reason: it.reason });
+            passed_over.extend(skipped.map(|skipped| (skipped, is_demoted)));
         }
-        Picked { admission: None, skipped }
+        // Nobody is well. Those ahead of it that are demoted come after it.
+        let ahead = demoted.map_or(passed_over.len(), |(_, ahead)| ahead);
+        let skipped = passed_over.into_iter().take(ahead).filter(|(_, is_demoted)| !is_demoted);
+        let skipped = skipped.map(|(skipped, _)| skipped).collect();
+        let admission = demoted.map(|(candidate, _)| self.admit(candidate, criteria.target.turn(), now));
+        Picked { admission, skipped }
     }
 
-    /// When the first candidate can serve, of one provider or of any: `now` if one can already, `None` if none ever
-    /// will.
+    /// Whether there is a candidate that could be called now.
+    pub(super) fn has_candidate(&self, criteria: &Criteria<'_>, now: Moment) -> bool {
+        self.providers.iter().enumerate().any(|(number, provider)| {
+            let mut candidates = provider.in_order_of_preference(number, criteria, now).into_iter();
+            candidates.any(|it| !matches!(provider.standing(it, now), Standing::Blocked(_)))
+        })
+    }
+
+    /// When the first candidate can serve again, of one provider or of any, as far as that is certain; `None` if it is not
+    /// known. Nobody knows when one that merely failed is well again, unless it has said so.
     pub(super) fn soonest(
         &self,
         criteria: &Criteria<'_>,
         of: Option<usize>,
-        now: Timestamp,
+        now: Moment,
     ) -> Option<Timestamp> {
         let providers =
             self.providers.iter().enumerate().filter(|(number, _)| of.is_none_or(|of| of == *number));
-        let starts = providers.flat_map(|(number, provider)| {
-            let candidates = provider.in_order_of_preference(number, criteria, now);
-            candidates.into_iter().map(|it| provider.blocked(it, now).map_or(now, |blocked| blocked.until))
+        let ends = providers.flat_map(|(number, provider)| {
+            let candidates = provider.in_order_of_preference(number, criteria, now).into_iter();
+            candidates.filter_map(move |candidate| match provider.standing(candidate, now) {
+                Standing::Blocked(it) | Standing::Demoted(it) if it.is_certain => Some(it.until),
+                _ => None,
+            })
         });
-        starts.min().filter(|&start| start < Timestamp::MAX)
+        ends.min().filter(|&end| end < Timestamp::MAX)
     }
 
-    /// The call has produced content, so the cooldowns that it probed end.
-    pub(super) fn succeeded(&mut self, admission: &mut Admission) {
-        for (place, ended) in admission.probes.drain(..) {
-            let Some(cooldown) = cooldown_mut(&mut self.providers, place) else { continue };
-            match cooldown {
-                // Another call has renewed this cooldown meanwhile. This call must not end it; a later one probes it.
-                Some(renewed) if renewed.outlasts(ended) => renewed.release(),
-                cooldown => *cooldown = None,
+    /// The call has come as far as `sign`, so whatever that lifts ends.
+    pub(super) fn lift(&mut self, admission: Admission, sign: Lift, now: Moment) {
+        for place in admission.candidate.places() {
+            if let Some(cooldowns) = self.cooldowns_mut(place) {
+                cooldowns.lift(sign, admission.attempt, now);
+            }
+        }
+        if sign == Lift::FirstEvent {
+            self.release(admission);
+            if let Some(provider) = self.providers.get_mut(admission.candidate.provider) {
+                provider.failing.clear();
             }
         }
     }
 
-    /// The call has failed, so its place goes into cooldown.
-    pub(super) fn failed(&mut self, admission: &Admission, failure: &Failure, now: Timestamp) {
-        self.abandoned(admission);
+    /// The call has failed.
+    pub(super) fn failed(&mut self, admission: Admission, failure: &Failure, now: Moment) {
+        self.release(admission);
         let candidate = admission.candidate;
-        if let Some(place) = candidate.place(failure.scope) {
-            let was_probe = admission.probes.iter().any(|(probed, _)| *probed == place);
-            let is_doubtful = failure.reason == Reason::ModelGone
-                && self.provider(candidate.provider).is_some_and(|it| it.lists(candidate) == Some(true));
-            let wait = failure.wait.or(is_doubtful.then_some(Wait::For(DOUBTFULLY_GONE)));
-            self.cool_down(place, failure.reason, wait, was_probe, now);
+        let provider = self.provider(candidate.provider);
+        let is_listed = provider.is_some_and(|it| it.lists(candidate) == Some(true));
+        let cause = match failure.cause {
+            Cause::ModelGone | Cause::ModelNotForAccount if is_listed => Cause::ModelGoneButListed,
+            cause => cause,
+        };
+        let policy = Policy::of(cause);
+        let failure = Failure { cause, ..failure.clone() };
+        if let Some(place) = candidate.place(policy.reach) {
+            self.record(place, policy, &failure, admission.attempt, now);
+        }
+        if policy.trips_after.is_some_and(|most| self.failing_in_a_row(candidate) >= most) {
+            let unstated = Failure { wait: None, ..failure };
+            self.record(
+                Place::Provider(candidate.provider),
+                Policy::TRIPPED,
+                &unstated,
+                admission.attempt,
+                now,
+            );
         }
     }
 
-    /// The call was dropped without a result: another call may probe.
-    pub(super) fn abandoned(&mut self, admission: &Admission) {
-        for (place, _) in &admission.probes {
-            if let Some(Some(cooldown)) = cooldown_mut(&mut self.providers, *place) {
-                cooldown.release();
+    /// Until when a candidate is not called; `None` if it may be called, or if time alone does not end it.
+    pub(super) fn blocked_until(&self, candidate: Candidate, now: Moment) -> Option<Timestamp> {
+        match self.provider(candidate.provider)?.standing(candidate, now) {
+            Standing::Blocked(blocked) => Some(blocked.until).filter(|until| *until < Timestamp::MAX),
+            _ => None,
+        }
+    }
+
+    /// The call is over: what it was to find out, another call may.
+    pub(super) fn release(&mut self, admission: Admission) {
+        for place in admission.candidate.places() {
+            if let Some(cooldowns) = self.cooldowns_mut(place) {
+                cooldowns.release(admission.attempt);
             }
         }
     }
 
-    /// A successful answer reported that a limit is used up.
-    pub(super) fn exhausted(&mut self, candidate: Candidate, reason: Reason, wait: Wait, now: Timestamp) {
-        if let Some(place) = candidate.place(Scope::AccountModel) {
-            self.cool_down(place, reason, Some(wait), false, now);
+    /// A good answer reported that nothing is left of a limit.
+    pub(super) fn spent(&mut self, admission: Admission, spent: Spent, now: Moment) {
+        let failure = Failure { wait: Some(spent.wait), ..Failure::without_answer(spent.cause) };
+        if let Some(place) = admission.candidate.place(Policy::of(spent.cause).reach) {
+            self.record(place, Policy::of(spent.cause), &failure, admission.attempt, now);
         }
     }
 
     /// Counts a call that is being sent.
-    pub(super) fn sends(&mut self, candidate: Candidate, now: Timestamp) {
+    pub(super) fn sends(&mut self, candidate: Candidate, now: Moment) {
         if let Some(provider) = self.providers.get_mut(candidate.provider) {
             let day_end = provider.provider.profile().day_end;
             if let Some(its) = provider.account_model_mut(candidate.account, candidate.model) {
-                its.buckets.sends(day_end, now);
+                its.buckets.sends(day_end, now.wall);
             }
         }
     }
 
     /// Records what the provider reported about its limits.
-    pub(super) fn overwrite(&mut self, candidate: Candidate, limits: &[LimitReading], now: Timestamp) {
+    pub(super) fn overwrite(&mut self, candidate: Candidate, limits: &[LimitReading], now: Moment) {
         let provider = self.providers.get_mut(candidate.provider);
         let its = provider.and_then(|it| it.account_model_mut(candidate.account, candidate.model));
         if let Some(its) = its {
-            limits.iter().for_each(|reading| its.buckets.overwrite(reading, now));
+            limits.iter().for_each(|reading| its.buckets.overwrite(reading, now.wall));
         }
     }
 
-    fn admit(&mut self, candidate: Candidate, turn: Turn) -> Admission {
+    fn admit(&mut self, candidate: Candidate, turn: Turn, now: Moment) -> Admission {
         self.attempts += 1;
-        let number = self.attempts;
+        let attempt = self.attempts;
         if let Some(provider) = self.providers.get_mut(candidate.provider) {
             if turn == Turn::Taken {
-                provider.last_turn = number;
+                provider.last_turn = attempt;
             }
             if let Some(account) = provider.accounts.get_mut(candidate.account) {
-                account.last_use = number;
+                account.last_use = attempt;
             }
         }
-        let mut probes = Vec::new();
         for place in candidate.places() {
-            if let Some(Some(cooldown)) = cooldown_mut(&mut self.providers, place) {
-                probes.push((place, cooldown.probe()));
+            if let Some(cooldowns) = self.cooldowns_mut(place) {
+                cooldowns.probe(attempt, now);
             }
         }
-        Admission { candidate, probes }
+        Admission { candidate, attempt }
     }
 
-    fn cool_down(
-        &mut self,
-        place: Place,
-        reason: Reason,
-        wait: Option<Wait>,
-        was_probe: bool,
-        now: Timestamp,
-    ) {
-        if let Some(cooldown) = cooldown_mut(&mut self.providers, place) {
-            *cooldown = Some(Cooldown::after(*cooldown, reason, wait, was_probe, now, &mut self.random));
+    /// How many different models or keys of the candidate's provider have failed in a row, this one included.
+    fn failing_in_a_row(&mut self, candidate: Candidate) -> u32 {
+        let Some(provider) = self.providers.get_mut(candidate.provider) else { return 0 };
+        provider.failing.insert((candidate.account, candidate.model));
+        u32::try_from(provider.failing.len()).unwrap_or(u32::MAX)
+    }
+
+    fn record(&mut self, place: Place, policy: Policy, failure: &Failure, attempt: u64, now: Moment) {
+        let latest = self.attempts;
+        if let Some(cooldowns) = cooldowns_mut(&mut self.providers, place) {
+            cooldowns.record(policy, failure, attempt, latest, now, &mut self.random);
         }
+    }
+
+    fn cooldowns_mut(&mut self, place: Place) -> Option<&mut Cooldowns> {
+        cooldowns_mut(&mut self.providers, place)
     }
 }
 
-/// The cooldown of a place; `None` if there is no such place.
-fn cooldown_mut(providers: &mut [ProviderState], place: Place) -> Option<&mut Option<Cooldown>> {
+/// The cooldowns of a place; `None` if there is no such place.
+fn cooldowns_mut(providers: &mut [ProviderState], place: Place) -> Option<&mut Cooldowns> {
     match place {
-        Place::Provider(provider) => Some(&mut providers.get_mut(provider)?.cooldown),
+        Place::Provider(provider) => Some(&mut providers.get_mut(provider)?.cooldowns),
         Place::Account(provider, account) => {
-            Some(&mut providers.get_mut(provider)?.accounts.get_mut(account)?.cooldown)
+            Some(&mut providers.get_mut(provider)?.accounts.get_mut(account)?.cooldowns)
         }
         Place::Model(provider, model) => {
-            Some(&mut providers.get_mut(provider)?.models.get_mut(model)?.cooldown)
+            Some(&mut providers.get_mut(provider)?.models.get_mut(model)?.cooldowns)
         }
         Place::AccountModel(provider, account, model) => {
-            Some(&mut providers.get_mut(provider)?.account_model_mut(account, model)?.cooldown)
+            Some(&mut providers.get_mut(provider)?.account_model_mut(account, model)?.cooldowns)
         }
     }
 }

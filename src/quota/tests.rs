@@ -1,15 +1,18 @@
 //! The rotation and the cooldowns; with the helpers of all tests of this room.
 
 mod lists;
+mod policy;
 mod reservations;
 
 use std::collections::{BTreeMap, HashMap};
 
+use jiff::Timestamp;
 use proptest::prelude::*;
 
+use super::cooldowns::Standing;
 use super::state::Picked;
 use super::*;
-use crate::middle::{Needs, Scope};
+use crate::middle::{Cause, Needs, Reason, Spent, Wait, Window};
 use crate::models::Stock;
 use crate::providers::Directory;
 
@@ -57,18 +60,32 @@ fn soonest(state: &State, now: i64) -> Option<Timestamp> {
     soonest_of(state, None, now)
 }
 
-/// Whether a cooldown without a stated duration ends about `seconds` after the start, allowing for jitter.
-fn is_about(end: Option<Timestamp>, seconds: i64) -> bool {
-    end.is_some_and(|end| end >= at(seconds) && end <= at(seconds + 1))
-}
-
-fn at(seconds: i64) -> Timestamp {
+fn wall(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + seconds).unwrap()
 }
 
-fn failure(reason: Reason, scope: Scope, wait: Option<u64>) -> Failure {
+fn at(seconds: i64) -> Moment {
+    Moment::at(wall(seconds))
+}
+
+fn failure(cause: Cause, wait: Option<u64>) -> Failure {
     let wait = wait.map(|seconds| Wait::For(Duration::from_secs(seconds)));
-    Failure { wait, ..Failure::without_answer(reason, scope) }
+    Failure { wait, ..Failure::without_answer(cause) }
+}
+
+fn succeed(state: &mut State, admission: Admission, now: i64) {
+    state.lift(admission, Lift::Head, at(now));
+    state.lift(admission, Lift::FirstEvent, at(now));
+}
+
+/// Whether the only candidate of a state is well, demoted, or blocked.
+fn standing(state: &State, now: i64) -> &'static str {
+    let candidate = Candidate { provider: GROQ, account: 0, model: 0 };
+    match state.provider(GROQ).expect("it is there").standing(candidate, at(now)) {
+        Standing::Well => "well",
+        Standing::Demoted(_) => "demoted",
+        Standing::Blocked(_) => "blocked",
+    }
 }
 
 fn pick(state: &mut State, now: i64) -> Option<Admission> {
@@ -78,7 +95,7 @@ fn pick(state: &mut State, now: i64) -> Option<Admission> {
 /// Picks once and lets the attempt fail.
 fn fail(state: &mut State, now: i64, failure: &Failure) -> Candidate {
     let admission = pick(state, now).expect("somebody can serve");
-    state.failed(&admission, failure, at(now));
+    state.failed(admission, failure, at(now));
     admission.candidate
 }
 
@@ -111,107 +128,120 @@ fn a_pinned_request_leaves_the_line_as_it_is() {
 }
 
 #[test]
-fn a_provider_in_cooldown_is_skipped_and_the_others_stay_even() {
-    let mut state = state(3, 1, 1);
-    fail(&mut state, 0, &failure(Reason::Overloaded, Scope::Provider, None));
-    let served = providers(&mut state, 1, 10);
-    for provider in [CEREBRAS, 2] {
-        assert_eq!(served.iter().filter(|it| **it == provider).count(), 5);
+fn a_failing_provider_is_passed_over_and_the_others_stay_even() {
+    for cause in [Cause::Overloaded, Cause::RateLimited, Cause::Unreachable] {
+        let mut state = state(3, 1, 1);
+        fail(&mut state, 0, &failure(cause, None));
+        let served = providers(&mut state, 1, 10);
+        for provider in [CEREBRAS, 2] {
+            assert_eq!(served.iter().filter(|it| **it == provider).count(), 5);
+        }
+        let pick = pick_without(&mut state, &[], 1);
+        assert_eq!(pick.skipped, [Skipped { provider: GROQ, reason: cause.reason() }]);
     }
-    let pick = pick_without(&mut state, &[], 1);
-    assert_eq!(pick.skipped, [Skipped { provider: GROQ, reason: Reason::Overloaded }]);
 }
 
-/// For each reason: how long the place cools down if nothing is stated, and if 90 s are stated.
+/// Failures demote and never silence: nobody is refused while somebody could be called.
 #[test]
-fn cooldowns_last_as_long_as_their_reason_says() {
-    let cases = [
-        (Reason::RateLimited, Scope::AccountModel, 60, 90),
-        (Reason::QuotaExhausted, Scope::AccountModel, 3_600, 90),
-        (Reason::BadKey, Scope::Account, 600, 600),
-        (Reason::NoCredit, Scope::Account, 600, 600),
-        (Reason::Overloaded, Scope::Provider, 5, 30),
-        (Reason::Timeout, Scope::Provider, 5, 30),
-        (Reason::ConnectFailed, Scope::Provider, 5, 30),
-        (Reason::BrokenStream, Scope::Provider, 5, 30),
-        (Reason::EmptyAnswer, Scope::Provider, 5, 30),
-        (Reason::UpstreamError, Scope::Provider, 5, 30),
-    ];
-    for (reason, scope, unstated, stated) in cases {
-        for (wait, rest) in [(None, unstated), (Some(90), stated)] {
-            let mut state = state(1, 1, 1);
-            fail(&mut state, 0, &failure(reason, scope, wait));
-            assert_eq!(pick(&mut state, rest - 1), None, "{reason:?} cools down until the end");
-            let end = soonest(&state, 1);
-            match wait {
-                None => assert!(is_about(end, rest), "{reason:?} says when it is over: {end:?}"),
-                Some(_) => assert_eq!(end, Some(at(rest)), "{reason:?} says when it is over"),
-            }
-            assert!(pick(&mut state, rest + 1).is_some(), "{reason:?} is over");
-        }
+fn who_has_failed_is_called_when_nobody_else_is_left() {
+    let mut state = state(3, 1, 1);
+    for _ in 0..3 {
+        fail(&mut state, 0, &failure(Cause::Overloaded, None));
     }
+    assert_eq!(providers(&mut state, 1, 4), [0, 1, 2, 0], "in turn, as if all were well");
+    let groq = RuledOut::Place(Place::AccountModel(GROQ, 0, 0));
+    let pick = pick_without(&mut state, &[groq], 1);
+    assert_eq!(pick.admission.unwrap().candidate.provider, CEREBRAS);
+    assert_eq!(pick.skipped, [], "those that are demoted come after it, and those ruled out are known");
+}
+
+#[test]
+fn the_well_come_before_the_demoted_and_the_blocked_not_at_all() {
+    let mut state = state(3, 1, 1);
+    fail(&mut state, 0, &failure(Cause::ServerError, None));
+    fail(&mut state, 0, &failure(Cause::RateLimited, Some(60)));
+    assert_eq!(providers(&mut state, 1, 2), [2, 2]);
+    let gemini = RuledOut::Place(Place::AccountModel(2, 0, 0));
+    let pick = pick_without(&mut state, &[gemini], 1);
+    assert_eq!(pick.admission.unwrap().candidate.provider, GROQ);
+    let groq = RuledOut::Place(Place::AccountModel(GROQ, 0, 0));
+    let pick = pick_without(&mut state, &[gemini, groq], 1);
+    assert_eq!(pick.admission, None, "a call would be refused for sure");
+    assert_eq!(pick.skipped, [Skipped { provider: CEREBRAS, reason: Reason::RateLimited }]);
+}
+
+#[test]
+fn a_failing_model_leaves_its_siblings_and_the_other_keys_in() {
+    let mut state = state(1, 2, 2);
+    assert_eq!(fail(&mut state, 0, &failure(Cause::Silent, None)).model, 0);
+    let next: Vec<_> =
+        (0..2).map(|_| pick(&mut state, 1).unwrap().candidate).map(|it| (it.account, it.model)).collect();
+    assert_eq!(next, [(1, 0), (1, 0)], "the other key has the better model");
+    let other = [RuledOut::Place(Place::Account(GROQ, 1))];
+    let sibling = pick_without(&mut state, &other, 1).admission.unwrap().candidate;
+    assert_eq!((sibling.account, sibling.model), (0, 1));
+}
+
+/// Three different models or keys that fail in a row are the provider's failure.
+#[test]
+fn a_provider_trips_when_three_of_it_fail_in_a_row() {
+    let broken = failure(Cause::BrokenStream, None);
+    let fails = |state: &mut State, models: &[usize]| {
+        for &model in models {
+            let wanted = Wanted { provider: GROQ, model: Some(model) };
+            let admission = pick_pinned(state, wanted, 0).expect("it may be called");
+            state.failed(admission, &broken, at(0));
+        }
+    };
+    let is_tripped = |state: &State| {
+        let candidate = Candidate { provider: GROQ, account: 0, model: 3 };
+        state.provider(GROQ).unwrap().standing(candidate, at(1)) != Standing::Well
+    };
+    let mut state = state(2, 1, 4);
+    fails(&mut state, &[0, 1, 0, 1, 1]);
+    assert!(!is_tripped(&state), "two models, however often");
+    fails(&mut state, &[2]);
+    assert!(is_tripped(&state), "a third one");
+    let sibling = pick_pinned(&mut state, Wanted { provider: GROQ, model: Some(3) }, 1);
+    assert_eq!(sibling.map(|it| it.candidate.model), Some(3), "demoted, not blocked");
+
+    let mut state = seeded_state(2, 1, 4, 7);
+    fails(&mut state, &[0, 1]);
+    let admission = pick_pinned(&mut state, Wanted { provider: GROQ, model: Some(3) }, 0).unwrap();
+    succeed(&mut state, admission, 0);
+    fails(&mut state, &[2]);
+    assert!(!is_tripped(&state), "one of them has answered in between");
 }
 
 #[test]
 fn a_dead_model_never_comes_back_and_its_siblings_serve() {
     let mut state = state(1, 1, 2);
-    assert_eq!(fail(&mut state, 0, &failure(Reason::ModelGone, Scope::Model, None)).model, 0);
+    assert_eq!(fail(&mut state, 0, &failure(Cause::ModelGone, None)).model, 0);
     assert_eq!(pick(&mut state, 1_000_000).unwrap().candidate.model, 1);
-    fail(&mut state, 1_000_000, &failure(Reason::ModelGone, Scope::Model, None));
+    fail(&mut state, 1_000_000, &failure(Cause::ModelGone, None));
     assert_eq!(pick(&mut state, 100_000_000), None);
     assert_eq!(soonest(&state, 0), None);
 }
 
+/// An older call may report a limit while a newer one is answered.
 #[test]
-fn no_wait_is_longer_than_a_month() {
-    let mut state = state(1, 1, 1);
-    let until = Some(Wait::Until(Timestamp::MAX));
-    let absurd = Failure { wait: until, ..Failure::without_answer(Reason::RateLimited, Scope::AccountModel) };
-    fail(&mut state, 0, &absurd);
-    assert_eq!(soonest(&state, 0), Some(at(31 * 86_400)));
-}
-
-/// An older call may report a limit while a newer one probes.
-#[test]
-fn a_successful_probe_ends_no_cooldown_that_began_meanwhile() {
+fn an_answer_ends_no_cooldown_that_began_after_its_call() {
     let mut state = state(1, 1, 1);
     let slow = pick(&mut state, 0).unwrap();
-    fail(&mut state, 0, &failure(Reason::RateLimited, Scope::AccountModel, Some(5)));
-    let mut probe = pick(&mut state, 6).unwrap();
-    state.failed(&slow, &failure(Reason::QuotaExhausted, Scope::AccountModel, Some(3_600)), at(7));
-    state.succeeded(&mut probe);
-    assert_eq!(soonest(&state, 8), Some(at(3_607)));
-    assert_eq!(pick(&mut state, 3_606), None);
-    assert!(pick(&mut state, 3_607).is_some(), "it may be probed when it is over");
+    fail(&mut state, 0, &failure(Cause::KeyRefused, None));
+    let probe = pick(&mut state, 602).expect("it may be tried again");
+    state.failed(slow, &failure(Cause::CreditSpent, None), at(603));
+    succeed(&mut state, probe, 604);
+    assert_eq!(standing(&state, 1_202), "blocked");
+    assert!(pick(&mut state, 1_205).is_some(), "it may be tried when that is over");
 }
 
 #[test]
-fn a_request_at_fault_puts_nobody_into_cooldown() {
-    let mut state = state(1, 1, 1);
-    fail(&mut state, 0, &failure(Reason::BadRequest, Scope::Request, Some(90)));
-    assert!(pick(&mut state, 0).is_some());
-}
-
-#[test]
-fn each_scope_reaches_exactly_its_own() {
-    let cases = [
-        (Scope::Request, 4),
-        (Scope::AccountModel, 3),
-        (Scope::Account, 2),
-        (Scope::Model, 2),
-        (Scope::Provider, 0),
-    ];
-    for (scope, expected) in cases {
-        let mut state = state(1, 2, 2);
-        fail(&mut state, 0, &failure(Reason::RateLimited, scope, None));
-        let all = (0..2).flat_map(|account| (0..2).map(move |model| (account, model)));
-        let left = all.filter(|&(account, model)| {
-            let other = [RuledOut::Place(Place::Account(GROQ, 1 - account))];
-            let target = Target::new(vec![Wanted { provider: GROQ, model: Some(model) }], true);
-            let criteria = Criteria { target: &target, needs: &Needs::default(), ruled_out: &other };
-            state.pick(&criteria, at(1)).admission.is_some()
-        });
-        assert_eq!(left.count(), expected, "{scope:?}");
+fn a_request_at_fault_rests_nobody() {
+    for cause in [Cause::RequestRefused, Cause::EmptyAnswer, Cause::GenerationUnreadable, Cause::OutOfTime] {
+        let mut state = state(1, 1, 1);
+        fail(&mut state, 0, &failure(cause, Some(90)));
+        assert_eq!(standing(&state, 0), "well", "{cause:?}");
     }
 }
 
@@ -223,82 +253,87 @@ fn keys_take_turns_and_the_best_model_comes_first() {
     assert_eq!(picked, [(0, 0), (1, 0), (0, 0), (1, 0)]);
 }
 
+/// Of a crowd, one finds out whether a refused key is good again.
 #[test]
-fn one_probe_at_a_time_decides_whether_a_cooldown_is_over() {
+fn one_call_at_a_time_finds_out_whether_a_refusal_is_over() {
     let mut state = state(1, 1, 1);
-    let down = failure(Reason::Overloaded, Scope::Provider, None);
-    fail(&mut state, 0, &down);
+    fail(&mut state, 0, &failure(Cause::KeyRefused, None));
+    let probe = pick(&mut state, 602).unwrap();
+    assert_eq!(pick(&mut state, 602), None, "a second request does not");
+    assert_eq!(soonest(&state, 602), Some(wall(603)), "it may come back in a second");
+    state.release(probe);
+    let probe = pick(&mut state, 603).expect("a call without result makes room for another");
+    state.lift(probe, Lift::Head, at(603));
+    assert!(pick(&mut state, 603).is_some() && pick(&mut state, 603).is_some(), "all is well again");
+}
 
-    let probe = pick(&mut state, 6).unwrap();
-    assert_eq!(pick(&mut state, 6), None, "a second request does not probe");
-    assert_eq!(soonest(&state, 6), Some(at(7)), "it may come back in a second");
-    state.abandoned(&probe);
-    let mut probe = pick(&mut state, 7).expect("an abandoned probe makes room for another");
-    state.succeeded(&mut probe);
-    assert!(pick(&mut state, 7).is_some() && pick(&mut state, 7).is_some(), "all is well again");
+/// The same for a failing model, except that those who have nobody else call it as well.
+#[test]
+fn one_call_at_a_time_goes_first_to_who_has_failed() {
+    let mut state = state(2, 1, 1);
+    fail(&mut state, 0, &failure(Cause::Overloaded, None));
+    providers(&mut state, 0, 1);
+    let probe = pick(&mut state, 7).unwrap();
+    assert_eq!(probe.candidate.provider, GROQ);
+    assert_eq!(providers(&mut state, 7, 3), [CEREBRAS; 3], "the others do not wait for the result");
+    let cerebras = RuledOut::Place(Place::Provider(CEREBRAS));
+    assert!(pick_without(&mut state, &[cerebras], 7).admission.is_some(), "nobody else is left");
+    state.lift(probe, Lift::FirstEvent, at(8));
+    assert_eq!(providers(&mut state, 8, 4), [CEREBRAS, GROQ, CEREBRAS, GROQ]);
 }
 
 #[test]
-fn cooldowns_grow_with_every_failed_probe_and_begin_anew_after_a_success() {
+fn calls_that_were_under_way_are_one_failure() {
     let mut state = state(1, 1, 1);
-    let down = failure(Reason::UpstreamError, Scope::Provider, None);
-    let mut now = 0;
-    for rest in [5, 10, 20, 30, 30] {
-        fail(&mut state, now, &down);
-        assert_eq!(pick(&mut state, now + rest - 1), None, "after {now} s");
-        now += rest + 1;
-    }
-    let mut probe = pick(&mut state, now).unwrap();
-    state.succeeded(&mut probe);
-    fail(&mut state, now, &down);
-    assert!(is_about(soonest(&state, now), now + 5));
-}
-
-#[test]
-fn calls_that_were_under_way_make_no_cooldown_grow() {
-    let mut state = state(1, 1, 1);
-    let down = failure(Reason::Timeout, Scope::Provider, None);
+    let silent = failure(Cause::Silent, None);
     let calls: Vec<_> = (0..4).map(|_| pick(&mut state, 0).unwrap()).collect();
     for (call, now) in calls.iter().zip([20, 21, 22, 27]) {
-        state.failed(call, &down, at(now));
+        state.failed(*call, &silent, at(now));
     }
-    assert!(is_about(soonest(&state, 27), 32));
+    assert_eq!((standing(&state, 31), standing(&state, 33)), ("demoted", "well"));
 }
 
 #[test]
-fn of_two_cooldowns_the_later_end_counts() {
+fn of_two_limits_the_later_end_counts() {
     let mut state = state(1, 1, 1);
     let first = pick(&mut state, 0).unwrap();
     let second = pick(&mut state, 0).unwrap();
-    state.failed(&first, &failure(Reason::QuotaExhausted, Scope::AccountModel, Some(1_000)), at(0));
-    state.failed(&second, &failure(Reason::RateLimited, Scope::AccountModel, Some(10)), at(0));
+    state.failed(first, &failure(Cause::QuotaExhausted, Some(1_000)), at(0));
+    state.failed(second, &failure(Cause::RateLimited, Some(10)), at(0));
     let pick = pick_without(&mut state, &[], 500);
     assert_eq!(pick.skipped, [Skipped { provider: GROQ, reason: Reason::QuotaExhausted }]);
-    assert_eq!(soonest(&state, 500), Some(at(1_000)));
+    assert_eq!(soonest(&state, 500), Some(wall(1_000)));
+}
+
+/// Neither hides the other.
+#[test]
+fn a_limit_blocks_beside_a_longer_failure() {
+    let mut state = state(1, 1, 1);
+    let calls = [pick(&mut state, 0).unwrap(), pick(&mut state, 0).unwrap()];
+    state.failed(calls[0], &failure(Cause::Overloaded, Some(30)), at(0));
+    state.failed(calls[1], &failure(Cause::RateLimited, Some(10)), at(0));
+    let seen = [9, 10, 29, 30].map(|now| standing(&state, now));
+    assert_eq!(seen, ["blocked", "demoted", "demoted", "well"]);
 }
 
 #[test]
 fn the_soonest_is_the_first_of_all_and_the_last_of_one() {
     let mut state = state(2, 1, 1);
-    fail(&mut state, 0, &failure(Reason::RateLimited, Scope::AccountModel, Some(40)));
-    fail(&mut state, 0, &failure(Reason::RateLimited, Scope::AccountModel, Some(12)));
-    assert_eq!(soonest(&state, 0), Some(at(12)));
-    let probe = pick(&mut state, 12).unwrap();
-    state.failed(&probe, &failure(Reason::Overloaded, Scope::Provider, None), at(12));
-    assert!(is_about(soonest_of(&state, Some(CEREBRAS), 13), 17));
+    fail(&mut state, 0, &failure(Cause::RateLimited, Some(40)));
+    fail(&mut state, 0, &failure(Cause::RateLimited, Some(12)));
+    assert_eq!(soonest(&state, 0), Some(wall(12)));
+    assert_eq!(soonest_of(&state, Some(GROQ), 0), Some(wall(40)));
+    assert_eq!(soonest(&state, 12), Some(wall(40)), "of those that rest");
 }
 
-/// A client that is told to come back is told when, however fast time goes on while that is found out.
+/// Nobody knows when a failing provider is well again, unless it has said so.
 #[test]
-fn what_can_serve_at_once_can_serve_in_no_time_under_a_clock_that_moves() {
-    let ticks = std::sync::atomic::AtomicI64::new(0);
-    let tick = move || ticks.fetch_add(7, std::sync::atomic::Ordering::Relaxed);
-    let clock: Clock = Arc::new(move || Timestamp::from_millisecond(tick()).expect("a time"));
-    let offer = Offer { provider: Provider::GROQ, accounts: 1, models: ids("a") };
-    let quota = Arc::new(Quota::new(vec![offer], clock, fastrand::Rng::with_seed(7)));
-    let criteria = Criteria { target: &anybody(), needs: &Needs::default(), ruled_out: &[] };
-    assert_eq!(quota.seconds_until(&criteria, None), Some(0));
-    assert_eq!(quota.seconds_until(&criteria, Some(1)), None, "there is no such account");
+fn only_a_certain_time_is_told() {
+    for (stated, expected) in [(None, None), (Some(20), Some(wall(20)))] {
+        let mut state = state(1, 1, 1);
+        fail(&mut state, 0, &failure(Cause::Overloaded, stated));
+        assert_eq!(soonest(&state, 0), expected);
+    }
 }
 
 /// If every account of a provider is blocked, the reason reported is that of the one that is free first.
@@ -307,8 +342,8 @@ fn the_reason_told_is_that_of_the_first_to_come_back() {
     for seconds in [[40, 12, 90], [12, 40, 90], [90, 40, 12]] {
         let mut state = state(1, 1, 3);
         for wait in seconds {
-            let reason = if wait == 12 { Reason::RateLimited } else { Reason::QuotaExhausted };
-            fail(&mut state, 0, &failure(reason, Scope::AccountModel, Some(wait)));
+            let cause = if wait == 12 { Cause::RateLimited } else { Cause::QuotaExhausted };
+            fail(&mut state, 0, &failure(cause, Some(wait)));
         }
         let pick = pick_without(&mut state, &[], 1);
         let expected = Skipped { provider: GROQ, reason: Reason::RateLimited };
@@ -317,10 +352,11 @@ fn the_reason_told_is_that_of_the_first_to_come_back() {
 }
 
 #[test]
-fn a_limit_reported_as_used_up_cools_down_without_a_failure() {
+fn a_limit_reported_as_used_up_counts_without_a_failure() {
     let mut state = state(1, 1, 2);
-    let candidate = pick(&mut state, 0).unwrap().candidate;
-    state.exhausted(candidate, Reason::RateLimited, Wait::For(Duration::from_secs(7)), at(0));
+    let admission = pick(&mut state, 0).unwrap();
+    let wait = Wait::For(Duration::from_secs(7));
+    state.spent(admission, Spent { cause: Cause::RateLimited, window: Window::Minute, wait }, at(0));
     assert_eq!(pick(&mut state, 6).unwrap().candidate.model, 1);
     assert_eq!(pick(&mut state, 7).unwrap().candidate.model, 0);
 }
@@ -335,13 +371,13 @@ fn stock(listed: Option<&[usize]>) -> Stock {
 fn spares_serve_when_answers_have_retired_all_others() {
     let mut state = state(1, 1, 2);
     state.go_by(GROQ, stock(None), at(0));
-    let gone = failure(Reason::ModelGone, Scope::Model, None);
-    let limited = failure(Reason::RateLimited, Scope::AccountModel, Some(9));
+    let gone = failure(Cause::ModelGone, None);
+    let limited = failure(Cause::RateLimited, Some(9));
     assert_eq!(fail(&mut state, 0, &gone).model, 0);
     assert_eq!(in_use(&state, 0), [1]);
     assert_eq!(fail(&mut state, 0, &limited).model, 1);
     assert_eq!(pick(&mut state, 1), None, "a limit is no reason to use another model than those wanted");
-    assert_eq!(fail(&mut state, 9, &failure(Reason::ModelGone, Scope::AccountModel, None)).model, 1);
+    assert_eq!(fail(&mut state, 9, &failure(Cause::ModelNotForAccount, None)).model, 1);
     assert_eq!(in_use(&state, 9), [2]);
     assert_eq!(pick(&mut state, 9).unwrap().candidate.model, 2);
 }
@@ -350,14 +386,14 @@ fn spares_serve_when_answers_have_retired_all_others() {
 fn a_list_ends_the_cooldown_of_what_has_come_back_and_of_nothing_else() {
     let mut state = state(1, 1, 2);
     state.go_by(GROQ, stock(None), at(0));
-    fail(&mut state, 0, &failure(Reason::ModelGone, Scope::Model, None));
+    fail(&mut state, 0, &failure(Cause::ModelGone, None));
     let no_change = Change::default();
     assert_eq!(state.go_by(GROQ, stock(Some(&[0, 1, 2])), at(1)), no_change);
     assert_eq!(in_use(&state, 1), [1], "the list that had it all the time proves nothing");
     assert_eq!(state.go_by(GROQ, stock(Some(&[1, 2])), at(2)), no_change);
     let back = Change { back: vec!["m0".into()], ..Change::default() };
     assert_eq!(state.go_by(GROQ, stock(Some(&[0, 1])), at(3)), back);
-    fail(&mut state, 3, &failure(Reason::RateLimited, Scope::AccountModel, Some(9)));
+    fail(&mut state, 3, &failure(Cause::RateLimited, Some(9)));
     let lost = Change { lost: vec!["m0".into()], ..Change::default() };
     assert_eq!(state.go_by(GROQ, stock(Some(&[1])), at(4)), lost);
     assert_eq!(state.go_by(GROQ, stock(Some(&[0, 1])), at(5)), back);
@@ -367,25 +403,21 @@ fn a_list_ends_the_cooldown_of_what_has_come_back_and_of_nothing_else() {
 
 #[test]
 fn chance_delays_what_nobody_has_stated_and_nothing_else() {
-    let ends = |reason, wait, scope| {
+    let ends = |cause, wait| {
         let end = |seed| {
             let mut state = seeded_state(1, 1, 1, seed);
-            fail(&mut state, 0, &failure(reason, scope, wait));
+            fail(&mut state, 0, &failure(cause, wait));
             soonest(&state, 0).expect("an end")
         };
         (0..50).map(end).collect::<Vec<_>>()
     };
-    for (reason, scope, seconds, most_ms) in [
-        (Reason::Overloaded, Scope::Provider, 5, 500),
-        (Reason::RateLimited, Scope::AccountModel, 60, 1_000),
-        (Reason::BadKey, Scope::Account, 600, 1_000),
-    ] {
-        let ends = ends(reason, None, scope);
-        let latest = at(seconds) + Duration::from_millis(most_ms);
-        assert!(ends.iter().all(|end| (at(seconds)..=latest).contains(end)), "{reason:?}: {ends:?}");
-        assert!(ends.iter().any(|end| *end != ends[0]), "{reason:?}: always the same");
+    for (cause, seconds) in [(Cause::RateLimited, 60), (Cause::KeyRefused, 600)] {
+        let ends = ends(cause, None);
+        let latest = wall(seconds) + Duration::from_secs(1);
+        assert!(ends.iter().all(|end| (wall(seconds)..=latest).contains(end)), "{cause:?}: {ends:?}");
+        assert!(ends.iter().any(|end| *end != ends[0]), "{cause:?}: always the same");
     }
-    assert_eq!(ends(Reason::RateLimited, Some(60), Scope::AccountModel), [at(60); 50]);
+    assert_eq!(ends(Cause::RateLimited, Some(60)), [wall(60); 50]);
 }
 
 proptest! {
@@ -399,18 +431,18 @@ proptest! {
         let mut calls: HashMap<usize, i64> = HashMap::new();
         for (seconds, fails) in steps {
             now += seconds;
-            let mut admission = pick(&mut state, now).expect("two of three always serve");
+            let admission = pick(&mut state, now).expect("two of three always serve");
             let provider = admission.candidate.provider;
             *calls.entry(provider).or_default() += 1;
             if provider != GROQ {
-                state.succeeded(&mut admission);
+                succeed(&mut state, admission, now);
             } else {
                 prop_assert!(now >= cools_until, "called during its cooldown");
                 if fails {
-                    state.failed(&admission, &failure(Reason::RateLimited, Scope::AccountModel, Some(9)), at(now));
+                    state.failed(admission, &failure(Cause::RateLimited, Some(9)), at(now));
                     cools_until = now + 9;
                 } else {
-                    state.succeeded(&mut admission);
+                    succeed(&mut state, admission, now);
                 }
             }
             let count = |provider| calls.get(&provider).copied().unwrap_or_default();

@@ -106,7 +106,7 @@ fn answer(
     })?;
     let prompt_tokens =
         (body["systemInstruction"].to_string().len() + body["contents"].to_string().len()).div_ceil(4) as u64;
-    let charged = shared.state().quotas.charge(&key, model, prompt_tokens, (shared.settings.clock)());
+    let charged = shared.state().quotas.charge(&key, model, prompt_tokens, (shared.settings.clock)().wall);
     charged.map_err(|refusal| refused_for_quota(refusal, model))?;
     if let (false, Some(Fault::ErrorEvent(_, trouble) | Fault::BareError(_, trouble))) =
         (is_stream, &behaviour.fault)

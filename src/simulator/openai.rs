@@ -90,7 +90,8 @@ fn answer(
     let prompt_tokens = (body["messages"].to_string().len() as u64).div_ceil(4);
     let most_names = [host.quirks.max_tokens_name, "max_completion_tokens", "max_tokens"];
     let most = most_names.iter().find_map(|name| body[*name].as_u64()).unwrap_or(0);
-    let charged = shared.state().quotas.charge(&key, &model, prompt_tokens + most, (shared.settings.clock)());
+    let charged =
+        shared.state().quotas.charge(&key, &model, prompt_tokens + most, (shared.settings.clock)().wall);
     let allowance = charged.map_err(|refusal| refused_for_quota(host, refusal, &model))?;
     let said = echo::said(shared.provider.name(), behaviour, &prompt::read(host, &body));
     let number = shared.state().request_count;
@@ -100,7 +101,7 @@ fn answer(
         streams_usage: is_usage_asked || !host.quirks.asks_for_usage,
         id: format!("chatcmpl-sim-{number}"),
         number,
-        created: (shared.settings.clock)().as_second(),
+        created: (shared.settings.clock)().wall.as_second(),
         model,
         prompt_tokens,
         completion_tokens: said.tokens() + said.thoughts.len() as u64,

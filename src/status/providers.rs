@@ -185,9 +185,9 @@ mod tests {
 
     #[test]
     fn a_model_is_as_ready_as_its_readiest_key() {
-        let at = |second| Timestamp::from_second(second).unwrap();
-        let until = |reason, second| Some(Blocked { until: at(second), reason });
-        let gone = Some(Blocked { until: Timestamp::MAX, reason: Reason::ModelGone });
+        let at = |second| Timestamp::from_second(second).unwrap_or(Timestamp::MAX);
+        let until = |reason, second| Some(Blocked { until: at(second), reason, is_certain: true });
+        let gone = until(Reason::ModelGone, i64::MAX);
         let is = |state, reason: Option<Reason>, until: Option<&str>| Standing {
             state,
             reason: reason.map(Reason::as_str),

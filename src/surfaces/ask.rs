@@ -1,12 +1,14 @@
 //! A client's request as parsed, whatever its dialect.
 
+use std::sync::Arc;
+
 use http::request::Parts;
 
+use super::author::Author;
 use super::encode::Encode;
 use super::error::ApiError;
 use crate::dispatch::{Offered, Target};
 use crate::middle::{ChatRequest, Event, Feature};
-use crate::providers::Provider;
 
 /// A valid request as its client meant it, and how its answer is to be written.
 pub trait Ask: Sized + Send + 'static {
@@ -20,7 +22,7 @@ pub trait Ask: Sized + Send + 'static {
     fn parse(head: &Parts, body: &[u8]) -> Result<Self, ApiError>;
 
     /// The request in the words of the middle.
-    fn request(&mut self) -> &mut ChatRequest;
+    fn request(&mut self) -> &mut Arc<ChatRequest>;
 
     /// Whether the answer is to be streamed.
     fn is_stream(&self) -> bool;
@@ -42,17 +44,4 @@ pub trait Ask: Sized + Send + 'static {
 
     /// An answer that is not streamed, with its content type.
     fn encode_whole(&self, events: Vec<Event>, author: &Author) -> (&'static str, Vec<u8>);
-}
-
-/// Which provider and model answer which request.
-#[derive(Clone, Debug)]
-pub struct Author {
-    /// The provider.
-    pub provider: Provider,
-    /// The model's id at that provider.
-    pub model: String,
-    /// The id of the request.
-    pub request_id: String,
-    /// When the answer began, in seconds since 1970.
-    pub created: i64,
 }

@@ -12,6 +12,7 @@
 //! ```
 
 use std::num::NonZeroU64;
+use std::sync::Arc;
 
 use axum::response::Response;
 use http::request::Parts;
@@ -19,7 +20,8 @@ use http::{HeaderMap, Version};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::ask::{Ask, Author};
+use super::ask::Ask;
+use super::author::Author;
 use super::encode::{AfterFailure, Encode, Interrupted};
 use super::error::ApiError;
 use super::error_response::{AttemptBody, attempts, response};
@@ -35,7 +37,7 @@ const ROLES: &str = "'system', 'user', 'assistant'";
 #[derive(Debug, PartialEq)]
 pub struct ChatAsk {
     /// The conversation.
-    pub request: ChatRequest,
+    pub request: Arc<ChatRequest>,
     /// Whether the answer is to be streamed.
     pub stream: bool,
     /// The provider that the client pins.
@@ -57,7 +59,7 @@ impl Ask for ChatAsk {
         Ok(Self { stream: ask.stream && can_break_visibly, ..ask })
     }
 
-    fn request(&mut self) -> &mut ChatRequest {
+    fn request(&mut self) -> &mut Arc<ChatRequest> {
         &mut self.request
     }
 
@@ -113,7 +115,7 @@ fn parse(format: Format, body: &[u8]) -> Result<ChatAsk, ApiError> {
     request.max_tokens = max_tokens.map(|number| u32::try_from(number.get()).unwrap_or(u32::MAX));
     let stream: Option<bool> = fields.stream.optional("", "true or false")?;
     Ok(ChatAsk {
-        request,
+        request: Arc::new(request),
         stream: stream.unwrap_or(true),
         provider: fields.provider.optional("", "the name of a provider, a string")?,
         model: fields.model.optional("", "the id of a model, a string")?,
@@ -263,6 +265,10 @@ impl Encode for Encoder {
             }
             (Event::Finish(_), Format::Text) => {}
         }
+    }
+
+    fn taken_over(&mut self, author: Author) {
+        self.author = author;
     }
 
     fn interrupted(&mut self, interrupted: &Interrupted, out: &mut Vec<u8>) -> AfterFailure {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::author::Author;
 use crate::middle::{Event, Reason};
 
 /// How a surface writes a streamed answer.
@@ -14,6 +15,9 @@ pub trait Encode: Send + 'static {
 
     /// Appends `event` to `out`; after a finish also the mark of a complete answer.
     fn event(&mut self, event: Event, out: &mut Vec<u8>);
+
+    /// Another model goes on with the answer, or another provider: what it writes is `author`'s from now on.
+    fn taken_over(&mut self, author: Author);
 
     /// Appends to `out` that the answer will not be completed.
     fn interrupted(&mut self, interrupted: &Interrupted, out: &mut Vec<u8>) -> AfterFailure;
@@ -29,7 +33,7 @@ pub enum AfterFailure {
 }
 
 /// Why an answer breaks off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Interrupted {
     /// The provider failed.
     Provider {
@@ -38,6 +42,8 @@ pub enum Interrupted {
         /// What happened.
         reason: Reason,
     },
+    /// Nobody came as far as the first content: the sentence that says how each one failed.
+    Everybody(String),
     /// This process ends.
     ShuttingDown,
 }
@@ -49,6 +55,7 @@ impl fmt::Display for Interrupted {
                 write!(f, "{name} stopped sending in the middle of its answer")
             }
             Self::Provider { name, reason } => write!(f, "{name} {}", reason.explanation()),
+            Self::Everybody(sentence) => f.write_str(sentence),
             Self::ShuttingDown => f.write_str("The proxy is shutting down before the answer is complete"),
         }
     }

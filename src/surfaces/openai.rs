@@ -15,13 +15,16 @@ mod models;
 mod names;
 mod parse;
 
+use std::sync::Arc;
+
 use http::request::Parts;
 
 pub use self::completion::Completion;
 use self::encode::Encoder;
 pub(crate) use self::errors::error_response;
 pub(crate) use self::models::{list_models, show_model};
-use super::ask::{Ask, Author};
+use super::ask::Ask;
+use super::author::Author;
 use super::error::ApiError;
 use crate::dispatch::{Offered, Target};
 use crate::middle::{ChatRequest, Event, Feature};
@@ -33,7 +36,7 @@ impl Ask for Completion {
         parse::parse(body)
     }
 
-    fn request(&mut self) -> &mut ChatRequest {
+    fn request(&mut self) -> &mut Arc<ChatRequest> {
         &mut self.request
     }
 

@@ -36,9 +36,9 @@ async fn leaving_a_probe_lets_the_next_request_probe() -> anyhow::Result<()> {
     let groq = proxy.provider(Provider::GROQ);
     let mut pinned = question();
     pinned["provider"] = json!("Groq");
-    groq.then(Behaviour::named("overloaded").expect("known"));
+    groq.then(Behaviour::named("bad_key").expect("known"));
     assert_eq!(chat(&proxy, &pinned).await?.status, 502);
-    proxy.clock.advance(Duration::from_secs(6));
+    proxy.clock.advance(Duration::from_secs(602));
 
     groq.then(Behaviour::echo().with(Fault::Stall(After::Nothing)));
     let probe = RawClient::post(proxy.address, &pinned).await?;

@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ai_proxy_free::internals::middle::{Diagnosis, Event, ExpectedCalls, Reason, Scope, ToolCallPiece, Wait};
+use ai_proxy_free::internals::middle::{
+    Cause, Diagnosis, Event, ExpectedCalls, Policy, Reason, ToolCallPiece, Wait,
+};
 use ai_proxy_free::internals::providers::{AnswerDecoder, Dialect, Directory, Provider};
 use http::{HeaderMap, HeaderName};
 use proptest::prelude::*;
@@ -88,7 +90,8 @@ fn decode<'a>(provider: Provider, is_json: bool, pieces: impl IntoIterator<Item 
         golden += &(line + "\n");
     }
     if let Err(diagnosis) = outcome {
-        writeln!(golden, "failure    {} {:?}", diagnosis.reason.as_str(), diagnosis.scope).expect("memory");
+        let (reason, reach) = (diagnosis.cause.reason(), Policy::of(diagnosis.cause).reach);
+        writeln!(golden, "failure    {} {reach:?}", reason.as_str()).expect("memory");
     }
     golden
 }
@@ -255,64 +258,55 @@ fn errors_mean_what_their_documentation_says() {
     const GROQ: Provider = Provider::GROQ;
     let seconds = |seconds: f64| Some(Wait::For(Duration::from_secs_f64(seconds)));
     type Headers = &'static [(&'static str, &'static str)];
-    type Case = (Provider, &'static str, u16, Headers, Reason, Scope, Option<Wait>);
+    type Case = (Provider, &'static str, u16, Headers, Cause, Option<Wait>);
     let none: Headers = &[];
     let cases: Vec<Case> = vec![
-        (GROQ, "error_unsupported_field.json", 400, none, Reason::BadRequest, Scope::Request, None),
+        (GROQ, "error_unsupported_field.json", 400, none, Cause::RequestRefused, None),
         // lenra-io/amurex-backend#51
-        (GROQ, "error_context.json", 400, none, Reason::ContextTooLong, Scope::Request, None),
-        (GROQ, "error_decommissioned.json", 400, none, Reason::ModelGone, Scope::Model, None),
-        (GROQ, "error_key.json", 401, none, Reason::BadKey, Scope::Account, None),
+        (GROQ, "error_context.json", 400, none, Cause::ContextTooLong, None),
+        (GROQ, "error_decommissioned.json", 400, none, Cause::ModelGone, None),
+        (GROQ, "error_key.json", 401, none, Cause::KeyRefused, None),
         // Reported by those it has met; it is the account that is refused, not the request.
-        (GROQ, "error_restricted.json", 400, none, Reason::BadKey, Scope::Account, None),
+        (GROQ, "error_restricted.json", 400, none, Cause::KeyRefused, None),
         // console.groq.com/docs/model-permissions: one model is not allowed, the key is fine.
-        (GROQ, "error_permission.json", 403, none, Reason::ModelGone, Scope::AccountModel, None),
-        (GROQ, "error_model.json", 404, none, Reason::ModelGone, Scope::AccountModel, None),
+        (GROQ, "error_permission.json", 403, none, Cause::ModelNotForAccount, None),
+        (GROQ, "error_model.json", 404, none, Cause::ModelNotForAccount, None),
         // koassistant#106, September 2026
-        (GROQ, "error_too_large.json", 413, none, Reason::TooLarge, Scope::Request, None),
-        (
-            GROQ,
-            "error_rpm.json",
-            429,
-            &[("retry-after", "2")],
-            Reason::RateLimited,
-            Scope::AccountModel,
-            seconds(2.0),
-        ),
-        (GROQ, "error_tpm.json", 429, none, Reason::RateLimited, Scope::AccountModel, seconds(7.66)),
-        (GROQ, "error_rpd.json", 429, none, Reason::QuotaExhausted, Scope::AccountModel, seconds(86.4)),
-        (
-            GROQ,
-            "error_tpd.json",
-            429,
-            &[("retry-after", "579")],
-            Reason::QuotaExhausted,
-            Scope::AccountModel,
-            seconds(579.0),
-        ),
-        (GROQ, "error_firewall.html", 403, none, Reason::UpstreamError, Scope::Provider, None),
-        (GROQ, "error_firewall.html", 404, none, Reason::UpstreamError, Scope::Provider, None),
-        (GROQ, "error_firewall.html", 498, none, Reason::Overloaded, Scope::Provider, None),
-        (GROQ, "error_firewall.html", 520, none, Reason::UpstreamError, Scope::Provider, None),
-        (GROQ, "error_firewall.html", 529, none, Reason::Overloaded, Scope::Provider, None),
+        (GROQ, "error_too_large.json", 413, none, Cause::TooLarge, None),
+        (GROQ, "error_rpm.json", 429, &[("retry-after", "2")], Cause::RateLimited, seconds(2.0)),
+        (GROQ, "error_tpm.json", 429, none, Cause::RateLimited, seconds(7.66)),
+        (GROQ, "error_rpd.json", 429, none, Cause::QuotaExhausted, seconds(86.4)),
+        (GROQ, "error_tpd.json", 429, &[("retry-after", "579")], Cause::QuotaExhausted, seconds(579.0)),
+        // console.groq.com/docs/spend-limits, read in November 2026: a spent budget is told as a 400.
+        (GROQ, "error_spend_limit.json", 400, none, Cause::CreditSpent, None),
+        // What the model wrote cannot be read by its own provider: nobody is at fault for long.
+        (GROQ, "error_output_parse.json", 400, none, Cause::GenerationUnreadable, None),
+        (GROQ, "error_network.json", 403, none, Cause::Intercepted, None),
+        // anomalyco/opencode#41320: Cloudflare answers in one line of text, and the key is fine.
+        (GROQ, "error_cloudflare.txt", 403, none, Cause::Intercepted, None),
+        (CEREBRAS, "error_cloudflare.json", 403, none, Cause::Intercepted, None),
+        (GROQ, "error_firewall.html", 403, none, Cause::Intercepted, None),
+        (GROQ, "error_firewall.html", 404, none, Cause::Intercepted, None),
+        (GROQ, "error_firewall.html", 498, none, Cause::Overloaded, None),
+        (GROQ, "error_firewall.html", 520, none, Cause::ServerError, None),
+        (GROQ, "error_firewall.html", 529, none, Cause::Overloaded, None),
         // Kilo-Org/kilocode#10375
-        (CEREBRAS, "error_unsupported_field.json", 400, none, Reason::BadRequest, Scope::Request, None),
-        (CEREBRAS, "error_unsupported_field.json", 422, none, Reason::BadRequest, Scope::Request, None),
+        (CEREBRAS, "error_unsupported_field.json", 400, none, Cause::RequestRefused, None),
+        (CEREBRAS, "error_unsupported_field.json", 422, none, Cause::RequestRefused, None),
         // ellipticmarketing/modelrelay#73, August 2026
-        (CEREBRAS, "error_context.json", 400, none, Reason::ContextTooLong, Scope::Request, None),
-        (CEREBRAS, "error_key.json", 401, none, Reason::BadKey, Scope::Account, None),
-        (CEREBRAS, "error_model.json", 404, none, Reason::ModelGone, Scope::AccountModel, None),
+        (CEREBRAS, "error_context.json", 400, none, Cause::ContextTooLong, None),
+        (CEREBRAS, "error_key.json", 401, none, Cause::KeyRefused, None),
+        (CEREBRAS, "error_model.json", 404, none, Cause::ModelNotForAccount, None),
         // mrrlin-dev/external-agents, July 2026
-        (CEREBRAS, "error_credit.json", 402, none, Reason::NoCredit, Scope::Account, None),
+        (CEREBRAS, "error_credit.json", 402, none, Cause::CreditSpent, None),
         // nminaya/grammar-nazi-bot#958, August 2026
-        (CEREBRAS, "error_rpm.json", 429, none, Reason::RateLimited, Scope::AccountModel, None),
+        (CEREBRAS, "error_rpm.json", 429, none, Cause::RateLimited, None),
         (
             CEREBRAS,
             "error_tpm.json",
             429,
             &[("x-ratelimit-remaining-tokens-minute", "0"), ("x-ratelimit-reset-tokens-minute", "11.382867")],
-            Reason::RateLimited,
-            Scope::AccountModel,
+            Cause::RateLimited,
             seconds(11.382867),
         ),
         (
@@ -323,44 +317,29 @@ fn errors_mean_what_their_documentation_says() {
                 ("x-ratelimit-remaining-requests-day", "0"),
                 ("x-ratelimit-reset-requests-day", "33011.382867"),
             ],
-            Reason::QuotaExhausted,
-            Scope::AccountModel,
+            Cause::QuotaExhausted,
             seconds(33_011.382867),
         ),
-        (CEREBRAS, "error_queue.json", 429, none, Reason::Overloaded, Scope::Provider, None),
-        (GEMINI, "error_key.json", 400, none, Reason::BadKey, Scope::Account, None),
-        (GEMINI, "error_expired.json", 400, none, Reason::BadKey, Scope::Account, None),
+        (CEREBRAS, "error_queue.json", 429, none, Cause::Overloaded, None),
+        (GEMINI, "error_key.json", 400, none, Cause::KeyRefused, None),
+        (GEMINI, "error_expired.json", 400, none, Cause::KeyRefused, None),
         // googleapis/python-genai#1764
-        (GEMINI, "error_leaked.json", 403, none, Reason::BadKey, Scope::Account, None),
-        (GEMINI, "error_unknown_field.json", 400, none, Reason::BadRequest, Scope::Request, None),
-        (GEMINI, "error_context.json", 400, none, Reason::ContextTooLong, Scope::Request, None),
-        (GEMINI, "error_location.json", 400, none, Reason::UpstreamError, Scope::Provider, None),
-        (GEMINI, "error_credit.json", 402, none, Reason::NoCredit, Scope::Account, None),
-        (GEMINI, "error_model.json", 404, none, Reason::ModelGone, Scope::Model, None),
-        (GEMINI, "error_overloaded.json", 503, none, Reason::Overloaded, Scope::Provider, None),
-        (GEMINI, "error_internal.json", 500, none, Reason::UpstreamError, Scope::Provider, None),
-        (GEMINI, "error_exhausted_plain.json", 429, none, Reason::RateLimited, Scope::AccountModel, None),
-        (GEMINI, "error_per_minute.json", 429, none, Reason::RateLimited, Scope::AccountModel, seconds(34.4)),
-        (GEMINI, "error_array.json", 429, none, Reason::RateLimited, Scope::AccountModel, seconds(12.0)),
-        (
-            GEMINI,
-            "error_per_day.json",
-            429,
-            none,
-            Reason::QuotaExhausted,
-            Scope::AccountModel,
-            Some(Wait::PacificMidnight),
-        ),
+        (GEMINI, "error_leaked.json", 403, none, Cause::KeyRefused, None),
+        (GEMINI, "error_unknown_field.json", 400, none, Cause::RequestRefused, None),
+        (GEMINI, "error_context.json", 400, none, Cause::ContextTooLong, None),
+        (GEMINI, "error_location.json", 400, none, Cause::Intercepted, None),
+        (GEMINI, "error_credit.json", 402, none, Cause::CreditSpent, None),
+        (GEMINI, "error_depleted.json", 429, none, Cause::CreditSpent, None),
+        (GEMINI, "error_spend_cap.json", 429, none, Cause::CreditSpent, None),
+        (GEMINI, "error_model.json", 404, none, Cause::ModelGone, None),
+        (GEMINI, "error_overloaded.json", 503, none, Cause::Overloaded, None),
+        (GEMINI, "error_internal.json", 500, none, Cause::ServerError, None),
+        (GEMINI, "error_exhausted_plain.json", 429, none, Cause::RateLimited, None),
+        (GEMINI, "error_per_minute.json", 429, none, Cause::RateLimited, seconds(34.4)),
+        (GEMINI, "error_array.json", 429, none, Cause::RateLimited, seconds(12.0)),
+        (GEMINI, "error_per_day.json", 429, none, Cause::QuotaExhausted, seconds(34.4)),
         // continuedev/continue#11799, March 2026
-        (
-            GEMINI,
-            "error_limit_zero.json",
-            429,
-            none,
-            Reason::NoCredit,
-            Scope::AccountModel,
-            seconds(86_400.0),
-        ),
+        (GEMINI, "error_limit_zero.json", 429, none, Cause::NotInPlan, seconds(34.4)),
     ];
     let mut unread: Vec<String> = Vec::new();
     for provider in Directory::built_in() {
@@ -368,33 +347,34 @@ fn errors_mean_what_their_documentation_says() {
         unread.extend(names.filter(|name| !cases.iter().any(|case| case.0 == provider && case.1 == name)));
     }
     assert!(unread.is_empty(), "fixtures that no row reads: {unread:?}");
-    for (provider, name, status, headers, reason, scope, wait) in cases {
+    for (provider, name, status, headers, cause, wait) in cases {
         let headers: HeaderMap = headers
             .iter()
             .map(|(name, value)| (HeaderName::from_static(name), value.parse().expect("a value")))
             .collect();
         let diagnosis = diagnose(provider, status, &headers, &fixture(provider, name));
-        assert_eq!((diagnosis.reason, diagnosis.scope), (reason, scope), "{provider:?} {name} {status}");
+        assert_eq!(diagnosis.cause, cause, "{provider:?} {name} {status}");
         assert_eq!(diagnosis.wait, wait, "{provider:?} {name} {status}");
+        let then = (name == "error_per_day.json").then_some(Wait::PacificMidnight);
+        assert_eq!(diagnosis.then, then, "{provider:?} {name}: a delay that is too short for a day");
     }
 }
 
 /// A 404 that says nothing of models may come from anywhere on the way: it is believed for ten minutes only.
 #[test]
 fn a_404_without_a_word_is_no_death_sentence() {
-    let minutes = Some(Wait::For(Duration::from_secs(600)));
-    let cases: [(&[u8], Option<Wait>); 6] = [
-        (b"", minutes),
-        (b"default backend - 404", minutes),
-        (b"{\"error\":{\"message\":\"Not Found\"}}", minutes),
-        (b"{\"error\":{\"message\":\"The model x is gone\"}}", None),
-        (b"{\"message\":\"x\",\"code\":\"model_not_found\"}", None),
-        (b"{\"error\":{\"details\":[{\"retryDelay\":\"1s\"}]}}", minutes),
+    let cases: [(&[u8], Cause); 6] = [
+        (b"", Cause::NotFound),
+        (b"default backend - 404", Cause::NotFound),
+        (b"{\"error\":{\"message\":\"Not Found\"}}", Cause::NotFound),
+        (b"{\"error\":{\"message\":\"The model x is gone\"}}", Cause::ModelGone),
+        (b"{\"message\":\"x\",\"code\":\"model_not_found\"}", Cause::ModelGone),
+        (b"{\"error\":{\"details\":[{\"retryDelay\":\"1s\"}]}}", Cause::NotFound),
     ];
     for provider in Directory::built_in() {
-        for (body, wait) in cases {
+        for (body, cause) in cases {
             let diagnosis = diagnose(provider, 404, &HeaderMap::new(), body);
-            assert_eq!((diagnosis.reason, diagnosis.wait), (Reason::ModelGone, wait), "{provider:?}");
+            assert_eq!((diagnosis.cause, diagnosis.wait), (cause, None), "{provider:?}");
         }
     }
 }
@@ -408,7 +388,7 @@ fn a_model_that_is_gone_is_not_waited_for() {
         for status in [404, 429] {
             let diagnosis = diagnose(provider, status, &HeaderMap::new(), body);
             assert_eq!(
-                (diagnosis.reason, diagnosis.wait),
+                (diagnosis.cause.reason(), diagnosis.wait),
                 (Reason::ModelGone, None),
                 "{provider:?} {status}"
             );

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use ai_proxy_free::internals::providers::Directory;
 use ai_proxy_free::internals::simulator::{After, Behaviour, Fault, Settings, Simulator};
+use ai_proxy_free::internals::time::Moment;
 use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
@@ -32,7 +33,7 @@ struct Crowded {
 
 impl Crowded {
     async fn start() -> anyhow::Result<Self> {
-        let clock = std::sync::Arc::new(jiff::Timestamp::now);
+        let clock = std::sync::Arc::new(Moment::now);
         let simulator =
             Simulator::start(Directory::core(), |provider| Settings::new(provider, clock.clone())).await?;
         // A connection that a list of models has opened would still serve.

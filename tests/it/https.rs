@@ -46,7 +46,7 @@ async fn secured(certificate: &str) -> anyhow::Result<Secured> {
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let groq = SimulatedProvider::start(
         Provider::GROQ,
-        Settings::new(Provider::GROQ, Arc::new(jiff::Timestamp::now)),
+        Settings::new(Provider::GROQ, Arc::new(ai_proxy_free::internals::time::Moment::now)),
     )
     .await?;
     let behind = groq.base_url().trim_start_matches("http://").to_owned();

@@ -2,6 +2,7 @@
 
 use ai_proxy_free::internals::providers::{Directory, Provider};
 use ai_proxy_free::internals::simulator::{After, Behaviour, Fault, Reply, Settings, Simulator, Trouble};
+use ai_proxy_free::internals::time::Moment;
 use serde_json::{Value, json};
 
 use crate::support::{Binary, http_client, question};
@@ -25,7 +26,7 @@ fn pinned(provider: Provider) -> Value {
 
 #[tokio::test]
 async fn a_request_can_be_followed_from_its_beginning_to_its_end() -> anyhow::Result<()> {
-    let clock = std::sync::Arc::new(jiff::Timestamp::now);
+    let clock = std::sync::Arc::new(Moment::now);
     let simulator =
         Simulator::start(Directory::core(), |provider| Settings::new(provider, clock.clone())).await?;
     let [groq, cerebras, gemini] =
@@ -69,7 +70,7 @@ async fn a_request_can_be_followed_from_its_beginning_to_its_end() -> anyhow::Re
             &[
                 begins,
                 groqs,
-                "WARN: Groq failed reason=upstream_error status=500",
+                "WARN: Groq failed reason=upstream_error status=500 key=key 1 of 1 model=openai/gpt-oss-20b",
                 "INFO: Attempt 2/3: Using service Cerebras model=gpt-oss-120b",
                 "INFO: Cerebras answered model=gpt-oss-120b",
             ],
@@ -88,7 +89,7 @@ async fn a_request_can_be_followed_from_its_beginning_to_its_end() -> anyhow::Re
             &[
                 begins,
                 cerebrass,
-                "WARN: Cerebras refuses the request reason=bad_request status=400",
+                "WARN: Cerebras refuses the request reason=bad_request status=400 key=key 1 of 1 model=gpt-oss-120b",
                 "ERROR: Request failed: Cerebras:bad_request status=400",
             ],
         ),
@@ -97,7 +98,7 @@ async fn a_request_can_be_followed_from_its_beginning_to_its_end() -> anyhow::Re
             &[
                 begins,
                 cerebrass,
-                "WARN: Cerebras does not offer the model (any more) reason=model_gone status=404",
+                "WARN: Cerebras does not offer the model (any more): not asked for 601 s reason=model_gone status=404 key=key 1 of 1 model=gpt-oss-120b",
                 "INFO: Attempt 2/2: Using service Cerebras model=qwen-3.8-27b",
                 "INFO: Cerebras answered model=qwen-3.8-27b",
             ],

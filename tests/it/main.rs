@@ -35,4 +35,5 @@ mod simulator_rules;
 mod slow_clients;
 mod supply_chain;
 mod support;
+mod thoughts;
 mod unicode;

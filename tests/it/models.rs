@@ -27,7 +27,7 @@ fn from_long_ago() -> ProxyBuilder {
 }
 
 async fn simulator() -> anyhow::Result<Simulator> {
-    let clock = std::sync::Arc::new(jiff::Timestamp::now);
+    let clock = std::sync::Arc::new(ai_proxy_free::internals::time::Moment::now);
     Ok(Simulator::start(Directory::core(), |provider| Settings::new(provider, clock.clone())).await?)
 }
 

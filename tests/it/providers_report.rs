@@ -8,16 +8,11 @@ use ai_proxy_free::internals::providers::{Directory, Provider};
 use ai_proxy_free::internals::simulator::{After, Behaviour, Fault, Reply, Trouble};
 use serde_json::{Value, json};
 
-use crate::support::{ProxyBuilder, RawClient, TestProxy, chat, http_client, question, within_patience};
+use crate::support::{
+    RawClient, TestProxy, chat, http_client, question, with_one_model_each, within_patience,
+};
 
 /// One model each, so that a failure is seen at once.
-fn with_one_model_each() -> ProxyBuilder {
-    Directory::built_in().into_iter().fold(TestProxy::builder(), |builder, provider| {
-        let profile = provider.profile();
-        builder.with(profile.models_variable, profile.models[0].id)
-    })
-}
-
 fn asking(provider: Provider) -> Value {
     json!({"messages": [{"role": "user", "content": "Hola"}], "provider": provider.name()})
 }
@@ -221,7 +216,7 @@ async fn a_failed_answer_tells_what_is_left_as_well() -> anyhow::Result<()> {
         refusal(Provider::GROQ, "error_tpm.json", &headers),
     ];
     for behaviour in broken {
-        let proxy = with_one_model_each().with("FIRST_TOKEN_TIMEOUT_MS", 300).start().await?;
+        let proxy = with_one_model_each().with("REQUEST_TIMEOUT_MS", 300).start().await?;
         proxy.provider(Provider::GROQ).then(behaviour.clone());
         assert_ne!(chat(&proxy, &asking(Provider::GROQ)).await?.status, 200);
         let day = limit(&proxy, Provider::GROQ, "requests", "day").await?;
@@ -369,13 +364,14 @@ async fn every_attempt_ends_in_exactly_one_word() -> anyhow::Result<()> {
         (Behaviour::trouble(Trouble::Overloaded), "overloaded"),
         (Behaviour::trouble(Trouble::ServerError), "upstream_error"),
         (Behaviour::new(Reply::Html(200)), "upstream_error"),
-        (Behaviour::named("empty").expect("known"), "empty_answer"),
+        (Behaviour::named("empty").expect("known"), "ok"),
+        (Behaviour::new(Reply::Raw { status: 200, headers: Vec::new(), body: Vec::new() }), "empty_answer"),
         (answer().with(Fault::Stall(After::Head)), "timeout"),
         (answer().with(Fault::Cut(After::Text(1))), "broken_stream"),
         (answer().with(Fault::ErrorEvent(After::Text(1), Trouble::Overloaded)), "overloaded"),
     ];
     for provider in Directory::built_in() {
-        let proxy = with_one_model_each().with("FIRST_TOKEN_TIMEOUT_MS", 500).start().await?;
+        let proxy = with_one_model_each().with("REQUEST_TIMEOUT_MS", 500).start().await?;
         let mut expected: BTreeMap<String, u64> = BTreeMap::new();
         for stream in [true, false] {
             for (behaviour, word) in &cases {

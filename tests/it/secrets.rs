@@ -33,7 +33,7 @@ fn quoting(status: u16) -> Behaviour {
 
 #[tokio::test]
 async fn canaries_never_sing() -> anyhow::Result<()> {
-    let clock = std::sync::Arc::new(jiff::Timestamp::now);
+    let clock = std::sync::Arc::new(ai_proxy_free::internals::time::Moment::now);
     let simulator =
         Simulator::start(Directory::built_in(), |provider| Settings::new(provider, clock.clone())).await?;
     let answer = || Behaviour::answer(["canary-answer ", "more"]).thinking(["canary-answer"]);

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use crate::support::{Binary, RawClient, TestProxy, question, within_patience};
 
 async fn simulator(behaviour: &Behaviour) -> anyhow::Result<Simulator> {
-    let clock = std::sync::Arc::new(jiff::Timestamp::now);
+    let clock = std::sync::Arc::new(ai_proxy_free::internals::time::Moment::now);
     let simulator =
         Simulator::start(Directory::core(), |provider| Settings::new(provider, clock.clone())).await?;
     for provider in simulator.providers() {

@@ -15,7 +15,11 @@ const GEMMA: &str = "gemma-4-31b-it";
 const PIXEL: &str = "data:image/png;base64,iVBORw0KGgo=";
 
 async fn start(provider: Provider) -> anyhow::Result<SimulatedProvider> {
-    Ok(SimulatedProvider::start(provider, Settings::new(provider, Arc::new(jiff::Timestamp::now))).await?)
+    Ok(SimulatedProvider::start(
+        provider,
+        Settings::new(provider, Arc::new(ai_proxy_free::internals::time::Moment::now)),
+    )
+    .await?)
 }
 
 /// Status and body of a call.

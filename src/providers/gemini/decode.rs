@@ -5,7 +5,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::errors::diagnose_in_stream;
-use crate::middle::{Diagnosis, FinishReason, Reason, Scope, Sink, Usage, WireCall};
+use crate::middle::{Cause, Diagnosis, FinishReason, Sink, Usage, WireCall};
 use crate::providers::wire::Decoded;
 use crate::providers::words::{lenient, repair};
 
@@ -200,7 +200,7 @@ fn finish_reason(word: &str) -> Result<Option<FinishReason>, Diagnosis> {
         | "UNEXPECTED_TOOL_CALL"
         | "TOO_MANY_TOOL_CALLS"
         | "MALFORMED_RESPONSE"
-        | "MISSING_THOUGHT_SIGNATURE" => Err(Diagnosis::new(Reason::UpstreamError, Scope::Request)),
+        | "MISSING_THOUGHT_SIGNATURE" => Err(Cause::GenerationUnreadable.into()),
         _ => Ok(Some(FinishReason::Stop)),
     }
 }

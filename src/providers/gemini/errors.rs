@@ -1,8 +1,6 @@
 //! Errors in Google's form, and what they say about limits.
 
-use std::time::Duration;
-
-use crate::middle::{Diagnosis, LimitReading, Measure, Reading, Reason, Scope, Source, Unit, Wait, Window};
+use crate::middle::{Cause, Diagnosis, LimitReading, Measure, Reading, Source, Unit, Wait, Window};
 use crate::providers::words::{ErrorBody, classify, waits};
 
 pub(super) fn diagnose_in_stream(data: &[u8]) -> Diagnosis {
@@ -15,20 +13,16 @@ pub(in crate::providers) fn diagnose(status: u16, head: &Reading, error: &ErrorB
     let is_daily = quota_violations(error).any(|violation| violation.is_daily());
     let mut diagnosis = classify::diagnose(status, head, error, is_daily);
     match status {
-        400 if says_key_is_bad(error) => {
-            (diagnosis.reason, diagnosis.scope) = (Reason::BadKey, Scope::Account);
-        }
+        400 if says_key_is_bad(error) => diagnosis.cause = Cause::KeyRefused,
         // "User location is not supported": no other request will succeed.
-        400 if error.status == "FAILED_PRECONDITION" => {
-            (diagnosis.reason, diagnosis.scope) = (Reason::UpstreamError, Scope::Provider);
-        }
+        400 if error.status == "FAILED_PRECONDITION" => diagnosis.cause = Cause::Intercepted,
         // No free quota for this model in this project, today or tomorrow.
-        429 if says_limit_is_zero(&error.message) => {
-            (diagnosis.reason, diagnosis.scope) = (Reason::NoCredit, Scope::AccountModel);
-            diagnosis.wait = Some(Wait::For(Duration::from_secs(24 * 3_600)));
+        429 if says_limit_is_zero(&error.message) => diagnosis.cause = Cause::NotInPlan,
+        // The stated delay is often short even when the daily quota is gone: it is tried once.
+        _ if diagnosis.cause == Cause::QuotaExhausted => {
+            diagnosis.then = Some(Wait::PacificMidnight);
+            diagnosis.wait = diagnosis.wait.or(diagnosis.then);
         }
-        // The stated delay is short even when the daily quota is gone.
-        _ if diagnosis.reason == Reason::QuotaExhausted => diagnosis.wait = Some(Wait::PacificMidnight),
         _ => {}
     }
     diagnosis
@@ -104,6 +98,7 @@ pub(in crate::providers) fn limits_in_error(error: &ErrorBody) -> Vec<LimitReadi
             } else {
                 waits::from_details(&error.details)
             },
+            refills: false,
             source: Source::ErrorBody,
         })
     });
@@ -112,6 +107,8 @@ pub(in crate::providers) fn limits_in_error(error: &ErrorBody) -> Vec<LimitReadi
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn told(body: &[u8]) -> Vec<LimitReading> {
@@ -121,7 +118,7 @@ mod tests {
     #[test]
     fn violations_tell_of_the_quota_that_they_name() {
         let told_of = |measure, limit, remaining, reset| {
-            vec![LimitReading { measure, limit, remaining, reset, source: Source::ErrorBody }]
+            vec![LimitReading { measure, limit, remaining, reset, refills: false, source: Source::ErrorBody }]
         };
         let delay = Some(Wait::For(Duration::from_millis(34_400)));
         let midnight = Some(Wait::PacificMidnight);

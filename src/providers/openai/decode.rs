@@ -5,7 +5,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::quirks::Quirks;
-use crate::middle::{Diagnosis, FinishReason, LimitReading, Reading, Reason, Sink, Usage, WireCall};
+use crate::middle::{Cause, Diagnosis, FinishReason, LimitReading, Reading, Sink, Usage, Window, WireCall};
 use crate::providers::wire::Decoded;
 use crate::providers::words::{ErrorBody, classify, lenient, limits, repair};
 
@@ -179,7 +179,7 @@ fn finish_reason(word: &str) -> Result<FinishReason, Diagnosis> {
         "length" => Ok(FinishReason::Length),
         "content_filter" => Ok(FinishReason::ContentFilter),
         "tool_calls" | "function_call" => Ok(FinishReason::ToolCalls),
-        "error" => Err(Diagnosis::provider(Reason::UpstreamError)),
+        "error" => Err(Cause::ServerError.into()),
         _ => Ok(FinishReason::Stop),
     }
 }
@@ -212,10 +212,10 @@ pub(in crate::providers) fn diagnose(
 ) -> Diagnosis {
     let spent = head.spent();
     let says_day = quirks.day_markers.iter().any(|marker| error.message.contains(marker));
-    let is_daily = says_day || spent.is_some_and(|(reason, _)| reason == Reason::QuotaExhausted);
+    let is_daily = says_day || spent.is_some_and(|spent| spent.window == Window::Day);
     let mut diagnosis = classify::diagnose(status, head, error, is_daily);
-    if diagnosis.reason.is_limit() && diagnosis.wait.is_none() {
-        diagnosis.wait = spent.map(|(_, wait)| wait);
+    if diagnosis.cause.reason().is_limit() && diagnosis.wait.is_none() {
+        diagnosis.wait = spent.map(|spent| spent.wait);
     }
     diagnosis
 }

@@ -66,18 +66,21 @@ pub(crate) static PROFILE: Profile = Profile {
         // Its streams report their usage unasked.
         asks_for_usage: false,
         parses_reasoning_of: &["qwen"],
+        // The two resets of the page's example end with the same fraction of a second: both windows are the clock's.
         limit_headers: &[
             LimitHeaders {
                 measure: Measure::REQUESTS_A_DAY,
                 limit: "x-ratelimit-limit-requests-day",
                 remaining: "x-ratelimit-remaining-requests-day",
                 reset: "x-ratelimit-reset-requests-day",
+                refills: false,
             },
             LimitHeaders {
                 measure: Measure::TOKENS_A_MINUTE,
                 limit: "x-ratelimit-limit-tokens-minute",
                 remaining: "x-ratelimit-remaining-tokens-minute",
                 reset: "x-ratelimit-reset-tokens-minute",
+                refills: false,
             },
         ],
         errors: ErrorForm::Flat,

@@ -87,19 +87,22 @@ pub(crate) static PROFILE: Profile = Profile {
         ],
         streams_schema: false,
         parses_reasoning_of: &["qwen"],
-        // Requests are counted by the day, tokens by the minute; the other two limits have no header.
+        // Requests are counted by the day, tokens by the minute; the other two limits have no header. The page's own
+        // example shows that both come back little by little: 30 of 14,400 requests used, whole in 179.56 s.
         limit_headers: &[
             LimitHeaders {
                 measure: Measure::REQUESTS_A_DAY,
                 limit: "x-ratelimit-limit-requests",
                 remaining: "x-ratelimit-remaining-requests",
                 reset: "x-ratelimit-reset-requests",
+                refills: true,
             },
             LimitHeaders {
                 measure: Measure::TOKENS_A_MINUTE,
                 limit: "x-ratelimit-limit-tokens",
                 remaining: "x-ratelimit-remaining-tokens",
                 reset: "x-ratelimit-reset-tokens",
+                refills: true,
             },
         ],
         limit_markers: &[

@@ -1,14 +1,51 @@
 //! What an error answer means, as far as all providers agree. What only one provider says is in its dialect.
 
-use std::time::Duration;
-
 use super::error_body::ErrorBody;
 use super::waits;
-use crate::middle::{Diagnosis, RawWords, Reading, Reason, Scope, Wait};
+use crate::middle::{Cause, Diagnosis, RawWords, Reading, Reason, Wait};
 
-/// The cooldown of a model after a 404 that does not mention models: the cause may be a proxy in front of the API or a
-/// wrong base URL.
-const UNEXPLAINED_404_COOLDOWN: Duration = Duration::from_secs(600);
+/// Words in a refusal that mean that the account has run out of money, whatever the status. Groq tells a spent budget as
+/// a 400 with the code `blocked_api_access`, Google as a 429 (<https://console.groq.com/docs/spend-limits>, checked
+/// 2026-11).
+const CREDIT_CODES: [&str; 6] = [
+    "blocked_api_access",
+    "insufficient_quota",
+    "insufficient_balance",
+    "billing_hard_limit_reached",
+    "billing_not_active",
+    "payment_required",
+];
+const CREDIT_WORDS: [&str; 8] = [
+    "spending limit",
+    "spend limit",
+    "spending cap",
+    "spend cap",
+    "credits are depleted",
+    "credits have been depleted",
+    "out of credits",
+    "insufficient balance",
+];
+
+/// The same for a key that is no longer good for anything.
+const KEY_CODES: [&str; 6] = [
+    "invalid_api_key",
+    "wrong_api_key",
+    // Groq reports a restricted organization as a 400.
+    "organization_restricted",
+    "account_deactivated",
+    "account_suspended",
+    "terms_required",
+];
+const KEY_WORDS: [&str; 5] = [
+    "account has been blocked",
+    "account has been suspended",
+    "account has been deactivated",
+    "organization has been restricted",
+    "accept the terms of service",
+];
+
+/// Words in a 403 that the API itself never says: Cloudflare's error page in one line, and Groq's own firewall.
+const FIREWALL_WORDS: [&str; 2] = ["error code: 10", "network settings"];
 
 /// Reads status, head and body by the rules that all providers share.
 ///
@@ -19,13 +56,11 @@ pub(in crate::providers) fn diagnose(
     error: &ErrorBody,
     is_daily: bool,
 ) -> Diagnosis {
-    let (reason, scope) = classify(status, error, is_daily);
+    let cause = classify(status, error, is_daily);
     let message = (!error.message.is_empty()).then(|| RawWords(error.message.clone()));
-    let wait = match reason {
-        Reason::ModelGone => (!says_model(error)).then_some(Wait::For(UNEXPLAINED_404_COOLDOWN)),
-        _ => stated_wait(head, error),
-    };
-    Diagnosis { reason, scope, wait, message }
+    // What is stated beside a dead model is no time after which it lives.
+    let wait = if cause.reason() == Reason::ModelGone { None } else { stated_wait(head, error) };
+    Diagnosis { cause, wait, then: None, message }
 }
 
 /// The wait that the provider asks for, wherever it states it.
@@ -39,44 +74,48 @@ fn says_model(error: &ErrorBody) -> bool {
 }
 
 /// "… or you do not have access to it": another account may.
-fn scope_of_404(text: &str) -> Scope {
-    if text.contains("access") || text.contains("available to") { Scope::AccountModel } else { Scope::Model }
+fn gone(text: &str) -> Cause {
+    let is_for_others = text.contains("access") || text.contains("available to");
+    if is_for_others { Cause::ModelNotForAccount } else { Cause::ModelGone }
 }
 
-fn classify(status: u16, error: &ErrorBody, is_daily: bool) -> (Reason, Scope) {
+fn classify(status: u16, error: &ErrorBody, is_daily: bool) -> Cause {
     let text = error.message.to_ascii_lowercase();
+    let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
     match error.code.as_str() {
-        // Groq reports a restricted organization as a 400.
-        "invalid_api_key" | "wrong_api_key" | "organization_restricted" => {
-            return (Reason::BadKey, Scope::Account);
-        }
+        code if KEY_CODES.contains(&code) => return Cause::KeyRefused,
+        code if CREDIT_CODES.contains(&code) => return Cause::CreditSpent,
         // Groq's 403 for a model that the organization or the project does not allow; the key is fine.
-        code if code.starts_with("model_permission_blocked") => {
-            return (Reason::ModelGone, Scope::AccountModel);
+        code if code.starts_with("model_permission_blocked") => return Cause::ModelNotForAccount,
+        "model_terms_required" => return Cause::NotInPlan,
+        "model_decommissioned" => return Cause::ModelGone,
+        "model_not_found" => return gone(&text),
+        "context_length_exceeded" => return Cause::ContextTooLong,
+        "queue_exceeded" | "capacity_exceeded" => return Cause::Overloaded,
+        "tool_use_failed" | "json_validate_failed" | "output_parse_failed" => {
+            return Cause::GenerationUnreadable;
         }
-        "model_decommissioned" => return (Reason::ModelGone, Scope::Model),
-        "model_not_found" => return (Reason::ModelGone, scope_of_404(&text)),
-        "context_length_exceeded" => return (Reason::ContextTooLong, Scope::Request),
-        "queue_exceeded" | "capacity_exceeded" => return (Reason::Overloaded, Scope::Provider),
-        // The model wrote something that its own provider cannot parse: another attempt may succeed.
-        "tool_use_failed" | "json_validate_failed" => return (Reason::UpstreamError, Scope::Request),
         _ => {}
     }
     let is_too_long = ["reduce the length of the messages", "maximum context length", "input token count"];
     match status {
-        400 | 413 | 422 if is_too_long.iter().any(|sign| text.contains(sign)) => {
-            (Reason::ContextTooLong, Scope::Request)
-        }
-        400 | 422 => (Reason::BadRequest, Scope::Request),
-        401 => (Reason::BadKey, Scope::Account),
-        402 => (Reason::NoCredit, Scope::Account),
-        // A web page comes from a firewall, not from the API.
-        403 if !error.is_html => (Reason::BadKey, Scope::Account),
-        404 | 410 if !error.is_html => (Reason::ModelGone, scope_of_404(&text)),
-        413 => (Reason::TooLarge, Scope::Request),
-        429 if is_daily => (Reason::QuotaExhausted, Scope::AccountModel),
-        429 => (Reason::RateLimited, Scope::AccountModel),
-        498 | 503 | 529 => (Reason::Overloaded, Scope::Provider),
-        _ => (Reason::UpstreamError, Scope::Provider),
+        // Another attempt may succeed, whatever the code.
+        400 | 422 if error.has_failed_generation => Cause::GenerationUnreadable,
+        400 | 413 | 422 if says(&is_too_long) => Cause::ContextTooLong,
+        400 | 403 | 429 if says(&CREDIT_WORDS) => Cause::CreditSpent,
+        400 | 403 | 429 if says(&KEY_WORDS) => Cause::KeyRefused,
+        400 | 422 => Cause::RequestRefused,
+        401 => Cause::KeyRefused,
+        402 => Cause::CreditSpent,
+        403 if error.is_foreign || says(&FIREWALL_WORDS) => Cause::Intercepted,
+        403 => Cause::KeyRefused,
+        404 | 410 if error.is_html => Cause::Intercepted,
+        404 | 410 if says_model(error) => gone(&text),
+        404 | 410 => Cause::NotFound,
+        413 => Cause::TooLarge,
+        429 if is_daily => Cause::QuotaExhausted,
+        429 => Cause::RateLimited,
+        498 | 503 | 529 => Cause::Overloaded,
+        _ => Cause::ServerError,
     }
 }

@@ -20,19 +20,25 @@ pub(in crate::providers) struct ErrorBody {
     pub(in crate::providers) http_status: Option<u16>,
     /// Google's `details`.
     pub(in crate::providers) details: Vec<Value>,
+    /// It quotes what the model wrote and the provider could not read.
+    pub(in crate::providers) has_failed_generation: bool,
     /// The body is a web page.
     pub(in crate::providers) is_html: bool,
+    /// Not an API speaks, but something before it: a web page, a line of text, Cloudflare's JSON.
+    pub(in crate::providers) is_foreign: bool,
 }
 
 impl ErrorBody {
     /// Reads a whole error body.
     pub(in crate::providers) fn parse(body: &[u8]) -> Self {
         if body.trim_ascii_start().starts_with(b"<") {
-            return Self { is_html: true, ..Self::default() };
+            return Self { is_html: true, is_foreign: true, ..Self::default() };
         }
         // A broken character in the sentence must not cost the code next to it.
         let text = String::from_utf8_lossy(body);
-        serde_json::from_str(&text).map(Self::from_value).unwrap_or_default()
+        let is_foreign = !text.trim().is_empty();
+        let no_json = |_| Self { is_foreign, ..Self::default() };
+        serde_json::from_str(&text).map_or_else(no_json, Self::from_value)
     }
 
     /// Reads an error from `value`, with any wrapping.
@@ -42,6 +48,7 @@ impl ErrorBody {
             value => value,
         };
         let outer_status = number(&outer, "status_code");
+        let is_foreign = outer.get("cloudflare_error").is_some();
         let inner = match outer.get_mut("error").map(Value::take) {
             Some(Value::String(message)) => Value::from_iter([("message", message)]),
             Some(error @ Value::Object(_)) => error,
@@ -54,7 +61,9 @@ impl ErrorBody {
             message: string(&inner, "message"),
             http_status: number(&inner, "status_code").or(outer_status).or_else(|| number(&inner, "code")),
             details: inner.get("details").and_then(Value::as_array).cloned().unwrap_or_default(),
+            has_failed_generation: inner.get("failed_generation").is_some(),
             is_html: false,
+            is_foreign,
         }
     }
 
@@ -109,9 +118,15 @@ mod tests {
         assert_eq!(ErrorBody::parse(br#"{"error":"just words"}"#).message, "just words");
         assert_eq!(ErrorBody::parse(b"{\"error\":{\"message\":\"\xff\",\"code\":\"c\"}}").code, "c");
         assert!(ErrorBody::parse(b"\n <!DOCTYPE html><html>").is_html);
-        for nothing in ["", "{", "null", "[]", "7", r#"{"error":null}"#, r#"{"error":[]}"#, "\u{0}"] {
+        for nothing in ["", " \n", "null", "[]", "7", r#"{"error":null}"#, r#"{"error":[]}"#] {
             assert_eq!(ErrorBody::parse(nothing.as_bytes()), ErrorBody::default(), "{nothing:?}");
         }
+        let foreign = ErrorBody { is_foreign: true, ..ErrorBody::default() };
+        for text in ["{", "\u{0}", "error code: 1010", "Forbidden"] {
+            assert_eq!(ErrorBody::parse(text.as_bytes()), foreign, "{text:?}");
+        }
+        let cloudflare = br#"{"title":"Error 1010: Access denied","status":403,"cloudflare_error":true}"#;
+        assert!(ErrorBody::parse(cloudflare).is_foreign);
     }
 
     #[test]

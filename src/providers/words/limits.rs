@@ -19,6 +19,8 @@ pub struct LimitHeaders {
     pub remaining: &'static str,
     /// The header with the time until the whole quota is available again.
     pub reset: &'static str,
+    /// Whether it comes back little by little until then, and not all at once.
+    pub refills: bool,
 }
 
 /// What headers say about these limits.
@@ -32,6 +34,7 @@ pub(in crate::providers) fn from_headers(limits: &[LimitHeaders], headers: &Head
             limit,
             remaining,
             reset: waits::from_reset_header(headers, names.reset),
+            refills: names.refills,
             source: Source::Header,
         })
     });
@@ -52,6 +55,7 @@ pub(in crate::providers) fn from_sentence(
         limit: Some(limit),
         remaining: number_after(rest, "Used ").map(|used| limit.saturating_sub(used)),
         reset: waits::from_sentence(rest),
+        refills: false,
         source: Source::ErrorBody,
     })
 }
@@ -95,8 +99,9 @@ mod tests {
         limit: Option<u64>,
         remaining: Option<u64>,
         reset: Option<Wait>,
+        refills: bool,
     ) -> LimitReading {
-        LimitReading { measure, limit, remaining, reset, source: Source::Header }
+        LimitReading { measure, limit, remaining, reset, refills, source: Source::Header }
     }
 
     /// The examples of both providers' pages on rate limits, read in November 2026.
@@ -113,8 +118,8 @@ mod tests {
         assert_eq!(
             Provider::GROQ.read_head(&groq).limits,
             [
-                told(Measure::REQUESTS_A_DAY, Some(14_400), Some(14_370), seconds(179.56)),
-                told(Measure::TOKENS_A_MINUTE, Some(18_000), Some(17_997), seconds(7.66)),
+                told(Measure::REQUESTS_A_DAY, Some(14_400), Some(14_370), seconds(179.56), true),
+                told(Measure::TOKENS_A_MINUTE, Some(18_000), Some(17_997), seconds(7.66), true),
             ]
         );
         let cerebras = headers(&[
@@ -129,8 +134,8 @@ mod tests {
         assert_eq!(
             Provider::CEREBRAS.read_head(&cerebras).limits,
             [
-                told(Measure::REQUESTS_A_DAY, limit, Some(999_997_455), seconds(33_011.382_867)),
-                told(Measure::TOKENS_A_MINUTE, limit, Some(999_998_298), seconds(11.382_867)),
+                told(Measure::REQUESTS_A_DAY, limit, Some(999_997_455), seconds(33_011.382_867), false),
+                told(Measure::TOKENS_A_MINUTE, limit, Some(999_998_298), seconds(11.382_867), false),
             ]
         );
         assert_eq!(Provider::GROQ.read_head(&cerebras).limits, [], "other names, other meanings");

@@ -10,7 +10,7 @@ struct Shop {
 impl Shop {
     fn new(provider: Provider, wanted: &str, accounts: usize) -> Self {
         let offer = Offer { provider, accounts, models: ids(wanted) };
-        let clock: Clock = Arc::new(|| Timestamp::UNIX_EPOCH);
+        let clock: Clock = Arc::new(|| Moment::at(Timestamp::UNIX_EPOCH));
         Self { quota: Arc::new(Quota::new(vec![offer], clock, fastrand::Rng::with_seed(7))) }
     }
 

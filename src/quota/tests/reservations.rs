@@ -2,7 +2,8 @@
 
 use super::*;
 
-const REASONS: [Reason; 4] = [Reason::RateLimited, Reason::Timeout, Reason::BrokenStream, Reason::BadRequest];
+const CAUSES: [Cause; 4] =
+    [Cause::OutOfTime, Cause::EmptyAnswer, Cause::GenerationUnreadable, Cause::RequestRefused];
 
 proptest! {
     /// Whatever the outcomes of attempts and their order: each attempt has one outcome, and only complete answers use
@@ -14,7 +15,7 @@ proptest! {
         let models = vec!["best".to_owned(), "second".to_owned()];
         let offers = Directory::built_in().into_iter();
         let offers = offers.map(|provider| Offer { provider, accounts: 2, models: models.clone() });
-        let clock: Clock = Arc::new(|| Timestamp::UNIX_EPOCH);
+        let clock: Clock = Arc::new(|| Moment::at(Timestamp::UNIX_EPOCH));
         let quota = Arc::new(Quota::new(offers.collect(), clock, fastrand::Rng::with_seed(7)));
         let target = anybody();
         let needs = Needs::default();
@@ -26,7 +27,7 @@ proptest! {
             let Some(mut reservation) = pick.reservation else { break };
             attempts += 1;
             if begins {
-                reservation.has_begun(None, Some(Duration::from_millis(1)));
+                reservation.has_begun(Some(Duration::from_millis(1)));
             }
             open.push((reservation, end));
             if ends_at_once {
@@ -54,12 +55,12 @@ proptest! {
 
 fn end_all(open: &mut Vec<(Reservation, usize)>, expected: &mut BTreeMap<&str, u64>) {
     for (reservation, end) in open.drain(..) {
-        let word = match REASONS.get(end) {
-            Some(reason) => {
-                reservation.failed(&Failure::without_answer(*reason, Scope::Request));
-                reason.as_str()
+        let word = match CAUSES.get(end) {
+            Some(cause) => {
+                reservation.failed(&Failure::without_answer(*cause));
+                cause.reason().as_str()
             }
-            None if end == REASONS.len() => {
+            None if end == CAUSES.len() => {
                 let (prompt_tokens, completion_tokens, total_tokens) = (9, 5, 14);
                 let (cached_tokens, reasoning_tokens) = (None, None);
                 reservation.complete(Some(Usage {

@@ -39,7 +39,8 @@ fn request() -> ChatRequest {
 
 /// What the simulation of `provider` answers, head and body.
 fn answer_of(provider: Provider, path: &str, body: &Value) -> (String, Vec<u8>) {
-    let settings = Settings::new(provider, std::sync::Arc::new(|| jiff::Timestamp::UNIX_EPOCH));
+    let settings =
+        Settings::new(provider, std::sync::Arc::new(|| crate::time::Moment::at(jiff::Timestamp::UNIX_EPOCH)));
     let shared = Shared::new(provider, Settings { models: vec!["odd-1".to_owned()], ..settings });
     shared.state().usual = Behaviour { framing: Framing::Close, ..Behaviour::echo() };
     let received = ReceivedRequest {

@@ -1,12 +1,14 @@
 //! A request for a completion, as parsed.
 
+use std::sync::Arc;
+
 use crate::middle::ChatRequest;
 
 /// A valid request as its client meant it.
 #[derive(Debug, PartialEq)]
 pub struct Completion {
     /// The request in the words of the middle.
-    pub request: ChatRequest,
+    pub request: Arc<ChatRequest>,
     /// `auto`, a provider, `provider/model`, or a model.
     pub model: String,
     /// Whether the answer is to be streamed.

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::errors;
 use crate::middle::{Event, FinishReason, ToolCallPiece, Usage};
-use crate::surfaces::ask::Author;
+use crate::surfaces::author::Author;
 use crate::surfaces::encode::{AfterFailure, Encode, Interrupted};
 use crate::wire::json;
 
@@ -207,6 +207,11 @@ impl Encode for Encoder {
                 out.extend_from_slice(b"data: [DONE]\n\n");
             }
         }
+    }
+
+    fn taken_over(&mut self, author: Author) {
+        // The id stays: it is one answer.
+        self.model = model(&author);
     }
 
     fn interrupted(&mut self, interrupted: &Interrupted, out: &mut Vec<u8>) -> AfterFailure {

@@ -6,6 +6,8 @@ mod messages;
 mod schema_bytes;
 mod tools;
 
+use std::sync::Arc;
+
 use self::format::parse_format;
 use self::ignored::Ignored;
 use self::messages::parse_messages;
@@ -49,7 +51,7 @@ pub(super) fn parse(body: &[u8]) -> Result<Completion, ApiError> {
     let model: Option<String> = body.model.optional("", "the id of a model, a string")?;
     let stream: Option<bool> = body.stream.optional("", "true or false")?;
     Ok(Completion {
-        request,
+        request: Arc::new(request),
         model: model.filter(|model| !model.is_empty()).unwrap_or_else(|| AUTO.to_owned()),
         stream: stream.unwrap_or(false),
         include_usage: parse_stream_options(body.stream_options)?,

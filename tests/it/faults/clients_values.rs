@@ -464,7 +464,7 @@ const SHORT: usize = 1_500;
 
 #[tokio::test]
 async fn row_106_an_unknown_model_is_told_what_there_is_and_a_long_name_is_cut() -> anyhow::Result<()> {
-    let clock = std::sync::Arc::new(jiff::Timestamp::now);
+    let clock = std::sync::Arc::new(ai_proxy_free::internals::time::Moment::now);
     let simulator =
         Simulator::start(Directory::core(), |provider| Settings::new(provider, clock.clone())).await?;
     let (mut binary, address) = Binary::over(&simulator, &[("RUST_LOG", "trace")]).await?;

@@ -360,7 +360,9 @@ async fn row_037_no_header_of_a_provider_reaches_the_client() -> anyhow::Result<
 
 #[tokio::test]
 async fn row_038_silence_is_given_up() -> anyhow::Result<()> {
-    let faults = [fault("nothing at all", |_| vec![Step::Stall]).with("FIRST_TOKEN_TIMEOUT_MS", 2_000)];
+    let faults = [fault("nothing at all", |_| vec![Step::Stall])
+        .with("FIRST_TOKEN_TIMEOUT_MS", 2_000)
+        .with("REQUEST_TIMEOUT_MS", 4_000)];
     falls_back(Failure::new(504, "timeout"), faults).await
 }
 

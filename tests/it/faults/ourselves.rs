@@ -42,7 +42,7 @@ async fn row_110_a_stream_that_panics_breaks_and_the_others_go_on() -> anyhow::R
         let case = format!("{way:?}");
         let builder = TestProxy::builder().with("MAX_CONCURRENT_REQUESTS", 2);
         // Its connections break when this provider ends, and writing that down needs the time.
-        let clock = std::sync::Arc::new(jiff::Timestamp::now);
+        let clock = std::sync::Arc::new(ai_proxy_free::internals::time::Moment::now);
         let doomed = SimulatedProvider::start(Provider::GROQ, Settings::new(Provider::GROQ, clock)).await?;
         let answer = || Behaviour::answer(["One, ", "two."]);
         doomed.always(answer().with(Fault::Stall(After::Text(1))));

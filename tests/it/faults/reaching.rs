@@ -76,7 +76,8 @@ async fn row_008_proxies_of_the_environment_are_for_real_hosts_only() -> anyhow:
 
 /// A proxy that knows only Groq, which is met at `upstream`.
 fn over_groq(upstream: &RawUpstream) -> ProxyBuilder {
-    TestProxy::builder().only([Provider::GROQ]).with("GROQ_BASE_URL", upstream.base_url())
+    let builder = TestProxy::builder().only([Provider::GROQ]).with("GROQ_MODEL", "openai/gpt-oss-20b");
+    builder.with("GROQ_BASE_URL", upstream.base_url())
 }
 
 fn well() -> Script {
@@ -173,7 +174,7 @@ async fn row_013_a_frozen_connection_is_used_no_more() -> anyhow::Result<()> {
     for way in Way::ALL {
         let upstream =
             RawUpstream::start(|number| if number == 1 { vec![Step::Stall] } else { well() }).await?;
-        let proxy = over_groq(&upstream).with("FIRST_TOKEN_TIMEOUT_MS", 500).start().await?;
+        let proxy = over_groq(&upstream).with("REQUEST_TIMEOUT_MS", 1_000).start().await?;
         answers(&proxy, way).await?;
         let told = way.told(&way.ask_anybody(&proxy).await?);
         assert!(matches!(told, Told::Refused { status: 504, .. }), "{way:?}: {told:?}");

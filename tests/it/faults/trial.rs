@@ -138,6 +138,20 @@ pub(super) async fn falls_back(
     Ok(())
 }
 
+/// Each of the faults is an answer without content: nothing is shown of it as long as somebody else can answer, and it is
+/// passed on as it is when nobody can.
+pub(super) async fn says_nothing(faults: impl IntoIterator<Item = Fault>) -> anyhow::Result<()> {
+    for fault in faults {
+        try_join_all(trials(&fault).map(async |trial| {
+            trial.falls_back(Failure::new(502, "empty_answer")).await?;
+            trial.says_nothing().await
+        }))
+        .await?;
+    }
+    log::assert_clean();
+    Ok(())
+}
+
 /// Each of the faults behind the content `text`: visible in a stream, which says `words`, and as before the content in an
 /// answer that is not streamed.
 pub(super) async fn breaks(
@@ -289,6 +303,15 @@ impl Trial<'_> {
             let (_, told) = self.ask(&proxy).await?;
             assert_eq!(told, self.answer(RECOVERED, "stop"), "{place}: when it is well again");
         }
+        self.owes_nothing(&proxy).await
+    }
+
+    async fn says_nothing(&self) -> anyhow::Result<()> {
+        let upstream = self.upstream().await?;
+        let proxy = self.alone(&upstream).await?;
+        let (_, told) = self.ask(&proxy).await?;
+        assert_eq!(told, self.answer("", "stop"), "{}: honestly empty", self.place());
+        assert_eq!(proxy.counts(self.provider).await?, (1, 0), "{}: one outcome", self.place());
         self.owes_nothing(&proxy).await
     }
 

@@ -6,7 +6,7 @@ mod proxy;
 mod raw_upstream;
 
 pub(crate) use clients::{RawClient, Reply, ask, ask_at, chat, complete, http_client, parse_sse, question};
-pub(crate) use proxy::{Binary, ProxyBuilder, TestProxy};
+pub(crate) use proxy::{Binary, ProxyBuilder, TestProxy, with_one_model_each};
 pub(crate) use raw_upstream::{RawUpstream, Script, Step};
 
 use std::time::Duration;

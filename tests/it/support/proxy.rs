@@ -10,7 +10,7 @@ use ai_proxy_free::internals::http;
 use ai_proxy_free::internals::http::AppState;
 use ai_proxy_free::internals::providers::{Directory, Provider};
 use ai_proxy_free::internals::simulator::{Behaviour, Settings, SimulatedProvider, Simulator};
-use ai_proxy_free::internals::time::{Clock, Shutdown};
+use ai_proxy_free::internals::time::{Clock, Moment, Shutdown};
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
@@ -48,8 +48,16 @@ impl TestClock {
     pub(crate) fn reliable_clock(&self) -> Clock {
         let ahead_ms = self.ahead_ms.clone();
         let noon: Timestamp = "2026-11-23T20:00:00Z".parse().expect("a time");
-        Arc::new(move || noon + Duration::from_millis(ahead_ms.load(Ordering::SeqCst) as u64))
+        Arc::new(move || Moment::at(noon + Duration::from_millis(ahead_ms.load(Ordering::SeqCst) as u64)))
     }
+}
+
+/// Over all providers, each with its best model alone.
+pub(crate) fn with_one_model_each() -> ProxyBuilder {
+    Directory::built_in().into_iter().fold(TestProxy::builder(), |builder, provider| {
+        let profile = provider.profile();
+        builder.with(profile.models_variable, profile.models[0].id)
+    })
 }
 
 /// A proxy in this process over simulated providers. Dropping it ends everything.
