@@ -14,7 +14,7 @@ use clap::{Parser, Subcommand};
 
 use self::demo::Demo;
 use self::fatal::Fatal;
-use crate::config::{Config, ENV_HOST, ENV_PORT, Environment};
+use crate::config::{Config, ConfigError, ENV_HOST, ENV_PORT, Environment};
 use crate::http::AppState;
 use crate::time::{Clock, Moment, Shutdown};
 
@@ -61,7 +61,7 @@ fn run(command: Command) -> Result<ExitCode, Fatal> {
 
 async fn serve() -> Result<ExitCode, Fatal> {
     let environment = environment()?;
-    let config = Config::from_lookup(|name| environment.get(name)).map_err(Fatal::settings)?;
+    let config = config(&environment, |name| environment.get(name))?;
     serve::run(&config, clock(), None).await
 }
 
@@ -69,13 +69,13 @@ async fn demo() -> Result<ExitCode, Fatal> {
     let environment = environment()?;
     let demo = Demo::start(clock()).await.map_err(Fatal::machine)?;
     let lookup = |name: &str| demo.variable(name).unwrap_or_else(|| environment.get(name));
-    let config = Config::from_lookup(lookup).map_err(Fatal::settings)?;
+    let config = config(&environment, lookup)?;
     serve::run(&config, clock(), Some(demo::invitation)).await
 }
 
 async fn check() -> Result<ExitCode, Fatal> {
     let environment = environment()?;
-    let config = Config::from_lookup(|name| environment.get(name)).map_err(Fatal::settings)?;
+    let config = config(&environment, |name| environment.get(name))?;
     let state = AppState::new(&config, clock(), fastrand::Rng::new(), Shutdown::default());
     let report = check::run(&config, &state.map_err(Fatal::settings)?.dispatcher).await;
     let mut stdout = io::stdout();
@@ -98,6 +98,19 @@ fn healthcheck() -> Result<ExitCode, Fatal> {
 
 fn environment() -> Result<Environment, Fatal> {
     Environment::read().map_err(Fatal::settings)
+}
+
+/// The settings; or all mistakes, those of the lines of `.env` and those of the values, together.
+fn config(environment: &Environment, lookup: impl Fn(&str) -> Option<String>) -> Result<Config, Fatal> {
+    let mut mistakes = environment.mistakes().to_vec();
+    let config = Config::from_lookup(lookup);
+    if let Err(ConfigError(its)) = &config {
+        mistakes.extend_from_slice(its);
+    }
+    match config {
+        Ok(config) if mistakes.is_empty() => Ok(config),
+        _ => Err(Fatal::settings(ConfigError(mistakes))),
+    }
 }
 
 fn clock() -> Clock {

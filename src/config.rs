@@ -2,6 +2,7 @@
 //!
 //! All mistakes are reported together, so that ten typos do not take ten starts. A report never contains a key.
 
+mod dot_env;
 mod environment;
 mod origins;
 mod reader;
@@ -10,6 +11,7 @@ mod variables;
 
 use secrecy::{ExposeSecret, SecretString};
 
+pub use self::dot_env::DotEnv;
 pub(crate) use self::environment::Environment;
 pub(crate) use self::origins::CorsOrigins;
 use self::reader::Reader;

@@ -1,11 +1,12 @@
 //! Any environment is good or bad for a reason that is named, and no key is ever shown. An input is like
-//! `/proc/self/environ`: `NAME=value`, each with a NUL after it.
+//! `/proc/self/environ`: `NAME=value`, each with a NUL after it. The same bytes are read as a `.env`, and what stands in
+//! the environment reads the same from a `.env`.
 #![no_main]
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 
-use ai_proxy_free::internals::config::{Config, ENV_PROXY_API_KEY};
+use ai_proxy_free::internals::config::{Config, DotEnv, ENV_PROXY_API_KEY};
 use ai_proxy_free::internals::providers::Directory;
 use libfuzzer_sys::fuzz_target;
 
@@ -13,6 +14,10 @@ use libfuzzer_sys::fuzz_target;
 const CANARY: &str = "k3yCanary";
 
 fuzz_target!(|input: &[u8]| {
+    let file = DotEnv::parse(input);
+    for mistake in &file.mistakes {
+        assert!(mistake.starts_with(".env line ") && !mistake.contains(['\n', '$', '"']), "{mistake}");
+    }
     let text = String::from_utf8_lossy(input);
     if text.contains(CANARY) {
         return;
@@ -21,6 +26,21 @@ fuzz_target!(|input: &[u8]| {
     for (name, value) in text.split('\0').filter_map(|entry| entry.split_once('=')) {
         let value = if is_key(name) { with_canaries(value) } else { value.to_owned() };
         environment.insert(name, value);
+    }
+    // Of these a `.env` can hold each on a line, in quotes.
+    let quotable = |(name, value): &(&&str, &String)| {
+        let is_name = |it: char| it.is_ascii_alphanumeric() || it == '_';
+        name.starts_with(|it: char| it.is_ascii_alphabetic())
+            && name.chars().all(is_name)
+            && !value.contains(['\'', '\r'])
+    };
+    let quoted: Vec<(&&str, &String)> = environment.iter().filter(quotable).collect();
+    let lines: String =
+        quoted.iter().map(|(name, value)| format!("export {name}='{value}' # '\r\n")).collect();
+    let file = DotEnv::parse(lines.as_bytes());
+    assert!(file.mistakes.is_empty(), "{lines}: {:?}", file.mistakes);
+    for (name, value) in quoted {
+        assert_eq!(file.variables.get(*name), Some(value), "{lines}");
     }
     let read = RefCell::new(BTreeSet::new());
     let lookup = |name: &str| {

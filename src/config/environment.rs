@@ -1,40 +1,51 @@
 //! The variables of the process, with those of `.env` as a fallback.
 
-use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Read as _};
+
+use super::dot_env::{DotEnv, without_quotes};
+
+/// The largest `.env` that is read, in bytes: far more than anybody writes.
+const MAX_DOT_ENV_BYTES: u64 = 1024 * 1024;
 
 /// The variables of the process, with those of `.env` in the working directory as a fallback.
-pub(crate) struct Environment(HashMap<String, String>);
+pub(crate) struct Environment(DotEnv);
 
-/// `.env` exists and cannot be read. The message never quotes it, because it may contain a key.
+/// `.env` exists and cannot be read as a whole.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum EnvironmentError {
-    /// The file as a whole.
-    #[error(".env cannot be read: is it a file, and may you read it?")]
-    File,
-    /// One of its entries, by its number.
-    #[error(".env: entry {0} cannot be read: expected lines of the form NAME=value, quotes closed")]
-    Entry(usize),
-}
+#[error(".env cannot be read: is it a file of at most 1 MiB, and may you read it?")]
+pub(crate) struct EnvironmentError;
 
 impl Environment {
-    /// Reads `.env`, if there is one.
+    /// Reads `.env`, if there is one. What is wrong within it is in [`Self::mistakes`].
     ///
     /// # Errors
     /// [`EnvironmentError`].
     pub(crate) fn read() -> Result<Self, EnvironmentError> {
-        let entries = match dotenvy::from_path_iter(".env") {
-            Ok(entries) => entries,
-            Err(error) if error.not_found() => return Ok(Self(HashMap::new())),
-            Err(_) => return Err(EnvironmentError::File),
+        let file = match File::open(".env") {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self(DotEnv::default())),
+            Err(_) => return Err(EnvironmentError),
         };
-        let numbered = entries.enumerate();
-        let variables = numbered.map(|(index, entry)| entry.map_err(|_| EnvironmentError::Entry(index + 1)));
-        Ok(Self(variables.collect::<Result<_, _>>()?))
+        let mut bytes = Vec::new();
+        let length =
+            file.take(MAX_DOT_ENV_BYTES + 1).read_to_end(&mut bytes).map_err(|_| EnvironmentError)?;
+        if length as u64 > MAX_DOT_ENV_BYTES {
+            return Err(EnvironmentError);
+        }
+        Ok(Self(DotEnv::parse(&bytes)))
+    }
+
+    /// The lines of `.env` that cannot be read, a sentence each; see [`DotEnv::mistakes`].
+    pub(crate) fn mistakes(&self) -> &[String] {
+        &self.0.mistakes
     }
 
     /// The value of a variable; one that is set but empty in the process does not hide the one in `.env`.
+    ///
+    /// `docker run --env-file` knows no quotes and passes them on, so a pair around the value is taken off here, too.
     pub(crate) fn get(&self, name: &str) -> Option<String> {
-        let own = std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
-        own.filter(|value| !value.trim().is_empty()).or_else(|| self.0.get(name).cloned())
+        let own = std::env::var_os(name).map(|value| without_quotes(&value.to_string_lossy()).to_owned());
+        own.filter(|value| !value.trim().is_empty()).or_else(|| self.0.variables.get(name).cloned())
     }
 }

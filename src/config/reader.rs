@@ -9,6 +9,7 @@ use secrecy::SecretString;
 use tracing_subscriber::filter::Targets;
 use url::{Host, Url};
 
+use super::dot_env::without_quotes;
 use super::origins::{CorsOrigins, normal_origin};
 use super::settings::{Account, CallLimits, LogConfig, LogFormat, ProviderConfig, ServerConfig};
 use super::variables::*;
@@ -83,11 +84,13 @@ impl<'l> Reader<'l> {
                 LogFormat::Text
             }
         };
-        let directives = self.get(ENV_RUST_LOG).unwrap_or_else(|| DEFAULT_RUST_LOG.to_owned());
+        let directives = self.list(ENV_RUST_LOG).join(",");
+        let directives = if directives.is_empty() { DEFAULT_RUST_LOG.to_owned() } else { directives };
         let filter = Targets::from_str(&directives).unwrap_or_else(|_| {
+            let value = self.get(ENV_RUST_LOG).unwrap_or_default();
             self.mistake(
                 ENV_RUST_LOG,
-                &directives,
+                &value,
                 "a level (off, error, warn, info, debug, trace) or a comma-separated list of target=level",
             );
             Targets::new()
@@ -110,13 +113,20 @@ impl<'l> Reader<'l> {
         self.mistakes.push(format!("{name}={value}: expected {accepted}"));
     }
 
-    /// The items of a comma-separated list, each once, in their order.
-    fn list(&self, name: &str) -> Vec<String> {
+    /// The items of a comma-separated list, each once, in their order, without the quotes that one may have. A list of
+    /// nothing is a mistake: whoever wrote its comma has not meant "unset".
+    fn list(&mut self, name: &str) -> Vec<String> {
+        let Some(text) = self.get(name) else { return Vec::new() };
         let mut items: Vec<String> = Vec::new();
-        for item in self.get(name).unwrap_or_default().split(',').map(str::trim) {
+        for item in text.split(',').map(|item| without_quotes(item).trim()) {
             if !item.is_empty() && !items.iter().any(|known| known == item) {
                 items.push(item.to_owned());
             }
+        }
+        if items.is_empty() {
+            self.mistakes.push(format!(
+                "{name}={text}: expected at least one item between the commas, or no value at all"
+            ));
         }
         items
     }
@@ -164,8 +174,9 @@ impl<'l> Reader<'l> {
     }
 
     fn keys(&mut self, name: &str) -> Vec<SecretString> {
+        let keys = self.list(name);
         let (good, bad): (Vec<_>, Vec<_>) =
-            self.list(name).into_iter().partition(|key| key.bytes().all(|byte| byte.is_ascii_graphic()));
+            keys.into_iter().partition(|key| key.bytes().all(|byte| byte.is_ascii_graphic()));
         if !bad.is_empty() {
             self.mistakes.push(format!(
                 "{name}: {} of its keys has characters that no key has (value not shown): \

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use ai_proxy_free::internals::config;
+use ai_proxy_free::internals::providers::Directory;
 
 use crate::support::{Binary, http_client, question};
 
@@ -98,14 +99,105 @@ async fn dot_env_is_read_and_the_real_environment_wins() -> anyhow::Result<()> {
     let mistakes =
         "PORT=from-dot-env\nIDLE_TIMEOUT_MS=\"from dot env\" # a comment\nexport LOG_FORMAT=from-dot-env\n";
     let variables = [("PORT", "from-environment"), ("LOG_FORMAT", "")];
-    let (code, _, err) = Binary::run(&[], &variables, Some(mistakes)).await?;
+    let (code, _, err) = Binary::run(&[], &variables, Some(mistakes.as_bytes())).await?;
     assert_eq!(code, Some(2));
     for line in ["PORT=from-environment", "IDLE_TIMEOUT_MS=from dot env", "LOG_FORMAT=from-dot-env"] {
         assert!(err.contains(line), "{err}");
     }
-    let (code, _, err) = Binary::run(&[], &[], Some("GROQ_API_KEY=ok\nCEREBRAS_API_KEY='SECRET\n")).await?;
+    let (code, _, err) = Binary::run(&[], &[], Some(b"GROQ_API_KEY=ok\nCEREBRAS_API_KEY='SECRET\n")).await?;
     assert_eq!(code, Some(2));
-    assert!(err.contains(".env: entry 2") && !err.contains("SECRET"), "{err}");
+    assert!(err.contains(".env line 2: CEREBRAS_API_KEY") && !err.contains("SECRET"), "{err}");
+    Ok(())
+}
+
+/// PowerShell's and Notepad's encodings, and what comes of PowerShell's `>>`.
+#[tokio::test]
+async fn dot_env_is_read_in_every_usual_encoding() -> anyhow::Result<()> {
+    let text = "# contraseña, año\r\nPORT=\"from dot env\" # señal\r\nexport LOG_FORMAT = ñ$x\r\n";
+    let utf16 =
+        |unit: fn(u16) -> [u8; 2], text: &str| text.encode_utf16().flat_map(unit).collect::<Vec<u8>>();
+    let latin1: Vec<u8> = text.chars().map(|it| u8::try_from(u32::from(it)).expect("Latin-1")).collect();
+    let appended = utf16(u16::to_le_bytes, "PORT=from dot env\r\n");
+    let cases = [
+        ("UTF-8", text.as_bytes().to_vec()),
+        ("UTF-8 with a byte order mark", [b"\xef\xbb\xbf", text.as_bytes()].concat()),
+        ("UTF-16LE", [b"\xff\xfe".to_vec(), utf16(u16::to_le_bytes, text)].concat()),
+        ("UTF-16BE", [b"\xfe\xff".to_vec(), utf16(u16::to_be_bytes, text)].concat()),
+        ("Latin-1", latin1.clone()),
+        ("UTF-16 appended", [&latin1, b"PORT=1\r\n".as_slice(), &appended].concat()),
+    ];
+    for (encoding, bytes) in cases {
+        let (code, _, err) = Binary::run(&[], &[], Some(&bytes)).await?;
+        assert_eq!(code, Some(2), "{encoding}");
+        for line in ["PORT=from dot env: ", "LOG_FORMAT=ñ$x: "] {
+            assert!(err.contains(line), "{encoding}: {err}");
+        }
+        assert_eq!(err.lines().count(), 2, "{encoding}: {err}");
+    }
+    Ok(())
+}
+
+/// Wherever a key is written, in `.env` or in the environment, with quotes or without: it is the key that clients show.
+#[tokio::test]
+async fn a_key_is_the_one_that_was_written() -> anyhow::Result<()> {
+    let key = "clave$ecreta-1234567#${HOME}";
+    let written =
+        [key.to_owned(), format!("'{key}'"), format!("\"{key}\""), format!("other, \"{key}\" ,'third'")];
+    for value in written {
+        let line = format!("\u{feff}export PROXY_API_KEY = {value} # the client's\r\n");
+        let from_dot_env = Binary::start_with_dot_env(line.as_bytes(), &[]).await?;
+        let from_environment =
+            Binary::start(&[], HashMap::from([("PROXY_API_KEY".to_owned(), value.clone())])).await?;
+        for (_binary, address) in [from_dot_env, from_environment] {
+            let request = http_client()?.get(format!("http://{address}/providers"));
+            assert_eq!(request.bearer_auth(key).send().await?.status(), 200, "{value}");
+            let request = http_client()?.get(format!("http://{address}/providers"));
+            assert_eq!(request.bearer_auth("clave").send().await?.status(), 401, "{value}");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn quotes_that_docker_keeps_are_taken_off_any_value() -> anyhow::Result<()> {
+    let variables =
+        [("PORT", "\"x\""), ("LOG_FORMAT", " 'json' "), ("GROQ_MODEL", "\"a b\", 'c'"), ("HOST", "\"\"")];
+    let (code, _, err) = Binary::run(&[], &variables, None).await?;
+    assert_eq!(code, Some(2));
+    assert!(err.contains("PORT=x: ") && err.contains("'a b' is wrong"), "{err}");
+    assert_eq!(err.lines().count(), 2, "LOG_FORMAT is json, HOST is not set, and c is a model: {err}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn bad_lines_and_bad_values_are_reported_together() -> anyhow::Result<()> {
+    let dot_env = b"PORT=x\nGROQ_API_KEY='SECRET\n\nGEMINI_API_KEY: SECRET\nSECRET\n";
+    let (code, _, err) = Binary::run(&[], &[], Some(dot_env)).await?;
+    assert_eq!(code, Some(2));
+    for mistake in [".env line 2: GROQ_API_KEY ", ".env line 4: GEMINI_API_KEY ", ".env line 5 ", "PORT=x: "]
+    {
+        assert!(err.contains(mistake), "{err}");
+    }
+    assert!(!err.contains("SECRET"), "{err}");
+    Ok(())
+}
+
+/// A comma alone is not "unset": with no client key the proxy would be open, and with no origin open to every page.
+#[tokio::test]
+async fn a_list_of_nothing_is_a_mistake() -> anyhow::Result<()> {
+    let lists = ["PROXY_API_KEY", "CORS_ORIGINS", "RUST_LOG"].into_iter();
+    let of_providers = Directory::built_in().into_iter().flat_map(|provider| {
+        let profile = provider.profile();
+        profile.key_variables.iter().copied().chain([profile.models_variable])
+    });
+    for name in lists.chain(of_providers) {
+        for value in [",", " , ,", "\"\",''"] {
+            let (code, out, err) = Binary::run(&[], &[(name, value)], None).await?;
+            assert_eq!(code, Some(2), "{name}={value}: {out}");
+            assert!(err.contains(name) && err.contains("at least one item"), "{err}");
+            assert_eq!(err.lines().count(), 1, "{err}");
+        }
+    }
     Ok(())
 }
 

@@ -75,9 +75,9 @@ fn every_default_model_is_in_both_readmes() {
 #[test]
 fn the_example_settings_are_good_settings() {
     let example = read(".env.example");
-    let entries: std::collections::HashMap<String, String> =
-        dotenvy::from_read_iter(example.as_bytes()).map(|entry| entry.expect("a good line")).collect();
-    config::Config::from_lookup(|name| entries.get(name).cloned()).expect("good settings");
+    let file = config::DotEnv::parse(example.as_bytes());
+    assert_eq!(file.mistakes, [""; 0]);
+    config::Config::from_lookup(|name| file.variables.get(name).cloned()).expect("good settings");
 }
 
 /// The names of all tests that begin with the number of a fault.

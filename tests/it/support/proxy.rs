@@ -241,11 +241,11 @@ impl Binary {
     pub(crate) async fn run(
         arguments: &[&str],
         variables: &[(&str, &str)],
-        dot_env: Option<&str>,
+        dot_env: Option<&[u8]>,
     ) -> anyhow::Result<(Option<i32>, String, String)> {
         let directory = tempfile::tempdir()?;
-        if let Some(text) = dot_env {
-            std::fs::write(directory.path().join(".env"), text)?;
+        if let Some(bytes) = dot_env {
+            std::fs::write(directory.path().join(".env"), bytes)?;
         }
         let mut command = Self::command(directory.path());
         command.args(arguments).envs(variables.iter().copied());
@@ -262,6 +262,18 @@ impl Binary {
         let directory = tempfile::tempdir()?;
         let mut command = Self::command(directory.path());
         command.args(arguments).env("PORT", "0").envs(variables);
+        Self::launch(command, directory).await
+    }
+
+    /// Starts the program where there is such a `.env`.
+    pub(crate) async fn start_with_dot_env(
+        dot_env: &[u8],
+        variables: &[(&str, &str)],
+    ) -> anyhow::Result<(Self, SocketAddr)> {
+        let directory = tempfile::tempdir()?;
+        std::fs::write(directory.path().join(".env"), dot_env)?;
+        let mut command = Self::command(directory.path());
+        command.env("PORT", "0").envs(variables.iter().copied());
         Self::launch(command, directory).await
     }
 
