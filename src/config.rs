@@ -4,6 +4,7 @@
 
 mod dot_env;
 mod environment;
+mod loopback;
 mod origins;
 mod reader;
 mod settings;
@@ -13,6 +14,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 pub use self::dot_env::DotEnv;
 pub(crate) use self::environment::Environment;
+pub(crate) use self::loopback::is_loopback;
 pub(crate) use self::origins::CorsOrigins;
 use self::reader::Reader;
 pub(crate) use self::settings::{CallLimits, LogConfig, LogFormat, ProviderConfig, ServerConfig};

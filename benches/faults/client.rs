@@ -17,7 +17,7 @@ pub(crate) enum Leaving {
 }
 
 /// Costs no call.
-pub(crate) const HEALTH: &[u8] = b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n";
+pub(crate) const HEALTH: &[u8] = b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n";
 
 /// A question to `path`, to whoever can answer, as a stream.
 pub(crate) fn question(path: &str) -> Vec<u8> {

@@ -105,11 +105,11 @@ async fn dawdle(mut client: Client, way: Slowness) -> (usize, Duration) {
             client.read_to_end().await;
         }
         Slowness::DrippedHead => {
-            client.send(b"POST /chat HTTP/1.1\r\nhost: x\r\nx-long: ").await.expect("a connection");
+            client.send(b"POST /chat HTTP/1.1\r\nhost: localhost\r\nx-long: ").await.expect("a connection");
             drip(&mut client).await;
         }
         Slowness::DrippedBody => {
-            let head = b"POST /chat HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+            let head = b"POST /chat HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
                 content-length: 100000\r\n\r\n";
             client.send(head).await.expect("a connection");
             drip(&mut client).await;

@@ -9,7 +9,7 @@ use tracing::{info, warn};
 
 use super::check;
 use super::fatal::Fatal;
-use crate::config::{Config, ProviderConfig, ServerConfig};
+use crate::config::{Config, CorsOrigins, ProviderConfig, ServerConfig};
 use crate::http::{self, AppState};
 use crate::observe::log;
 use crate::time::{Clock, Shutdown};
@@ -80,6 +80,14 @@ async fn until_signalled(
 fn report(config: &Config) {
     for warning in &config.warnings {
         warn!("{warning}");
+    }
+    if config.server.cors_origins == CorsOrigins::Any {
+        match config.server.client_keys.len() {
+            0 => info!(
+                "CORS_ORIGINS is *: any web page that is open in a browser here may call and read the answers"
+            ),
+            _ => info!("CORS_ORIGINS is *: any web page that has a client key may call and read the answers"),
+        }
     }
     for ProviderConfig { provider, accounts, models, .. } in &config.providers {
         let name = provider.name();

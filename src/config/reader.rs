@@ -1,6 +1,5 @@
 //! Reads the variables through a lookup and checks them.
 
-use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::str::FromStr;
 use std::time::Duration;
@@ -10,7 +9,8 @@ use tracing_subscriber::filter::Targets;
 use url::{Host, Url};
 
 use super::dot_env::without_quotes;
-use super::origins::{CorsOrigins, normal_origin};
+use super::loopback::is_loopback;
+use super::origins::{ACCEPTED_ORIGINS, CorsOrigins, OriginList};
 use super::settings::{Account, CallLimits, LogConfig, LogFormat, ProviderConfig, ServerConfig};
 use super::variables::*;
 use crate::providers::{Provider, is_model_id};
@@ -32,8 +32,8 @@ impl<'l> Reader<'l> {
         let client_keys = self.keys(ENV_PROXY_API_KEY);
         if client_keys.is_empty() && !is_loopback_host(&host) {
             self.warnings.push(format!(
-                "{ENV_HOST}={host} lets other machines in and {ENV_PROXY_API_KEY} is not set: \
-                 whoever reaches this port uses your keys"
+                "{ENV_PROXY_API_KEY} is not set and {ENV_HOST} is {host}: whoever can reach this port may use your \
+                 keys. In a container, that depends on where the port is published"
             ));
         }
         ServerConfig {
@@ -225,20 +225,13 @@ impl<'l> Reader<'l> {
         if items.is_empty() || items.iter().any(|item| item == "*") {
             return CorsOrigins::Any;
         }
-        let mut origins = BTreeSet::new();
+        let mut list = OriginList::default();
         for item in items {
-            match normal_origin(&item) {
-                Some(origin) => {
-                    origins.insert(origin);
-                }
-                None => self.mistaken_item(
-                    ENV_CORS_ORIGINS,
-                    &item,
-                    "* or a comma-separated list of origins such as https://example.org or http://localhost:5173",
-                ),
+            if list.add(&item).is_none() {
+                self.mistaken_item(ENV_CORS_ORIGINS, &item, ACCEPTED_ORIGINS);
             }
         }
-        CorsOrigins::These(origins)
+        CorsOrigins::These(list)
     }
 }
 
@@ -274,6 +267,11 @@ fn fallback_url() -> Url {
     Url::parse("http://localhost").expect("a constant URL is valid")
 }
 
+/// Whether the value of `HOST` is an address of this machine alone.
 fn is_loopback_host(host: &str) -> bool {
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    match host.parse() {
+        Ok(IpAddr::V4(address)) => is_loopback::<&str>(&Host::Ipv4(address)),
+        Ok(IpAddr::V6(address)) => is_loopback::<&str>(&Host::Ipv6(address)),
+        Err(_) => Host::parse(host).is_ok_and(|host| is_loopback(&host)),
+    }
 }

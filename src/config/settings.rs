@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 use tracing_subscriber::filter::Targets;
-use url::{Host, Url};
+use url::Url;
 
+use super::loopback::is_loopback;
 use super::origins::CorsOrigins;
 use crate::providers::Provider;
 
@@ -64,12 +65,7 @@ impl ProviderConfig {
 
     /// Whether its base URL leads to this machine.
     pub fn is_loopback(&self) -> bool {
-        match self.base_url.host() {
-            Some(Host::Ipv4(address)) => address.is_loopback(),
-            Some(Host::Ipv6(address)) => address.is_loopback(),
-            Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-            None => false,
-        }
+        self.base_url.host().is_some_and(|host| is_loopback(&host))
     }
 }
 

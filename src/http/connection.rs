@@ -25,3 +25,7 @@ impl Closer {
 /// Marks a request, in its extensions, whose connection exceeds the number of connections that are served.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Crowded;
+
+/// Marks a request, in its extensions, whose server listens on this machine's loopback only.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OnLoopback;

@@ -1,5 +1,5 @@
-//! The checks that every request passes before a surface sees it: request id, size of the head, framing, origin and
-//! client key. A request that is refused here costs no provider anything.
+//! The checks that every request passes before a surface sees it: request id, size of the head, framing, host, origin
+//! and client key. A request that is refused here costs no provider anything.
 
 use std::time::Duration;
 
@@ -7,22 +7,26 @@ use axum::body::HttpBody as _;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
-use http::header::{ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, CONNECTION, ORIGIN, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderValue, Method};
+use http::header::{
+    ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, CONNECTION, HOST, ORIGIN, TRANSFER_ENCODING,
+};
+use http::uri::Authority;
+use http::{HeaderMap, HeaderValue, Method, Uri};
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 use tower_http::cors::{AllowHeaders, AllowOrigin, Any, CorsLayer};
+use url::Host;
 
 use super::areas::Area;
-use super::connection::Crowded;
+use super::connection::{Crowded, OnLoopback};
 use super::request_body::BodyRead;
 use super::request_id::{self, X_REQUEST_ID};
 use super::state::AppState;
-use crate::config::{CorsOrigins, MAX_HEAD_BYTES, MAX_HEADERS};
+use crate::config::{self, CorsOrigins, MAX_HEAD_BYTES, MAX_HEADERS};
 use crate::surfaces::ApiError;
 
 /// The headers in which clients may send their key, besides `Authorization: Bearer`.
-const KEY_HEADERS: [&str; 2] = ["x-api-key", "x-goog-api-key"];
+const KEY_HEADERS: [&str; 3] = ["x-api-key", "x-goog-api-key", "api-key"];
 
 /// Gives every request its id and its [`Area`], and refuses what no route should see. Handlers find the id among the
 /// request's headers and the client among the response's; the area is in the request's extensions.
@@ -64,7 +68,10 @@ fn check(state: &AppState, area: Area, request: &Request) -> Result<(), ApiError
     if request.extensions().get::<Crowded>().is_some() {
         return Err(ApiError::TooManyRequests);
     }
-    check_origin(&state.server.cors_origins, request.headers())
+    if request.extensions().get::<OnLoopback>().is_some() && state.server.client_keys.is_empty() {
+        check_host(request)?;
+    }
+    check_origin(&state.server.cors_origins, request)
 }
 
 fn check_size(request: &Request) -> Result<(), ApiError> {
@@ -91,12 +98,46 @@ fn check_framing(headers: &HeaderMap) -> Result<(), ApiError> {
     if is_plain { Ok(()) } else { Err(ApiError::BadRequest(message.to_owned())) }
 }
 
-fn check_origin(allowed: &CorsOrigins, headers: &HeaderMap) -> Result<(), ApiError> {
-    let (CorsOrigins::These(allowed), Some(origin)) = (allowed, headers.get(ORIGIN)) else {
-        return Ok(());
-    };
-    let is_allowed = origin.to_str().is_ok_and(|origin| allowed.contains(origin));
-    if is_allowed { Ok(()) } else { Err(ApiError::OriginRefused) }
+/// Refuses a request to any other host than this machine. Only then is a page of somebody else's kept out whose name
+/// leads to 127.0.0.1 (DNS rebinding): its browser takes the proxy for the page's own server. A browser always names
+/// the host, so a request that names none is no page's.
+fn check_host(request: &Request) -> Result<(), ApiError> {
+    let target = request.uri().authority().map(Authority::as_str);
+    let headers = request.headers().get_all(HOST).iter();
+    // What is not ASCII names no host.
+    let mut hosts = target.into_iter().chain(headers.map(|host| host.to_str().unwrap_or("?")));
+    if hosts.all(|host| host.is_empty() || names_loopback(host)) {
+        Ok(())
+    } else {
+        Err(ApiError::HostRefused)
+    }
+}
+
+/// Whether the host of `authority`, with any port, is this machine.
+fn names_loopback(authority: &str) -> bool {
+    let authority = Authority::try_from(authority).ok();
+    let host = authority.and_then(|authority| Host::parse(authority.host()).ok());
+    host.is_some_and(|host| config::is_loopback(&host))
+}
+
+fn check_origin(allowed: &CorsOrigins, request: &Request) -> Result<(), ApiError> {
+    let Some(origin) = request.headers().get(ORIGIN) else { return Ok(()) };
+    let may_call = may_call(allowed, origin, request.uri(), request.headers());
+    if may_call { Ok(()) } else { Err(ApiError::OriginRefused) }
+}
+
+/// Whether the pages of `origin` may call. Those that the proxy itself serves may, by whatever name it was called.
+fn may_call(allowed: &CorsOrigins, origin: &HeaderValue, uri: &Uri, headers: &HeaderMap) -> bool {
+    if *allowed == CorsOrigins::Any {
+        return true;
+    }
+    let Ok(origin) = origin.to_str() else { return false };
+    let own = uri.authority().map(Authority::as_str);
+    let own = own.or_else(|| headers.get(HOST)?.to_str().ok()).filter(|host| !host.is_empty());
+    // A proxy in front of us may speak TLS.
+    let host = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+    let is_own = host.zip(own).is_some_and(|(host, own)| host.eq_ignore_ascii_case(own));
+    is_own || allowed.allow(origin)
 }
 
 /// Refuses requests without a client key, if clients need one. Open areas never need one.
@@ -130,8 +171,9 @@ fn is_known(shown: &[u8], keys: &[SecretString]) -> bool {
 pub(super) fn cors(origins: &CorsOrigins) -> CorsLayer {
     let allow_origin = match origins {
         CorsOrigins::Any => AllowOrigin::any(),
-        CorsOrigins::These(origins) => {
-            AllowOrigin::list(origins.iter().filter_map(|origin| HeaderValue::try_from(origin).ok()))
+        these => {
+            let these = these.clone();
+            AllowOrigin::predicate(move |origin, head| may_call(&these, origin, &head.uri, &head.headers))
         }
     };
     CorsLayer::new()

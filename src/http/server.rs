@@ -17,7 +17,7 @@ use tower::ServiceExt as _;
 use tracing::{debug, info, warn};
 
 use super::client_stream::ClientStream;
-use super::connection::{Closer, Crowded};
+use super::connection::{Closer, Crowded, OnLoopback};
 use super::refusal;
 use crate::config::{MAX_HEAD_BYTES, MAX_HEADERS};
 use crate::observe::RareWarning;
@@ -49,6 +49,15 @@ pub struct ConnectionLimits {
     pub max_concurrent_requests: usize,
     /// For open streams to finish once the shutdown has begun.
     pub shutdown_grace: Duration,
+}
+
+/// Where and when a connection came in.
+#[derive(Clone, Copy)]
+struct Arrival {
+    /// The server listens on an address that only this machine reaches.
+    is_on_loopback: bool,
+    /// There were as many connections as there may be.
+    is_crowded: bool,
 }
 
 /// Serves `app` on `listener` until `shutdown` is complete.
@@ -84,11 +93,14 @@ async fn accept(
     places: &Arc<Semaphore>,
 ) {
     let (warning, crowd_warning) = (RareWarning::default(), RareWarning::default());
+    let address = listener.local_addr();
+    let is_on_loopback = address.is_ok_and(|address| address.ip().to_canonical().is_loopback());
     // Ends only if the semaphore is closed, and nobody closes it.
     while let Ok(place) = places.clone().acquire_owned().await {
         match listener.accept().await {
             Ok((stream, _)) => {
                 let is_crowded = places.available_permits() < CROWDED_CONNECTIONS;
+                let arrival = Arrival { is_on_loopback, is_crowded };
                 if is_crowded {
                     crowd_warning.say(|| warn!("Too many connections at once: new ones are refused"));
                 }
@@ -97,7 +109,7 @@ async fn accept(
                     reason = "a connection is its own task; dropping its socket ends it"
                 )]
                 // Spawned directly: an async block around it would hold its memory twice.
-                tokio::spawn(connection(stream, app.clone(), limits, is_crowded, shutdown.clone(), place));
+                tokio::spawn(connection(stream, app.clone(), limits, arrival, shutdown.clone(), place));
             }
             Err(error) => {
                 warning.say(|| warn!(%error, "Cannot accept a connection; is the descriptor limit too low?"));
@@ -112,7 +124,7 @@ async fn connection(
     stream: TcpStream,
     app: Router,
     limits: ConnectionLimits,
-    is_crowded: bool,
+    arrival: Arrival,
     shutdown: Shutdown,
     _place: OwnedSemaphorePermit,
 ) {
@@ -123,12 +135,15 @@ async fn connection(
     let asked = closer.asked();
     let service = service_fn(move |mut request: http::Request<Incoming>| {
         request.extensions_mut().insert(closer.clone());
-        if is_crowded {
+        if arrival.is_crowded {
             request.extensions_mut().insert(Crowded);
+        }
+        if arrival.is_on_loopback {
+            request.extensions_mut().insert(OnLoopback);
         }
         app.clone().oneshot(request)
     });
-    let connection = protocol(limits, is_crowded).serve_connection(TokioIo::new(stream), service);
+    let connection = protocol(limits, arrival.is_crowded).serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
     let is_last = async {
         tokio::select! {

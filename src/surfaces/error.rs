@@ -38,6 +38,8 @@ pub enum ApiError {
     Unauthorized,
     /// The web page's origin may not call the proxy.
     OriginRefused,
+    /// The request names a host that is not this machine, where only this machine is served.
+    HostRefused,
     /// No such path.
     NotFound,
     /// The path does not take this method.
@@ -77,7 +79,7 @@ impl ApiError {
             Self::UriTooLong => StatusCode::URI_TOO_LONG,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
-            Self::OriginRefused => StatusCode::FORBIDDEN,
+            Self::OriginRefused | Self::HostRefused => StatusCode::FORBIDDEN,
             Self::NotFound | Self::UnknownModel(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooManyRequests | Self::ShuttingDown | Self::NoKeys(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -116,6 +118,11 @@ impl ApiError {
                     .to_owned()
             }
             Self::OriginRefused => "This origin is not in CORS_ORIGINS".to_owned(),
+            Self::HostRefused => {
+                "The request's host is not localhost, and no key protects the proxy from pages that pretend it is. Call \
+                 localhost or 127.0.0.1, or set PROXY_API_KEY; to serve other machines too, set HOST"
+                    .to_owned()
+            }
             Self::NotFound => "Not Found".to_owned(),
             Self::MethodNotAllowed => "Method Not Allowed".to_owned(),
             Self::TooManyRequests => {

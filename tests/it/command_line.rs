@@ -87,6 +87,8 @@ async fn an_open_door_is_warned_about() -> anyhow::Result<()> {
     let open = HashMap::from([("HOST".to_owned(), "0.0.0.0".to_owned())]);
     let (binary, _) = Binary::start(&[], open.clone()).await?;
     assert!(binary.output.contains("PROXY_API_KEY is not set"), "{}", binary.output);
+    // Only whoever started a container knows who reaches it.
+    assert!(!binary.output.contains("other machines"), "{}", binary.output);
     let mut locked = open;
     locked.insert("PROXY_API_KEY".to_owned(), "k".to_owned());
     let (binary, _) = Binary::start(&[], locked).await?;
@@ -197,6 +199,36 @@ async fn a_list_of_nothing_is_a_mistake() -> anyhow::Result<()> {
             assert!(err.contains(name) && err.contains("at least one item"), "{err}");
             assert_eq!(err.lines().count(), 1, "{err}");
         }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_pattern_of_origins_that_cannot_be_honoured_is_a_mistake() -> anyhow::Result<()> {
+    for item in
+        ["https://*", "https://example.*", "http://localhost:30*", "https://example.org/*", "*.example.org"]
+    {
+        let value = format!("https://*.example.org,{item}");
+        let (code, _, err) = Binary::run(&[], &[("CORS_ORIGINS", &value)], None).await?;
+        assert_eq!(code, Some(2), "{item}");
+        assert!(err.contains(&format!("'{item}' is wrong")) && err.contains("chrome-extension://*"), "{err}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_start_says_when_every_web_page_may_call() -> anyhow::Result<()> {
+    for (origins, says_so) in
+        [("", true), ("*", true), ("https://a.example,*", true), ("https://a.example", false)]
+    {
+        let variables = HashMap::from([("CORS_ORIGINS".to_owned(), origins.to_owned())]);
+        let (binary, _) = Binary::start(&[], variables).await?;
+        assert_eq!(
+            binary.output.contains("INFO: CORS_ORIGINS is *: any web page"),
+            says_so,
+            "{}",
+            binary.output
+        );
     }
     Ok(())
 }

@@ -58,7 +58,7 @@ async fn row_122_health_answers_while_a_hostile_body_is_read() -> anyhow::Result
         let mut hostile = RawClient::connect(proxy.address).await?;
         let length = body.len();
         let head = format!(
-            "POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
+            "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
         );
         hostile.stream.write_all(head.as_bytes()).await?;
         hostile.stream.write_all(body.as_bytes()).await?;
@@ -94,7 +94,7 @@ async fn a_request_that_is_being_read_has_its_place_when_its_client_has_left() -
     let body = format!("{{\"messages\":[{messages}{{\"role\":\"nobody\"}}]}}");
     let mut hostile = RawClient::connect(proxy.address).await?;
     let head = format!(
-        "POST /chat HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        "POST /chat HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
         body.len()
     );
     hostile.stream.write_all(head.as_bytes()).await?;

@@ -18,7 +18,7 @@ const MOST_DESCRIPTORS: usize = 64;
 /// What it says when it has no more.
 const HINT: &str = "is the descriptor limit too low?";
 
-const HEALTH: &[u8] = b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n";
+const HEALTH: &[u8] = b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n";
 
 /// The program with no descriptor left.
 struct Crowded {

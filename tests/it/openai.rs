@@ -768,7 +768,7 @@ async fn silence_is_filled_here_too() -> anyhow::Result<()> {
     let body = with(ask_for("Hola"), json!({"stream": true})).to_string();
     let mut client = RawClient::connect(proxy.address).await?;
     let head = format!(
-        "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
         body.len()
     );
     tokio::io::AsyncWriteExt::write_all(&mut client.stream, (head + &body).as_bytes()).await?;

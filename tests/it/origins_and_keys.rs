@@ -1,9 +1,12 @@
 //! Who may call: web pages by their origin, clients by their key.
 
-use ai_proxy_free::internals::providers::Directory;
-use serde_json::json;
+use std::collections::HashMap;
 
-use crate::support::{TestProxy, ask, http_client, question};
+use ai_proxy_free::internals::providers::Directory;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use crate::support::{Binary, RawClient, TestProxy, ask, http_client, question, within_patience};
 
 #[tokio::test]
 async fn by_default_every_page_may_call_and_read_the_headers() -> anyhow::Result<()> {
@@ -75,6 +78,176 @@ async fn with_a_list_only_its_pages_may_call() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A preflight from `origin` on both surfaces: status, and the origin that is allowed.
+async fn preflights(proxy: &TestProxy, origin: &str) -> anyhow::Result<Vec<(u16, Option<String>)>> {
+    let mut answers = Vec::new();
+    for path in ["/chat", "/v1/chat/completions"] {
+        let preflight = http_client()?.request("OPTIONS".parse()?, proxy.url(path)).header("origin", origin);
+        let answer = preflight.header("access-control-request-method", "POST").send().await?;
+        let allowed = answer.headers().get("access-control-allow-origin");
+        let allowed = allowed.map(|it| it.to_str().expect("ASCII").to_owned());
+        answers.push((answer.status().as_u16(), allowed));
+    }
+    Ok(answers)
+}
+
+#[tokio::test]
+async fn patterns_of_origins_are_honoured_by_the_check_and_by_the_headers() -> anyhow::Result<()> {
+    let patterns = "https://*.example.org, chrome-extension://*,http://localhost:*,null";
+    let proxy = TestProxy::builder().with("CORS_ORIGINS", patterns).start().await?;
+    let cases = [
+        ("https://a.example.org", true),
+        ("https://a.b.example.org", true),
+        ("chrome-extension://abcdefgh", true),
+        ("http://localhost", true),
+        ("http://localhost:5173", true),
+        ("null", true),
+        ("https://example.org", false),
+        ("https://evilexample.org", false),
+        ("https://a.example.org.evil", false),
+        ("https://evil/.example.org", false),
+        ("http://a.example.org", false),
+        ("moz-extension://abcdefgh", false),
+        ("https://localhost:5173", false),
+        ("http://localhost.evil", false),
+    ];
+    for (origin, may_call) in cases {
+        let (status, allowed) = if may_call { (200, Some(origin)) } else { (403, None) };
+        let reply = ask(&proxy, &question(), &[("origin", origin)]).await?;
+        assert_eq!(
+            (reply.status, reply.header("access-control-allow-origin")),
+            (status, allowed),
+            "{origin}"
+        );
+        let expected = (status, allowed.map(str::to_owned));
+        assert_eq!(preflights(&proxy, origin).await?, vec![expected; 2], "{origin}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_page_that_the_proxy_itself_serves_is_never_foreign() -> anyhow::Result<()> {
+    // With a key, so that it may be called by any name.
+    let builder = TestProxy::builder().with("CORS_ORIGINS", "https://app.example");
+    let proxy = builder.with("PROXY_API_KEY", "k").start().await?;
+    let own = proxy.address.to_string();
+    let cases = [
+        (own.as_str(), format!("http://{own}"), 200),
+        ("chat.example", "https://chat.example".to_owned(), 200),
+        ("chat.example:8443", "https://chat.example:8443".to_owned(), 200),
+        ("Chat.Example", "http://chat.example".to_owned(), 200),
+        ("chat.example", "https://chat.example:8443".to_owned(), 403),
+        ("chat.example", "https://chat.example.evil".to_owned(), 403),
+        ("chat.example", "https://a.chat.example".to_owned(), 403),
+        ("chat.example", "chat.example".to_owned(), 403),
+        ("chat.example", "ftp://chat.example".to_owned(), 403),
+    ];
+    for (host, origin, status) in cases {
+        let headers = [("host", host), ("origin", &origin), ("x-api-key", "k")];
+        let reply = ask(&proxy, &question(), &headers).await?;
+        assert_eq!(reply.status, status, "{origin} at {host}: {}", reply.text());
+        let allowed = reply.header("access-control-allow-origin");
+        assert_eq!(allowed, (status == 200).then_some(origin.as_str()), "{origin} at {host}");
+    }
+    Ok(())
+}
+
+/// The status and the body of an answer to a request with these lines in its head.
+async fn answer_to(proxy: &TestProxy, head: &str) -> anyhow::Result<(u16, String)> {
+    let mut client = RawClient::connect(proxy.address).await?;
+    client.stream.write_all(format!("{head}connection: close\r\n\r\n").as_bytes()).await?;
+    let mut received = Vec::new();
+    within_patience("the answer", client.stream.read_to_end(&mut received)).await?;
+    let received = String::from_utf8(received)?;
+    let (head, body) = received.split_once("\r\n\r\n").expect("a head");
+    assert!(!(head.contains(" 403 ") && head.contains("access-control-")), "{head}");
+    Ok((head.split(' ').nth(1).expect("a status").parse()?, body.to_owned()))
+}
+
+/// A page whose name leads to 127.0.0.1 (DNS rebinding) is the proxy's own origin for its browser: only `Host` tells.
+#[tokio::test]
+async fn on_loopback_without_a_client_key_only_this_machines_names_are_served() -> anyhow::Result<()> {
+    // The list must not let a page in that calls itself the proxy's own.
+    let proxy = TestProxy::builder().with("CORS_ORIGINS", "https://app.example").start().await?;
+    let hosts = [
+        ("localhost", true),
+        ("LocalHost:3001", true),
+        ("localhost.", true),
+        ("proxy.localhost:3001", true),
+        ("127.0.0.1:3001", true),
+        ("127.1.2.3", true),
+        ("127.1:3001", true),
+        ("[::1]:3001", true),
+        ("[::ffff:127.0.0.1]", true),
+        ("", true),
+        ("evil.example:3001", false),
+        ("evil.example", false),
+        ("localhost.evil.example", false),
+        ("evillocalhost", false),
+        ("localhost@evil.example", false),
+        ("127.0.0.1.evil.example", false),
+        ("192.0.2.1:3001", false),
+        ("0.0.0.0:3001", false),
+        ("[::]:3001", false),
+        ("localhost, evil.example", false),
+    ];
+    for (host, is_served) in hosts {
+        for (path, found) in [("/providers", 200), ("/v1/models", 200), ("/v1/nothing", 404)] {
+            let (status, body) =
+                answer_to(&proxy, &format!("GET {path} HTTP/1.1\r\nhost: {host}\r\n")).await?;
+            assert_eq!(status, if is_served { found } else { 403 }, "{path} at {host:?}: {body}");
+            if !is_served {
+                let error: Value = serde_json::from_str(&body)?;
+                let error = if path == "/providers" { &error["error"] } else { &error["error"]["message"] };
+                let sentence = error.as_str().expect("the surface's form");
+                assert!(sentence.contains("PROXY_API_KEY") && sentence.contains("HOST"), "{sentence}");
+            }
+        }
+        let (status, _) = answer_to(&proxy, &format!("GET /health HTTP/1.1\r\nhost: {host}\r\n")).await?;
+        assert_eq!(status, 200, "/health answers all the same");
+        let origin = format!("origin: http://{host}\r\n");
+        let (status, _) =
+            answer_to(&proxy, &format!("GET /providers HTTP/1.1\r\nhost: {host}\r\n{origin}")).await?;
+        assert!(is_served || status == 403, "its own origin does not help {host}");
+    }
+    let others = [
+        ("GET /providers HTTP/1.0\r\n", 200),
+        ("GET http://localhost/providers HTTP/1.1\r\nhost: localhost\r\n", 200),
+        ("GET http://evil.example/providers HTTP/1.1\r\nhost: localhost\r\n", 403),
+        ("GET http://localhost/providers HTTP/1.1\r\nhost: evil.example\r\n", 403),
+        ("GET /providers HTTP/1.1\r\nhost: localhost\r\nhost: evil.example\r\n", 403),
+        ("GET /providers HTTP/1.0\r\nhost: evil.example\r\n", 403),
+        (
+            "OPTIONS /chat HTTP/1.1\r\nhost: evil.example\r\norigin: https://app.example\r\n\
+             access-control-request-method: POST\r\n",
+            403,
+        ),
+    ];
+    for (head, expected) in others {
+        assert_eq!(answer_to(&proxy, head).await?.0, expected, "{head}");
+    }
+    let reply = ask(&proxy, &question(), &[("host", "evil.example")]).await?;
+    assert_eq!(reply.status, 403);
+    assert_eq!(proxy.upstream_calls(), 0, "nobody is asked");
+    Ok(())
+}
+
+#[tokio::test]
+async fn with_a_client_key_or_beyond_loopback_any_host_is_served() -> anyhow::Result<()> {
+    let proxy = TestProxy::builder().with("PROXY_API_KEY", "k").start().await?;
+    let head = "GET /providers HTTP/1.1\r\nhost: chat.example\r\nx-api-key: k\r\n";
+    assert_eq!(answer_to(&proxy, head).await?.0, 200);
+    for (host, status) in [("0.0.0.0", 200), ("127.0.0.1", 403), ("127.0.0.2", 403), ("localhost", 403)] {
+        let (_binary, address) =
+            Binary::start(&[], HashMap::from([("HOST".to_owned(), host.to_owned())])).await?;
+        let at =
+            if host == "0.0.0.0" { format!("127.0.0.1:{}", address.port()) } else { address.to_string() };
+        let request = http_client()?.get(format!("http://{at}/providers")).header("host", "chat.example");
+        assert_eq!(request.send().await?.status(), status, "{host}");
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn with_client_keys_everything_but_health_wants_one() -> anyhow::Result<()> {
     let proxy = TestProxy::builder().with("PROXY_API_KEY", "first-key, second-key").start().await?;
@@ -87,6 +260,7 @@ async fn with_client_keys_everything_but_health_wants_one() -> anyhow::Result<()
         &[("authorization", "Basic first-key")],
         &[("x-api-key", "first-ke")],
         &[("x-goog-api-key", "first-key ,")],
+        &[("api-key", "first")],
         &[("cookie", "key=first-key")],
     ];
     for headers in refused {
@@ -106,6 +280,7 @@ async fn with_client_keys_everything_but_health_wants_one() -> anyhow::Result<()
         ("authorization", "bearer second-key"),
         ("x-api-key", "second-key"),
         ("x-goog-api-key", "first-key"),
+        ("api-key", "second-key"),
     ];
     for header in accepted {
         assert_eq!(ask(&proxy, &question(), &[*header]).await?.status, 200, "{header:?}");

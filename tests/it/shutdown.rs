@@ -83,7 +83,8 @@ async fn row_112_a_second_signal_ends_at_once() -> anyhow::Result<()> {
 async fn row_111_idle_connections_do_not_hold_up_the_end() -> anyhow::Result<()> {
     let proxy = TestProxy::start().await?;
     let mut idle = RawClient::connect(proxy.address).await?;
-    tokio::io::AsyncWriteExt::write_all(&mut idle.stream, b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n").await?;
+    tokio::io::AsyncWriteExt::write_all(&mut idle.stream, b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        .await?;
     idle.read_until("\"status\":\"ok\"").await?;
     proxy.shutdown.begin();
     let mut proxy = proxy;

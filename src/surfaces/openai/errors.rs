@@ -69,6 +69,7 @@ fn kind_and_code(error: &ApiError) -> (&'static str, Option<&'static str>) {
         }
         ApiError::Unauthorized => ("authentication_error", Some("invalid_api_key")),
         ApiError::OriginRefused => ("permission_error", Some("origin_not_allowed")),
+        ApiError::HostRefused => ("permission_error", Some("host_not_allowed")),
         ApiError::NotFound => (REQUEST, Some("unknown_url")),
         ApiError::AllFailed(failed) if error.status() == StatusCode::BAD_REQUEST => (
             REQUEST,

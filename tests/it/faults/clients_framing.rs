@@ -29,7 +29,7 @@ async fn row_084_heads_that_are_too_large_are_refused_with_a_reason() -> anyhow:
         {
             let before = Before::case(&proxy).await?;
             let path = format!("{}?{}", way.path(), "y".repeat(bytes));
-            let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+            let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
             let replies = converse(&proxy, case, request.as_bytes()).await?;
             let [reply] = replies.as_slice() else { panic!("{way:?} a URI of {case}: {replies:?}") };
             assert_unreadable(reply, status, &format!("{way:?} a URI of {case}"));
@@ -47,7 +47,7 @@ async fn row_084_heads_that_are_too_large_are_refused_with_a_reason() -> anyhow:
 }
 
 /// A request that has come after another one whose end is in doubt: it must never be seen.
-const SMUGGLED: &str = "GET /health HTTP/1.1\r\nhost: x\r\n\r\n";
+const SMUGGLED: &str = "GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n";
 
 /// Heads and bodies whose end two readers may see in different places, and other malformed ones: headers, then what
 /// follows the head.
@@ -263,7 +263,7 @@ async fn row_085_what_is_merely_unusual_is_read() -> anyhow::Result<()> {
             let name = format!("{way:?} {case}");
             let before = Before::case(&proxy).await?;
             // The next request begins where this one ends.
-            let next = "GET /nowhere HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+            let next = "GET /nowhere HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
             let request = format!("{}{rest}{next}", way.head(&headers));
             let replies = converse(&proxy, &name, request.as_bytes()).await?;
             let [reply, next] = replies.as_slice() else { panic!("{name}: {replies:?}") };

@@ -100,7 +100,7 @@ async fn row_088_old_clients_are_served_and_see_an_end() -> anyhow::Result<()> {
             let before = Before::case(&proxy).await?;
             proxy.all(&Behaviour::answer(["Ho", "la"]));
             let request = way.request(headers, &way.body()).replacen("HTTP/1.1", "HTTP/1.0", 1);
-            let request = request.replacen("host: x\r\n", "", 1);
+            let request = request.replacen("host: localhost\r\n", "", 1);
             let mut client = RawClient::connect(proxy.address).await?;
             client.stream.write_all(request.as_bytes()).await?;
             let received = ending(&case, client).await;
@@ -153,7 +153,7 @@ async fn row_090_other_methods_are_told_which_one_to_use() -> anyhow::Result<()>
             }
             let case = format!("{method} {path}");
             let before = Before::case(&proxy).await?;
-            let request = format!("{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+            let request = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
             let mut client = RawClient::connect(proxy.address).await?;
             client.stream.write_all(request.as_bytes()).await?;
             let received = ending(&case, client).await;
@@ -186,7 +186,7 @@ async fn row_091_pipelined_requests_are_answered_in_order() -> anyhow::Result<()
             let mut two = second.body_for(Provider::GEMINI);
             two["messages"][0]["content"] = json!("Two");
             let bytes = first.request("", &one)
-                + "GET /nowhere HTTP/1.1\r\nhost: x\r\n\r\n"
+                + "GET /nowhere HTTP/1.1\r\nhost: localhost\r\n\r\n"
                 + &second.request("connection: close\r\n", &two);
             let replies = converse(&proxy, &case, bytes.as_bytes()).await?;
             let [one, nothing, two] = replies.as_slice() else { panic!("{case}: {replies:?}") };

@@ -126,7 +126,7 @@ async fn row_081_a_head_that_does_not_come_ends_the_connection_and_hinders_nobod
     let clock = Duration::from_millis(500);
     let proxy = TestProxy::builder().with("HEADER_READ_TIMEOUT_MS", clock.as_millis()).start().await?;
     let before = Before::case(&proxy).await?;
-    let answered = "GET /health HTTP/1.1\r\nhost: x\r\n\r\n";
+    let answered = "GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n";
     // What is sent at once, and what is sent again and again after that.
     let cases = [
         ("silence", String::new(), ""),
@@ -134,10 +134,10 @@ async fn row_081_a_head_that_does_not_come_ends_the_connection_and_hinders_nobod
         ("half the preface of HTTP/2", "PRI * HTT".to_owned(), ""),
         ("line ends", "\r\n".to_owned(), "\r\n"),
         ("a method that does not end", "P".to_owned(), "P"),
-        ("half a head for /chat", "POST /chat HTTP/1.1\r\nhost: x\r\ncontent-".to_owned(), ""),
-        ("half a head for /v1", "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\n".to_owned(), ""),
-        ("dripping headers", "POST /chat HTTP/1.1\r\nhost: x\r\n".to_owned(), "x-a: b\r\n"),
-        ("a header that drips", "POST /chat HTTP/1.1\r\nhost: x\r\nx-a: ".to_owned(), "b"),
+        ("half a head for /chat", "POST /chat HTTP/1.1\r\nhost: localhost\r\ncontent-".to_owned(), ""),
+        ("half a head for /v1", "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\n".to_owned(), ""),
+        ("dripping headers", "POST /chat HTTP/1.1\r\nhost: localhost\r\n".to_owned(), "x-a: b\r\n"),
+        ("a header that drips", "POST /chat HTTP/1.1\r\nhost: localhost\r\nx-a: ".to_owned(), "b"),
         ("idle after an answer", answered.to_owned(), ""),
         ("half a head after an answer", format!("{answered}POST /chat HT"), ""),
         ("dripping after an answer", format!("{answered}POST /chat HTTP/1.1\r\n"), "x-a: b\r\n"),
@@ -311,7 +311,10 @@ async fn row_083_connections_beyond_the_limit_are_told_so_and_health_still_answe
             assert_eq!(reply.header("connection"), Some("close"), "{way:?} {case}");
         }
         let mut asking = RawClient::connect(proxy.address).await?;
-        asking.stream.write_all(b"GET /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await?;
+        asking
+            .stream
+            .write_all(b"GET /health HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+            .await?;
         let response = String::from_utf8(ending("/health", asking).await)?;
         assert!(
             response.starts_with("HTTP/1.1 200 ") && response.contains("\"status\":\"ok\""),

@@ -61,7 +61,7 @@ impl Way {
     pub(super) fn head(self, headers: &str) -> String {
         let (path, accept) = (self.path(), self.accept());
         format!(
-            "POST {path} HTTP/1.1\r\nhost: x\r\naccept: {accept}\r\ncontent-type: application/json\r\n{headers}\r\n"
+            "POST {path} HTTP/1.1\r\nhost: localhost\r\naccept: {accept}\r\ncontent-type: application/json\r\n{headers}\r\n"
         )
     }
 

@@ -183,7 +183,8 @@ impl RawClient {
     pub(crate) async fn send(&mut self, version: &str, headers: &str, body: &Value) -> anyhow::Result<()> {
         let body = body.to_string();
         let length = body.len();
-        let fixed = format!("host: x\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n");
+        let fixed =
+            format!("host: localhost\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n");
         let request = format!("POST /chat HTTP/{version}\r\n{fixed}{headers}\r\n{body}");
         Ok(self.stream.write_all(request.as_bytes()).await?)
     }
