@@ -80,6 +80,22 @@ fn the_example_settings_are_good_settings() {
     config::Config::from_lookup(|name| file.variables.get(name).cloned()).expect("good settings");
 }
 
+/// Debian 12's docker-compose 1.29 reads only the short forms, and no other key limits memory there. `.ci/run` has it
+/// read the file; this needs no network.
+#[test]
+fn the_compose_file_is_for_a_small_old_server_too() {
+    let text = read("docker-compose.yml");
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    for line in ["env_file: .env", "mem_limit: 512m", "driver: json-file", "max-size: 10m", "max-file: \"3\""]
+    {
+        assert!(lines.contains(&line), "docker-compose.yml lacks {line}");
+    }
+    for newer in ["path:", "required:", "deploy:", "develop:", "include:", "name:", "format:"] {
+        let has_it = lines.iter().any(|line| line.trim_start_matches("- ").starts_with(newer));
+        assert!(!has_it, "docker-compose.yml has {newer}");
+    }
+}
+
 /// The names of all tests that begin with the number of a fault.
 fn row_tests(directory: &Path) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
