@@ -60,10 +60,14 @@ impl Demo {
 /// What a newcomer can paste, for a proxy that listens on `address`.
 pub(super) fn invitation(address: SocketAddr, needs_client_key: bool) -> String {
     let key = if needs_client_key { " -H \"Authorization: Bearer $PROXY_API_KEY\"" } else { "" };
+    let windows_key = key.replace("$PROXY_API_KEY", "%PROXY_API_KEY%");
     format!(
         "This is a demo: no real provider is called. Try, a few times in a row:\n\n  \
          curl -iN http://{address}/chat{key} -H 'Content-Type: application/json' \
          -d '{{\"messages\":[{{\"role\":\"user\",\"content\":\"Hola\"}}]}}'\n\n\
+         In cmd.exe of Windows:\n\n  \
+         curl -iN http://{address}/chat{windows_key} -H \"Content-Type: application/json\" \
+         -d \"{{\\\"messages\\\":[{{\\\"role\\\":\\\"user\\\",\\\"content\\\":\\\"Hola\\\"}}]}}\"\n\n\
          The header x-provider says who answered. Groq is limited to {GROQ_REQUESTS_PER_MINUTE} requests a minute \
          here: after them x-attempts shows how the others take over. http://{address}/health counts, \
          http://{address}/providers tells what is known of each model.\n\

@@ -292,6 +292,12 @@ async fn the_demo_rotates_and_falls_back_and_needs_nothing() -> anyhow::Result<(
     let (mut binary, address) = Binary::start(&["demo"], variables).await?;
     let curl = binary.line_with("curl -iN").await?;
     assert!(curl.contains(&format!("http://{address}/chat")) && curl.contains("\"messages\""), "{curl}");
+    let for_windows = binary.line_with("curl -iN").await?;
+    let body = r#"-d "{\"messages\":[{\"role\":\"user\",\"content\":\"Hola\"}]}""#;
+    assert!(
+        for_windows.contains(&format!("http://{address}/chat -H \"")) && for_windows.contains(body),
+        "{for_windows}"
+    );
     let base_url = binary.line_with("base URL").await?;
     assert!(base_url.contains(&format!("http://{address}/v1,")), "{base_url}");
     let client = http_client()?;

@@ -7,6 +7,8 @@ use std::path::Path;
 use ai_proxy_free::internals::config;
 use ai_proxy_free::internals::providers::Directory;
 
+use crate::support::{TestProxy, http_client};
+
 fn read(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
@@ -94,6 +96,47 @@ fn the_compose_file_is_for_a_small_old_server_too() {
         let has_it = lines.iter().any(|line| line.trim_start_matches("- ").starts_with(newer));
         assert!(!has_it, "docker-compose.yml has {newer}");
     }
+}
+
+/// The words of a line of cmd.exe as a program gets them: only `"` quotes, and `\"` is a quote within.
+fn words_in_cmd(line: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut is_quoted = false;
+    let mut characters = line.chars().peekable();
+    while let Some(character) = characters.next() {
+        match character {
+            '\\' if characters.peek() == Some(&'"') => {
+                words.last_mut().expect("one at least").extend(characters.next())
+            }
+            '"' => is_quoted = !is_quoted,
+            ' ' if !is_quoted => words.push(String::new()),
+            character => words.last_mut().expect("one at least").push(character),
+        }
+    }
+    words
+}
+
+#[tokio::test]
+async fn the_line_for_windows_in_both_readmes_is_answered() -> anyhow::Result<()> {
+    let proxy = TestProxy::start().await?;
+    for name in ["README.md", "README.es.md"] {
+        let text = read(name);
+        let line = text.lines().find(|line| line.starts_with("curl") && line.contains("-d \"{\\\""));
+        let words = words_in_cmd(line.unwrap_or_else(|| panic!("{name} has no line for cmd.exe")));
+        let behind = |option: &str| {
+            let at = words.iter().position(|word| word == option).expect("the option");
+            words[at + 1].clone()
+        };
+        assert_eq!(words[2], "http://127.0.0.1:3001/chat", "{name}");
+        assert_eq!(behind("-H"), "Content-Type: application/json", "{name}");
+        let request = http_client()?.post(proxy.url("/chat")).header("content-type", "application/json");
+        let reply = request.body(behind("-d")).send().await?;
+        assert_eq!(reply.status(), 200, "{name}");
+        // PowerShell's line sends the same.
+        let quoted = format!("'{}' | curl.exe", behind("-d"));
+        assert!(text.contains(&quoted), "{name} has no line for PowerShell that sends {}", behind("-d"));
+    }
+    Ok(())
 }
 
 /// The names of all tests that begin with the number of a fault.
