@@ -172,7 +172,7 @@ async fn quotes_that_docker_keeps_are_taken_off_any_value() -> anyhow::Result<()
 }
 
 #[tokio::test]
-async fn bad_lines_and_bad_values_are_reported_together() -> anyhow::Result<()> {
+async fn row_114_bad_lines_and_bad_values_are_reported_together() -> anyhow::Result<()> {
     let dot_env = b"PORT=x\nGROQ_API_KEY='SECRET\n\nGEMINI_API_KEY: SECRET\nSECRET\n";
     let (code, _, err) = Binary::run(&[], &[], Some(dot_env)).await?;
     assert_eq!(code, Some(2));
@@ -186,7 +186,7 @@ async fn bad_lines_and_bad_values_are_reported_together() -> anyhow::Result<()> 
 
 /// A comma alone is not "unset": with no client key the proxy would be open, and with no origin open to every page.
 #[tokio::test]
-async fn a_list_of_nothing_is_a_mistake() -> anyhow::Result<()> {
+async fn row_114_a_list_of_nothing_is_a_mistake() -> anyhow::Result<()> {
     let lists = ["PROXY_API_KEY", "CORS_ORIGINS", "RUST_LOG"].into_iter();
     let of_providers = Directory::built_in().into_iter().flat_map(|provider| {
         let profile = provider.profile();
