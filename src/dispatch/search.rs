@@ -185,13 +185,11 @@ impl Search {
         let Dispatcher { upstream, limits, redactor, quota, .. } = &*self.dispatcher;
         let Question { target, extent, .. } = &self.question;
         let (needs, is_last_call) = (&self.needs, self.attempts >= limits.max_attempts);
-        // Rebuilt at each look, because others may have become free or blocked meanwhile.
-        let candidate = reservation.candidate();
-        let own = Place::AccountModel(candidate.provider, candidate.account, candidate.model);
-        let ruled_out = [self.ruled_out.as_slice(), &[RuledOut::Place(own)]].concat();
+        let (candidate, tried) = (reservation.candidate(), &*self.ruled_out);
         let has_others = || {
-            let criteria = Criteria { target, needs, ruled_out: &ruled_out };
-            !is_last_call && quota.has_candidate(&criteria)
+            let own = Place::AccountModel(candidate.provider, candidate.account, candidate.model);
+            let ruled_out = [tried, &[RuledOut::Place(own)]].concat();
+            !is_last_call && quota.has_candidate(&Criteria { target, needs, ruled_out: &ruled_out })
         };
         let context = Context { upstream, limits: *limits, redactor, deadline: self.deadline };
         // The rest of the time may be too short for any provider, so running out of it rests nobody.
