@@ -4,6 +4,7 @@
 //! reverse. So N surfaces and M providers need N + M translations, and none of them knows another. Imports no other
 //! room.
 
+mod arguments;
 mod calls;
 mod event;
 mod failure;
@@ -12,7 +13,9 @@ mod policy;
 mod redaction;
 mod request;
 mod sink;
+mod tool_names;
 
+pub(crate) use self::arguments::{arguments_object, arguments_or_none};
 pub use self::calls::ExpectedCalls;
 pub(crate) use self::calls::WireCall;
 pub use self::event::{Event, FinishReason, ToolCallOpening, ToolCallPiece, Usage};
@@ -23,6 +26,7 @@ pub use self::measure::{LimitReading, Reading};
 pub use self::policy::{Effect, Lift, Policy, Span};
 pub(crate) use self::redaction::CleanText;
 pub use self::redaction::Redactor;
+pub(crate) use self::request::MAX_CALLS;
 pub use self::request::{AssistantPart, ChatRequest, Image, Message, Part, ToolCall};
 pub(crate) use self::request::{Effort, Feature, Json, JsonSchema, Needs, ResponseFormat, Tool, ToolChoice};
 pub(crate) use self::sink::{AnswerSoFar, Sink};

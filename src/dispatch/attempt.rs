@@ -236,7 +236,8 @@ impl Answer {
 
     /// Whether the provider says why an answer has no content.
     pub(super) fn explains_emptiness(&self) -> bool {
-        matches!(self.pending.last(), Some(Event::Finish(FinishReason::Length)))
+        let is_cut = matches!(self.pending.last(), Some(Event::Finish(FinishReason::Length)));
+        is_cut || self.decoder.was_stopped()
     }
 
     /// Takes back the end of an answer, for the next [`read`](Self::read).
@@ -331,8 +332,14 @@ impl Answer {
                     self.phase = Phase::Streaming;
                     self.first_token = Some(self.begun.elapsed());
                 }
-                if self.decoder.is_complete() && !matches!(self.phase, Phase::Ending(_)) {
-                    self.phase = Phase::Ending(Instant::now() + ENDING_TIME);
+                match self.phase {
+                    // A stop was taken back.
+                    Phase::Ending(_) if !self.decoder.is_complete() => self.phase = Phase::Streaming,
+                    Phase::Ending(_) => {}
+                    _ if self.decoder.is_complete() => {
+                        self.phase = Phase::Ending(Instant::now() + ENDING_TIME);
+                    }
+                    _ => {}
                 }
                 if self.decoder.is_done() {
                     self.decoder.end(events)?;

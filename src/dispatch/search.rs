@@ -176,7 +176,9 @@ impl Search {
         let request = &self.question.request;
         let WireRequest { path, body, is_stream, renamed_tools: renamed, left_out } =
             service.provider.encode(request, reservation.model());
-        let expected = request.may_call().then(|| ExpectedCalls { renamed, random: fastrand::Rng::new() });
+        let offered = || request.offered_tools().iter().map(|tool| tool.name.clone()).collect();
+        let random = fastrand::Rng::new();
+        let expected = request.may_call().then(|| ExpectedCalls { renamed, offered: offered(), random });
         let call = service.call(account, &path, body);
         Some(Prepared { order: Order { provider: service.provider, call, expected, is_stream }, left_out })
     }

@@ -1,16 +1,26 @@
-//! The tool calls of one answer in one form: numbered from 0 without gaps, each with an id, its name as the client
-//! knows it, and its arguments as JSON text.
+//! The tool calls of one answer in one form: numbered from 0 without gaps, one behind the other, each with an id of its
+//! own, its name as the client knows it, and its arguments once.
 //!
-//! Groq, Cerebras and Gemini send each call in one piece; others that speak OpenAI's dialect send it in many, and some
-//! number all their calls 0 or send no id.
+//! Groq, Cerebras and Gemini send each call in one piece; others that speak OpenAI's dialect send it in many, send it
+//! again when it is whole, mix the pieces of several calls, number all calls 0, or send no id.
 
+use std::collections::{HashMap, HashSet};
+
+use super::arguments::Arguments;
 use super::event::{ToolCallOpening, ToolCallPiece};
+use super::request::MAX_CALLS;
+use super::tool_names::ToolNames;
+
+/// The most that the arguments of one answer may take in memory, in bytes: they are kept to see what comes twice.
+const MAX_ARGUMENT_BYTES: usize = 8 * 1024 * 1024;
 
 /// The tool calls that an answer may have.
 #[derive(Clone, Debug)]
 pub struct ExpectedCalls {
     /// Tool names that were changed for the provider: as they are on the wire, and as the client has them.
     pub renamed: Vec<(String, String)>,
+    /// The names of the tools that the answer may call, as the client has them.
+    pub offered: Vec<String>,
     /// Makes ids for calls that come without one.
     pub random: fastrand::Rng,
 }
@@ -30,83 +40,192 @@ pub struct WireCall {
     pub signature: Option<String>,
 }
 
+/// An answer has more calls, or longer arguments, than it may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TooManyCalls;
+
 #[derive(Debug)]
 pub(super) struct Calls {
     /// `None` if no call is expected: one that comes all the same is dropped.
-    expected: Option<ExpectedCalls>,
+    expected: Option<Expected>,
     known: Vec<Known>,
+    /// The last call with each of the provider's numbers.
+    by_number: HashMap<u64, usize>,
+    by_wire_id: HashMap<String, usize>,
+    ids: HashSet<String>,
+    /// The call whose pieces are passed on as they come. Later ones wait until it is complete: calls do not mix.
+    current: usize,
+    argument_bytes: usize,
+}
+
+#[derive(Debug)]
+struct Expected {
+    names: ToolNames,
+    random: fastrand::Rng,
 }
 
 #[derive(Debug)]
 struct Known {
-    number: Option<u64>,
     /// As the provider sends it; empty if it sends none.
     wire_id: String,
-    id: String,
-    has_arguments: bool,
+    wire_name: String,
+    /// Until it is passed on.
+    opening: Option<ToolCallOpening>,
+    arguments: Arguments,
 }
 
 impl Calls {
     pub(super) fn new(expected: Option<ExpectedCalls>) -> Self {
-        Self { expected, known: Vec::new() }
+        let expected = expected.map(|ExpectedCalls { renamed, offered, random }| Expected {
+            names: ToolNames::new(renamed, offered),
+            random,
+        });
+        Self {
+            expected,
+            known: Vec::new(),
+            by_number: HashMap::new(),
+            by_wire_id: HashMap::new(),
+            ids: HashSet::new(),
+            current: 0,
+            argument_bytes: 0,
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.known.is_empty()
     }
 
-    /// Takes a piece and returns what to pass on: nothing if it is empty or belongs to no call. Before a new call comes
-    /// what was missing from the previous one, since clients read a call as complete when the next begins.
-    pub(super) fn take(&mut self, wire: WireCall) -> impl Iterator<Item = ToolCallPiece> + use<> {
-        let known = self.known.len();
-        let piece = self.piece(wire);
-        let is_next = self.known.len() > known;
-        let completed = known.checked_sub(1).filter(|_| is_next).and_then(|last| self.complete(last));
-        completed.into_iter().chain(piece)
+    /// Takes a piece and returns what to pass on: nothing if it says nothing new or belongs to no call.
+    ///
+    /// # Errors
+    /// [`TooManyCalls`]; nothing more should be taken then.
+    pub(super) fn take(&mut self, wire: WireCall) -> Result<Vec<ToolCallPiece>, TooManyCalls> {
+        if self.expected.is_none() {
+            return Ok(Vec::new());
+        }
+        let Some(position) = self.position(&wire).map_or_else(|| self.open(&wire), |it| Ok(Some(it)))? else {
+            return Ok(Vec::new());
+        };
+        if let Some(number) = wire.number {
+            self.by_number.insert(number, position);
+        }
+        if let Some(id) = wire.id.filter(|id| !id.is_empty()) {
+            self.by_wire_id.entry(id).or_insert(position);
+        }
+        if let Some(known) = self.known.get_mut(position) {
+            let kept = known.arguments.len();
+            known.arguments.take(&wire.arguments);
+            self.argument_bytes = (self.argument_bytes + known.arguments.len()).saturating_sub(kept);
+        }
+        if self.argument_bytes > MAX_ARGUMENT_BYTES {
+            return Err(TooManyCalls);
+        }
+        Ok(self.tell())
     }
 
-    fn piece(&mut self, wire: WireCall) -> Option<ToolCallPiece> {
-        let expected = self.expected.as_mut()?;
-        let WireCall { number, id, name, arguments, signature } = wire;
-        let wire_id = id.unwrap_or_default();
-        let name = name.filter(|name| !name.is_empty());
-        let is_new =
-            |known: &Known| if wire_id.is_empty() { name.is_some() } else { wire_id != known.wire_id };
-        let position = match number {
-            Some(_) => self.known.iter().rposition(|known| known.number == number),
-            None => self.known.len().checked_sub(1),
+    /// The known call that a piece belongs to; `None` if it begins a new one.
+    fn position(&self, wire: &WireCall) -> Option<usize> {
+        let id = wire.id.as_deref().filter(|id| !id.is_empty());
+        let same_id = id.and_then(|id| self.by_wire_id.get(id).copied());
+        let same_number = wire.number.map(|number| self.by_number.get(&number).copied());
+        let position = match same_number {
+            Some(position) => position,
+            None => same_id.or(self.known.len().checked_sub(1)),
         };
-        let position = position.filter(|&at| self.known.get(at).is_some_and(|known| !is_new(known)));
-        let (index, opening) = if let Some(index) = position {
-            (index, None)
-        } else {
-            let name = name?;
-            let mut id = wire_id.clone();
-            while id.is_empty() || self.known.iter().any(|known| known.id == id) {
-                id = format!("call_{:024x}", expected.random.u128(..) >> 32);
-            }
-            let original = expected.renamed.iter().find(|(wire, _)| *wire == name);
-            let name = original.map_or(name, |(_, original)| original.clone());
-            self.known.push(Known { number, wire_id, id: id.clone(), has_arguments: false });
-            (self.known.len() - 1, Some(ToolCallOpening { id, name, signature }))
-        };
-        if let Some(known) = self.known.get_mut(index) {
-            known.has_arguments |= !arguments.is_empty();
+        let continued =
+            position.filter(|&at| self.known.get(at).is_some_and(|known| known.goes_on_with(wire)));
+        // The whole again, under another number.
+        let is_again =
+            |known: &Known| known.has_name(wire) && known.arguments.is_repeated_by(&wire.arguments);
+        continued.or_else(|| same_id.filter(|&at| self.known.get(at).is_some_and(is_again)))
+    }
+
+    /// Begins a new call; `None` if the piece has no name, so that nobody could make the call.
+    fn open(&mut self, wire: &WireCall) -> Result<Option<usize>, TooManyCalls> {
+        let name = wire.name.as_deref().filter(|name| !name.is_empty());
+        let (Some(name), Some(expected)) = (name, self.expected.as_mut()) else { return Ok(None) };
+        if self.known.len() >= MAX_CALLS {
+            return Err(TooManyCalls);
         }
+        let wire_id = wire.id.clone().unwrap_or_default();
+        let mut id = wire_id.clone();
+        while id.is_empty() || self.ids.contains(&id) {
+            id = format!("call_{:024x}", expected.random.u128(..) >> 32);
+        }
+        self.ids.insert(id.clone());
+        let opening =
+            ToolCallOpening { id, name: expected.names.of(name), signature: wire.signature.clone() };
+        self.known.push(Known {
+            wire_id,
+            wire_name: name.to_owned(),
+            opening: Some(opening),
+            arguments: Arguments::default(),
+        });
+        Ok(Some(self.known.len() - 1))
+    }
+
+    /// What may be passed on now. A call is ended when the next one may begin, since clients read it as complete then.
+    fn tell(&mut self) -> Vec<ToolCallPiece> {
+        let mut pieces = Vec::new();
+        let calls = self.known.len();
+        while let Some(known) = self.known.get_mut(self.current) {
+            let is_over = known.arguments.is_complete() && self.current + 1 < calls;
+            let arguments = if is_over { known.arguments.end() } else { known.arguments.tell() };
+            pieces.extend(known.piece(self.current, arguments));
+            if !is_over {
+                break;
+            }
+            self.current += 1;
+        }
+        pieces
+    }
+
+    /// Completes all calls: returns what was held back, and what is missing from them.
+    pub(super) fn end(&mut self) -> Vec<ToolCallPiece> {
+        let rest = self.known.iter_mut().enumerate().skip(self.current);
+        let pieces = rest.filter_map(|(index, known)| {
+            let arguments = known.arguments.end();
+            known.piece(index, arguments)
+        });
+        pieces.collect()
+    }
+}
+
+impl Known {
+    /// The piece with `arguments`; `None` if it says nothing.
+    fn piece(&mut self, index: usize, arguments: String) -> Option<ToolCallPiece> {
+        let opening = self.opening.take();
         let says_something = opening.is_some() || !arguments.is_empty();
         says_something.then_some(ToolCallPiece { index, opening, arguments })
     }
 
-    /// Completes the last call: returns what is missing from it.
-    pub(super) fn end(&mut self) -> Option<ToolCallPiece> {
-        self.known.len().checked_sub(1).and_then(|last| self.complete(last))
+    fn has_name(&self, wire: &WireCall) -> bool {
+        wire.name.as_deref().is_some_and(|name| name == self.wire_name)
     }
 
-    /// A call without arguments has `{}`.
-    fn complete(&mut self, index: usize) -> Option<ToolCallPiece> {
-        let known = self.known.get_mut(index).filter(|known| !known.has_arguments)?;
-        known.has_arguments = true;
-        Some(ToolCallPiece { index, opening: None, arguments: "{}".to_owned() })
+    /// Whether a piece that may belong to this call does.
+    fn goes_on_with(&self, wire: &WireCall) -> bool {
+        let Some(name) = wire.name.as_deref().filter(|name| !name.is_empty()) else {
+            // Only a piece with a name can begin a call. Some providers make a new id for every piece.
+            return true;
+        };
+        let id = wire.id.as_deref().unwrap_or_default();
+        let (has_same_id, has_same_name) = (id == self.wire_id, name == self.wire_name);
+        let may_be_same = id.is_empty() || self.wire_id.is_empty() || has_same_id;
+        if !may_be_same {
+            return false;
+        }
+        let is_sure = has_same_id && !id.is_empty();
+        if self.arguments.is_complete() {
+            let is_again = if is_sure {
+                self.arguments.may_be_repeated_by(&wire.arguments)
+            } else {
+                // Without ids and numbers two calls may be the same in every word.
+                wire.number.is_some() && self.arguments.is_repeated_by(&wire.arguments)
+            };
+            return has_same_name && is_again;
+        }
+        is_sure || (has_same_name && (wire.number.is_some() || !self.arguments.is_blank()))
     }
 }
 
@@ -116,7 +235,8 @@ mod tests {
 
     fn calls() -> Calls {
         let renamed = vec![("_1st".to_owned(), "1st".to_owned())];
-        Calls::new(Some(ExpectedCalls { renamed, random: fastrand::Rng::with_seed(1) }))
+        let offered = ["f", "g", "1st"].map(str::to_owned).to_vec();
+        Calls::new(Some(ExpectedCalls { renamed, offered, random: fastrand::Rng::with_seed(1) }))
     }
 
     fn wire(number: Option<u64>, id: &str, name: &str, arguments: &str) -> WireCall {
@@ -127,7 +247,8 @@ mod tests {
     /// Calls as `index id name arguments`, a made-up id as `*`.
     fn told(pieces: impl IntoIterator<Item = WireCall>) -> Vec<String> {
         let mut calls = calls();
-        let given: Vec<_> = pieces.into_iter().flat_map(|piece| calls.take(piece)).collect();
+        let given: Vec<_> =
+            pieces.into_iter().flat_map(|piece| calls.take(piece).expect("few calls")).collect();
         let pieces = given.into_iter().chain(calls.end());
         let text = |piece: ToolCallPiece| {
             let opening = piece.opening.map_or_else(String::new, |opening| {
@@ -145,7 +266,7 @@ mod tests {
             (
                 "whole",
                 vec![wire(Some(0), "a", "f", "{}"), wire(Some(1), "b", "g", "[1]")],
-                vec!["0 a f {}", "1 b g [1]"],
+                vec!["0 a f {}", "1 b g ", "1 [1]"],
             ),
             (
                 "in pieces",
@@ -184,7 +305,73 @@ mod tests {
             ("numbers with gaps", vec![wire(Some(3), "a", "f", "{}")], vec!["0 a f {}"]),
             ("renamed", vec![wire(None, "a", "_1st", "{}")], vec!["0 a 1st {}"]),
             ("no name at all", vec![wire(Some(0), "a", "", "{}")], vec![]),
-            ("nothing", vec![wire(Some(0), "a", "f", "1"), wire(Some(0), "", "", "")], vec!["0 a f 1"]),
+            ("nothing", vec![wire(Some(0), "a", "f", "1"), wire(Some(0), "", "", "")], vec!["0 a f ", "0 1"]),
+            (
+                "the whole again behind its pieces",
+                vec![
+                    wire(Some(0), "a", "f", ""),
+                    wire(Some(0), "", "", "{\"x\""),
+                    wire(Some(0), "", "", ":12}"),
+                    wire(Some(0), "a", "f", "{\"x\":12}"),
+                ],
+                vec!["0 a f ", "0 {\"x\"", "0 :12}"],
+            ),
+            (
+                "the whole again without id and name",
+                vec![
+                    wire(Some(0), "a", "f", "{\"x\""),
+                    wire(Some(0), "", "", ":12}"),
+                    wire(Some(0), "", "", "{\"x\":12}"),
+                ],
+                vec!["0 a f {\"x\"", "0 :12}"],
+            ),
+            (
+                "an id only with the whole again",
+                vec![wire(Some(0), "", "f", "{\"x\":1}"), wire(Some(0), "a", "f", "{ \"x\": 1 }")],
+                vec!["0 * f {\"x\":1}"],
+            ),
+            (
+                "two wholes again, under other numbers too",
+                vec![
+                    wire(Some(0), "a", "f", "{\"x\":1}"),
+                    wire(Some(1), "b", "f", "{\"x\":1}"),
+                    wire(Some(0), "a", "f", "{\"x\":1}"),
+                    wire(Some(3), "b", "f", "{\"x\":1}"),
+                ],
+                vec!["0 a f {\"x\":1}", "1 b f {\"x\":1}"],
+            ),
+            (
+                "a new id with every piece",
+                vec![wire(Some(0), "a", "f", "{"), wire(Some(0), "b", "", "}")],
+                vec!["0 a f {", "0 }"],
+            ),
+            (
+                "the name with every piece",
+                vec![wire(Some(0), "", "f", ""), wire(Some(0), "", "f", "{"), wire(Some(0), "", "f", "}")],
+                vec!["0 * f ", "0 {", "0 }"],
+            ),
+            (
+                "one id for two calls without numbers",
+                vec![wire(None, "a", "f", "{\"x\":1}"), wire(None, "a", "f", "{\"x\":2}")],
+                vec!["0 a f {\"x\":1}", "1 * f {\"x\":2}"],
+            ),
+            (
+                "pieces of two calls mixed",
+                vec![
+                    wire(Some(0), "a", "f", ""),
+                    wire(Some(1), "b", "g", ""),
+                    wire(Some(1), "", "", "{\"y\":"),
+                    wire(Some(0), "", "", "{}"),
+                    wire(Some(1), "", "", "2}"),
+                ],
+                vec!["0 a f ", "0 {}", "1 b g {\"y\":", "1 2}"],
+            ),
+            (
+                "arguments that say nothing",
+                vec![wire(None, "a", "f", "null"), wire(None, "b", "g", "\"\"")],
+                vec!["0 a f ", "0 {}", "1 b g {}"],
+            ),
+            ("a model's marks", vec![wire(None, "a", "functions.f<|channel|>json", "{}")], vec!["0 a f {}"]),
         ];
         for (case, pieces, expected) in cases {
             assert_eq!(told(pieces), expected, "{case}");
@@ -193,6 +380,19 @@ mod tests {
 
     #[test]
     fn calls_that_nobody_expects_are_not_passed_on() {
-        assert_eq!(Calls::new(None).take(wire(Some(0), "a", "f", "{}")).count(), 0);
+        assert_eq!(Calls::new(None).take(wire(Some(0), "a", "f", "{}")), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn calls_and_their_arguments_have_a_limit() {
+        let mut calls = calls();
+        for number in 0..MAX_CALLS as u64 {
+            assert!(calls.take(wire(Some(number), "", "f", "{}")).is_ok());
+        }
+        assert_eq!(calls.take(wire(None, "", "f", "{}")), Err(TooManyCalls));
+        let mut calls = self::calls();
+        let piece = "1,".repeat(MAX_ARGUMENT_BYTES / 4);
+        assert!(calls.take(wire(Some(0), "", "f", &format!("{{\"x\":[{piece}"))).is_ok());
+        assert_eq!(calls.take(wire(Some(0), "", "", &piece)), Err(TooManyCalls));
     }
 }

@@ -6,6 +6,10 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+/// The most tool calls that one answer may have, from a provider and in a client's conversation alike: an answer that is
+/// passed on must be taken back. OpenAI allows 128 tools; a model that makes a thousand calls has lost itself.
+pub(crate) const MAX_CALLS: usize = 1_000;
+
 /// JSON text as it came.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(transparent)]

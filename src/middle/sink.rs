@@ -1,12 +1,19 @@
 //! An answer so far: turns what a provider's dialect reads into [`Event`]s.
 
-use super::calls::{Calls, ExpectedCalls, WireCall};
+use super::calls::{Calls, ExpectedCalls, TooManyCalls, WireCall};
 use super::event::{Event, FinishReason, Usage};
+use super::failure::{Cause, Diagnosis};
 
 /// The state of an answer that lasts until its end.
 #[derive(Debug)]
 pub(crate) struct AnswerSoFar {
     finish: Option<FinishReason>,
+    /// Content that still comes shows that the finish was none.
+    may_go_on: bool,
+    has_content: bool,
+    /// The provider has stopped the model before any content.
+    was_stopped: bool,
+    failure: Option<Diagnosis>,
     usage: Option<Usage>,
     calls: Calls,
 }
@@ -14,7 +21,15 @@ pub(crate) struct AnswerSoFar {
 impl AnswerSoFar {
     /// An empty answer. Tool calls are passed on only if they are `expected`.
     pub(crate) fn new(expected: Option<ExpectedCalls>) -> Self {
-        Self { finish: None, usage: None, calls: Calls::new(expected) }
+        Self {
+            finish: None,
+            may_go_on: false,
+            has_content: false,
+            was_stopped: false,
+            failure: None,
+            usage: None,
+            calls: Calls::new(expected),
+        }
     }
 
     /// Whether a finish reason was seen.
@@ -22,12 +37,22 @@ impl AnswerSoFar {
         self.finish.is_some()
     }
 
+    /// Whether the provider has stopped the model before any content, for reasons of its own.
+    pub(crate) fn was_stopped(&self) -> bool {
+        self.was_stopped
+    }
+
+    /// What is wrong with the content so far, if anything; nothing more should be added then.
+    pub(crate) fn take_failure(&mut self) -> Option<Diagnosis> {
+        self.failure.take()
+    }
+
     /// A sink for one event of the provider; content goes to `events` at once.
     pub(crate) fn sink<'a>(&'a mut self, events: &'a mut Vec<Event>) -> Sink<'a> {
         Sink { answer: self, events }
     }
 
-    /// Ends the answer: adds what is missing from the last call, then usage and finish. `unstated` is the reason if the
+    /// Ends the answer: adds what is missing from the calls, then usage and finish. `unstated` is the reason if the
     /// provider gave none. Returns false and adds nothing if there is no reason at all.
     pub(crate) fn end(&mut self, unstated: Option<FinishReason>, events: &mut Vec<Event>) -> bool {
         let Some(finish) = self.finish.or(unstated) else { return false };
@@ -37,7 +62,7 @@ impl AnswerSoFar {
             (FinishReason::ToolCalls, true) => FinishReason::Stop,
             (finish, _) => finish,
         };
-        events.extend(self.calls.end().map(Event::ToolCall));
+        events.extend(self.calls.end().into_iter().map(Event::ToolCall));
         events.extend(self.usage.map(Event::Usage));
         events.push(Event::Finish(finish));
         true
@@ -45,7 +70,7 @@ impl AnswerSoFar {
 }
 
 /// Takes what a provider's event says: passes content on, and keeps the first finish and the last usage for the end.
-/// After a finish only usage counts.
+/// After a finish only usage counts, unless the finish [may be taken back](Sink::stop_for_now).
 #[derive(Debug)]
 pub struct Sink<'a> {
     answer: &'a mut AnswerSoFar,
@@ -70,11 +95,13 @@ impl Sink<'_> {
     /// A tool call, or a piece of one.
     pub fn call(&mut self, call: WireCall) {
         // A call after the finish is dropped, so it must not decide how the answer ends either.
-        if self.answer.finish.is_some() {
+        if self.is_over() || self.answer.failure.is_some() {
             return;
         }
-        for piece in self.answer.calls.take(call) {
-            self.pass_on(Event::ToolCall(piece));
+        match self.answer.calls.take(call) {
+            Ok(pieces) => pieces.into_iter().for_each(|piece| self.pass_on(Event::ToolCall(piece))),
+            // The model has lost itself, which says nothing of what another request will get.
+            Err(TooManyCalls) => self.fail(Cause::GenerationUnreadable),
         }
     }
 
@@ -88,9 +115,44 @@ impl Sink<'_> {
         self.answer.finish.get_or_insert(reason);
     }
 
-    fn pass_on(&mut self, event: Event) {
+    /// The provider says that the answer is complete, but may still go on: text or a call that follows takes it back.
+    pub fn stop_for_now(&mut self) {
         if self.answer.finish.is_none() {
-            self.events.push(event);
+            self.answer.finish = Some(FinishReason::Stop);
+            self.answer.may_go_on = true;
         }
+    }
+
+    /// The provider has stopped the model for no reason that a client could know. Behind content that is a broken
+    /// answer; without any it is an empty one, as after a stop.
+    pub fn stop_without_reason(&mut self) {
+        if self.answer.finish.is_some() {
+            return;
+        }
+        if self.answer.has_content || !self.answer.calls.is_empty() {
+            self.fail(Cause::BrokenStream);
+        } else {
+            self.answer.was_stopped = true;
+            self.finish(FinishReason::Stop);
+        }
+    }
+
+    fn fail(&mut self, cause: Cause) {
+        self.answer.failure.get_or_insert(cause.into());
+    }
+
+    fn is_over(&self) -> bool {
+        self.answer.finish.is_some() && !self.answer.may_go_on
+    }
+
+    fn pass_on(&mut self, event: Event) {
+        let is_content = event.is_content();
+        if self.is_over() || (self.answer.finish.is_some() && !is_content) {
+            return;
+        }
+        self.answer.finish = None;
+        self.answer.may_go_on = false;
+        self.answer.has_content |= is_content;
+        self.events.push(event);
     }
 }

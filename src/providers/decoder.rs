@@ -1,7 +1,8 @@
 //! Turns the bytes of a provider's answer into events of the middle; no I/O, no clock.
 //!
 //! Defines what "complete" means: a finish reason or the dialect's end mark was seen. An end without either is a broken
-//! answer, however whole its text looks. No finish is ever made up.
+//! answer, however whole its text looks. No finish is ever made up. A finish that gives no reason which a client could
+//! know is none behind content.
 
 use super::directory::Provider;
 use super::wire::Decoded;
@@ -94,7 +95,8 @@ impl AnswerDecoder {
         self.content.end(events)
     }
 
-    /// Whether the answer is complete, though its usage may still be on the way.
+    /// Whether the answer is complete, though its usage may still be on the way. Gemini's may go on after a stop; then it
+    /// is not complete any more.
     pub fn is_complete(&self) -> bool {
         self.content.is_complete()
     }
@@ -102,6 +104,11 @@ impl AnswerDecoder {
     /// Whether the rest of the body can be ignored.
     pub fn is_done(&self) -> bool {
         self.content.is_done
+    }
+
+    /// Whether the provider has stopped the model before any content, for reasons of its own.
+    pub fn was_stopped(&self) -> bool {
+        self.content.answer.was_stopped()
     }
 
     /// How many events so far did not have the expected form and were skipped.
@@ -120,8 +127,11 @@ impl Content {
             return Ok(());
         }
         self.has_begun = true;
-        let was_complete = self.is_complete();
-        match self.provider.decode(name, data, &mut self.answer.sink(events)) {
+        let decoded = self.provider.decode(name, data, &mut self.answer.sink(events));
+        if let Some(diagnosis) = self.answer.take_failure() {
+            return Err(diagnosis);
+        }
+        match decoded {
             Ok(Decoded::Understood) => Ok(()),
             Ok(Decoded::Done) => {
                 self.is_done = true;
@@ -131,7 +141,7 @@ impl Content {
                 self.unreadable_events = self.unreadable_events.saturating_add(1);
                 Ok(())
             }
-            Err(_) if was_complete => Ok(()),
+            Err(_) if self.is_complete() => Ok(()),
             Err(diagnosis) => Err(diagnosis),
         }
     }

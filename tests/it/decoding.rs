@@ -7,7 +7,7 @@ use std::time::Duration;
 use ai_proxy_free::internals::middle::{
     Cause, Diagnosis, Event, ExpectedCalls, Policy, Reason, ToolCallPiece, Wait,
 };
-use ai_proxy_free::internals::providers::{AnswerDecoder, Dialect, Directory, Provider};
+use ai_proxy_free::internals::providers::{AnswerDecoder, Directory, Provider};
 use http::{HeaderMap, HeaderName};
 use proptest::prelude::*;
 
@@ -59,7 +59,8 @@ fn owned(ids: &[&str]) -> Vec<String> {
 
 /// The events of an answer that comes in `pieces`, and how it ends: the text of a golden file.
 fn decode<'a>(provider: Provider, is_json: bool, pieces: impl IntoIterator<Item = &'a [u8]>) -> String {
-    let expected = ExpectedCalls { renamed: Vec::new(), random: fastrand::Rng::with_seed(1) };
+    let expected =
+        ExpectedCalls { renamed: Vec::new(), offered: Vec::new(), random: fastrand::Rng::with_seed(1) };
     let mut decoder = AnswerDecoder::new(provider, is_json, Some(expected));
     let mut events = Vec::new();
     let mut outcome = Ok(());
@@ -216,10 +217,8 @@ fn nothing_after_the_end_counts() {
             "data: {\"choices\":[{\"delta\":{\"content\":\"more\"}}]}\n\ndata: {\"error\":{}}\n\ndata: [DONE]\n\n",
         ),
         (Provider::CEREBRAS, "data: [DONE]\n\ndata: {oops\n\n"),
-        (
-            Provider::GEMINI,
-            "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"more\"}]}}]}\r\n\r\n{\"error\":{}}",
-        ),
+        // Text would be the rest of the answer.
+        (Provider::GEMINI, "data: {\"error\":{}}\r\n\r\n{\"error\":{}}"),
     ] {
         let bytes = fixture(provider, "stream.sse");
         let whole = decode(provider, false, [bytes.as_slice()]);
@@ -235,14 +234,20 @@ fn a_call_after_the_finish_is_no_call() {
                   data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"function\":{\"name\":\"f\"}}]}}]}\n\n";
     let gemini = "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"b\"}]},\"finishReason\":\"STOP\"}]}\n\n\
                   data: {\"candidates\":[{\"content\":{\"parts\":[{\"functionCall\":{\"name\":\"f\"}}]}}]}\n\n";
-    for provider in Directory::built_in() {
-        let stream = match provider.profile().dialect {
-            Dialect::OpenAi(_) => openai,
-            Dialect::Gemini => gemini,
-        };
-        let golden = decode(provider, false, [stream.as_bytes()]);
+    for provider in openai_providers() {
+        let golden = decode(provider, false, [openai.as_bytes()]);
         assert_eq!(golden, "text       \"b\"\nfinish     stop\n", "{provider:?}");
     }
+    let limit = gemini.replace("STOP", "MAX_TOKENS");
+    let golden = decode(Provider::GEMINI, false, [limit.as_bytes()]);
+    assert_eq!(golden, "text       \"b\"\nfinish     length\n");
+    // Gemini's stop is taken back, so the answer has not ended, or by another stop.
+    let call = "text       \"b\"\ncall 0     call_a833bdcdb6d1beb188dc97e5 f None {}\n";
+    let golden = decode(Provider::GEMINI, false, [gemini.as_bytes()]);
+    assert_eq!(golden, format!("{call}failure    broken_stream Provider\n"));
+    let stop = "data: {\"candidates\":[{\"finishReason\":\"STOP\"}]}\n\n";
+    let golden = decode(Provider::GEMINI, false, [gemini.as_bytes(), stop.as_bytes()]);
+    assert_eq!(golden, format!("{call}finish     tool_calls\n"));
 }
 
 /// What an answer with an error status means.

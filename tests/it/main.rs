@@ -36,4 +36,5 @@ mod slow_clients;
 mod supply_chain;
 mod support;
 mod thoughts;
+mod tool_calls;
 mod unicode;

@@ -88,9 +88,9 @@ async fn mistakes_are_named_with_their_field() -> anyhow::Result<()> {
             "tool_calls",
         ),
         (
-            json!({"messages": [user(), {"role": "assistant", "tool_calls": (0..129).map(|id| call(&id.to_string())).collect::<Vec<_>>()}]}),
+            json!({"messages": [user(), {"role": "assistant", "tool_calls": (0..1_001).map(|id| call(&id.to_string())).collect::<Vec<_>>()}]}),
             "messages[1].tool_calls",
-            "128 calls",
+            "1000 calls",
         ),
         (json!({"messages": [user()], "temperature": 3}), "temperature", "from 0 to 2"),
         (json!({"messages": [user()], "temperature": "warm"}), "temperature", "from 0 to 2"),
@@ -135,7 +135,7 @@ async fn mistakes_are_named_with_their_field() -> anyhow::Result<()> {
             "JSON Schema",
         ),
         (
-            json!({"messages": [user()], "tools": (0..129).map(|id| named(&id.to_string())).collect::<Vec<_>>()}),
+            json!({"messages": [user()], "tools": (0..1_001).map(|id| named(&id.to_string())).collect::<Vec<_>>()}),
             "tools",
             "128",
         ),

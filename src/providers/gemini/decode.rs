@@ -139,9 +139,8 @@ pub(in crate::providers) fn decode(
         for part in parts {
             take_part(part, sink);
         }
-        let reason = candidate.finish_reason.as_deref().map(finish_reason).transpose()?.flatten();
-        if let Some(reason) = reason {
-            sink.finish(reason);
+        if let Some(word) = candidate.finish_reason {
+            finish(&word, sink)?;
         }
     }
     if is_blocked {
@@ -181,11 +180,13 @@ fn decode_array(data: &[u8], sink: &mut Sink<'_>) -> Result<Decoded, Diagnosis> 
     Ok(Decoded::Understood)
 }
 
-/// The finish reason, or `None` for the word that means "not finished".
-fn finish_reason(word: &str) -> Result<Option<FinishReason>, Diagnosis> {
+/// Takes a finish reason.
+fn finish(word: &str, sink: &mut Sink<'_>) -> Result<(), Diagnosis> {
     match word {
-        "" | "FINISH_REASON_UNSPECIFIED" => Ok(None),
-        "MAX_TOKENS" | "CONTINUATION" => Ok(Some(FinishReason::Length)),
+        "" | "FINISH_REASON_UNSPECIFIED" => {}
+        // Seen in front of the rest of an answer.
+        "STOP" => sink.stop_for_now(),
+        "MAX_TOKENS" | "CONTINUATION" => sink.finish(FinishReason::Length),
         "SAFETY"
         | "RECITATION"
         | "BLOCKLIST"
@@ -194,15 +195,19 @@ fn finish_reason(word: &str) -> Result<Option<FinishReason>, Diagnosis> {
         | "IMAGE_SAFETY"
         | "IMAGE_PROHIBITED_CONTENT"
         | "IMAGE_RECITATION"
-        | "MODEL_ARMOR" => Ok(Some(FinishReason::ContentFilter)),
+        | "MODEL_ARMOR" => sink.finish(FinishReason::ContentFilter),
         // The model wrote something that its own provider cannot read: another attempt may do better.
         "MALFORMED_FUNCTION_CALL"
         | "UNEXPECTED_TOOL_CALL"
         | "TOO_MANY_TOOL_CALLS"
         | "MALFORMED_RESPONSE"
-        | "MISSING_THOUGHT_SIGNATURE" => Err(Cause::GenerationUnreadable.into()),
-        _ => Ok(Some(FinishReason::Stop)),
+        | "MISSING_THOUGHT_SIGNATURE" => {
+            return Err(Cause::GenerationUnreadable.into());
+        }
+        // OTHER, ESCALATION, LANGUAGE, IMAGE_OTHER, NO_IMAGE and words to come.
+        _ => sink.stop_without_reason(),
     }
+    Ok(())
 }
 
 /// The usage, if it has the known form. An odd one must not cost the answer.

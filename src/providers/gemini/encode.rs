@@ -11,6 +11,7 @@
 //! <https://ai.google.dev/gemini-api/docs/thinking>, <https://ai.google.dev/gemini-api/docs/thought-signatures>.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::iter::Peekable;
 use std::slice;
 
@@ -20,7 +21,7 @@ use serde_json::json;
 use super::schema;
 use crate::middle::{
     AssistantPart, ChatRequest, Effort, Feature, Image, Json, Message, Part, ResponseFormat, Tool, ToolCall,
-    ToolChoice,
+    ToolChoice, arguments_object,
 };
 use crate::providers::capabilities::Capabilities;
 use crate::providers::wire::WireRequest;
@@ -236,12 +237,15 @@ impl<'a> Turns<'a, '_> {
         let parts = parts.collect();
         self.add("model", parts);
 
+        let positions: HashMap<&str, usize> =
+            calls.iter().enumerate().map(|(position, call)| (call.id.as_str(), position)).collect();
         let mut results: Vec<(usize, &'a ToolCall, &'a [Part])> = Vec::new();
         while let Some(Message::Tool { call_id, parts }) =
             messages.next_if(|it| !calls.is_empty() && matches!(it, Message::Tool { .. }))
         {
-            let call = calls.iter().enumerate().find(|(_, call)| call.id == *call_id);
-            results.extend(call.map(|(position, call)| (position, *call, parts.as_slice())));
+            let position = positions.get(call_id.as_str()).copied();
+            let call = position.and_then(|position| Some((position, *calls.get(position)?)));
+            results.extend(call.map(|(position, call)| (position, call, parts.as_slice())));
         }
         results.sort_by_key(|(position, ..)| *position);
         let responses = results.iter().map(|(_, call, parts)| {
@@ -430,8 +434,7 @@ impl<'a> Names<'a> {
 
 impl Serialize for Arguments<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let text = if self.0.trim().is_empty() { "{}" } else { self.0 };
-        match Json::parse(text.trim()).ok().filter(|_| text.trim_start().starts_with('{')) {
+        match arguments_object(self.0) {
             Some(object) => object.serialize(serializer),
             // An earlier model wrote something that is not an object; this model is shown it unchanged.
             None => json!({ "arguments": self.0 }).serialize(serializer),

@@ -142,9 +142,8 @@ pub(in crate::providers) fn decode(
             sink.text(delta.content.unwrap_or_default());
             delta.tool_calls.map(calls).unwrap_or_default().into_iter().for_each(|call| sink.call(call));
         }
-        // Some providers send an empty one with every chunk.
-        if let Some(reason) = choice.finish_reason.filter(|reason| !reason.is_empty()) {
-            sink.finish(finish_reason(&reason)?);
+        if let Some(word) = choice.finish_reason {
+            finish(&word.to_ascii_lowercase(), sink)?;
         }
     }
     if let Some(usage) = chunk.usage.and_then(usage).or_else(|| x_groq.usage.and_then(usage)) {
@@ -174,14 +173,24 @@ fn call(raw: &RawValue) -> Option<WireCall> {
     })
 }
 
-fn finish_reason(word: &str) -> Result<FinishReason, Diagnosis> {
+/// Takes a finish reason, in lower case: OpenAI's words, and what others who speak its dialect have for the same.
+fn finish(word: &str, sink: &mut Sink<'_>) -> Result<(), Diagnosis> {
     match word {
-        "length" => Ok(FinishReason::Length),
-        "content_filter" => Ok(FinishReason::ContentFilter),
-        "tool_calls" | "function_call" => Ok(FinishReason::ToolCalls),
-        "error" => Err(Cause::ServerError.into()),
-        _ => Ok(FinishReason::Stop),
+        // Some providers send an empty one with every chunk.
+        "" | "null" => {}
+        "stop" | "end_turn" | "stop_sequence" | "eos" | "eos_token" | "complete" => {
+            sink.finish(FinishReason::Stop);
+        }
+        "length" | "max_tokens" | "model_length" | "model_context_window_exceeded" => {
+            sink.finish(FinishReason::Length);
+        }
+        "content_filter" | "sensitive" | "safety" => sink.finish(FinishReason::ContentFilter),
+        "tool_calls" | "function_call" | "tool_use" | "tool_call" => sink.finish(FinishReason::ToolCalls),
+        "error" => return Err(Cause::ServerError.into()),
+        // Such as `abort`, `network_error`, `insufficient_system_resource`.
+        _ => sink.stop_without_reason(),
     }
+    Ok(())
 }
 
 /// The usage, if it has the known form. An odd one must not cost the answer.

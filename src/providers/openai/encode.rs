@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::quirks::Quirks;
 use crate::middle::{
     AssistantPart, ChatRequest, Feature, Image, Json, JsonSchema, Message, Part, ResponseFormat, Tool,
-    ToolCall, ToolChoice,
+    ToolCall, ToolChoice, arguments_or_none,
 };
 use crate::providers::capabilities::Capabilities;
 use crate::providers::wire::WireRequest;
@@ -335,8 +335,8 @@ impl Serialize for WireCall<'_> {
             name: &'a str,
             arguments: &'a str,
         }
-        // Some models write an empty text for no arguments, which some providers treat as broken JSON.
-        let arguments = if arguments.trim().is_empty() { "{}" } else { arguments };
+        // Some models write an empty text or `null` for no arguments, which some providers treat as broken JSON.
+        let arguments = arguments_or_none(arguments);
         Wire { id, r#type: "function", function: Function { name, arguments } }.serialize(serializer)
     }
 }

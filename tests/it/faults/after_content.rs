@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 
 use super::dialect::{CHUNKED_STREAM, Dialect, LAST_CHUNK, chunk, event, open_stream, whole_stream};
-use super::trial::{Failure, answers, breaks, fault};
+use super::trial::{Failure, answers, breaks, falls_back, fault};
 use super::ways::Way;
-use crate::support::{Binary, RawClient, RawUpstream, Script, Step};
+use crate::support::{Binary, RawClient, RawUpstream, Script, Step, openai_providers};
 
 const BROKEN: Failure = Failure::new(502, "broken_stream");
 const BEGINNING: [&str; 2] = ["canary-one, ", "canary-two, "];
@@ -166,12 +166,129 @@ async fn row_058_what_comes_behind_the_end_is_ignored() -> anyhow::Result<()> {
         }
     };
     let faults = [
-        fault("text", behind(|dialect| dialect.text("canary-late"))),
+        // Gemini's is the rest of the answer; see below.
+        fault("text", behind(|dialect| dialect.text("canary-late"))).of(openai_providers()),
         fault("another end mark", behind(|_| b"data: [DONE]\n\n".to_vec())),
         fault("an error", behind(|dialect| event(&dialect.overloaded_in_stream()))),
         fault("garbage", behind(|_| b"data: {{{\n\n\x00\xff".to_vec())),
     ];
     answers(SO_FAR, "stop", faults).await
+}
+
+/// Gemini has been seen to say `STOP` in front of the rest of its answer.
+#[tokio::test]
+async fn row_058_a_stop_in_front_of_the_rest_is_taken_back() -> anyhow::Result<()> {
+    const ALL: &str = "canary-one, canary-two, canary-three";
+    let rest = |dialect: Dialect| [dialect.text("canary-three"), dialect.finish()].concat();
+    let faults = [
+        fault("at once", move |dialect| {
+            whole_stream(&[beginning(dialect), dialect.finish(), rest(dialect)].concat())
+        }),
+        fault(
+            "a moment later",
+            then(move |dialect| {
+                let steps = [chunk(&dialect.finish()), [chunk(&rest(dialect)), LAST_CHUNK.to_vec()].concat()];
+                let [finish, rest] = steps.map(Step::Send);
+                vec![finish, Step::Pause(A_MOMENT), rest]
+            }),
+        ),
+        fault(
+            "twice, and longer than a second in all",
+            then(move |dialect| {
+                let [finish, two, three] = [dialect.finish(), dialect.text("canary-"), dialect.text("three")]
+                    .map(|it| Step::Send(chunk(&it)));
+                let end = Step::Send([chunk(&dialect.finish()), LAST_CHUNK.to_vec()].concat());
+                let long = Step::Pause(Duration::from_millis(600));
+                vec![finish.clone(), long.clone(), two, long.clone(), finish, long, three, end]
+            }),
+        ),
+        fault("in front of the rest, which stays open", move |dialect| {
+            let events = [beginning(dialect), dialect.finish(), rest(dialect)].concat();
+            vec![Step::Send(open_stream(&events)), Step::Stall]
+        }),
+    ];
+    answers(ALL, "stop", faults.map(|it| it.of([Provider::GEMINI]))).await?;
+    let cut = |dialect: Dialect| {
+        let events = [dialect.finish(), dialect.text("canary-three")].concat();
+        vec![Step::Send([chunk(&events), LAST_CHUNK.to_vec()].concat())]
+    };
+    breaks(BROKEN, ALL, "broke off", [fault("and no other stop", then(cut)).of([Provider::GEMINI])]).await?;
+    let silent = |dialect: Dialect| {
+        let events = [dialect.finish(), dialect.text("canary-three")].concat();
+        vec![Step::Send(chunk(&events)), Step::Stall]
+    };
+    let silent =
+        fault("and then silence", then(silent)).of([Provider::GEMINI]).with("IDLE_TIMEOUT_MS", 2_000);
+    breaks(Failure::new(504, "timeout"), ALL, "stopped sending", [silent]).await
+}
+
+/// Thoughts and tokens behind a stop are no rest of the answer.
+#[tokio::test]
+async fn row_058_what_is_no_content_takes_no_stop_back() -> anyhow::Result<()> {
+    let behind = |more: Value| {
+        move |dialect: Dialect| whole_stream(&[beginning(dialect), dialect.finish(), event(&more)].concat())
+    };
+    let parts = |parts: Value| json!({"candidates": [{"content": {"parts": parts}}]});
+    let faults = [
+        fault("a thought", behind(parts(json!([{"text": "canary-thought", "thought": true}])))),
+        fault("an empty text", behind(parts(json!([{"text": "", "thoughtSignature": "c2ln"}])))),
+        fault("tokens", |dialect| {
+            whole_stream(&[beginning(dialect), dialect.finish(), dialect.usage()].concat())
+        }),
+    ];
+    answers(SO_FAR, "stop", faults.map(|it| it.of([Provider::GEMINI]))).await
+}
+
+/// Words that say that the model was stopped, and not why.
+fn stopped_for_no_reason() -> impl Iterator<Item = (&'static str, Vec<Provider>)> {
+    let gemini = ["OTHER", "ESCALATION", "LANGUAGE", "IMAGE_OTHER", "NO_IMAGE", "A_WORD_TO_COME"];
+    let openai = ["abort", "network_error", "insufficient_system_resource", "a_word_to_come"];
+    let gemini = gemini.map(|word| (word, vec![Provider::GEMINI]));
+    gemini.into_iter().chain(openai.map(|word| (word, openai_providers().collect())))
+}
+
+#[tokio::test]
+async fn row_059_a_stop_for_no_reason_behind_content_is_visible() -> anyhow::Result<()> {
+    let faults = stopped_for_no_reason().map(|(word, providers)| {
+        let ended = move |dialect: Dialect| {
+            let end = [dialect.finish_by(word), dialect.end_mark()].concat();
+            vec![Step::Send([chunk(&end), LAST_CHUNK.to_vec()].concat())]
+        };
+        fault(word, then(ended)).of(providers)
+    });
+    breaks(BROKEN, SO_FAR, "broke off", faults).await
+}
+
+#[tokio::test]
+async fn row_059_a_stop_for_no_reason_without_content_is_an_empty_answer() -> anyhow::Result<()> {
+    let faults = stopped_for_no_reason().map(|(word, providers)| {
+        let ended = move |dialect: Dialect| {
+            whole_stream(&[dialect.opening(), dialect.finish_by(word), dialect.end_mark()].concat())
+        };
+        fault(word, ended).of(providers)
+    });
+    falls_back(Failure::new(502, "empty_answer"), faults).await
+}
+
+/// What others who speak OpenAI's dialect call the same.
+#[tokio::test]
+async fn row_059_a_stop_by_another_word_is_an_end() -> anyhow::Result<()> {
+    let words = [
+        ("STOP", "stop"),
+        ("end_turn", "stop"),
+        ("eos", "stop"),
+        ("stop_sequence", "stop"),
+        ("max_tokens", "length"),
+        ("model_length", "length"),
+        ("sensitive", "content_filter"),
+    ];
+    for (word, meaning) in words {
+        let ended = move |dialect: Dialect| {
+            whole_stream(&[beginning(dialect), dialect.finish_by(word), dialect.end_mark()].concat())
+        };
+        answers(SO_FAR, meaning, [fault(word, ended).of([Provider::GROQ])]).await?;
+    }
+    Ok(())
 }
 
 #[tokio::test]
@@ -353,7 +470,15 @@ async fn row_071_a_model_that_goes_on_behind_its_finish_is_ignored() -> anyhow::
     let for_ever = then(|dialect| {
         vec![Step::Send(chunk(&dialect.finish())), Step::Flood(chunk(&dialect.text("canary-late")))]
     });
-    answers(SO_FAR, "stop", [fault("goes on", goes_on), fault("for ever", for_ever)]).await
+    // What Gemini says behind a stop is the rest of the answer: row 58.
+    let faults = [fault("goes on", goes_on), fault("for ever", for_ever)];
+    answers(SO_FAR, "stop", faults.map(|it| it.of(openai_providers()))).await?;
+    let behind_the_limit = then(|dialect| {
+        let finish = chunk(&dialect.finish_by("MAX_TOKENS"));
+        vec![Step::Send(finish), Step::Flood(chunk(&dialect.text("canary-late")))]
+    });
+    let fault = fault("behind another finish", behind_the_limit).of([Provider::GEMINI]);
+    answers(SO_FAR, "length", [fault]).await
 }
 
 /// Unread bytes stay where they are, in the kernels; here they do not pile up.

@@ -46,9 +46,17 @@ impl Dialect {
 
     /// The event that says that the answer is complete.
     pub(super) fn finish(self) -> Vec<u8> {
+        self.finish_by(match &self.0.profile().dialect {
+            Wire::OpenAi(_) => "stop",
+            Wire::Gemini => "STOP",
+        })
+    }
+
+    /// The event that says by this word that the answer has ended.
+    pub(super) fn finish_by(self, word: &str) -> Vec<u8> {
         event(&match &self.0.profile().dialect {
-            Wire::OpenAi(_) => self.chunk(json!({}), Some("stop")),
-            Wire::Gemini => self.candidate(json!([{"text": ""}]), Some("STOP")),
+            Wire::OpenAi(_) => self.chunk(json!({}), Some(word)),
+            Wire::Gemini => self.candidate(json!([{"text": ""}]), Some(word)),
         })
     }
 

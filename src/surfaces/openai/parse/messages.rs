@@ -1,14 +1,13 @@
 //! The conversation: texts, images, tool calls and their results.
 
+use std::collections::{HashMap, HashSet};
+
 use serde_json::value::RawValue;
 
 use super::ignored::Ignored;
-use crate::middle::{AssistantPart, Image, Message, Part, ToolCall};
+use crate::middle::{AssistantPart, Image, MAX_CALLS, Message, Part, ToolCall};
 use crate::surfaces::error::ApiError;
 use crate::surfaces::fields::{Field, bad, each, fields, kind, string, wrong};
-
-/// More than any model makes at once. Each id is compared with all others, so this also limits the time it takes.
-const MAX_CALLS: usize = 128;
 
 /// The roles that a message may have.
 const ROLES: &str = "'system', 'developer', 'user', 'assistant', 'tool'";
@@ -30,27 +29,31 @@ pub(super) fn parse_messages(list: &RawValue, ignored: &mut Ignored) -> Result<V
     Ok(messages)
 }
 
-/// The tool calls without a result so far: where each stands, and its id.
+/// The tool calls without a result so far.
 #[derive(Default)]
-struct OpenCalls(Vec<(String, String)>);
+struct OpenCalls {
+    /// Where they stand: they are all in one message.
+    at: String,
+    /// The number of each in that message, by its id.
+    numbers: HashMap<String, usize>,
+}
 
 impl OpenCalls {
     /// Takes the next message into account. Every call must have its result before the next message of another role.
     fn follow(&mut self, at: &str, message: &Message) -> Result<(), ApiError> {
         match message {
-            Message::Tool { call_id, .. } => {
-                let position = self.0.iter().position(|(_, id)| id == call_id);
-                let position = position.ok_or_else(|| {
+            Message::Tool { call_id, .. } => match self.numbers.remove(call_id) {
+                Some(_) => Ok(()),
+                None => {
                     let place = format!("{at}.tool_call_id");
-                    wrong(place, "answers none of the calls in the 'assistant' message before it")
-                })?;
-                self.0.remove(position);
-                Ok(())
-            }
+                    Err(wrong(place, "answers none of the calls in the 'assistant' message before it"))
+                }
+            },
             Message::Assistant(parts) => {
                 self.must_be_none()?;
+                self.at = format!("{at}.tool_calls");
                 let calls = parts.iter().filter_map(AssistantPart::call);
-                self.0.extend(calls.map(|call| (format!("{at}.tool_calls"), call.id.clone())));
+                self.numbers.extend(calls.enumerate().map(|(number, call)| (call.id.clone(), number)));
                 Ok(())
             }
             Message::System(_) | Message::User(_) => self.must_be_none(),
@@ -58,9 +61,11 @@ impl OpenCalls {
     }
 
     fn must_be_none(&self) -> Result<(), ApiError> {
-        let Some((at, id)) = self.0.first() else { return Ok(()) };
+        let first = self.numbers.iter().min_by_key(|(_, number)| **number);
+        let Some((id, _)) = first else { return Ok(()) };
         let id: String = id.chars().take(100).collect();
-        Err(wrong(at.as_str(), format!("has a call ('{id}') that no 'tool' message after it answers")))
+        let problem = format!("has a call ('{id}') that no 'tool' message after it answers");
+        Err(wrong(self.at.as_str(), problem))
     }
 }
 
@@ -206,12 +211,13 @@ fn parse_calls(at: &str, list: &RawValue) -> Result<Vec<ToolCall>, ApiError> {
         return Err(wrong(at, format!("must be an array of calls, not {}", kind(list))));
     }
     let mut calls: Vec<ToolCall> = Vec::new();
+    let mut ids = HashSet::new();
     each(&at, list, |index, item| {
         if index >= MAX_CALLS {
             return Err(wrong(at.as_str(), format!("has more than {MAX_CALLS} calls")));
         }
         let call = parse_call(&format!("{at}[{index}]"), item)?;
-        if calls.iter().any(|known| known.id == call.id) {
+        if !ids.insert(call.id.clone()) {
             return Err(wrong(format!("{at}[{index}].id"), "is the id of another call in this message"));
         }
         calls.push(call);
