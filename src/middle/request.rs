@@ -3,6 +3,8 @@
 //! JSON that the proxy need not understand (schemas, arguments of tool calls) keeps the client's bytes: parsing and
 //! writing it again would spoil large numbers and the order of keys.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -238,6 +240,8 @@ pub enum Feature {
     Stop,
     /// The client's name for its own user.
     User,
+    /// The names of those who speak in the conversation.
+    SpeakerName,
     /// A penalty for words that were used often.
     FrequencyPenalty,
     /// A penalty for words that were used at all.
@@ -292,6 +296,8 @@ impl Effort {
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChatRequest {
     messages: Vec<Message>,
+    /// The names of those who speak, by the position of their message: letters, digits, `_` and `-`, at most 64.
+    pub speakers: BTreeMap<usize, String>,
     /// Sampling temperature, 0 to 2; the provider's default when absent.
     pub temperature: Option<f64>,
     /// Share of the likeliest tokens to sample from, 0 to 1.
@@ -348,6 +354,7 @@ impl ChatRequest {
     pub fn new(messages: Vec<Message>) -> Option<Self> {
         (!messages.is_empty()).then_some(Self {
             messages,
+            speakers: BTreeMap::new(),
             temperature: None,
             top_p: None,
             max_tokens: None,

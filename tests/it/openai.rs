@@ -382,19 +382,19 @@ async fn what_is_left_out_is_told() -> anyhow::Result<()> {
     let expected = [
         (
             "groq",
-            "frequency_penalty, presence_penalty, metadata, store, messages.name",
+            "frequency_penalty, presence_penalty, metadata, store",
             json!({"top_p": 0.5, "seed": 7,
             "stop": ["END"], "user": "me", "max_completion_tokens": 65_536, "reasoning_effort": "low"}),
         ),
         (
             "cerebras",
-            "metadata, store, messages.name",
+            "metadata, store",
             json!({"top_p": 0.5, "seed": 7, "stop": ["END"], "user": "me",
             "frequency_penalty": 0.5, "presence_penalty": 0.1, "max_completion_tokens": 32_768, "reasoning_effort": "low"}),
         ),
         (
             "gemini",
-            "user, frequency_penalty, presence_penalty, metadata, store, messages.name",
+            "user, messages.name, frequency_penalty, presence_penalty, metadata, store",
             json!({"generationConfig":
             {"topP": 0.5, "seed": 7, "stopSequences": ["END"], "maxOutputTokens": 65_536,
              "thinkingConfig": {"thinkingLevel": "minimal", "includeThoughts": true}}}),
@@ -418,6 +418,90 @@ async fn what_is_left_out_is_told() -> anyhow::Result<()> {
     }
     let reply = complete(&proxy, &ask_for("Hola")).await?;
     assert_eq!(reply.header("x-ignored-fields"), None);
+    Ok(())
+}
+
+/// RooCodeInc/Roo-Code#10334: Cerebras refuses a mixture, and takes a tool that says nothing for one that is not strict.
+#[tokio::test]
+async fn tools_of_mixed_strictness_are_taken_by_everybody() -> anyhow::Result<()> {
+    let proxy = TestProxy::start().await?;
+    let of = |strict: Value| {
+        let mut tool = tool("weather");
+        if !strict.is_null() {
+            tool["function"]["strict"] = strict;
+        }
+        tool
+    };
+    let named = |mut tool: Value, name: &str| {
+        tool["function"]["name"] = name.into();
+        tool
+    };
+    // What each provider is sent, and whether the client is told that something is left out at Cerebras.
+    let cases = [
+        ([json!(true), Value::Null], [Value::Null, Value::Null], true),
+        ([Value::Null, json!(true)], [Value::Null, Value::Null], true),
+        ([json!(true), json!(false)], [Value::Null, Value::Null], true),
+        ([json!(true), json!(true)], [json!(true), json!(true)], false),
+        ([json!(false), Value::Null], [json!(false), Value::Null], false),
+        ([Value::Null, Value::Null], [Value::Null, Value::Null], false),
+    ];
+    for (asked, at_cerebras, is_told) in cases {
+        for provider in [Provider::GROQ, Provider::CEREBRAS] {
+            let [first, second] = asked.clone();
+            let tools = json!([of(first), named(of(second), "time")]);
+            let reply =
+                complete(&proxy, &with(ask_for("Hola"), json!({"model": provider.name(), "tools": tools})))
+                    .await?;
+            assert_eq!(reply.status, 200, "{asked:?}: {}", reply.text());
+            let sent = proxy.provider(provider).chats().pop().expect("a call").json();
+            let sent = [0, 1].map(|index| sent["tools"][index]["function"]["strict"].clone());
+            let is_cerebras = provider == Provider::CEREBRAS;
+            assert_eq!(sent, if is_cerebras { at_cerebras.clone() } else { asked.clone() }, "{provider:?}");
+            let ignored = (is_cerebras && is_told).then_some("tools.function.strict");
+            assert_eq!(reply.header("x-ignored-fields"), ignored, "{provider:?} {asked:?}");
+        }
+    }
+    Ok(())
+}
+
+/// Names of speakers reach those who take them, if they are such as everybody takes.
+#[tokio::test]
+async fn names_of_speakers_go_to_those_who_take_them() -> anyhow::Result<()> {
+    let proxy = TestProxy::start().await?;
+    proxy.all(&Behaviour::answer(["Hola"]));
+    let call = json!({"id": "a", "type": "function", "function": {"name": "weather", "arguments": "{}"}});
+    let messages = json!([
+        {"role": "developer", "content": "Be terse.", "name": "rules"},
+        {"role": "user", "content": "Weather?", "name": "Ana-1_b"},
+        {"role": "assistant", "content": "A moment.", "name": "bot", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "a", "content": "sunny"},
+        {"role": "user", "content": "Thanks"}]);
+    for provider in Directory::core() {
+        let body = json!({"model": provider.name(), "messages": messages, "tools": [tool("weather")]});
+        let reply = complete(&proxy, &body).await?;
+        assert_eq!(reply.status, 200, "{provider:?}: {}", reply.text());
+        let sent = proxy.provider(provider).chats().pop().expect("a call").json();
+        if provider == Provider::GEMINI {
+            assert_eq!(reply.header("x-ignored-fields"), Some("messages.name"));
+            assert!(!sent.to_string().contains("Ana-1_b"), "{sent}");
+        } else {
+            assert_eq!(reply.header("x-ignored-fields"), None, "{provider:?}");
+            let names = [0, 1, 2, 3, 4].map(|index| sent["messages"][index]["name"].clone());
+            assert_eq!(names, [json!("rules"), json!("Ana-1_b"), json!("bot"), Value::Null, Value::Null]);
+        }
+    }
+    let odd = [json!("Ana María"), json!(""), json!(7), json!("x".repeat(65)), json!({})];
+    for (name, role) in odd.iter().map(|name| (name, "user")).chain([(&json!("Ana"), "tool")]) {
+        let mut messages = json!([{"role": "user", "content": "Weather?"},
+            {"role": "assistant", "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": "a", "content": "sunny"}, {"role": "user", "content": "Thanks"}]);
+        let position = if role == "tool" { 2 } else { 3 };
+        messages[position]["name"] = name.clone();
+        let reply = complete(&proxy, &json!({"model": "groq", "messages": messages})).await?;
+        assert_eq!((reply.status, reply.header("x-ignored-fields")), (200, Some("messages.name")), "{name}");
+        let sent = proxy.provider(Provider::GROQ).chats().pop().expect("a call").json();
+        assert_eq!(sent["messages"][position]["name"], Value::Null, "{name}");
+    }
     Ok(())
 }
 

@@ -365,6 +365,7 @@ fn budget(effort: Effort) -> u32 {
 fn left_out(can: &Capabilities, request: &ChatRequest) -> Vec<Feature> {
     let features = [
         (Feature::User, request.user.is_some()),
+        (Feature::SpeakerName, !request.speakers.is_empty()),
         (Feature::FrequencyPenalty, request.frequency_penalty.is_some()),
         (Feature::PresencePenalty, request.presence_penalty.is_some()),
         // Gemini always allows several calls at once, so only a "no" is left out.

@@ -69,10 +69,22 @@ impl Body<'_> {
     }
 
     fn left_out(&self) -> Vec<Feature> {
+        let is_strict = request_is_strict(self.request) && !self.sends_strictness();
+        let has_speakers = !self.request.speakers.is_empty() && !self.takes(Feature::SpeakerName);
+        let others = [(Feature::SpeakerName, has_speakers), (Feature::ToolStrictness, is_strict)];
+        let others = others.into_iter().filter(|(_, is_left_out)| *is_left_out).map(|(feature, _)| feature);
         let untaken =
             self.set_fields().map(|(_, feature, _)| feature).filter(|feature| !self.takes(*feature));
         let effort = self.can.misses_effort(self.request.effort).then_some(Feature::Effort);
-        untaken.chain(effort).collect()
+        untaken.chain(others).chain(effort).collect()
+    }
+
+    /// Whether the tools are sent with their strictness.
+    fn sends_strictness(&self) -> bool {
+        let mut strictness = self.request.offered_tools().iter().map(|tool| tool.strict.unwrap_or(false));
+        let first = strictness.next();
+        let is_equal = strictness.all(|strict| Some(strict) == first);
+        self.takes(Feature::ToolStrictness) && (is_equal || !self.quirks.wants_equal_strictness)
     }
 }
 
@@ -82,7 +94,8 @@ impl Serialize for Body<'_> {
         let mut body = serializer.serialize_map(None)?;
         body.serialize_entry("model", model)?;
         let takes_null_content = quirks.takes_null_content;
-        body.serialize_entry("messages", &Messages { messages: request.messages(), takes_null_content })?;
+        let takes_names = self.takes(Feature::SpeakerName);
+        body.serialize_entry("messages", &Messages { request, takes_null_content, takes_names })?;
         body.serialize_entry("stream", &self.is_stream())?;
         for (name, _, value) in self.set_fields().filter(|(_, feature, _)| self.takes(*feature)) {
             body.serialize_entry(name, &value)?;
@@ -103,8 +116,8 @@ impl Serialize for Body<'_> {
         optional("reasoning_format", is_parsed.then(|| "parsed".into()))?;
         let tools = request.offered_tools();
         if !tools.is_empty() {
-            let takes_strictness = self.takes(Feature::ToolStrictness);
-            body.serialize_entry("tools", &Tools { tools, takes_strictness })?;
+            let with_strictness = self.sends_strictness();
+            body.serialize_entry("tools", &Tools { tools, with_strictness })?;
             if let Some(choice) = &request.tool_choice {
                 body.serialize_entry("tool_choice", &tool_choice(quirks, choice))?;
             }
@@ -114,6 +127,10 @@ impl Serialize for Body<'_> {
         }
         body.end()
     }
+}
+
+fn request_is_strict(request: &ChatRequest) -> bool {
+    request.offered_tools().iter().any(|tool| tool.strict == Some(true))
 }
 
 fn tool_choice(quirks: &Quirks, choice: &ToolChoice) -> Value {
@@ -167,7 +184,7 @@ impl<'a> From<&'a JsonSchema> for WireSchema<'a> {
 
 struct Tools<'a> {
     tools: &'a [Tool],
-    takes_strictness: bool,
+    with_strictness: bool,
 }
 
 impl Serialize for Tools<'_> {
@@ -193,20 +210,23 @@ impl Serialize for Tools<'_> {
                 name: &tool.name,
                 description: tool.description.as_deref(),
                 parameters: tool.parameters.as_ref(),
-                strict: tool.strict.filter(|_| self.takes_strictness),
+                strict: tool.strict.filter(|_| self.with_strictness),
             },
         }))
     }
 }
 
 struct Messages<'a> {
-    messages: &'a [Message],
+    request: &'a ChatRequest,
     takes_null_content: bool,
+    takes_names: bool,
 }
 
 #[derive(Serialize)]
 struct WireMessage<'a> {
     role: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tool_call_id: Option<&'a str>,
     // A string, an array of parts, or null if there are only calls.
@@ -217,7 +237,7 @@ struct WireMessage<'a> {
 
 impl<'a> WireMessage<'a> {
     fn new(role: &'static str, content: Content<'a>) -> Self {
-        Self { role, tool_call_id: None, content: Some(content), tool_calls: Vec::new() }
+        Self { role, name: None, tool_call_id: None, content: Some(content), tool_calls: Vec::new() }
     }
 
     fn of(message: &'a Message, takes_null_content: bool) -> Self {
@@ -232,7 +252,7 @@ impl<'a> WireMessage<'a> {
                 let content = Content::of_texts(texts);
                 let is_only_calls = content.0.is_empty() && !tool_calls.is_empty();
                 let content = Some(content).filter(|_| !(is_only_calls && takes_null_content));
-                Self { role: "assistant", tool_call_id: None, content, tool_calls }
+                Self { role: "assistant", name: None, tool_call_id: None, content, tool_calls }
             }
             Message::Tool { call_id, parts } => {
                 let texts = parts.iter().filter(|part| matches!(part, Part::Text(_)));
@@ -255,13 +275,15 @@ fn pictures(message: &Message) -> impl Iterator<Item = WirePart<'_>> {
 impl Serialize for Messages<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut messages = serializer.serialize_seq(None)?;
-        let mut following = self.messages.iter().peekable();
+        let mut following = self.request.messages().iter().enumerate().peekable();
         let mut shown = Vec::new();
-        while let Some(message) = following.next() {
-            messages.serialize_element(&WireMessage::of(message, self.takes_null_content))?;
+        while let Some((position, message)) = following.next() {
+            let name = self.request.speakers.get(&position).filter(|_| self.takes_names);
+            let message_on_wire = WireMessage::of(message, self.takes_null_content);
+            messages.serialize_element(&WireMessage { name: name.map(String::as_str), ..message_on_wire })?;
             shown.extend(pictures(message));
             // The results of a turn must follow each other, so their images come after all of them.
-            let is_last_result = !matches!(following.peek(), Some(Message::Tool { .. }));
+            let is_last_result = !matches!(following.peek(), Some((_, Message::Tool { .. })));
             if is_last_result && !shown.is_empty() {
                 let content = Content(std::mem::take(&mut shown));
                 messages.serialize_element(&WireMessage::new("user", content))?;
@@ -354,8 +376,10 @@ mod tests {
         let messages = vec![Message::user("Hi"), Message::Assistant(vec![AssistantPart::Call(call)]), result];
         let mut request = ChatRequest::new(messages).expect("messages");
         request.seed = Some(7);
-        request.tools =
-            vec![Tool { name: "f".into(), description: None, parameters: None, strict: Some(true) }];
+        request.speakers.insert(0, "Ana".to_owned());
+        let tool =
+            |name: &str, strict| Tool { name: name.into(), description: None, parameters: None, strict };
+        request.tools = vec![tool("f", Some(true)), tool("g", None)];
         request.tool_choice = Some(ToolChoice::Required);
         let wire = encode(quirks, &CAN, &request, "m");
         serde_json::from_slice(&wire.body).expect("JSON")
@@ -365,12 +389,18 @@ mod tests {
     #[test]
     fn a_column_changes_what_it_names() {
         let plain = sent(&Quirks::NONE);
-        let cases: [(Quirks, &str, Value); 6] = [
+        let cases: [(Quirks, &str, Value); 8] = [
             (Quirks { unasked_max_tokens: Some(9_999), ..Quirks::NONE }, "/max_tokens", json!(4_096)),
             (Quirks { seed_name: "random_seed", ..Quirks::NONE }, "/random_seed", json!(7)),
             (Quirks { required_word: "any", ..Quirks::NONE }, "/tool_choice", json!("any")),
             (Quirks { asks_for_usage: false, ..Quirks::NONE }, "/stream_options", Value::Null),
             (Quirks { takes_null_content: false, ..Quirks::NONE }, "/messages/1/content", json!("")),
+            (
+                Quirks { wants_equal_strictness: true, ..Quirks::NONE },
+                "/tools/0/function/strict",
+                Value::Null,
+            ),
+            (Quirks { takes: &[Feature::Seed], ..Quirks::NONE }, "/messages/0/name", Value::Null),
             (Quirks { takes: &[Feature::Seed], ..Quirks::NONE }, "/tools/0/function/strict", Value::Null),
         ];
         for (quirks, place, expected) in cases {

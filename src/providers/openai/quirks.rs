@@ -24,6 +24,8 @@ pub struct Quirks {
     pub takes_null_content: bool,
     /// The optional features that it supports; any other would be a 400 or have no effect.
     pub takes: &'static [Feature],
+    /// Whether it refuses tools of which some are strict and others are not.
+    pub wants_equal_strictness: bool,
     /// Whether an answer that follows a schema can be streamed.
     pub streams_schema: bool,
     /// The models, by the beginnings of their ids, that mix their thoughts into the text unless told not to.
@@ -58,7 +60,9 @@ impl Quirks {
             Feature::PresencePenalty,
             Feature::ParallelToolCalls,
             Feature::ToolStrictness,
+            Feature::SpeakerName,
         ],
+        wants_equal_strictness: false,
         streams_schema: true,
         parses_reasoning_of: &[],
         limit_headers: &[],

@@ -65,6 +65,8 @@ pub(crate) static PROFILE: Profile = Profile {
         max_tokens_name: "max_completion_tokens",
         // Its streams report their usage unasked.
         asks_for_usage: false,
+        // RooCodeInc/Roo-Code#10334, mpfaffenberger/code_puppy#368; it takes a missing one for false.
+        wants_equal_strictness: true,
         parses_reasoning_of: &["qwen"],
         // The two resets of the page's example end with the same fraction of a second: both windows are the clock's.
         limit_headers: &[

@@ -84,6 +84,7 @@ pub(crate) static PROFILE: Profile = Profile {
             Feature::User,
             Feature::ParallelToolCalls,
             Feature::ToolStrictness,
+            Feature::SpeakerName,
         ],
         streams_schema: false,
         parses_reasoning_of: &["qwen"],

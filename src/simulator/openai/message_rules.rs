@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use super::host::{Host, Manner, Style};
 use super::refusals::Refused;
 use super::rules::{Checked, at, items, unknown, unsupported};
+use crate::middle::Feature;
 use crate::simulator::base64;
 
 /// Reports what is wrong within one message.
@@ -79,6 +80,9 @@ pub(super) fn check_message(host: &Host, index: usize, message: &Value) -> Check
     };
     if let Some(field) = unknown(object, known) {
         return Err(place.unsupported(field));
+    }
+    if object.contains_key("name") && !host.quirks.takes.contains(&Feature::SpeakerName) {
+        return Err(place.unsupported("name"));
     }
     let is_null = |field: &&str| *field != "content" && object.get(*field) == Some(&Value::Null);
     if style == Style::Wrapped

@@ -180,7 +180,16 @@ fn check_tools(host: &Host, body: &Value) -> Checked {
     if tools.len() > MAX_TOOLS {
         return Err(at(style, "tools", &format!("maximum number of items is {MAX_TOOLS}")));
     }
-    tools.iter().enumerate().try_for_each(|(index, tool)| check_tool(host, index, tool))
+    tools.iter().enumerate().try_for_each(|(index, tool)| check_tool(host, index, tool))?;
+    // A missing one counts as false: mpfaffenberger/code_puppy#368.
+    let mut strictness = tools.iter().map(|tool| tool["function"]["strict"] == true);
+    let first = strictness.next();
+    if host.quirks.wants_equal_strictness && strictness.any(|strict| Some(strict) != first) {
+        let message = "Tools with mixed values for 'strict' are not allowed. Please set all tools to 'strict: true' \
+                       or 'strict: false'";
+        return Err(Refused::invalid(style, message).with("param", "tools"));
+    }
+    Ok(())
 }
 
 fn check_tool(host: &Host, index: usize, tool: &Value) -> Checked {

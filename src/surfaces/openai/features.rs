@@ -10,6 +10,7 @@ pub(super) const fn field(feature: Feature) -> &'static str {
         Feature::Seed => "seed",
         Feature::Stop => "stop",
         Feature::User => "user",
+        Feature::SpeakerName => "messages.name",
         Feature::FrequencyPenalty => "frequency_penalty",
         Feature::PresencePenalty => "presence_penalty",
         Feature::ParallelToolCalls => "parallel_tool_calls",

@@ -39,8 +39,10 @@ pub(super) fn parse(body: &[u8]) -> Result<Completion, ApiError> {
     let mut ignored = Ignored(std::mem::take(&mut body.unknown));
     let messages = body.messages.array();
     let messages = messages.ok_or_else(|| wrong("messages", "must be an array of messages"))?;
-    let mut request = ChatRequest::new(parse_messages(messages, &mut ignored)?)
-        .ok_or_else(|| wrong("messages", "is empty: send at least one message"))?;
+    let (messages, speakers) = parse_messages(messages, &mut ignored)?;
+    let mut request =
+        ChatRequest::new(messages).ok_or_else(|| wrong("messages", "is empty: send at least one message"))?;
+    request.speakers = speakers;
     parse_settings(&body, &mut request)?;
     let mut schema_bytes = SchemaBytes::default();
     parse_tools(body.tools, &mut request, &mut ignored, &mut schema_bytes)?;

@@ -1,6 +1,6 @@
 //! The conversation: texts, images, tool calls and their results.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde_json::value::RawValue;
 
@@ -12,13 +12,22 @@ use crate::surfaces::fields::{Field, bad, each, fields, kind, string, wrong};
 /// The roles that a message may have.
 const ROLES: &str = "'system', 'developer', 'user', 'assistant', 'tool'";
 
-pub(super) fn parse_messages(list: &RawValue, ignored: &mut Ignored) -> Result<Vec<Message>, ApiError> {
+/// The longest name of a speaker, in bytes, as OpenAI allows.
+const MAX_NAME_LEN: usize = 64;
+
+/// The messages, and the names of those who speak by the positions of their messages.
+pub(super) fn parse_messages(
+    list: &RawValue,
+    ignored: &mut Ignored,
+) -> Result<(Vec<Message>, BTreeMap<usize, String>), ApiError> {
     let mut messages = Vec::new();
+    let mut speakers = BTreeMap::new();
     let mut open = OpenCalls::default();
     each("messages", list, |index, item| {
         let at = format!("messages[{index}]");
-        let message = parse_message(&at, item, ignored)?;
+        let (message, speaker) = parse_message(&at, item, ignored)?;
         open.follow(&at, &message)?;
+        speakers.extend(speaker.map(|name| (index, name)));
         messages.push(message);
         Ok(())
     })?;
@@ -26,7 +35,7 @@ pub(super) fn parse_messages(list: &RawValue, ignored: &mut Ignored) -> Result<V
     if !messages.is_empty() && messages.iter().all(is_empty) {
         return Err(bad("messages have no content: send at least one with a non-empty 'content'"));
     }
-    Ok(messages)
+    Ok((messages, speakers))
 }
 
 /// The tool calls without a result so far.
@@ -78,9 +87,16 @@ fn is_empty(message: &Message) -> bool {
     }
 }
 
-fn parse_message(at: &str, item: &RawValue, ignored: &mut Ignored) -> Result<Message, ApiError> {
-    let fields = fields!(item => role, content, tool_calls, tool_call_id, refusal, function_call, audio)
-        .map_err(|_| wrong(at, format!("must be an object with 'role' and 'content', not {}", kind(item))))?;
+fn parse_message(
+    at: &str,
+    item: &RawValue,
+    ignored: &mut Ignored,
+) -> Result<(Message, Option<String>), ApiError> {
+    let fields =
+        fields!(item => role, content, name, tool_calls, tool_call_id, refusal, function_call, audio)
+            .map_err(|_| {
+                wrong(at, format!("must be an object with 'role' and 'content', not {}", kind(item)))
+            })?;
     let role: Option<String> = fields.role.present().and_then(|role| serde_json::from_str(role.get()).ok());
     let role = role.ok_or_else(|| wrong(at, format!("needs a 'role': one of {ROLES}")))?;
     ignored.add("messages.", fields.unknown);
@@ -92,7 +108,12 @@ fn parse_message(at: &str, item: &RawValue, ignored: &mut Ignored) -> Result<Mes
     }
     let content = fields.content;
     let at_content = content.below(at);
-    match role.as_str() {
+    let is_result = role == "tool";
+    let speaker = fields.name.present().and_then(speaker).filter(|_| !is_result);
+    if fields.name.present().is_some() && speaker.is_none() {
+        ignored.add("messages.", vec![fields.name.name().to_owned()]);
+    }
+    let message = match role.as_str() {
         "system" | "developer" => Ok(Message::System(texts(&at_content, required(at, content)?, ignored)?)),
         "user" => Ok(Message::User(parts(&at_content, required(at, content)?, ignored)?)),
         "assistant" => {
@@ -109,7 +130,15 @@ fn parse_message(at: &str, item: &RawValue, ignored: &mut Ignored) -> Result<Mes
             Ok(Message::Tool { call_id, parts })
         }
         _ => Err(wrong(fields.role.below(at), format!("is not one of {ROLES}"))),
-    }
+    };
+    Ok((message?, speaker))
+}
+
+/// The name of whoever speaks, if every provider that takes names takes this one.
+fn speaker(name: &RawValue) -> Option<String> {
+    let name: String = serde_json::from_str(name.get()).ok()?;
+    let is_fit = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    ((1..=MAX_NAME_LEN).contains(&name.len()) && name.bytes().all(is_fit)).then_some(name)
 }
 
 fn required<'a>(at: &str, content: Field<'a>) -> Result<&'a RawValue, ApiError> {
