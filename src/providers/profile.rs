@@ -13,6 +13,8 @@ use crate::middle::Wait;
 pub struct Profile {
     /// The name users see and pin: `Groq`.
     pub name: &'static str,
+    /// Other names by which a client may pin it.
+    pub also_called: &'static [&'static str],
     /// Whether it is always listed, in `/health` for example, also without an account. Other providers are listed when
     /// they are configured.
     pub is_core: bool,

@@ -26,6 +26,7 @@ use super::encode::{AfterFailure, Encode, Interrupted};
 use super::error::ApiError;
 use super::error_response::{AttemptBody, attempts, response};
 use super::fields::{bad, body_object, each, fields, kind, not_json, string, wrong};
+use super::names;
 use crate::dispatch::{Offered, Target};
 use crate::middle::{ChatRequest, Event, Feature, FinishReason, Message, Usage};
 use crate::wire::json;
@@ -42,7 +43,7 @@ pub struct ChatAsk {
     pub stream: bool,
     /// The provider that the client pins.
     pub provider: Option<String>,
-    /// The model that the client pins.
+    /// The model that the client pins: `auto`, a provider, `provider/model`, or a model.
     pub model: Option<String>,
     /// How the answer is to be written.
     pub format: Format,
@@ -68,8 +69,15 @@ impl Ask for ChatAsk {
     }
 
     fn target(&self, offered: Offered<'_>) -> Result<Target, ApiError> {
-        let target = offered.target(self.provider.as_deref(), self.model.as_deref());
-        target.map_err(|unknown| ApiError::BadRequest(unknown.to_string()))
+        let model = self.model.as_deref();
+        let target = match self.provider.as_deref() {
+            Some(provider) => names::target_of(offered, provider, model).map_err(|error| error.to_string()),
+            None => names::target(offered, model.unwrap_or(names::AUTO)).map_err(|error| {
+                let known = names::ids(offered).join(", ");
+                format!("Unknown model '{}'. There are: {known}", error.name())
+            }),
+        };
+        target.map_err(ApiError::BadRequest)
     }
 
     fn ignored(&self) -> &[String] {
@@ -107,6 +115,9 @@ fn parse(format: Format, body: &[u8]) -> Result<ChatAsk, ApiError> {
         parsed.push(parse_message(index, item)?);
         Ok(())
     })?;
+    if !parsed.is_empty() && parsed.iter().all(is_empty) {
+        return Err(bad("'messages' have no content: send at least one with a non-empty 'content'"));
+    }
     let mut request = ChatRequest::new(parsed)
         .ok_or_else(|| bad("'messages' is empty: send at least one {\"role\",\"content\"}"))?;
     let temperature: Option<Temperature> = fields.temperature.optional("", "a number from 0 to 2")?;
@@ -121,6 +132,11 @@ fn parse(format: Format, body: &[u8]) -> Result<ChatAsk, ApiError> {
         model: fields.model.optional("", "the id of a model, a string")?,
         format,
     })
+}
+
+/// Whether it is an empty answer of ours that has come back.
+fn is_empty(message: &Message) -> bool {
+    matches!(message, Message::Assistant(parts) if parts.is_empty())
 }
 
 /// A number from 0 to 2.
@@ -158,6 +174,9 @@ fn parse_message(index: usize, item: &RawValue) -> Result<Message, ApiError> {
         return Err(wrong(at, format!("must be a non-empty string, not {}", kind(content))));
     }
     let content = string(content).map_err(|error| wrong(at.as_str(), error))?;
+    if content.is_empty() && role == "assistant" {
+        return Ok(Message::Assistant(Vec::new()));
+    }
     if content.is_empty() {
         return Err(wrong(at, "is empty: send a non-empty string"));
     }

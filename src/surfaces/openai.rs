@@ -12,7 +12,6 @@ mod encode;
 mod errors;
 mod features;
 mod models;
-mod names;
 mod parse;
 
 use std::sync::Arc;
@@ -26,6 +25,7 @@ pub(crate) use self::models::{list_models, show_model};
 use super::ask::Ask;
 use super::author::Author;
 use super::error::ApiError;
+use super::names;
 use crate::dispatch::{Offered, Target};
 use crate::middle::{ChatRequest, Event, Feature};
 
@@ -45,7 +45,8 @@ impl Ask for Completion {
     }
 
     fn target(&self, offered: Offered<'_>) -> Result<Target, ApiError> {
-        names::target(offered, &self.model)
+        let target = names::target(offered, &self.model);
+        target.map_err(|error| names::unknown(offered, error.name()))
     }
 
     fn ignored(&self) -> &[String] {

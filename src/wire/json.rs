@@ -1,6 +1,11 @@
-//! Our own types as JSON text.
+//! JSON text: our own types as such, and foreign objects entry by entry.
+
+use std::borrow::Cow;
+use std::fmt;
 
 use serde::Serialize;
+use serde::de::{Deserializer as _, MapAccess, Visitor};
+use serde_json::value::RawValue;
 
 /// `value` as JSON text.
 pub(crate) fn to_vec(value: &impl Serialize) -> Vec<u8> {
@@ -13,4 +18,29 @@ pub(crate) fn to_vec(value: &impl Serialize) -> Vec<u8> {
 #[expect(clippy::expect_used, reason = "see the message")]
 pub(crate) fn write(out: &mut Vec<u8>, value: &impl Serialize) {
     serde_json::to_writer(out, value).expect("our own types have string keys only, and memory does not fail");
+}
+
+/// The entries of an object, in their order.
+pub(crate) type Entries<'a> = Vec<(Cow<'a, str>, &'a RawValue)>;
+
+/// The entries of an object, whose values keep their bytes; `None` if it is anything else.
+pub(crate) fn entries(value: &RawValue) -> Option<Entries<'_>> {
+    struct Collector;
+
+    impl<'de> Visitor<'de> for Collector {
+        type Value = Entries<'de>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut entries = Vec::new();
+            while let Some(entry) = map.next_entry()? {
+                entries.push(entry);
+            }
+            Ok(entries)
+        }
+    }
+    serde_json::Deserializer::from_str(value.get()).deserialize_map(Collector).ok()
 }

@@ -259,18 +259,41 @@ async fn a_pinned_request_goes_there_and_takes_no_turn() -> anyhow::Result<()> {
         (pinned("provider", "gEmInI"), "Gemini", "gemini-3.5-flash-lite"),
         (pinned("model", "qwen-3.8-27b"), "Cerebras", "qwen-3.8-27b"),
         (pinned("model", "openai/gpt-oss-120b"), "Groq", "openai/gpt-oss-120b"),
+        // The names that `/v1` teaches.
+        (pinned("model", "groq"), "Groq", "openai/gpt-oss-20b"),
+        (pinned("model", "groq/openai/gpt-oss-120b"), "Groq", "openai/gpt-oss-120b"),
+        (pinned("model", "Cerebras/qwen-3.8-27b"), "Cerebras", "qwen-3.8-27b"),
+        (pinned("provider", "Google"), "Gemini", "gemini-3.5-flash-lite"),
     ] {
         let reply = chat(&proxy, &body).await?;
         assert_eq!((reply.header("x-provider"), reply.header("x-model")), (Some(provider), Some(model)));
     }
-    let both = json!({"messages": [{"role": "user", "content": "Hola"}], "provider": "groq", "model": "qwen/qwen3.8-27b"});
-    assert_eq!(chat(&proxy, &both).await?.header("x-model"), Some("qwen/qwen3.8-27b"));
+    for (provider, model, expected) in [
+        ("groq", "qwen/qwen3.8-27b", "qwen/qwen3.8-27b"),
+        ("groq", "groq/qwen/qwen3.8-27b", "qwen/qwen3.8-27b"),
+        ("groq", "Groq", "openai/gpt-oss-20b"),
+        ("groq", "auto", "openai/gpt-oss-20b"),
+        ("google", "gemini/gemini-3.8-flash", "gemini-3.8-flash"),
+    ] {
+        let both =
+            json!({"messages": [{"role": "user", "content": "Hola"}], "provider": provider, "model": model});
+        assert_eq!(chat(&proxy, &both).await?.header("x-model"), Some(expected), "{provider} {model}");
+    }
+    for (provider, model) in [("groq", "cerebras/gpt-oss-120b"), ("cerebras", "groq"), ("google", "google")] {
+        let both =
+            json!({"messages": [{"role": "user", "content": "Hola"}], "provider": provider, "model": model});
+        assert_eq!(chat(&proxy, &both).await?.status, 400, "{provider} {model}");
+    }
     for provider in ["Groq", "Cerebras", "Gemini", "Groq"] {
         assert_eq!(
             chat(&proxy, &question()).await?.header("x-provider"),
             Some(provider),
             "as if nobody had been pinned"
         );
+    }
+    for provider in ["Cerebras", "Gemini", "Groq"] {
+        let reply = chat(&proxy, &pinned("model", "auto")).await?;
+        assert_eq!(reply.header("x-provider"), Some(provider), "anybody's turn");
     }
     Ok(())
 }

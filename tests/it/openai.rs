@@ -154,7 +154,10 @@ async fn a_whole_answer_has_one_shape_whoever_answers() -> anyhow::Result<()> {
         let message = json!({"role": "assistant", "content": "¡Hola!", "refusal": null,
             "reasoning_content": "Let me think."});
         let choice = json!({"index": 0, "message": message, "logprobs": null, "finish_reason": "stop"});
-        assert_eq!(body, json!({"object": "chat.completion", "model": model, "choices": [choice]}));
+        // BerriAI/litellm reads it without asking whether it is there; strict readers know only OpenAI's words.
+        let expected = json!({"object": "chat.completion", "model": model, "choices": [choice],
+            "service_tier": "default"});
+        assert_eq!(body, expected);
     }
     Ok(())
 }
@@ -501,6 +504,137 @@ async fn names_of_speakers_go_to_those_who_take_them() -> anyhow::Result<()> {
         assert_eq!((reply.status, reply.header("x-ignored-fields")), (200, Some("messages.name")), "{name}");
         let sent = proxy.provider(Provider::GROQ).chats().pop().expect("a call").json();
         assert_eq!(sent["messages"][position]["name"], Value::Null, "{name}");
+    }
+    Ok(())
+}
+
+/// QuantumNous/new-api#2578, OmniBot#360: what clients make of a data URL.
+#[tokio::test]
+async fn pictures_are_read_as_clients_write_them() -> anyhow::Result<()> {
+    let proxy = TestProxy::start().await?;
+    proxy.all(&Behaviour::answer(["A cat"]));
+    let cases = [
+        ("data:image/png;base64,iVBORw0KGgo=", "image/png"),
+        ("data:image/jpg;base64,iVBORw0KGgo=", "image/jpeg"),
+        ("data:image/JPG;base64,iVBORw0KGgo=", "image/jpeg"),
+        ("data:image/pjpeg;base64,iVBORw0KGgo=", "image/jpeg"),
+        ("DATA:Image/PNG;charset=utf-8;BASE64,iVBORw0KGgo=", "image/png"),
+        ("data:image/png; base64, iVBORw0KGgo=", "image/png"),
+        ("data:image/png;base64,iVBO\r\nRw0K\r\nGgo=\r\n", "image/png"),
+        ("data:image/png;base64,iVBO\nRw0K Ggo=\t", "image/png"),
+        ("data:image/png;base64,iVBO%0D%0ARw0K%0aGgo%3D", "image/png"),
+    ];
+    for (url, media_type) in cases {
+        for provider in [Provider::GROQ, Provider::CEREBRAS, Provider::GEMINI] {
+            let content =
+                json!([{"type": "text", "text": "What?"}, {"type": "image_url", "image_url": {"url": url}}]);
+            let body = json!({"model": provider.name(), "messages": [{"role": "user", "content": content}]});
+            let reply = complete(&proxy, &body).await?;
+            assert_eq!(reply.status, 200, "{url:?}: {}", reply.text());
+            let sent = proxy.provider(provider).chats().pop().expect("a call").json();
+            if provider == Provider::GEMINI {
+                let data = json!({"mimeType": media_type, "data": "iVBORw0KGgo="});
+                assert_eq!(sent["contents"][0]["parts"][1]["inlineData"], data, "{url:?}");
+            } else {
+                let data = format!("data:{media_type};base64,iVBORw0KGgo=");
+                assert_eq!(sent["messages"][0]["content"][1]["image_url"]["url"], data, "{url:?}");
+            }
+        }
+    }
+    for url in [
+        "data:image/png;base64,",
+        "data:image/png;base64,\n",
+        "data:image/png,abc",
+        "data:text/plain;base64,aGk=",
+        "data:image/png;base64,a*b",
+        "data:image/png;base64,a%41b",
+        "data:",
+        "dat",
+        "ñ",
+    ] {
+        let content = json!([{"type": "image_url", "image_url": {"url": url}}]);
+        let reply = complete(&proxy, &json!({"messages": [{"role": "user", "content": content}]})).await?;
+        assert_eq!(reply.status, 400, "{url:?}: {}", reply.text());
+    }
+    Ok(())
+}
+
+/// PHP writes an empty object as `[]`.
+#[tokio::test]
+async fn empty_objects_in_schemas_may_be_written_as_lists() -> anyhow::Result<()> {
+    let proxy = TestProxy::start().await?;
+    for provider in Directory::core() {
+        let parameters = json!({"type": "object", "properties": {"where": {"type": "object", "properties": []}},
+            "required": [], "$defs": []});
+        let tool = |name: &str, parameters: Value| json!({"type": "function", "function": {"name": name, "parameters": parameters}});
+        let tools = [
+            tool("weather", parameters),
+            tool("now", json!([])),
+            tool("time", json!({"type": "object", "properties": []})),
+        ];
+        let body = with(ask_for("Hola"), json!({"model": provider.name(), "tools": tools}));
+        let reply = complete(&proxy, &body).await?;
+        assert_eq!(reply.status, 200, "{provider:?}: {}", reply.text());
+        let sent = proxy.provider(provider).chats().pop().expect("a call").json();
+        let (list, place) = match provider == Provider::GEMINI {
+            true => (&sent["tools"][0]["functionDeclarations"], "/parametersJsonSchema"),
+            false => (&sent["tools"], "/function/parameters"),
+        };
+        let schema = |index: usize| list[index].pointer(place).cloned().unwrap_or_default();
+        assert_eq!(schema(0)["properties"]["where"]["properties"], json!({}), "{sent}");
+        assert_eq!(
+            (schema(0)["$defs"].clone(), schema(0)["required"].clone()),
+            (json!({}), json!([])),
+            "{sent}"
+        );
+        assert_eq!((schema(1), schema(2)["properties"].clone()), (json!({}), json!({})), "{sent}");
+
+        let schema = json!({"type": "object", "properties": [], "additionalProperties": false});
+        let format = json!({"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}});
+        let body = with(ask_for("Hola"), json!({"model": provider.name(), "response_format": format}));
+        let reply = complete(&proxy, &body).await?;
+        assert_eq!(reply.status, 200, "{provider:?}: {}", reply.text());
+        let sent = proxy.provider(provider).chats().pop().expect("a call").json();
+        let place = match provider == Provider::GEMINI {
+            true => "/generationConfig/responseJsonSchema/properties",
+            false => "/response_format/json_schema/schema/properties",
+        };
+        assert_eq!(sent.pointer(place), Some(&json!({})), "{sent}");
+    }
+    Ok(())
+}
+
+/// The proxy's own empty answers come back as history.
+#[tokio::test]
+async fn an_earlier_answer_may_be_empty() -> anyhow::Result<()> {
+    let proxy = TestProxy::start().await?;
+    proxy.all(&Behaviour::answer(["Hola"]));
+    let user = |text: &str| json!({"role": "user", "content": text});
+    for content in [json!(""), json!([]), json!([{"type": "text", "text": ""}]), Value::Null] {
+        let assistant = json!({"role": "assistant", "content": content});
+        let conversations = [
+            json!([user("One"), assistant, user("Two")]),
+            json!([assistant, user("Two")]),
+            json!([user("One"), assistant]),
+            json!([user("One"), assistant, assistant, user("Two"), assistant]),
+        ];
+        for (messages, provider) in
+            conversations.iter().flat_map(|it| Directory::core().into_iter().map(move |name| (it, name)))
+        {
+            let reply = complete(&proxy, &json!({"model": provider.name(), "messages": messages})).await?;
+            assert_eq!(reply.status, 200, "{provider:?} {messages}: {}", reply.text());
+            if content == "" {
+                let body = json!({"provider": provider.name(), "messages": messages, "stream": false});
+                let reply = ask_at(&proxy, "/chat", &body, &[]).await?;
+                assert_eq!(reply.status, 200, "{provider:?} {messages}: {}", reply.text());
+            }
+        }
+    }
+    for path in ["/chat", "/v1/chat/completions"] {
+        let reply =
+            ask_at(&proxy, path, &json!({"messages": [{"role": "assistant", "content": ""}]}), &[]).await?;
+        assert_eq!(reply.status, 400, "{path}: {}", reply.text());
+        assert!(reply.text().contains("no content"), "{path}: {}", reply.text());
     }
     Ok(())
 }

@@ -7,13 +7,11 @@
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
-use std::fmt;
 
-use serde::de::{Deserializer as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::middle::Json;
-use crate::wire::json;
+use crate::wire::json::{self, Entries};
 
 /// Deeper than any sensible schema; anything below stays unchanged.
 const MAX_DEPTH: usize = 64;
@@ -55,11 +53,9 @@ struct Cleaner {
     has_changed: bool,
 }
 
-type Entries<'a> = Vec<(Cow<'a, str>, &'a RawValue)>;
-
 impl Cleaner {
     fn schema(&mut self, schema: &RawValue, depth: usize) {
-        let Some(entries) = entries(schema).filter(|_| depth < MAX_DEPTH) else {
+        let Some(entries) = json::entries(schema).filter(|_| depth < MAX_DEPTH) else {
             // JSON Schema has the schemas `true` and `false`; Google does not.
             let is_boolean = matches!(schema.get(), "true" | "false");
             self.has_changed |= is_boolean;
@@ -168,7 +164,7 @@ impl Cleaner {
     }
 
     fn named_schemas(&mut self, object: &RawValue, depth: usize) {
-        let Some(entries) = entries(object) else {
+        let Some(entries) = json::entries(object) else {
             self.out.push_str(object.get());
             return;
         };
@@ -197,7 +193,7 @@ fn flatten<'a>(entries: Entries<'a>, depth: usize, flat: &mut Entries<'a>) {
         }
         flat.push((name, value));
     }
-    for part in parts.into_iter().filter_map(self::entries) {
+    for part in parts.into_iter().filter_map(json::entries) {
         flatten(part, depth + 1, flat);
     }
 }
@@ -227,28 +223,6 @@ fn join(first: &str, more: &[&str]) -> Option<Box<RawValue>> {
     };
     let fields: Vec<String> = all.filter_map(inner).collect();
     RawValue::from_string(format!("{{{}}}", fields.join(","))).ok()
-}
-
-/// The entries of an object; `None` if it is anything else.
-fn entries(value: &RawValue) -> Option<Entries<'_>> {
-    struct Collector;
-
-    impl<'de> Visitor<'de> for Collector {
-        type Value = Entries<'de>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an object")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut entries = Vec::new();
-            while let Some(entry) = map.next_entry()? {
-                entries.push(entry);
-            }
-            Ok(entries)
-        }
-    }
-    serde_json::Deserializer::from_str(value.get()).deserialize_map(Collector).ok()
 }
 
 #[cfg(test)]

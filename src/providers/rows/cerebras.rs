@@ -44,6 +44,7 @@ const TRIAL: FreePlan = &[
 /// Cerebras's row of data.
 pub(crate) static PROFILE: Profile = Profile {
     name: "Cerebras",
+    also_called: &[],
     is_core: true,
     key_variables: &["CEREBRAS_API_KEY"],
     models_variable: "CEREBRAS_MODEL",

@@ -68,6 +68,7 @@ const GEMMA_PLAN: FreePlan = &[
 /// Gemini's row of data.
 pub(crate) static PROFILE: Profile = Profile {
     name: "Gemini",
+    also_called: &["google"],
     is_core: true,
     key_variables: &["GOOGLE_API_KEY", "GEMINI_API_KEY"],
     models_variable: "GEMINI_MODEL",

@@ -46,6 +46,7 @@ const FREE_PLAN: FreePlan = &[
 /// Groq's row of data.
 pub(crate) static PROFILE: Profile = Profile {
     name: "Groq",
+    also_called: &[],
     is_core: true,
     key_variables: &["GROQ_API_KEY"],
     models_variable: "GROQ_MODEL",

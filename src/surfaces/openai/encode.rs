@@ -11,6 +11,10 @@ use crate::wire::json;
 /// Some clients take a chunk without a fingerprint for an error.
 const SYSTEM_FINGERPRINT: &str = "fp_ai_proxy_free";
 
+/// Some clients rely on the field in whole answers, since Groq always sends it. OpenAI's own word for "nothing special":
+/// strict readers of OpenAI's dialect do not know Groq's.
+const SERVICE_TIER: &str = "default";
+
 /// Writes a streamed answer.
 #[derive(Debug)]
 pub struct Encoder {
@@ -229,6 +233,7 @@ struct Whole<'a> {
     created: i64,
     model: &'a str,
     system_fingerprint: &'static str,
+    service_tier: &'static str,
     choices: [WholeChoice<'a>; 1],
     #[serde(skip_serializing_if = "Option::is_none")]
     usage: Option<WireUsage>,
@@ -307,6 +312,7 @@ pub(super) fn whole(events: Vec<Event>, author: &Author) -> Vec<u8> {
         created: author.created,
         model: &model(author),
         system_fingerprint: SYSTEM_FINGERPRINT,
+        service_tier: SERVICE_TIER,
         choices: [choice],
         usage: usage.map(WireUsage::from),
     })

@@ -1,5 +1,6 @@
 //! A request body, checked field by field. What is opaque (schemas, arguments) keeps its bytes.
 
+mod empty_objects;
 mod format;
 mod ignored;
 mod messages;
@@ -14,10 +15,10 @@ use self::messages::parse_messages;
 use self::schema_bytes::SchemaBytes;
 use self::tools::{parse_tool_choice, parse_tools};
 use super::completion::Completion;
-use super::names::AUTO;
 use crate::middle::{ChatRequest, Effort};
 use crate::surfaces::error::ApiError;
 use crate::surfaces::fields::{Field, body_object, each, fields, kind, not_json, read, wrong};
+use crate::surfaces::names::AUTO;
 
 /// As OpenAI allows.
 const MAX_STOPS: usize = 4;

@@ -2,9 +2,10 @@
 
 use serde_json::value::RawValue;
 
+use super::empty_objects::mend;
 use super::ignored::Ignored;
 use super::schema_bytes::SchemaBytes;
-use crate::middle::{Json, JsonSchema, ResponseFormat};
+use crate::middle::{JsonSchema, ResponseFormat};
 use crate::surfaces::error::ApiError;
 use crate::surfaces::fields::{Field, fields, kind, wrong};
 
@@ -46,7 +47,7 @@ fn parse_schema(
     Ok(JsonSchema {
         name: fields.name.optional(at, "a string")?,
         description: fields.description.optional(at, "a string")?,
-        schema: fields.schema.present().map(Json::from),
+        schema: fields.schema.present().map(mend),
         strict: fields.strict.optional(at, "true or false")?,
     })
 }

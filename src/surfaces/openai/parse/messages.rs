@@ -217,17 +217,47 @@ fn parse_image_part(at: &str, field: Field<'_>, ignored: &mut Ignored) -> Result
 
 fn parse_image(at: &str, url: String) -> Result<Image, ApiError> {
     const ACCEPTED: &str = "must be an http(s) URL or data:<media type>;base64,<data>";
-    if url.starts_with("https://") || url.starts_with("http://") {
+    let begins_with = |scheme: &str| {
+        url.get(..scheme.len()).is_some_and(|beginning| beginning.eq_ignore_ascii_case(scheme))
+    };
+    if begins_with("https://") || begins_with("http://") {
         return Ok(Image::Remote(url));
     }
-    let inline = url.strip_prefix("data:").and_then(|rest| rest.split_once(','));
-    let (head, base64) = inline.ok_or_else(|| wrong(at, ACCEPTED))?;
-    let media_type = head.strip_suffix(";base64").ok_or_else(|| wrong(at, ACCEPTED))?;
-    let media_type = media_type.split(';').next().unwrap_or_default();
-    if !media_type.starts_with("image/") || !is_base64(base64) {
+    let inline = url.get("data:".len()..).filter(|_| begins_with("data:"));
+    let (head, data) = inline.and_then(|rest| rest.split_once(',')).ok_or_else(|| wrong(at, ACCEPTED))?;
+    let (media_type, parameters) = head.split_once(';').ok_or_else(|| wrong(at, ACCEPTED))?;
+    let coding = parameters.rsplit(';').next().unwrap_or_default().trim();
+    if !coding.eq_ignore_ascii_case("base64") {
+        return Err(wrong(at, ACCEPTED));
+    }
+    let (media_type, base64) = (media_type_of(media_type), base64_in(data));
+    if !media_type.starts_with("image/") || !is_base64(&base64) {
         return Err(wrong(at, format!("{ACCEPTED}, of an image")));
     }
-    Ok(Image::Inline { media_type: media_type.to_owned(), base64: base64.to_owned() })
+    Ok(Image::Inline { media_type, base64 })
+}
+
+/// The media type by its registered name: providers refuse the names that clients make up from the ends of file names.
+fn media_type_of(written: &str) -> String {
+    let media_type = written.trim().to_ascii_lowercase();
+    match media_type.as_str() {
+        "image/jpg" | "image/pjpeg" | "image/jpe" => "image/jpeg".to_owned(),
+        "image/x-png" => "image/png".to_owned(),
+        _ => media_type,
+    }
+}
+
+/// The base64 in a data URL, without line ends and blanks, and with the characters that a URL may escape as they are.
+fn base64_in(data: &str) -> String {
+    const ESCAPES: [(&str, &str); 7] =
+        [("%0A", ""), ("%0D", ""), ("%20", ""), ("%09", ""), ("%2B", "+"), ("%2F", "/"), ("%3D", "=")];
+    let mut base64: String = data.split_ascii_whitespace().collect();
+    if base64.contains('%') {
+        for (escape, character) in ESCAPES {
+            base64 = base64.replace(escape, character).replace(&escape.to_ascii_lowercase(), character);
+        }
+    }
+    base64
 }
 
 fn is_base64(text: &str) -> bool {

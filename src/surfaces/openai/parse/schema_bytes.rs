@@ -2,6 +2,7 @@
 
 use serde_json::value::RawValue;
 
+use super::empty_objects::mend;
 use crate::middle::Json;
 use crate::surfaces::error::ApiError;
 use crate::surfaces::fields::wrong;
@@ -13,10 +14,10 @@ pub(super) struct SchemaBytes(usize);
 impl SchemaBytes {
     const MOST: usize = 1024 * 1024;
 
-    /// `schema`, which stands at the place `at`.
+    /// `schema`, which stands at the place `at`, with its empty objects as objects.
     pub(super) fn add(&mut self, at: &str, schema: &RawValue) -> Result<Json, ApiError> {
         self.count(at, schema)?;
-        Ok(schema.into())
+        Ok(mend(schema))
     }
 
     /// Counts `schema`, which stands at the place `at`.

@@ -56,12 +56,13 @@ fn parse_tool(
     ignored.add("tools.function.", function.unknown);
     let name: Option<String> = function.name.optional(&at, "a string")?;
     let name = name.filter(|name| !name.is_empty());
-    let (parameters, at_parameters) = (function.parameters.present(), function.parameters.below(&at));
-    if let Some(parameters) = parameters.filter(|it| !it.get().starts_with('{')) {
-        let is = kind(parameters);
+    let at_parameters = function.parameters.below(&at);
+    let parameters = function.parameters.present();
+    let parameters = parameters.map(|schema| schema_bytes.add(&at_parameters, schema)).transpose()?;
+    if let Some(parameters) = parameters.as_ref().filter(|it| !it.get().starts_with('{')) {
+        let is = kind(parameters.raw());
         return Err(wrong(at_parameters, format!("must be a JSON Schema, an object, not {is}")));
     }
-    let parameters = parameters.map(|schema| schema_bytes.add(&at_parameters, schema)).transpose()?;
     Ok(Tool {
         name: name.ok_or_else(|| wrong(function.name.below(&at), "is missing"))?,
         description: function.description.optional(&at, "a string")?,
