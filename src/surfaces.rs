@@ -8,6 +8,7 @@ mod encode;
 mod error;
 mod error_response;
 mod fields;
+pub(crate) mod media_type;
 mod names;
 pub(crate) mod openai;
 mod surface;

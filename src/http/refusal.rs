@@ -5,6 +5,7 @@
 //! form of every other refusal.
 
 use super::request_id;
+use crate::surfaces::media_type::JSON;
 use crate::surfaces::{ApiError, chat};
 
 /// Longer than any refusal of hyper's own.
@@ -32,7 +33,7 @@ pub(super) fn in_place_of(written: &[u8]) -> Option<Vec<u8>> {
     let length = body.len();
     let id = request_id::new();
     let head = format!(
-        "{before}\r\ncontent-type: application/json\r\nx-request-id: {id}\r\ncontent-length: {length}{after}\r\n\r\n"
+        "{before}\r\ncontent-type: {JSON}\r\nx-request-id: {id}\r\ncontent-length: {length}{after}\r\n\r\n"
     );
     Some([head.into_bytes(), body].concat())
 }

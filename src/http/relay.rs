@@ -24,7 +24,7 @@ use crate::observe::RequestLog;
 use crate::surfaces::{AfterFailure, ApiError, Author, Encode, Interrupted};
 use crate::time::Alarm;
 
-/// The silence after which a comment is sent, so that no proxy on the way takes the connection for dead.
+/// The silence after which an event without text is sent, so that no proxy on the way takes the connection for dead.
 const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(15);
 
 /// What ends with the body.
@@ -144,7 +144,13 @@ impl<E: Encode> Relay<E> {
                 Stage::Ended => return None,
             }
             let frame = match self.wake().await {
-                Wake::Silence => self.encoder.keep_alive().unwrap_or_default().to_vec(),
+                Wake::Silence => {
+                    // Also if nothing is written: else the alarm would ring on and on.
+                    self.silent_since = None;
+                    let mut frame = Vec::new();
+                    self.encoder.keep_alive(&mut frame);
+                    frame
+                }
                 Wake::Read(outcome) => self.encode(outcome),
                 Wake::Ending => self.interrupt(&Interrupted::ShuttingDown, &Interrupted::ShuttingDown),
             };
@@ -161,7 +167,7 @@ impl<E: Encode> Relay<E> {
             biased;
             () = &mut self.ending => Wake::Ending,
             outcome = self.answering.read(&mut self.events) => Wake::Read(outcome),
-            () = self.keep_alive.reached(silence), if self.encoder.keep_alive().is_some() => Wake::Silence,
+            () = self.keep_alive.reached(silence) => Wake::Silence,
         }
     }
 

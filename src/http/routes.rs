@@ -27,7 +27,7 @@ use crate::status::{self, Health};
 use crate::surfaces::ApiError;
 use crate::surfaces::chat::ChatAsk;
 use crate::surfaces::openai::{self, Completion};
-use crate::surfaces::{Ask, Author, Encode as _, Surface};
+use crate::surfaces::{Ask, Author, Encode as _, Surface, media_type};
 use crate::wire::json;
 
 /// Bodies of this size and more are parsed on tokio's threads for blocking work. The slowest smaller one takes some
@@ -94,7 +94,7 @@ async fn show_model(State(state): State<AppState>, id: Result<Path<String>, Path
 }
 
 fn json_response(body: Vec<u8>) -> Response {
-    ([(CONTENT_TYPE, "application/json")], body).into_response()
+    ([(CONTENT_TYPE, media_type::JSON)], body).into_response()
 }
 
 /// Answers a conversation in the dialect of `A`.

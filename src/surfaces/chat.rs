@@ -26,6 +26,7 @@ use super::encode::{AfterFailure, Encode, Interrupted};
 use super::error::ApiError;
 use super::error_response::{AttemptBody, attempts, response};
 use super::fields::{bad, body_object, each, fields, kind, not_json, string, wrong};
+use super::media_type;
 use super::names;
 use crate::dispatch::{Offered, Target};
 use crate::middle::{ChatRequest, Event, Feature, FinishReason, Message, Usage};
@@ -197,7 +198,7 @@ impl Format {
     fn content_type(self, json: &'static str) -> &'static str {
         match self {
             Self::Json => json,
-            Self::Text => "text/plain; charset=utf-8",
+            Self::Text => media_type::TEXT,
         }
     }
 
@@ -261,13 +262,14 @@ pub struct Encoder {
 
 impl Encode for Encoder {
     fn content_type(&self) -> &'static str {
-        self.format.content_type("text/event-stream")
+        self.format.content_type(media_type::EVENT_STREAM)
     }
 
-    fn keep_alive(&self) -> Option<&'static [u8]> {
+    fn keep_alive(&mut self, out: &mut Vec<u8>) {
         match self.format {
-            Format::Json => Some(b": keep-alive\n"),
-            Format::Text => None,
+            Format::Json => write_sse(out, &Piece { content: "" }),
+            // Every byte of bare text is text.
+            Format::Text => {}
         }
     }
 
@@ -324,7 +326,7 @@ fn encode_whole(events: Vec<Event>, author: &Author, format: Format) -> (&'stati
             body
         }
     };
-    (format.content_type("application/json"), body)
+    (format.content_type(media_type::JSON), body)
 }
 
 fn whole<'a>(content: &'a str, finish: FinishReason, author: &'a Author, usage: Option<Usage>) -> Whole<'a> {

@@ -10,8 +10,9 @@ pub trait Encode: Send + 'static {
     /// The media type of the body.
     fn content_type(&self) -> &'static str;
 
-    /// Bytes without meaning that keep the connection alive, if the dialect has any.
-    fn keep_alive(&self) -> Option<&'static [u8]>;
+    /// Appends to `out` an ordinary event without text, which keeps the connection alive; nothing if the dialect has no
+    /// such event. It is no comment, because readers that split at blank lines lose the event behind a comment.
+    fn keep_alive(&mut self, out: &mut Vec<u8>);
 
     /// Appends `event` to `out`; after a finish also the mark of a complete answer.
     fn event(&mut self, event: Event, out: &mut Vec<u8>);

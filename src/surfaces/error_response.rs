@@ -7,6 +7,7 @@ use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde::Serialize;
 
 use super::error::ApiError;
+use super::media_type;
 
 /// A provider that was considered and did not answer.
 #[derive(Serialize)]
@@ -35,7 +36,7 @@ pub(super) fn attempts(error: &ApiError) -> Option<Vec<AttemptBody>> {
 pub(super) fn response(error: &ApiError, body: Vec<u8>) -> Response {
     let mut response = (error.status(), Body::from(body)).into_response();
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type::JSON));
     if let Some(seconds) = error.retry_after_seconds() {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }

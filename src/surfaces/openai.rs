@@ -25,6 +25,7 @@ pub(crate) use self::models::{list_models, show_model};
 use super::ask::Ask;
 use super::author::Author;
 use super::error::ApiError;
+use super::media_type;
 use super::names;
 use crate::dispatch::{Offered, Target};
 use crate::middle::{ChatRequest, Event, Feature};
@@ -62,6 +63,6 @@ impl Ask for Completion {
     }
 
     fn encode_whole(&self, events: Vec<Event>, author: &Author) -> (&'static str, Vec<u8>) {
-        ("application/json", encode::whole(events, author))
+        (media_type::JSON, encode::whole(events, author))
     }
 }

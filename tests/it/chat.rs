@@ -38,9 +38,9 @@ async fn every_form_of_answer_has_the_promised_headers() -> anyhow::Result<()> {
     let proxy = TestProxy::start().await?;
     let whole = json!({"messages": [{"role": "user", "content": "Hola"}], "stream": false});
     let cases = [
-        (question(), "*/*", "text/event-stream"),
+        (question(), "*/*", "text/event-stream; charset=utf-8"),
         (question(), "text/plain", "text/plain; charset=utf-8"),
-        (whole.clone(), "*/*", "application/json"),
+        (whole.clone(), "*/*", "application/json; charset=utf-8"),
         (whole, "text/plain, */*", "text/plain; charset=utf-8"),
     ];
     for (body, accept, content_type) in cases {

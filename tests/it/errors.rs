@@ -27,7 +27,7 @@ const ROLES: &str = "'system', 'user', 'assistant'";
 
 fn assert_is_json_error(reply: &Reply, status: u16, case: &str) {
     assert_eq!(reply.status, status, "{case}: {}", reply.text());
-    assert_eq!(reply.header("content-type"), Some("application/json"), "{case}");
+    assert_eq!(reply.header("content-type"), Some("application/json; charset=utf-8"), "{case}");
     assert!(reply.header("x-request-id").is_some(), "{case}");
     assert!(!reply.error().is_empty(), "{case}");
 }

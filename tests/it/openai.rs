@@ -27,14 +27,14 @@ struct Streamed {
 
 fn read_stream(reply: &Reply) -> Streamed {
     assert_eq!(reply.status, 200, "{}", reply.text());
-    assert_eq!(reply.header("content-type"), Some("text/event-stream"));
+    assert_eq!(reply.header("content-type"), Some("text/event-stream; charset=utf-8"));
     let text = reply.text();
     assert!(text.ends_with("\n\n"), "cut in the middle of an event: {text:?}");
     let mut streamed = Streamed::default();
     let mut id = None;
     for (position, event) in text.split_terminator("\n\n").enumerate() {
         assert!(!streamed.is_done && streamed.error.is_none(), "something after the end: {event}");
-        let data = event.trim_start_matches(": keep-alive\n").strip_prefix("data: ").expect("data");
+        let data = event.strip_prefix("data: ").expect("data");
         if data == "[DONE]" {
             assert!(streamed.finish.is_some(), "[DONE] without a finish: {text}");
             streamed.is_done = true;
@@ -990,7 +990,21 @@ async fn silence_is_filled_here_too() -> anyhow::Result<()> {
         body.len()
     );
     tokio::io::AsyncWriteExt::write_all(&mut client.stream, (head + &body).as_bytes()).await?;
-    client.read_until(": keep-alive\n").await
+    client.read_until("\"One, \"").await?;
+    client.read_until("\n\n\r\n").await?;
+    let before = client.received.len();
+    client.read_until("\"delta\":{},").await?;
+    let received = String::from_utf8_lossy(&client.received[before..]).into_owned();
+    let event = received.split_once("data: ").and_then(|(_, rest)| rest.split_once("\n\n"));
+    let (chunk, rest) = event.expect("a whole event");
+    assert_eq!(rest, "\r\n", "nothing but the event: {received}");
+    let chunk: Value = serde_json::from_str(chunk)?;
+    let keys: Vec<&str> = chunk.as_object().expect("an object").keys().map(String::as_str).collect();
+    assert_eq!(keys, ["choices", "created", "id", "model", "object", "system_fingerprint"]);
+    assert_eq!(chunk["object"], "chat.completion.chunk");
+    let choice = json!({"index": 0, "delta": {}, "logprobs": null, "finish_reason": null});
+    assert_eq!(chunk["choices"], json!([choice]));
+    Ok(())
 }
 
 fn arguments() -> impl Strategy<Value = String> {

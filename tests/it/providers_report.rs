@@ -463,7 +463,10 @@ async fn the_report_calls_nobody_and_answers_when_no_request_would_be_taken() ->
     }
     let head = http_client()?.head(proxy.url("/providers")).send().await?;
     let headers = head.headers();
-    assert_eq!((head.status().as_u16(), &headers["content-type"].to_str()?), (200, &"application/json"));
+    assert_eq!(
+        (head.status().as_u16(), &headers["content-type"].to_str()?),
+        (200, &"application/json; charset=utf-8")
+    );
     assert_eq!(head.text().await?, "");
     assert_eq!(proxy.upstream_calls(), 1);
     Ok(())

@@ -5,7 +5,7 @@ use ai_proxy_free::internals::simulator::{Behaviour, Framing};
 use proptest::prelude::*;
 use serde_json::json;
 
-use crate::support::{TestProxy, ask, chat};
+use crate::support::{RawClient, TestProxy, ask, ask_at, chat, http_client, question};
 
 /// Emoji with joiners and skin tones, combining marks, right to left, null, all that JSON escapes, line ends of
 /// every alphabet, and what looks like our own framing.
@@ -26,6 +26,49 @@ const PIECES: [&str; 12] = [
 
 fn pinned(provider: Provider) -> serde_json::Value {
     json!({"messages": [{"role": "user", "content": "Hola"}], "provider": provider.name()})
+}
+
+/// Without a charset Python's `requests` reads text as Latin-1 (open-metadata/OpenMetadata#29531).
+#[tokio::test]
+async fn every_body_says_that_it_is_utf_8() -> anyhow::Result<()> {
+    let proxy = TestProxy::start().await?;
+    let client = http_client()?;
+    let json = "application/json; charset=utf-8";
+    let gets = [
+        ("/health", 200),
+        ("/providers", 200),
+        ("/v1/models", 200),
+        ("/openai/v1/models/auto", 200),
+        ("/v1/models/nobody", 404),
+        ("/nowhere", 404),
+        ("/v1/nowhere", 404),
+        ("/chat", 405),
+        ("/v1/chat/completions", 405),
+    ];
+    for (path, status) in gets {
+        let response = client.get(proxy.url(path)).send().await?;
+        assert_eq!(response.status(), status, "{path}");
+        assert_eq!(response.headers()["content-type"], json, "{path}");
+    }
+    for path in ["/chat", "/v1/chat/completions", "/openai/v1/chat/completions"] {
+        for (stream, expected) in [(true, "text/event-stream; charset=utf-8"), (false, json)] {
+            let mut body = question();
+            body["stream"] = json!(stream);
+            let reply = ask_at(&proxy, path, &body, &[]).await?;
+            assert_eq!((reply.status, reply.header("content-type")), (200, Some(expected)), "{path}");
+        }
+        let refused = ask_at(&proxy, path, &json!({}), &[]).await?;
+        assert_eq!((refused.status, refused.header("content-type")), (400, Some(json)), "{path}");
+    }
+    // What hyper refuses by itself.
+    let long = format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(200_000));
+    for request in ["no HTTP at all\r\n\r\n", &long] {
+        let mut raw = RawClient::connect(proxy.address).await?;
+        tokio::io::AsyncWriteExt::write_all(&mut raw.stream, request.as_bytes()).await?;
+        let answer = raw.read_to_end().await;
+        assert!(answer.contains(&format!("content-type: {json}\r\n")), "{answer}");
+    }
+    Ok(())
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use super::errors;
 use crate::middle::{Event, FinishReason, ToolCallPiece, Usage};
 use crate::surfaces::author::Author;
 use crate::surfaces::encode::{AfterFailure, Encode, Interrupted};
+use crate::surfaces::media_type;
 use crate::wire::json;
 
 /// Some clients take a chunk without a fingerprint for an error.
@@ -146,6 +147,14 @@ impl Encoder {
         Self { id, created: author.created, model, include_usage, usage: None, has_begun: false }
     }
 
+    /// Writes the chunk with the role, which must be the first, unless it is written.
+    fn begin(&mut self, out: &mut Vec<u8>) {
+        if !std::mem::replace(&mut self.has_begun, true) {
+            let delta = Delta { role: Some("assistant"), content: Some(""), ..Delta::default() };
+            self.write(out, delta, None);
+        }
+    }
+
     fn write(&self, out: &mut Vec<u8>, delta: Delta<'_>, finish: Option<FinishReason>) {
         let finish_reason = finish.map(FinishReason::as_str);
         self.write_chunk(out, &[Choice { index: 0, delta, logprobs: None, finish_reason }], None);
@@ -184,18 +193,19 @@ impl Encoder {
 
 impl Encode for Encoder {
     fn content_type(&self) -> &'static str {
-        "text/event-stream"
+        media_type::EVENT_STREAM
     }
 
-    fn keep_alive(&self) -> Option<&'static [u8]> {
-        Some(b": keep-alive\n")
+    fn keep_alive(&mut self, out: &mut Vec<u8>) {
+        if self.has_begun {
+            self.write(out, Delta::default(), None);
+        } else {
+            self.begin(out);
+        }
     }
 
     fn event(&mut self, event: Event, out: &mut Vec<u8>) {
-        if !std::mem::replace(&mut self.has_begun, true) {
-            let delta = Delta { role: Some("assistant"), content: Some(""), ..Delta::default() };
-            self.write(out, delta, None);
-        }
+        self.begin(out);
         match event {
             Event::Text(text) => self.write(out, Delta { content: Some(&text), ..Delta::default() }, None),
             Event::Reasoning(text) => {
@@ -325,5 +335,33 @@ fn add_piece(calls: &mut Vec<WholeCall>, piece: ToolCallPiece) {
         calls.push(WholeCall { id, name, signature, arguments });
     } else if let Some(call) = calls.get_mut(index) {
         call.arguments.push_str(&arguments);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::providers::Provider;
+
+    #[test]
+    fn the_first_chunk_has_the_role_even_if_it_only_keeps_alive() {
+        let author = Author {
+            provider: Provider::GROQ,
+            model: "m".to_owned(),
+            request_id: "r".to_owned(),
+            created: 0,
+        };
+        let mut encoder = Encoder::new(author, false);
+        let mut deltas = Vec::new();
+        let mut out = Vec::new();
+        encoder.keep_alive(&mut out);
+        encoder.keep_alive(&mut out);
+        encoder.event(Event::Text("Hola".to_owned()), &mut out);
+        for event in String::from_utf8(out).unwrap().split_terminator("\n\n") {
+            let chunk: serde_json::Value =
+                serde_json::from_str(event.strip_prefix("data: ").unwrap()).unwrap();
+            deltas.push(chunk["choices"][0]["delta"].to_string());
+        }
+        assert_eq!(deltas, [r#"{"content":"","role":"assistant"}"#, "{}", r#"{"content":"Hola"}"#]);
     }
 }

@@ -32,7 +32,7 @@ const text = (said) => said.map(({ content }) => content).join('');
 test('every event is one line of JSON with content, and the last one says how it ended', async (t) => {
   const response = await ask(await startProxy(t));
   assert.equal(response.status, 200);
-  assert.equal(response.headers.get('content-type'), 'text/event-stream');
+  assert.equal(response.headers.get('content-type'), 'text/event-stream; charset=utf-8');
   const said = await read(response);
   assert.ok(said.length > 2);
   assert.ok(said.every(({ content }) => typeof content === 'string'));

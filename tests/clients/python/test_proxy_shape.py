@@ -151,7 +151,7 @@ def post(origin, content="Hi", **fields):
 
 def chunks_in(answer, wants_usage):
     """The chunks of a complete stream, each checked, and what they are as JSON."""
-    assert answer.headers["content-type"] == "text/event-stream"
+    assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
     *events, nothing = answer.text.split("\n\n")
     assert nothing == ""
     assert all(event.startswith("data: ") and "\n" not in event for event in events)
@@ -238,7 +238,7 @@ def test_whole_answers_have_one_shape(start_proxy, fault, fields, names):
     for provider in PROVIDERS:
         answer = post(origin, **fields)
         assert answer.headers["x-provider"] == provider
-        assert answer.headers["content-type"] == "application/json"
+        assert answer.headers["content-type"] == "application/json; charset=utf-8"
         [choice] = Whole.model_validate_json(answer.content).choices
         calls = choice.message.tool_calls or []
         assert [call.function.name for call in calls] == names

@@ -82,7 +82,7 @@ impl Way {
     }
 
     fn refused(self, reply: &Reply) -> Told {
-        assert_eq!(reply.header("content-type"), Some("application/json"), "{}", reply.text());
+        assert_eq!(reply.header("content-type"), Some("application/json; charset=utf-8"), "{}", reply.text());
         let body = reply.json();
         let (error, attempts) = match self {
             Self::ChatStream | Self::ChatText | Self::ChatWhole => (&body["error"], &body["attempts"]),

@@ -148,8 +148,7 @@ impl Way {
                     panic!("{self:?} {case}: not complete: {stream}");
                 };
                 let chunks = events.split_terminator("\n\n").map(|event| {
-                    let data =
-                        event.trim_start_matches(": keep-alive\n").strip_prefix("data: ").expect("data");
+                    let data = event.strip_prefix("data: ").expect("data");
                     serde_json::from_str::<Value>(data).expect("JSON")
                 });
                 chunks
@@ -184,7 +183,7 @@ impl Way {
 /// Asserts what all refusals have in common, and gives their body.
 fn refused(reply: &Reply, status: u16, case: &str) -> Value {
     assert_eq!(reply.status, status, "{case}: {}", reply.text());
-    assert_eq!(reply.header("content-type"), Some("application/json"), "{case}");
+    assert_eq!(reply.header("content-type"), Some("application/json; charset=utf-8"), "{case}");
     assert!(reply.header("x-request-id").is_some(), "{case}: no id");
     reply.json()
 }

@@ -66,7 +66,6 @@ pub(crate) fn parse_sse(stream: &str) -> Answer {
     for event in stream.split_terminator("\n\n") {
         assert!(!answer.is_done, "something after [DONE]: {event:?}");
         assert!(answer.error.is_none(), "something after an error: {event:?}");
-        let event = event.trim_start_matches(": keep-alive\n");
         let data = event.strip_prefix("data: ").unwrap_or_else(|| panic!("no data: {event:?}"));
         assert!(!data.contains(['\n', '\r']), "more than one line: {data:?}");
         if data == "[DONE]" {
