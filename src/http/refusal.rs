@@ -33,7 +33,7 @@ pub(super) fn in_place_of(written: &[u8]) -> Option<Vec<u8>> {
     let length = body.len();
     let id = request_id::new();
     let head = format!(
-        "{before}\r\ncontent-type: {JSON}\r\nx-request-id: {id}\r\ncontent-length: {length}{after}\r\n\r\n"
+        "{before}\r\ncontent-type: {JSON}\r\nx-should-retry: false\r\nx-request-id: {id}\r\ncontent-length: {length}{after}\r\n\r\n"
     );
     Some([head.into_bytes(), body].concat())
 }

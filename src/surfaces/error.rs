@@ -6,6 +6,9 @@ use crate::config::{MAX_HEAD_BYTES, MAX_HEADERS};
 use crate::dispatch::{AllFailed, Incapable, Unanswered, Verdict};
 use crate::providers::Provider;
 
+/// No client retries by itself after a longer wait: some would ask again at once instead.
+const LONGEST_WAIT_SECONDS: u64 = 60;
+
 /// A request that gets no answer.
 #[derive(Debug)]
 pub enum ApiError {
@@ -151,6 +154,15 @@ impl ApiError {
                 failed.retry_after_seconds
             }
             _ => None,
+        }
+    }
+
+    /// Whether asking again within a minute may help.
+    pub fn may_retry(&self) -> bool {
+        match self {
+            Self::TooManyRequests | Self::ShuttingDown | Self::BodyTimeout => true,
+            Self::AllFailed(_) => self.retry_after_seconds().is_some_and(|it| it <= LONGEST_WAIT_SECONDS),
+            _ => false,
         }
     }
 }

@@ -2,12 +2,16 @@
 
 use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
-use http::HeaderValue;
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderName, HeaderValue};
 use serde::Serialize;
 
 use super::error::ApiError;
 use super::media_type;
+
+/// Says `false` where asking again soon cannot help. OpenAI's SDKs, and those made like them, read it: without it they
+/// ask again by themselves after 408, 409, 429 and 5xx.
+const X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 /// A provider that was considered and did not answer.
 #[derive(Serialize)]
@@ -39,6 +43,9 @@ pub(super) fn response(error: &ApiError, body: Vec<u8>) -> Response {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type::JSON));
     if let Some(seconds) = error.retry_after_seconds() {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if !error.may_retry() {
+        headers.insert(X_SHOULD_RETRY, HeaderValue::from_static("false"));
     }
     if matches!(error, ApiError::Unauthorized) {
         headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

@@ -455,3 +455,71 @@ async fn all_attempts_together_have_a_limit() -> anyhow::Result<()> {
     assert_eq!(proxy.upstream_calls(), 1, "no time is left for anybody else");
     Ok(())
 }
+
+/// SDKs ask again by themselves after 408, 409, 429 and 5xx, and wait for nothing on a 502 that the proxy knew at once.
+#[tokio::test]
+async fn every_error_says_whether_asking_again_soon_can_help() -> anyhow::Result<()> {
+    for path in ["/chat", "/v1/chat/completions"] {
+        let proxy = TestProxy::builder()
+            .core()
+            .with("MAX_BODY_BYTES", 1_000)
+            .with("BODY_READ_TIMEOUT_MS", 300)
+            .start()
+            .await?;
+        let head = |rest: &str| format!("POST {path} HTTP/1.1\r\nhost: x\r\n{rest}\r\n\r\n");
+        let json = "content-type: application/json\r\n";
+        let never = [
+            (400, head(&format!("{json}content-length: 2")) + "{}"),
+            (404, format!("GET {path}/nowhere HTTP/1.1\r\nhost: x\r\n\r\n")),
+            (405, format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n")),
+            (413, head(&format!("{json}content-length: 1001"))),
+            (415, head("content-type: text/plain\r\ncontent-length: 2")),
+            (414, format!("GET {path}?{} HTTP/1.1\r\nhost: x\r\n\r\n", "x".repeat(40_000))),
+            (431, head(&format!("x: {}", "x".repeat(40_000)))),
+            (400, "no HTTP at all\r\n\r\n".to_owned()),
+        ];
+        let perhaps = [(408, head(&format!("{json}content-length: 2")))];
+        let cases = never.map(|case| (case, true)).into_iter().chain(perhaps.map(|case| (case, false)));
+        for ((status, request), is_final) in cases {
+            let mut client = RawClient::connect(proxy.address).await?;
+            client.stream.write_all(request.as_bytes()).await?;
+            client.read_until("\r\n\r\n").await?;
+            let response = String::from_utf8_lossy(&client.received).into_owned();
+            assert!(response.starts_with(&format!("HTTP/1.1 {status} ")), "{path} {status}: {response}");
+            assert_eq!(response.contains("\r\nx-should-retry: false\r\n"), is_final, "{path}: {response}");
+        }
+        let crowded = TestProxy::builder().with("MAX_CONCURRENT_REQUESTS", 1).start().await?;
+        crowded.all(&Behaviour::answer(["x"]).with(Fault::Stall(After::Nothing)));
+        let _first = RawClient::post(crowded.address, &question()).await?;
+        let groq = crowded.provider(Provider::GROQ);
+        crate::support::within_patience("the first call", groq.until(|it| it.request_count() > 0)).await;
+        let keyless = TestProxy::builder().only([]).start().await?;
+        let closed = TestProxy::builder().with("PROXY_API_KEY", "k").start().await?;
+        let replies = [
+            (&closed, None, 401, None, Some("false")),
+            (&keyless, None, 503, None, Some("false")),
+            (&crowded, None, 503, Some("1"), None),
+            (&proxy, Some(Trouble::BadKey), 502, Some("601"), Some("false")),
+            (&proxy, Some(Trouble::BadRequest), 400, None, Some("false")),
+        ];
+        for (proxy, trouble, status, retry_after, should_retry) in replies {
+            if let Some(trouble) = trouble {
+                for provider in proxy.simulator.providers() {
+                    provider.then(Behaviour::trouble(trouble));
+                }
+            }
+            let reply = crate::support::ask_at(proxy, path, &question(), &[]).await?;
+            assert_eq!(reply.status, status, "{path}: {}", reply.text());
+            let told = (reply.header("retry-after"), reply.header("x-should-retry"));
+            assert_eq!(told, (retry_after, should_retry), "{path} {status}: {}", reply.text());
+            proxy.clock.advance(Duration::from_secs(700));
+        }
+        for (seconds, should_retry) in [(60.0, None), (61.0, Some("false"))] {
+            let limited = TestProxy::core().await?;
+            limited.all(&Behaviour::trouble(Trouble::RateLimited(seconds)));
+            let reply = crate::support::ask_at(&limited, path, &question(), &[]).await?;
+            assert_eq!((reply.status, reply.header("x-should-retry")), (429, should_retry), "{path}");
+        }
+    }
+    Ok(())
+}

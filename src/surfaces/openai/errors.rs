@@ -1,10 +1,9 @@
 //! Errors in OpenAI's form: `{"error":{"message","type","param","code"}}`.
 //!
-//! The SDKs choose an exception by the status, show the message, and retry 408, 409, 429 and 5xx on their own unless
-//! `x-should-retry` says no.
+//! The SDKs choose an exception by the status and show the message.
 
 use axum::response::Response;
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::StatusCode;
 use serde::Serialize;
 
 use super::features;
@@ -12,12 +11,6 @@ use crate::providers::Lack;
 use crate::surfaces::error::ApiError;
 use crate::surfaces::error_response::{AttemptBody, attempts, response};
 use crate::wire::json;
-
-/// Read by OpenAI's SDKs and those made like them.
-const X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
-
-/// No client retries by itself after a longer wait: some would ask again at once instead.
-const LONGEST_WAIT_SECONDS: u64 = 60;
 
 #[derive(Serialize)]
 pub(super) struct ErrorBody<'a> {
@@ -51,12 +44,7 @@ pub(crate) fn error_response(error: &ApiError) -> Response {
     };
     let (kind, code) = kind_and_code(error);
     let inner = Inner { message: &message, r#type: kind, param, code, attempts: attempts(error) };
-    let body = json::to_vec(&ErrorBody { error: inner });
-    let mut response = response(error, body);
-    if !may_retry(error) {
-        response.headers_mut().insert(X_SHOULD_RETRY, HeaderValue::from_static("false"));
-    }
-    response
+    response(error, json::to_vec(&ErrorBody { error: inner }))
 }
 
 fn kind_and_code(error: &ApiError) -> (&'static str, Option<&'static str>) {
@@ -83,14 +71,5 @@ fn kind_and_code(error: &ApiError) -> (&'static str, Option<&'static str>) {
             status if status.is_client_error() => (REQUEST, None),
             _ => ("server_error", None),
         },
-    }
-}
-
-/// Whether asking again soon may help.
-fn may_retry(error: &ApiError) -> bool {
-    match error {
-        ApiError::TooManyRequests | ApiError::ShuttingDown | ApiError::BodyTimeout => true,
-        ApiError::AllFailed(_) => error.retry_after_seconds().is_some_and(|it| it <= LONGEST_WAIT_SECONDS),
-        _ => false,
     }
 }
