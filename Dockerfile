@@ -26,6 +26,8 @@ RUN mkdir benches \
 FROM gcr.io/distroless/cc-debian12:nonroot
 COPY --from=build /src/target/dist/ai-proxy-free /usr/local/bin/ai-proxy-free
 ENV HOST=0.0.0.0 PORT=3001
+# Without it, glibc keeps the memory of large requests: up to 40 MiB in each thread.
+ENV MALLOC_MMAP_THRESHOLD_=1048576
 EXPOSE 3001
 HEALTHCHECK --interval=30s --timeout=5s --start-period=5s --retries=3 \
     CMD ["/usr/local/bin/ai-proxy-free", "healthcheck"]

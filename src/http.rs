@@ -2,6 +2,7 @@
 //! responses.
 
 mod areas;
+mod body_budget;
 mod client_stream;
 mod connection;
 mod ingress;

@@ -13,6 +13,7 @@
     reason = "a bench may panic, spawn and look at the clock"
 )]
 
+mod bodies;
 mod client;
 mod departures;
 mod fallbacks;
@@ -69,13 +70,14 @@ impl Size {
 }
 
 /// The figures by the names under which they can be asked for.
-const NAMES: [&str; 9] = [
+const NAMES: [&str; 10] = [
     "departures",
     "fallbacks",
     "refusals",
     "weather",
     "idle_streams",
     "floods",
+    "bodies",
     "slow_clients",
     "shutdown",
     "soak",
@@ -120,6 +122,7 @@ async fn measure(name: &str, size: Size, soak_requests: u64) -> Vec<Figure> {
         "weather" => weather::measure(size).await,
         "idle_streams" => idle_streams::measure(size).await,
         "floods" => floods::measure(size).await,
+        "bodies" => bodies::measure(size).await,
         "slow_clients" => slow_clients::measure(size).await,
         "shutdown" => shutdown::measure(size).await,
         _ => soak::measure(size, soak_requests).await,

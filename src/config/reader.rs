@@ -36,12 +36,21 @@ impl<'l> Reader<'l> {
                  keys. In a container, that depends on where the port is published"
             ));
         }
+        let (max_body_bytes, max_body_memory_bytes) =
+            (self.size(MAX_BODY_BYTES), self.size(MAX_BODY_MEMORY_BYTES));
+        if max_body_memory_bytes < max_body_bytes {
+            self.warnings.push(format!(
+                "{}={max_body_memory_bytes} is less than {}={max_body_bytes}: no request can be larger than that",
+                MAX_BODY_MEMORY_BYTES.name, MAX_BODY_BYTES.name
+            ));
+        }
         ServerConfig {
             host,
             port: self.port(),
             client_keys,
             cors_origins: self.cors_origins(),
-            max_body_bytes: self.size(MAX_BODY_BYTES),
+            max_body_bytes,
+            max_body_memory_bytes,
             max_concurrent_requests: self.size(MAX_CONCURRENT_REQUESTS),
             header_read_timeout: self.milliseconds(HEADER_READ_TIMEOUT_MS),
             body_read_timeout: self.milliseconds(BODY_READ_TIMEOUT_MS),

@@ -23,6 +23,8 @@ pub struct ServerConfig {
     pub cors_origins: CorsOrigins,
     /// The largest request body, in bytes.
     pub max_body_bytes: usize,
+    /// All request bodies under way together, in bytes.
+    pub max_body_memory_bytes: usize,
     /// The most requests at once.
     pub max_concurrent_requests: usize,
     /// For a whole request head, and between requests on a connection.

@@ -56,6 +56,9 @@ pub const MAX_ATTEMPTS: NumberVariable =
 /// The largest request body, in bytes.
 pub const MAX_BODY_BYTES: NumberVariable =
     NumberVariable { name: "MAX_BODY_BYTES", default: 20 * 1024 * 1024, least: 1, most: 1 << 30 };
+/// All request bodies under way together, in bytes.
+pub const MAX_BODY_MEMORY_BYTES: NumberVariable =
+    NumberVariable { name: "MAX_BODY_MEMORY_BYTES", default: 128 * 1024 * 1024, least: 1, most: 1 << 40 };
 /// The most requests at once.
 pub const MAX_CONCURRENT_REQUESTS: NumberVariable =
     NumberVariable { name: "MAX_CONCURRENT_REQUESTS", default: 20_000, least: 1, most: 1_000_000 };

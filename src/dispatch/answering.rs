@@ -105,6 +105,11 @@ impl Answering {
         &self.trail
     }
 
+    /// Whether it still holds the request, because somebody else may have to be asked.
+    pub(crate) fn keeps_request(&self) -> bool {
+        self.search.is_some() || matches!(self.state, State::Searching(_))
+    }
+
     /// How many events could not be read and were skipped.
     pub(crate) fn unreadable_events(&self) -> u32 {
         match &self.state {

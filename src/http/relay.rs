@@ -17,6 +17,7 @@ use futures::stream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
+use super::body_budget::BodyPermit;
 use super::connection::Closer;
 use crate::dispatch::{Answering, Broken, Progress, Signatures};
 use crate::middle::{Event, ToolCallPiece};
@@ -36,6 +37,8 @@ pub(super) struct Held {
     pub log: RequestLog,
     /// The place among the concurrent requests.
     pub permit: OwnedSemaphorePermit,
+    /// The memory of the request.
+    pub memory: BodyPermit,
     /// The client's connection.
     pub connection: Option<Closer>,
     /// Keeps the signatures of tool calls.
@@ -54,11 +57,13 @@ pub(super) fn body<E: Encode>(
     held: Held,
     ending: impl Future<Output = ()> + Send + 'static,
 ) -> Body {
-    let Held { author, log, permit, connection, signatures } = held;
+    let Held { author, log, permit, memory, connection, signatures } = held;
+    let keeps_request = answering.keeps_request();
     let relay = Box::new(Relay {
         answering,
         encoder,
         author,
+        memory: Some(memory).filter(|_| keeps_request),
         log: Some(log),
         connection,
         signatures,
@@ -86,6 +91,8 @@ struct Relay<E> {
     answering: Answering,
     encoder: E,
     author: Author,
+    /// Given back with the request, once nobody else will be asked.
+    memory: Option<BodyPermit>,
     /// Taken when its line is written.
     log: Option<RequestLog>,
     connection: Option<Closer>,
@@ -172,6 +179,7 @@ impl<E: Encode> Relay<E> {
     }
 
     fn encode(&mut self, outcome: Result<Progress, Broken>) -> Vec<u8> {
+        self.memory = self.memory.take().filter(|_| self.answering.keeps_request());
         // Each event takes some bytes of framing besides its text.
         let mut frame = Vec::with_capacity(self.events.iter().map(|event| 32 + event.text().len()).sum());
         if matches!(self.events.last(), Some(Event::Finish(_))) {

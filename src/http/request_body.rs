@@ -1,21 +1,21 @@
-//! Reading a request's body: JSON in UTF-8, up to a limit and up to a deadline.
+//! Reading a request's body: JSON in UTF-8, up to a limit, within the memory for all bodies, and up to a deadline.
 
 use std::time::Duration;
 
 use axum::body::{Body, HttpBody as _};
-use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
 use http_body_util::BodyExt as _;
+use tokio::time::Instant;
 
+use super::body_budget::{BodyBudget, BodyPermit};
+use crate::config::{MAX_BODY_BYTES, MAX_BODY_MEMORY_BYTES};
 use crate::surfaces::ApiError;
+use crate::time::Alarm;
 
 /// Marks a response, in its extensions, whose request has been read to its end.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct BodyRead;
-
-/// The most memory that is reserved for a body before any of it has arrived.
-const BODY_ROOM_BYTES: usize = 64 * 1024;
 
 /// Refuses a body that is not JSON in UTF-8, as far as its headers say.
 ///
@@ -48,30 +48,73 @@ pub(super) fn expect_json(headers: &HeaderMap) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// Reads a whole body.
+/// What a body may cost, and how long it may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits<'b> {
+    /// The largest body, in bytes.
+    pub max_bytes: usize,
+    /// The memory of all bodies together.
+    pub budget: &'b BodyBudget,
+    /// For a body to arrive; and before that for its memory to become free.
+    pub time: Duration,
+}
+
+impl Limits<'_> {
+    /// The error of a body that is larger than it may be, if the budget has room for `most` bytes.
+    fn too_large(self, most: usize) -> ApiError {
+        if self.max_bytes <= most {
+            ApiError::BodyTooLarge { limit: self.max_bytes, variable: MAX_BODY_BYTES.name }
+        } else {
+            ApiError::BodyTooLarge { limit: most, variable: MAX_BODY_MEMORY_BYTES.name }
+        }
+    }
+
+    /// Waits for memory, but not for ever.
+    async fn wait<T>(self, memory: impl Future<Output = T>) -> Result<T, ApiError> {
+        tokio::time::timeout(self.time, memory).await.map_err(|_| ApiError::NoBodyMemory)
+    }
+}
+
+/// Reads a whole body into memory of the budget, which is to be held as long as what becomes of the body.
 ///
 /// # Errors
-/// [`ApiError::BodyTooLarge`], from Content-Length before anything is read; [`ApiError::BodyTimeout`];
-/// [`ApiError::BadRequest`] if the body is cut off.
-pub(super) async fn read(mut body: Body, max_bytes: usize, time: Duration) -> Result<Bytes, ApiError> {
-    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
-    if announced > max_bytes {
-        return Err(ApiError::BodyTooLarge(max_bytes));
-    }
-    let read = async {
-        // A client may announce more than it sends, so beyond this the buffer grows with what arrives.
-        let mut bytes = BytesMut::with_capacity(announced.min(BODY_ROOM_BYTES));
-        while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|_| ApiError::BadRequest("Request body broke off".to_owned()))?;
-            let Ok(data) = frame.into_data() else {
-                continue;
-            };
-            if data.len() > max_bytes - bytes.len() {
-                return Err(ApiError::BodyTooLarge(max_bytes));
-            }
-            bytes.extend_from_slice(&data);
-        }
-        Ok(bytes.freeze())
+/// [`ApiError::BodyTooLarge`], from Content-Length before anything is read; [`ApiError::NoBodyMemory`];
+/// [`ApiError::BodyTimeout`]; [`ApiError::BadRequest`] if the body is cut off.
+pub(super) async fn read(mut body: Body, limits: Limits<'_>) -> Result<(Vec<u8>, BodyPermit), ApiError> {
+    let announced = body.size_hint().exact().map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+    let most = announced.map_or(limits.budget.most_unannounced(), |_| limits.budget.most());
+    let max_bytes = limits.max_bytes.min(most);
+    let mut memory = match announced {
+        Some(bytes) if bytes > max_bytes => return Err(limits.too_large(most)),
+        Some(bytes) => limits.wait(limits.budget.reserve(bytes)).await?,
+        None => limits.wait(limits.budget.begin()).await?,
     };
-    tokio::time::timeout(time, read).await.unwrap_or(Err(ApiError::BodyTimeout))
+    let (mut deadline, mut alarm) = (Instant::now() + limits.time, Alarm::default());
+    // Memory that is reserved at once is given back at once; a buffer that grows leaves holes behind. The system has
+    // to find only the pages that are written.
+    let mut bytes = Vec::with_capacity(announced.unwrap_or_default());
+    loop {
+        let frame = tokio::select! {
+            biased;
+            frame = body.frame() => frame,
+            () = alarm.reached(deadline) => return Err(ApiError::BodyTimeout),
+        };
+        let Some(frame) = frame else { break };
+        let frame = frame.map_err(|_| ApiError::BadRequest("Request body broke off".to_owned()))?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        if data.len() > max_bytes - bytes.len() {
+            return Err(limits.too_large(most));
+        }
+        if data.len() > memory.bytes() - bytes.len() {
+            let waiting = Instant::now();
+            limits.wait(limits.budget.grow(&mut memory, max_bytes)).await?;
+            deadline += waiting.elapsed();
+            bytes.reserve_exact(max_bytes - bytes.len());
+        }
+        bytes.extend_from_slice(&data);
+    }
+    memory.shrink(bytes.len());
+    Ok((bytes, memory))
 }

@@ -8,7 +8,6 @@ use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use axum::{Router, middleware};
-use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -17,6 +16,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tracing::{error, warn};
 
 use super::areas::{self, Area};
+use super::body_budget::BodyPermit;
 use super::connection::Closer;
 use super::relay::{self, Held};
 use super::state::AppState;
@@ -115,8 +115,13 @@ async fn try_complete<A: Ask>(
     request_body::expect_json(request.headers())?;
     let (head, body) = request.into_parts();
     let server = &state.server;
-    let bytes = request_body::read(body, server.max_body_bytes, server.body_read_timeout).await?;
-    let answered = answer::<A>(state, &head, bytes, permit).await;
+    let limits = request_body::Limits {
+        max_bytes: server.max_body_bytes,
+        budget: &state.body_budget,
+        time: server.body_read_timeout,
+    };
+    let (body, memory) = request_body::read(body, limits).await?;
+    let answered = answer::<A>(state, &head, body, memory, permit).await;
     let mut response = answered.unwrap_or_else(|error| surface.error_response(&error));
     response.extensions_mut().insert(request_body::BodyRead);
     Ok(response)
@@ -125,10 +130,11 @@ async fn try_complete<A: Ask>(
 async fn answer<A: Ask>(
     state: &AppState,
     head: &Parts,
-    body: Bytes,
+    body: Vec<u8>,
+    memory: BodyPermit,
     permit: OwnedSemaphorePermit,
 ) -> Result<Response, ApiError> {
-    let (mut ask, permit) = parse::<A>(head, body, permit).await?;
+    let (mut ask, (memory, permit)) = parse::<A>(head, body, (memory, permit)).await?;
 
     // Nobody else has the request yet.
     if let Some(request) = Arc::get_mut(ask.request()) {
@@ -164,7 +170,7 @@ async fn answer<A: Ask>(
     };
     let connection = head.extensions.get::<Closer>().cloned();
     let signatures = state.signatures.clone();
-    let held = Held { author: author.clone(), log, permit, connection, signatures };
+    let held = Held { author: author.clone(), log, permit, memory, connection, signatures };
     let (content_type, body) = if is_stream {
         let encoder = ask.encoder(author);
         (encoder.content_type(), relay::body(answering, encoder, held, state.shutdown.ending()))
@@ -176,17 +182,17 @@ async fn answer<A: Ask>(
 }
 
 /// Parses a request. A large one can be built to take a second, so it does not block the threads that serve everybody.
-/// It keeps its place among the concurrent requests meanwhile, even if its client leaves.
+/// It keeps what it `holds` meanwhile, its memory and its place among the concurrent requests, even if its client leaves.
 async fn parse<A: Ask>(
     head: &Parts,
-    body: Bytes,
-    permit: OwnedSemaphorePermit,
-) -> Result<(A, OwnedSemaphorePermit), ApiError> {
+    body: Vec<u8>,
+    holds: (BodyPermit, OwnedSemaphorePermit),
+) -> Result<(A, (BodyPermit, OwnedSemaphorePermit)), ApiError> {
     if body.len() < LARGE_BODY_BYTES {
-        return A::parse(head, &body).map(|ask| (ask, permit));
+        return A::parse(head, &body).map(|ask| (ask, holds));
     }
     let head = head.clone();
-    let parsed = tokio::task::spawn_blocking(move || A::parse(&head, &body).map(|ask| (ask, permit)));
+    let parsed = tokio::task::spawn_blocking(move || A::parse(&head, &body).map(|ask| (ask, holds)));
     let parsed = parsed.await;
     parsed.unwrap_or_else(|error| match error.try_into_panic() {
         Ok(panic) => std::panic::resume_unwind(panic),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use super::body_budget::BodyBudget;
 use super::server::ConnectionLimits;
 use crate::config::{self, Config, ServerConfig};
 use crate::dispatch::{Dispatcher, SetupError, Signatures};
@@ -26,6 +27,8 @@ pub struct App {
     pub server: ServerConfig,
     /// Places for concurrent requests.
     pub admission: Arc<Semaphore>,
+    /// The memory of the bodies of requests under way.
+    pub body_budget: BodyBudget,
     /// The warning that no place is left.
     pub overload_warning: RareWarning,
     /// What providers want back with the tool calls of earlier answers.
@@ -58,11 +61,13 @@ impl AppState {
         let redactor = Redactor::new(config::secrets(config));
         let dispatcher = Dispatcher::new(&config.providers, config.limits, redactor, clock, random)?;
         let admission = Arc::new(Semaphore::new(config.server.max_concurrent_requests));
+        let body_budget = BodyBudget::new(config.server.max_body_memory_bytes);
         let server = config.server.clone();
         Ok(Self(Arc::new(App {
             dispatcher: Arc::new(dispatcher),
             server,
             admission,
+            body_budget,
             overload_warning: RareWarning::default(),
             signatures: Arc::default(),
             shutdown,

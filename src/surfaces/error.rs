@@ -27,8 +27,15 @@ pub enum ApiError {
     Incapable(Incapable),
     /// The content type is not accepted; the text says which is.
     UnsupportedMediaType(String),
-    /// The body is larger than this many bytes.
-    BodyTooLarge(usize),
+    /// The body is larger than it may be.
+    BodyTooLarge {
+        /// How large it may be, in bytes.
+        limit: usize,
+        /// The variable that says so.
+        variable: &'static str,
+    },
+    /// The bodies of other requests have taken all memory that there is for bodies.
+    NoBodyMemory,
     /// The request head has too many headers or too many bytes.
     HeadTooLarge,
     /// The request's URI alone has too many bytes.
@@ -77,7 +84,7 @@ impl ApiError {
                 StatusCode::BAD_REQUEST
             }
             Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::UriTooLong => StatusCode::URI_TOO_LONG,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
@@ -85,7 +92,9 @@ impl ApiError {
             Self::OriginRefused | Self::HostRefused => StatusCode::FORBIDDEN,
             Self::NotFound | Self::UnknownModel(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::TooManyRequests | Self::ShuttingDown | Self::NoKeys(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TooManyRequests | Self::NoBodyMemory | Self::ShuttingDown | Self::NoKeys(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::AllFailed(failed) => match failed.verdict() {
                 Verdict::Limited => StatusCode::TOO_MANY_REQUESTS,
                 Verdict::TimedOut => StatusCode::GATEWAY_TIMEOUT,
@@ -104,8 +113,11 @@ impl ApiError {
             | Self::UnknownModel(message)
             | Self::UnsupportedMediaType(message) => message.clone(),
             Self::Incapable(incapable) => incapable.to_string(),
-            Self::BodyTooLarge(limit) => {
-                format!("Request body is larger than {limit} bytes (MAX_BODY_BYTES)")
+            Self::BodyTooLarge { limit, variable } => {
+                format!("Request body is larger than {limit} bytes ({variable})")
+            }
+            Self::NoBodyMemory => {
+                "Too many large requests at once (MAX_BODY_MEMORY_BYTES). Try again in a moment".to_owned()
             }
             Self::HeadTooLarge => {
                 format!("Request headers exceed {MAX_HEADERS} headers or {MAX_HEAD_BYTES} bytes")
@@ -149,7 +161,7 @@ impl ApiError {
     /// Whole seconds after which a retry makes sense, if known.
     pub fn retry_after_seconds(&self) -> Option<u64> {
         match self {
-            Self::TooManyRequests => Some(1),
+            Self::TooManyRequests | Self::NoBodyMemory => Some(1),
             Self::AllFailed(failed) if failed.verdict() != Verdict::RequestRefused => {
                 failed.retry_after_seconds
             }
@@ -160,7 +172,7 @@ impl ApiError {
     /// Whether asking again within a minute may help.
     pub fn may_retry(&self) -> bool {
         match self {
-            Self::TooManyRequests | Self::ShuttingDown | Self::BodyTimeout => true,
+            Self::TooManyRequests | Self::NoBodyMemory | Self::ShuttingDown | Self::BodyTimeout => true,
             Self::AllFailed(_) => self.retry_after_seconds().is_some_and(|it| it <= LONGEST_WAIT_SECONDS),
             _ => false,
         }

@@ -97,6 +97,17 @@ async fn an_open_door_is_warned_about() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn memory_for_less_than_the_largest_body_is_warned_about() -> anyhow::Result<()> {
+    for (memory, is_warned) in [("20971519", true), ("20971520", false), ("", false)] {
+        let variables = HashMap::from([("MAX_BODY_MEMORY_BYTES".to_owned(), memory.to_owned())]);
+        let (binary, _) = Binary::start(&[], variables).await?;
+        let told = format!("MAX_BODY_MEMORY_BYTES={memory} is less than MAX_BODY_BYTES=20971520");
+        assert_eq!(binary.output.contains(&told), is_warned, "{memory}: {}", binary.output);
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn dot_env_is_read_and_the_real_environment_wins() -> anyhow::Result<()> {
     let mistakes =
         "PORT=from-dot-env\nIDLE_TIMEOUT_MS=\"from dot env\" # a comment\nexport LOG_FORMAT=from-dot-env\n";

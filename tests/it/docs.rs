@@ -43,6 +43,7 @@ fn every_number_is_in_both_readmes() {
         config::IDLE_TIMEOUT_MS,
         config::REQUEST_TIMEOUT_MS,
         config::MAX_BODY_BYTES,
+        config::MAX_BODY_MEMORY_BYTES,
         config::MAX_CONCURRENT_REQUESTS,
         config::HEADER_READ_TIMEOUT_MS,
         config::BODY_READ_TIMEOUT_MS,

@@ -1,18 +1,21 @@
-//! Rows 94 to 98: bodies that are too large, of the wrong kind, or not JSON.
+//! Rows 94 to 99: bodies that are too large, alone or together, of the wrong kind, or not JSON.
 
-use ai_proxy_free::internals::providers::Directory;
+use std::time::{Duration, Instant};
+
+use ai_proxy_free::internals::providers::{Directory, Provider};
+use ai_proxy_free::internals::simulator::{After, Behaviour, Fault, Settings, Simulator};
 use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 
-use super::ways::{Before, Way, converse, ending, nested, read_replies};
-use crate::support::{RawClient, TestProxy, within_patience};
+use super::ways::{Before, Departure, Way, converse, ending, nested, read_replies};
+use crate::support::{Binary, RawClient, TestProxy, within_patience};
 
 /// More than anybody may send, as in MAX_BODY_BYTES's default.
 const TOO_MANY_BYTES: usize = 30_000_000;
 
 #[tokio::test]
 async fn row_094_a_body_over_the_limit_is_refused_however_it_is_sent() -> anyhow::Result<()> {
-    let proxy = TestProxy::builder().with("HEADER_READ_TIMEOUT_MS", 600_000).start().await?;
+    let proxy = TestProxy::builder().with("HEADER_READ_TIMEOUT_MS", 800_000).start().await?;
     let chunk = format!("f4240\r\n{}\r\n", "x".repeat(1_000_000));
     for way in Way::SURFACES {
         let announced = way.head(&format!("content-length: {TOO_MANY_BYTES}\r\n"));
@@ -76,6 +79,148 @@ async fn row_094_a_body_of_just_the_limit_is_read() -> anyhow::Result<()> {
                 before.assert_asked(&proxy, u64::from(status == 200), &case).await?;
             }
         }
+    }
+    Ok(())
+}
+
+/// A request of a body with `filler_bytes` that nobody reads, in one chunk or with its length, of which all but the last
+/// `missing` bytes are sent.
+fn large(way: Way, chunked: bool, filler_bytes: usize, missing: usize) -> Vec<u8> {
+    let body = way.body().to_string();
+    let body = format!("{{\"filler\":\"{}\",{}", "x".repeat(filler_bytes), &body[1..]);
+    let length = body.len();
+    let mut request = if chunked {
+        way.head("transfer-encoding: chunked\r\n") + &format!("{length:x}\r\n{body}\r\n0\r\n\r\n")
+    } else {
+        way.head(&format!("content-length: {length}\r\n")) + &body
+    };
+    request.truncate(request.len() - missing);
+    request.into_bytes()
+}
+
+/// A proxy with memory for one body of 800 kB, which is taken by a request whose answer does not begin.
+async fn with_memory_taken(way: Way, chunked: bool) -> anyhow::Result<(TestProxy, RawClient)> {
+    let proxy = TestProxy::builder()
+        .with("MAX_BODY_MEMORY_BYTES", 1_200_000)
+        .with("BODY_READ_TIMEOUT_MS", 800)
+        .start()
+        .await?;
+    proxy.provider(Provider::GROQ).then(Behaviour::answer(["x"]).with(Fault::Stall(After::Nothing)));
+    let mut holder = RawClient::connect(proxy.address).await?;
+    holder.stream.write_all(&large(way, chunked, 800_000, 0)).await?;
+    let groq = proxy.provider(Provider::GROQ);
+    within_patience("the holder's call", groq.until(|it| it.request_count() > 0)).await;
+    Ok((proxy, holder))
+}
+
+#[tokio::test]
+async fn row_099_bodies_that_do_not_fit_wait_and_are_then_refused() -> anyhow::Result<()> {
+    for way in Way::SURFACES {
+        for chunked in [false, true] {
+            let (proxy, _holder) = with_memory_taken(way, chunked).await?;
+            let begun = Instant::now();
+            let mut clients = Vec::new();
+            // Those that wait without a length hold what they began with.
+            let missing: &[usize] = if chunked { &[1] } else { &[0, 300_000, 1] };
+            for &missing in missing {
+                let mut client = RawClient::connect(proxy.address).await?;
+                client.stream.write_all(&large(way, chunked, 800_000, missing)).await?;
+                clients.push(client);
+            }
+            // Small ones need not wait for those.
+            for small in [large(way, false, 1_000, 0), large(way, true, 1_000, 0)] {
+                let mut client = RawClient::connect(proxy.address).await?;
+                client.stream.write_all(&small).await?;
+                client.read_until("HTTP/1.1 200 OK").await?;
+            }
+            assert!(begun.elapsed() < Duration::from_millis(700), "{way:?}: {:?}", begun.elapsed());
+            for client in clients {
+                let case = format!("{way:?} chunked: {chunked}");
+                let received = ending(&case, client).await;
+                let replies = read_replies(&received);
+                let [reply] = replies.as_slice() else { panic!("{case}: {replies:?}") };
+                let sentence = way.refusal(reply, 503, &case);
+                assert!(sentence.contains("MAX_BODY_MEMORY_BYTES"), "{case}: {sentence}");
+                let retry = (reply.header("retry-after"), reply.header("x-should-retry"));
+                assert_eq!(retry, (Some("1"), None), "{case}");
+            }
+            assert!(begun.elapsed() >= Duration::from_millis(800), "{way:?}: {:?}", begun.elapsed());
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn row_099_a_body_that_fits_again_is_read() -> anyhow::Result<()> {
+    for way in Way::SURFACES {
+        for chunked in [false, true] {
+            for departure in [Departure::Close, Departure::Reset] {
+                let (proxy, holder) = with_memory_taken(way, chunked).await?;
+                let mut client = RawClient::connect(proxy.address).await?;
+                client.stream.write_all(&large(way, chunked, 800_000, 0)).await?;
+                let early = tokio::time::timeout(Duration::from_millis(200), client.read_until("HTTP")).await;
+                assert!(early.is_err(), "{way:?} chunked: {chunked}: it does not wait");
+                departure.leave(holder).await?;
+                client.read_until("HTTP/1.1 200 OK").await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn row_099_a_body_beyond_the_whole_budget_is_too_large() -> anyhow::Result<()> {
+    let proxy = TestProxy::builder().with("MAX_BODY_MEMORY_BYTES", 100_000).start().await?;
+    for way in Way::SURFACES {
+        for chunked in [false, true] {
+            for (filler, status) in [(99_000, 200), (100_000, 413)] {
+                let case = format!("{way:?} chunked: {chunked} {filler}");
+                let mut client = RawClient::connect(proxy.address).await?;
+                client.stream.write_all(&large(way, chunked, filler, 0)).await?;
+                client.read_until("\r\n\r\n").await?;
+                client.stream.shutdown().await?;
+                let received = ending(&case, client).await;
+                let replies = read_replies(&received);
+                let [reply] = replies.as_slice() else { panic!("{case}: {replies:?}") };
+                assert_eq!(reply.status, status, "{case}: {}", reply.text());
+                if status == 413 {
+                    let sentence = way.refusal(reply, 413, &case);
+                    assert!(sentence.contains("100000 bytes (MAX_BODY_MEMORY_BYTES)"), "{case}: {sentence}");
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn row_099_half_sent_bodies_take_no_more_memory_than_there_is_for_bodies() -> anyhow::Result<()> {
+    let variables = [("MAX_BODY_MEMORY_BYTES", "40000000"), ("MAX_BODY_BYTES", "20000000")];
+    let clock = std::sync::Arc::new(ai_proxy_free::internals::time::Moment::now);
+    let simulator =
+        Simulator::start(Directory::core(), |provider| Settings::new(provider, clock.clone())).await?;
+    for chunked in [false, true] {
+        let (binary, address) = Binary::over(&simulator, &variables).await?;
+        let mut clients = tokio::task::JoinSet::new();
+        for _ in 0..12 {
+            let mut client = RawClient::connect(address).await?;
+            clients.spawn(async move {
+                let bytes = large(Way::ChatStream, chunked, 18_000_000, 100);
+                let _ = client.stream.write_all(&bytes).await;
+                std::future::pending::<()>().await;
+            });
+        }
+        let (mut peak_kib, mut grew) = (0, Instant::now());
+        while grew.elapsed() < Duration::from_secs(1) {
+            let now_kib = binary.memory_kib()?;
+            if now_kib > peak_kib {
+                (peak_kib, grew) = (now_kib, Instant::now());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert!(peak_kib > 18_000, "one of them was read: {peak_kib} KiB");
+        assert!(peak_kib < 100_000, "{peak_kib} KiB for bodies that may take 40 MB, chunked: {chunked}");
+        clients.shutdown().await;
     }
     Ok(())
 }
