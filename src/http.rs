@@ -12,6 +12,7 @@ mod request_body;
 mod request_id;
 mod routes;
 mod server;
+mod slips;
 mod state;
 
 pub(crate) use self::areas::HEALTH_PATH;

@@ -1,4 +1,5 @@
-//! Which surface a path belongs to, and which paths are open. `routes.rs` names the surface once more, for panics.
+//! Which paths there are, which surface each belongs to, and which are open. `routes.rs` names the surface once more, for
+//! panics.
 //!
 //! [`ingress`](super::ingress) looks the area of a request up once, and everybody else reads it from the request's
 //! extensions. A new surface adds its rows here and its routes in `routes.rs`.
@@ -36,6 +37,26 @@ pub(super) const HEALTH: Area =
 
 /// OpenAI's paths; Groq's SDK uses the second prefix.
 pub(super) const OPENAI: [Area; 2] = [below("/v1", Surface::OpenAi), below("/openai/v1", Surface::OpenAi)];
+
+/// Where conversations are answered in the smallest dialect.
+pub(super) const CHAT: &str = "/chat";
+/// What is known of every provider and model.
+pub(super) const PROVIDERS: &str = "/providers";
+/// Where conversations are answered in OpenAI's dialect; like the next two below the prefixes of [`OPENAI`].
+pub(super) const COMPLETIONS: &str = "/chat/completions";
+/// What may stand in `model`.
+pub(super) const MODELS: &str = "/models";
+/// One of them; ids may have slashes.
+pub(super) const MODEL: &str = "/models/{*id}";
+
+/// Every path with its method, for clients that ask for another.
+pub(super) fn all_paths() -> Vec<String> {
+    let [openai, _] = OPENAI.map(|area| area.path);
+    let below = [("POST", COMPLETIONS), ("GET", MODELS), ("GET", MODEL)];
+    let below = below.map(|(method, path)| format!("{method} {openai}{}", path.replace('*', "")));
+    let others = [("POST", CHAT), ("GET", PROVIDERS), ("GET", HEALTH_PATH)];
+    others.map(|(method, path)| format!("{method} {path}")).into_iter().chain(below).collect()
+}
 
 /// Everything else.
 const ELSEWHERE: Area = below("", Surface::Chat);

@@ -34,34 +34,42 @@ use crate::wire::json;
 /// milliseconds.
 const LARGE_BODY_BYTES: usize = 256 * 1024;
 
+/// As much of an unknown path is repeated to the client.
+const MAX_PATH_CHARS: usize = 100;
+
 /// All routes, with the layers that a request passes before them, from the outside in: id, size and origin; CORS;
 /// client key; panics.
 pub(super) fn router(state: AppState) -> Router {
     let chat = Router::new()
-        .route("/chat", post(complete::<ChatAsk>))
+        .route(areas::CHAT, post(complete::<ChatAsk>))
         .route(areas::HEALTH.path, get(health))
-        .route("/providers", get(providers));
+        .route(areas::PROVIDERS, get(providers));
     let mut openai = Router::new();
     for prefix in areas::OPENAI.map(|area| area.path) {
         openai = openai
-            .route(&format!("{prefix}/chat/completions"), post(complete::<Completion>))
-            .route(&format!("{prefix}/models"), get(list_models))
-            .route(&format!("{prefix}/models/{{*id}}"), get(show_model));
+            .route(&format!("{prefix}{}", areas::COMPLETIONS), post(complete::<Completion>))
+            .route(&format!("{prefix}{}", areas::MODELS), get(list_models))
+            .route(&format!("{prefix}{}", areas::MODEL), get(show_model));
     }
-    let refuse = |error: fn() -> ApiError| {
+    let refuse = |error: fn(&Request) -> ApiError| {
         move |request: Request| async move {
-            Area::from_extensions(request.extensions()).surface.error_response(&error())
+            Area::from_extensions(request.extensions()).surface.error_response(&error(&request))
         }
     };
     Router::new()
         .merge(survive_panics(chat, Surface::Chat))
         .merge(survive_panics(openai, Surface::OpenAi))
-        .fallback(refuse(|| ApiError::NotFound))
-        .method_not_allowed_fallback(refuse(|| ApiError::MethodNotAllowed))
+        .fallback(refuse(not_found))
+        .method_not_allowed_fallback(refuse(|_| ApiError::MethodNotAllowed))
         .layer(middleware::from_fn_with_state(state.clone(), ingress::authenticate))
         .layer(ingress::cors(&state.server.cors_origins))
         .layer(middleware::from_fn_with_state(state.clone(), ingress::admit))
         .with_state(state)
+}
+
+fn not_found(request: &Request) -> ApiError {
+    let path: String = request.uri().path().chars().take(MAX_PATH_CHARS).collect();
+    ApiError::NotFound { asked: format!("{} {path}", request.method()), there_are: areas::all_paths() }
 }
 
 fn survive_panics(routes: Router<AppState>, surface: Surface) -> Router<AppState> {

@@ -18,7 +18,7 @@ use tracing::{debug, info, warn};
 
 use super::client_stream::ClientStream;
 use super::connection::{Closer, Crowded, OnLoopback};
-use super::refusal;
+use super::{refusal, slips};
 use crate::config::{MAX_HEAD_BYTES, MAX_HEADERS};
 use crate::observe::RareWarning;
 use crate::time::Shutdown;
@@ -134,6 +134,7 @@ async fn connection(
     let closer = Closer::default();
     let asked = closer.asked();
     let service = service_fn(move |mut request: http::Request<Incoming>| {
+        slips::put_right(request.uri_mut());
         request.extensions_mut().insert(closer.clone());
         if arrival.is_crowded {
             request.extensions_mut().insert(Crowded);

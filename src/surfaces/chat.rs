@@ -352,18 +352,25 @@ fn write_sse(out: &mut Vec<u8>, value: &impl Serialize) {
 
 /// The body of an error.
 #[derive(Serialize)]
-struct ErrorBody {
+struct ErrorBody<'e> {
     error: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     attempts: Option<Vec<AttemptBody>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    paths: Option<&'e [String]>,
 }
 
-/// `error` as this surface says it: `{"error":"<sentence>"}`, for failed providers also `attempts`.
+/// `error` as this surface says it: `{"error":"<sentence>"}`, for failed providers also `attempts`, for an unknown path
+/// also the `paths` that there are.
 pub(super) fn error_response(error: &ApiError) -> Response {
     response(error, error_body(error))
 }
 
 /// The body of [`error_response`].
 pub(crate) fn error_body(error: &ApiError) -> Vec<u8> {
-    json::to_vec(&ErrorBody { error: error.message(), attempts: attempts(error) })
+    let paths = match error {
+        ApiError::NotFound { there_are, .. } => Some(there_are.as_slice()),
+        _ => None,
+    };
+    json::to_vec(&ErrorBody { error: error.message(), attempts: attempts(error), paths })
 }

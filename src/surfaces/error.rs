@@ -51,7 +51,12 @@ pub enum ApiError {
     /// The request names a host that is not this machine, where only this machine is served.
     HostRefused,
     /// No such path.
-    NotFound,
+    NotFound {
+        /// The method and the path.
+        asked: String,
+        /// The methods and paths that there are.
+        there_are: Vec<String>,
+    },
     /// The path does not take this method.
     MethodNotAllowed,
     /// The limit of concurrent requests is reached.
@@ -90,7 +95,7 @@ impl ApiError {
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::OriginRefused | Self::HostRefused => StatusCode::FORBIDDEN,
-            Self::NotFound | Self::UnknownModel(_) => StatusCode::NOT_FOUND,
+            Self::NotFound { .. } | Self::UnknownModel(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooManyRequests | Self::NoBodyMemory | Self::ShuttingDown | Self::NoKeys(_) => {
                 StatusCode::SERVICE_UNAVAILABLE
@@ -138,7 +143,7 @@ impl ApiError {
                  localhost or 127.0.0.1, or set PROXY_API_KEY; to serve other machines too, set HOST"
                     .to_owned()
             }
-            Self::NotFound => "Not Found".to_owned(),
+            Self::NotFound { .. } => "Not Found".to_owned(),
             Self::MethodNotAllowed => "Method Not Allowed".to_owned(),
             Self::TooManyRequests => {
                 "Too many requests at once (MAX_CONCURRENT_REQUESTS). Try again in a moment".to_owned()

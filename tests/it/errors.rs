@@ -149,7 +149,7 @@ async fn a_refusal_does_not_wait_for_the_body() -> anyhow::Result<()> {
         let mut client = RawClient::connect(proxy.address).await?;
         let head = format!("POST {path} HTTP/1.1\r\nhost: localhost\r\n{headers}\r\n\r\n");
         client.stream.write_all(head.as_bytes()).await?;
-        client.read_until("\"}").await?;
+        client.read_until(if status == "404" { "]}" } else { "\"}" }).await?;
         let response = String::from_utf8_lossy(&client.received).into_owned();
         assert!(response.starts_with(&format!("HTTP/1.1 {status} ")), "{response}");
         let (head, body) = response.split_once("\r\n\r\n").expect("a head");
@@ -176,13 +176,101 @@ async fn a_refusal_of_what_was_read_leaves_the_connection_open() -> anyhow::Resu
 async fn unknown_paths_are_not_found() -> anyhow::Result<()> {
     let proxy = TestProxy::start().await?;
     let client = http_client()?;
-    for path in ["/", "/chat/", "/Chat", "/health/x", "/v2/chat", "/chat/../x"] {
+    let paths = json!([
+        "POST /chat",
+        "GET /providers",
+        "GET /health",
+        "POST /v1/chat/completions",
+        "GET /v1/models",
+        "GET /v1/models/{id}",
+    ]);
+    for path in ["/", "/Chat", "/health/x", "/v2/chat", "/chat/../x", "/api/v1/chat/completions"] {
         let response = client.post(proxy.url(path)).body("{}").send().await?;
         assert_eq!(response.status(), 404, "{path}");
-        assert_eq!(response.text().await?, r#"{"error":"Not Found"}"#, "{path}");
+        assert_eq!(response.json::<Value>().await?, json!({"error": "Not Found", "paths": paths}), "{path}");
+    }
+    let long = format!("/v1/{}", "x".repeat(200));
+    let cut = &long[..100];
+    for (path, told) in [
+        ("/v1", "/v1"),
+        ("/v1/", "/v1"),
+        ("/v1/chat/completion", "/v1/chat/completion"),
+        ("/v1/v1/messages?secret", "/v1/v1/messages"),
+        ("/openai/v1/responses", "/openai/v1/responses"),
+        (&long, cut),
+    ] {
+        let response = client.post(proxy.url(path)).body("{}").send().await?;
+        assert_eq!(response.status(), 404, "{path}");
+        let error = response.json::<Value>().await?["error"].clone();
+        let there_are: Vec<&str> =
+            paths.as_array().expect("paths").iter().filter_map(Value::as_str).collect();
+        let sentence = format!("Not Found: there is no POST {told}. There are: {}", there_are.join(", "));
+        assert_eq!((&error["message"], &error["code"]), (&json!(sentence), &json!("unknown_url")), "{path}");
+    }
+    for path in paths.as_array().expect("paths") {
+        let (method, path) =
+            path.as_str().and_then(|path| path.split_once(' ')).expect("a method and a path");
+        let path = path.replace("{id}", "auto");
+        let status = client.request(method.parse()?, proxy.url(&path)).send().await?.status();
+        assert!(status != 404 && status != 405, "{method} {path} is there: {status}");
     }
     assert_eq!(client.request("OPTIONS".parse()?, proxy.url("/nowhere")).send().await?.status(), 404);
     assert_eq!(proxy.upstream_calls(), 0);
+    Ok(())
+}
+
+/// A base URL that is slightly wrong says clearly what is meant.
+#[tokio::test]
+async fn slips_of_the_base_url_are_answered_all_the_same() -> anyhow::Result<()> {
+    let proxy = TestProxy::builder().with("PROXY_API_KEY", "k").start().await?;
+    let key = [("authorization", "Bearer k")];
+    let posts = [
+        "/chat/completions",
+        "/chat/completions/",
+        "/v1/v1/chat/completions",
+        "/v1/chat/completions/",
+        "//v1/chat/completions",
+        "/v1//chat//completions",
+        "/openai/v1/v1/chat/completions",
+        "/openai/v1/openai/v1/chat/completions",
+        "/openai/chat/completions",
+        "/v1/chat/completions/chat/completions?x=1",
+    ];
+    for path in posts {
+        let reply = crate::support::ask_at(&proxy, path, &question(), &key).await?;
+        assert_eq!(reply.status, 200, "{path}: {}", reply.text());
+        assert_eq!(reply.json()["object"], "chat.completion", "{path}");
+        // Its errors are OpenAI's, whatever refuses.
+        let refusals = [(json!({}), &key[..], 400), (question(), &[][..], 401)];
+        for (body, headers, status) in refusals {
+            let reply = crate::support::ask_at(&proxy, path, &body, headers).await?;
+            assert_eq!(reply.status, status, "{path}: {}", reply.text());
+            assert!(reply.json()["error"]["message"].is_string(), "{path}: {}", reply.text());
+        }
+        let other = http_client()?.get(proxy.url(path)).bearer_auth("k").send().await?;
+        assert_eq!((other.status().as_u16(), &other.headers()["allow"].to_str()?), (405, &"POST"), "{path}");
+    }
+    for path in ["/chat/", "//chat", "/chat//"] {
+        let reply = crate::support::ask_at(&proxy, path, &question(), &key).await?;
+        assert!(reply.answer().is_done, "{path}");
+    }
+    let gets = [
+        ("/models", "/data/0/id", "auto"),
+        ("/v1/v1/models/", "/data/0/id", "auto"),
+        ("/models/groq%2Fopenai%2Fgpt-oss-20b", "/id", "groq/openai/gpt-oss-20b"),
+        ("/v1/v1/models/groq/openai/gpt-oss-20b/", "/id", "groq/openai/gpt-oss-20b"),
+        ("/health/", "/status", "ok"),
+        ("/providers/", "/providers/0/name", "Groq"),
+    ];
+    for (path, pointer, value) in gets {
+        let response = http_client()?.get(proxy.url(path)).bearer_auth("k").send().await?;
+        assert_eq!(response.status(), 200, "{path}");
+        assert_eq!(response.json::<Value>().await?.pointer(pointer), Some(&json!(value)), "{path}");
+    }
+    for path in ["//providers", "/providers/", "/models/", "/v1/v1/models"] {
+        let status = http_client()?.get(proxy.url(path)).send().await?.status();
+        assert_eq!(status, 401, "a slip is no way past the key: {path}");
+    }
     Ok(())
 }
 

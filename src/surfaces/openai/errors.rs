@@ -35,7 +35,12 @@ pub(super) fn late(message: &str) -> ErrorBody<'_> {
 
 /// `error` as this surface says it; for failed providers also `attempts`, as `/chat` has them.
 pub(crate) fn error_response(error: &ApiError) -> Response {
-    let message = error.message();
+    let message = match error {
+        ApiError::NotFound { asked, there_are } => {
+            format!("Not Found: there is no {asked}. There are: {}", there_are.join(", "))
+        }
+        _ => error.message(),
+    };
     let param = match error {
         ApiError::InvalidField { param, .. } => Some(param.as_str()),
         ApiError::UnknownModel(_) => Some("model"),
@@ -58,7 +63,7 @@ fn kind_and_code(error: &ApiError) -> (&'static str, Option<&'static str>) {
         ApiError::Unauthorized => ("authentication_error", Some("invalid_api_key")),
         ApiError::OriginRefused => ("permission_error", Some("origin_not_allowed")),
         ApiError::HostRefused => ("permission_error", Some("host_not_allowed")),
-        ApiError::NotFound => (REQUEST, Some("unknown_url")),
+        ApiError::NotFound { .. } => (REQUEST, Some("unknown_url")),
         ApiError::AllFailed(failed) if error.status() == StatusCode::BAD_REQUEST => (
             REQUEST,
             failed.common_reason().map(|reason| match reason.as_str() {
