@@ -10,6 +10,7 @@ mod error_response;
 mod fields;
 pub(crate) mod media_type;
 mod names;
+mod not_json;
 pub(crate) mod openai;
 mod surface;
 

@@ -9,6 +9,7 @@ use serde::de::{DeserializeOwned, Deserializer as _, Error as _, IgnoredAny, Map
 use serde_json::value::RawValue;
 
 use super::error::ApiError;
+use super::not_json::{advice, without_mark};
 
 /// The most unknown names of one object that are reported.
 const MAX_UNKNOWN: usize = 16;
@@ -178,8 +179,13 @@ fn is_plain(name: &str) -> bool {
 /// The object in `body`.
 ///
 /// # Errors
-/// [`ApiError::BadRequest`]: it is not UTF-8, not JSON, or not an object.
+/// [`ApiError::BadRequest`]: it is not UTF-8, not JSON, or not an object; and what probably happened to it.
 pub(super) fn body_object(body: &[u8]) -> Result<&RawValue, ApiError> {
+    let body = without_mark(body);
+    let not_json = |error: &dyn fmt::Display| match advice(body) {
+        advice if advice.is_empty() => not_json(error),
+        advice => not_json(&format_args!("{error}. {advice}")),
+    };
     let text = std::str::from_utf8(body).map_err(|error| not_json(&error))?;
     let body: &RawValue = serde_json::from_str(text).map_err(|error| not_json(&error))?;
     if !body.get().starts_with('{') {

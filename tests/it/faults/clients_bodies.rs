@@ -318,7 +318,7 @@ async fn row_097_what_is_no_json_is_told_where_and_not_quoted() -> anyhow::Resul
             ("a brace too many", (good.clone() + "}").into_bytes()),
             ("half of it", good.as_bytes()[..good.len() / 2].to_vec()),
             ("all but the end", good.as_bytes()[..good.len() - 1].to_vec()),
-            ("a byte order mark", format!("\u{feff}{good}").into_bytes()),
+            ("two byte order marks", format!("\u{feff}\u{feff}{good}").into_bytes()),
             ("two objects", (good.clone() + " {}").into_bytes()),
             ("lines of objects", format!("{good}\n{good}\n").into_bytes()),
             ("rubbish behind it", (good.clone() + SECRET).into_bytes()),
@@ -381,6 +381,61 @@ async fn row_097_what_is_no_json_is_told_where_and_not_quoted() -> anyhow::Resul
             let reply = way.post_json(&proxy, body).await?;
             let sentence = way.refusal(&reply, 400, kind);
             assert_eq!(sentence, format!("Request body must be a JSON object, not {kind}"), "{way:?}");
+        }
+    }
+    Ok(())
+}
+
+/// What a shell of Windows makes of the README's line, and what else has a known cause (curl/curl#4737).
+#[tokio::test]
+async fn row_097_what_a_shell_has_eaten_is_told_so() -> anyhow::Result<()> {
+    let proxy = TestProxy::start().await?;
+    let utf_16 = |text: &str, mark: bool, is_big: bool| -> Vec<u8> {
+        let units = mark.then_some(0xfeff).into_iter().chain(text.encode_utf16());
+        units.flat_map(|unit: u16| if is_big { unit.to_be_bytes() } else { unit.to_le_bytes() }).collect()
+    };
+    let good = Way::ChatStream.body().to_string();
+    let (cmd, powershell) = (r#"-d "{\"messages\":[…]}""#, r#"-d '{\"messages\":[…]}'"#);
+    let other = r#"-d '{"messages":[…]}'"#;
+    let cases: Vec<(&str, Vec<u8>, Vec<&str>)> = vec![
+        ("cmd.exe", b"'{messages:[{role:user,content:canary a joke}]}'".to_vec(), vec!["single quote", cmd]),
+        ("cmd.exe, cut at a blank", b" '{".to_vec(), vec!["single quote", cmd]),
+        (
+            "PowerShell",
+            b"{messages:[{role:user,content:Tell".to_vec(),
+            vec!["no quotes", powershell, "@body.json"],
+        ),
+        ("PowerShell, with blanks", b"{ messages : []}".to_vec(), vec!["no quotes", powershell]),
+        ("quoted once too often", format!("\"{good}\"").into_bytes(), vec!["quotes", other]),
+        ("backslashes passed on", good.replace('"', "\\\"").into_bytes(), vec!["backslashes", other]),
+        ("Python's own form", good.replace('"', "'").into_bytes(), vec!["double quotes"]),
+        ("UTF-16", utf_16(&good, true, false), vec!["UTF-16: send UTF-8"]),
+        ("UTF-16, big end first", utf_16(&good, true, true), vec!["UTF-16: send UTF-8"]),
+        ("UTF-16 without a mark", utf_16(&good, false, false), vec!["UTF-16: send UTF-8"]),
+        ("UTF-16 without a mark, big end first", utf_16(&good, false, true), vec!["UTF-16: send UTF-8"]),
+        (
+            "Latin-1",
+            good.replace("canary", "\u{1}").bytes().map(|it| if it == 1 { 0xf1 } else { it }).collect(),
+            vec!["JSON is sent in UTF-8"],
+        ),
+    ];
+    for way in Way::SURFACES {
+        for (case, body, words) in &cases {
+            let reply = way.post_json(&proxy, body.clone()).await?;
+            let sentence = way.refusal(&reply, 400, case);
+            assert!(sentence.starts_with("Request body is not valid JSON: "), "{way:?} {case}: {sentence}");
+            for word in words {
+                assert!(sentence.contains(word), "{way:?} {case}: {word:?} is not in: {sentence}");
+            }
+            assert!(!sentence.contains("canary"), "{way:?} {case}: {sentence}");
+        }
+        let marked = format!("\u{feff}{}", way.body());
+        let reply = way.post_json(&proxy, marked.into_bytes()).await?;
+        way.text(&reply, "a byte order mark is passed over");
+        for other in ["{\"messages\"", "{", "{}x", "[", ""] {
+            let sentence = way.refusal(&way.post_json(&proxy, other).await?, 400, other);
+            let has_advice = ["cmd.exe", "PowerShell", "UTF"].iter().any(|word| sentence.contains(word));
+            assert!(!has_advice, "{way:?} {other}: {sentence}");
         }
     }
     Ok(())
