@@ -23,6 +23,7 @@ use super::request_body::BodyRead;
 use super::request_id::{self, X_REQUEST_ID};
 use super::state::AppState;
 use crate::config::{self, CorsOrigins, MAX_HEAD_BYTES, MAX_HEADERS};
+use crate::observe::{self, Refusal};
 use crate::surfaces::ApiError;
 
 /// The headers in which clients may send their key, besides `Authorization: Bearer`.
@@ -49,6 +50,9 @@ pub(super) async fn admit(State(state): State<AppState>, mut request: Request, n
         }
         Err(error) => area.surface.error_response(&error),
     };
+    if let Some(Refusal(reason)) = response.extensions().get() {
+        observe::refused(response.status(), area.surface.name(), id.to_str().unwrap_or_default(), reason);
+    }
     response.headers_mut().insert(X_REQUEST_ID, id);
     let is_body_unread = has_body && response.extensions().get::<BodyRead>().is_none();
     // hyper would keep the connection open for a tunnel that does not exist. After a request whose body was not read it

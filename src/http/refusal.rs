@@ -5,8 +5,9 @@
 //! form of every other refusal.
 
 use super::request_id;
+use crate::observe;
 use crate::surfaces::media_type::JSON;
-use crate::surfaces::{ApiError, chat};
+use crate::surfaces::{ApiError, Surface, chat};
 
 /// Longer than any refusal of hyper's own.
 const MAX_BYTES: usize = 256;
@@ -32,6 +33,7 @@ pub(super) fn in_place_of(written: &[u8]) -> Option<Vec<u8>> {
     let body = chat::error_body(&error);
     let length = body.len();
     let id = request_id::new();
+    observe::refused(error.status(), Surface::Chat.name(), &id, &error.message());
     let head = format!(
         "{before}\r\ncontent-type: {JSON}\r\nx-should-retry: false\r\nx-request-id: {id}\r\ncontent-length: {length}{after}\r\n\r\n"
     );

@@ -34,7 +34,7 @@ use crate::wire::json;
 /// milliseconds.
 const LARGE_BODY_BYTES: usize = 256 * 1024;
 
-/// As much of an unknown path is repeated to the client.
+/// As much of an unknown path is repeated to the client and in the log.
 const MAX_PATH_CHARS: usize = 100;
 
 /// All routes, with the layers that a request passes before them, from the outside in: id, size and origin; CORS;
@@ -68,7 +68,9 @@ pub(super) fn router(state: AppState) -> Router {
 }
 
 fn not_found(request: &Request) -> ApiError {
-    let path: String = request.uri().path().chars().take(MAX_PATH_CHARS).collect();
+    // It is logged, too, and must not look like more than one line there.
+    let path = request.uri().path().chars().filter(char::is_ascii_graphic);
+    let path: String = path.take(MAX_PATH_CHARS).collect();
     ApiError::NotFound { asked: format!("{} {path}", request.method()), there_are: areas::all_paths() }
 }
 

@@ -163,6 +163,17 @@ impl ApiError {
         }
     }
 
+    /// The text for the log if this error refuses a request and nothing else is logged about that.
+    pub fn refusal(&self) -> Option<String> {
+        match self {
+            // The end of the request is logged, or the panic, or that there are too many.
+            Self::Incapable(_) | Self::NoKeys(_) | Self::AllFailed(_) | Self::ShuttingDown => None,
+            Self::Internal | Self::TooManyRequests => None,
+            Self::NotFound { asked, .. } => Some(format!("there is no {asked}")),
+            _ => Some(self.log_text()),
+        }
+    }
+
     /// Whole seconds after which a retry makes sense, if known.
     pub fn retry_after_seconds(&self) -> Option<u64> {
         match self {

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::error::ApiError;
 use super::media_type;
+use crate::observe::Refusal;
 
 /// Says `false` where asking again soon cannot help. OpenAI's SDKs, and those made like them, read it: without it they
 /// ask again by themselves after 408, 409, 429 and 5xx.
@@ -39,6 +40,9 @@ pub(super) fn attempts(error: &ApiError) -> Option<Vec<AttemptBody>> {
 /// `error` with `body` in some dialect's form.
 pub(super) fn response(error: &ApiError, body: Vec<u8>) -> Response {
     let mut response = (error.status(), Body::from(body)).into_response();
+    if let Some(reason) = error.refusal() {
+        response.extensions_mut().insert(Refusal(reason));
+    }
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type::JSON));
     if let Some(seconds) = error.retry_after_seconds() {

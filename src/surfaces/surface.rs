@@ -15,6 +15,14 @@ pub(crate) enum Surface {
 }
 
 impl Surface {
+    /// Its name in the log.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Chat => "chat",
+            Self::OpenAi => "openai",
+        }
+    }
+
     /// `error` as clients of this dialect expect it.
     pub(crate) fn error_response(self, error: &ApiError) -> Response {
         match self {

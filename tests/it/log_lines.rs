@@ -4,8 +4,9 @@ use ai_proxy_free::internals::providers::{Directory, Provider};
 use ai_proxy_free::internals::simulator::{After, Behaviour, Fault, Reply, Settings, Simulator, Trouble};
 use ai_proxy_free::internals::time::Moment;
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
 
-use crate::support::{Binary, http_client, question};
+use crate::support::{Binary, RawClient, http_client, question};
 
 /// The lines about a request, without times, quotation marks and its id.
 fn lines_about(output: &str, request: &str) -> Vec<String> {
@@ -108,5 +109,140 @@ async fn a_request_can_be_followed_from_its_beginning_to_its_end() -> anyhow::Re
         assert_eq!(lines_about(&output, request), lines, "{request}");
     }
     assert!(!output.contains("any more: using"), "{output}");
+    Ok(())
+}
+
+/// Who cannot get in is seen in the log, whatever refuses; but a flood does not fill it.
+#[tokio::test]
+async fn a_refused_request_leaves_one_line() -> anyhow::Result<()> {
+    let clock = std::sync::Arc::new(jiff::Timestamp::now);
+    let simulator =
+        Simulator::start(Directory::core(), |provider| Settings::new(provider, clock.clone())).await?;
+    let settings = [
+        ("PROXY_API_KEY", "key-of-client"),
+        ("CORS_ORIGINS", "https://example.org"),
+        ("MAX_BODY_BYTES", "1000"),
+        ("BODY_READ_TIMEOUT_MS", "200"),
+    ];
+    let (mut binary, address) = Binary::over(&simulator, &settings).await?;
+    let key = "x-api-key: key-of-client\r\n";
+    let json = format!("{key}content-type: application/json\r\n");
+    let of = |length: usize, body: &str| format!("{json}content-length: {length}\r\n\r\n{body}");
+    let asks = |model: &str| {
+        format!("{{\"messages\":[{{\"role\":\"user\",\"content\":\"canary\"}}],\"model\":\"{model}\"}}")
+    };
+    let (unknown, huge) = (asks("canary-2"), format!("x: {}", "canary".repeat(6_000)));
+    let requests = [
+        ("no-key", "POST /chat?canary", String::new(), "WARN", "chat", 401, "Missing or wrong API key"),
+        (
+            "wrong-key",
+            "GET /v1/models",
+            "authorization: Bearer canary\r\n\r\n".into(),
+            "WARN",
+            "openai",
+            401,
+            "Missing",
+        ),
+        (
+            "origin",
+            "POST /chat",
+            format!("{key}origin: https://canary.example\r\n\r\n"),
+            "WARN",
+            "chat",
+            403,
+            "This origin",
+        ),
+        (
+            "path",
+            "GET /v1/nothing?canary",
+            format!("{key}\r\n"),
+            "INFO",
+            "openai",
+            404,
+            "there is no GET /v1/nothing",
+        ),
+        ("method", "GET /chat", format!("{key}\r\n"), "INFO", "chat", 405, "Method Not Allowed"),
+        (
+            "model",
+            "POST /v1/chat/completions",
+            of(unknown.len(), &unknown),
+            "INFO",
+            "openai",
+            404,
+            "The model 'canary-2' does not exist",
+        ),
+        (
+            "type",
+            "POST /chat",
+            format!("{key}content-length: 6\r\n\r\ncanary"),
+            "INFO",
+            "chat",
+            415,
+            "Content-Type is missing",
+        ),
+        ("large", "POST /chat", of(1_001, ""), "INFO", "chat", 413, "Request body is larger"),
+        ("slow", "POST /chat", of(9, "canary"), "INFO", "chat", 408, "Request body did not arrive"),
+        (
+            "bad",
+            "POST /v1/chat/completions",
+            of(7, "canary!"),
+            "INFO",
+            "openai",
+            400,
+            "Request body is not valid JSON",
+        ),
+        ("field", "POST /chat", of(2, "{}"), "INFO", "chat", 400, "Request must include 'messages' array"),
+        ("head", "POST /chat", format!("{key}{huge}\r\n\r\n"), "INFO", "chat", 431, "Request headers exceed"),
+    ];
+    for (id, line, rest, ..) in &requests {
+        let rest = if rest.is_empty() { "\r\n" } else { rest };
+        let mut client = RawClient::connect(address).await?;
+        let head = format!("{line} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-request-id: {id}\r\n{rest}");
+        client.stream.write_all(head.as_bytes()).await?;
+        client.read_until("\r\n\r\n").await?;
+    }
+    // Names that a client has made up stand in some sentences.
+    let forged = json!({"messages": [{"role": "user", "content": "x"}, {"role": "assistant", "tool_calls": [
+        {"id": "\n[x] ERROR: forged", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    ]}]})
+    .to_string();
+    let mut client = RawClient::connect(address).await?;
+    let head = format!("POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\n{}", of(forged.len(), &forged));
+    client.stream.write_all(head.as_bytes()).await?;
+    client.read_until("forged").await?;
+    // What hyper refuses, whose id is not the client's; and everybody's failure, which has lines of its own.
+    let mut client = RawClient::connect(address).await?;
+    client.stream.write_all(b"canary is no HTTP\r\n\r\n").await?;
+    client.read_until("\r\n\r\n").await?;
+    let answer = client.read_to_end().await;
+    let unreadable =
+        answer.lines().find_map(|line| line.strip_prefix("x-request-id: ")).expect("an id").to_owned();
+    for provider in simulator.providers() {
+        provider.always(Behaviour::trouble(Trouble::ServerError));
+    }
+    let http = http_client()?;
+    let ask = |id: &str, key: &str| {
+        let request = http.post(format!("http://{address}/chat")).header("x-request-id", id);
+        request.header("x-api-key", key).json(&question()).send()
+    };
+    assert_eq!(ask("failed", "key-of-client").await?.status(), 502);
+    for _ in 0..60 {
+        assert_eq!(ask("flood", "canary").await?.status(), 401);
+    }
+    binary.line_with("Request failed").await?;
+    binary.signal("TERM").await?;
+    let (_, output) = binary.end().await?;
+    for (id, _, _, level, surface, status, reason) in requests {
+        let lines = lines_about(&output, id);
+        let [line] = lines.as_slice() else { panic!("{id}: {lines:?}") };
+        assert!(line.starts_with(&format!("{level}: Request refused: {reason}")), "{line}");
+        assert!(line.ends_with(&format!(" surface={surface} status={status}")), "{line}");
+    }
+    assert_eq!(lines_about(&output, &unreadable).len(), 1, "{output}");
+    assert!(output.contains("forged") && output.lines().all(|line| !line.starts_with("[x]")), "{output}");
+    assert!(!lines_about(&output, "failed").iter().any(|line| line.contains("refused:")), "{output}");
+    let flood = lines_about(&output, "flood").len();
+    assert!((1..=10).contains(&flood), "{flood} lines");
+    assert!(!output.replace("canary-2", "").contains("canary") && !output.contains("key-of"), "{output}");
     Ok(())
 }
