@@ -129,7 +129,7 @@ impl Crowd {
         let (before, after) = (r#"{"messages":[{"role":"user","content":""#, r#""}]}"#);
         let filler = "x".repeat(BODY_BYTES - before.len() - after.len());
         let body = [before, &filler, after].concat();
-        let head = "POST /chat HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n";
+        let head = "POST /chat HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n";
         let mut request = if self.is_chunked {
             let chunk = |bytes: &[u8]| [b"10000\r\n", bytes, b"\r\n"].concat();
             let chunks: Vec<Vec<u8>> = body.as_bytes().chunks(0x10000).map(chunk).collect();

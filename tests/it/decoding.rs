@@ -244,7 +244,7 @@ fn a_call_after_the_finish_is_no_call() {
     // Gemini's stop is taken back, so the answer has not ended, or by another stop.
     let call = "text       \"b\"\ncall 0     call_a833bdcdb6d1beb188dc97e5 f None {}\n";
     let golden = decode(Provider::GEMINI, false, [gemini.as_bytes()]);
-    assert_eq!(golden, format!("{call}failure    broken_stream Provider\n"));
+    assert_eq!(golden, format!("{call}failure    broken_stream AccountModel\n"));
     let stop = "data: {\"candidates\":[{\"finishReason\":\"STOP\"}]}\n\n";
     let golden = decode(Provider::GEMINI, false, [gemini.as_bytes(), stop.as_bytes()]);
     assert_eq!(golden, format!("{call}finish     tool_calls\n"));

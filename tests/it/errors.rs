@@ -554,15 +554,15 @@ async fn every_error_says_whether_asking_again_soon_can_help() -> anyhow::Result
             .with("BODY_READ_TIMEOUT_MS", 300)
             .start()
             .await?;
-        let head = |rest: &str| format!("POST {path} HTTP/1.1\r\nhost: x\r\n{rest}\r\n\r\n");
+        let head = |rest: &str| format!("POST {path} HTTP/1.1\r\nhost: localhost\r\n{rest}\r\n\r\n");
         let json = "content-type: application/json\r\n";
         let never = [
             (400, head(&format!("{json}content-length: 2")) + "{}"),
-            (404, format!("GET {path}/nowhere HTTP/1.1\r\nhost: x\r\n\r\n")),
-            (405, format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n")),
+            (404, format!("GET {path}/nowhere HTTP/1.1\r\nhost: localhost\r\n\r\n")),
+            (405, format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n")),
             (413, head(&format!("{json}content-length: 1001"))),
             (415, head("content-type: text/plain\r\ncontent-length: 2")),
-            (414, format!("GET {path}?{} HTTP/1.1\r\nhost: x\r\n\r\n", "x".repeat(40_000))),
+            (414, format!("GET {path}?{} HTTP/1.1\r\nhost: localhost\r\n\r\n", "x".repeat(40_000))),
             (431, head(&format!("x: {}", "x".repeat(40_000)))),
             (400, "no HTTP at all\r\n\r\n".to_owned()),
         ];

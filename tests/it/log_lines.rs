@@ -115,7 +115,7 @@ async fn a_request_can_be_followed_from_its_beginning_to_its_end() -> anyhow::Re
 /// Who cannot get in is seen in the log, whatever refuses; but a flood does not fill it.
 #[tokio::test]
 async fn a_refused_request_leaves_one_line() -> anyhow::Result<()> {
-    let clock = std::sync::Arc::new(jiff::Timestamp::now);
+    let clock = std::sync::Arc::new(ai_proxy_free::internals::time::Moment::now);
     let simulator =
         Simulator::start(Directory::core(), |provider| Settings::new(provider, clock.clone())).await?;
     let settings = [
@@ -197,7 +197,9 @@ async fn a_refused_request_leaves_one_line() -> anyhow::Result<()> {
     for (id, line, rest, ..) in &requests {
         let rest = if rest.is_empty() { "\r\n" } else { rest };
         let mut client = RawClient::connect(address).await?;
-        let head = format!("{line} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-request-id: {id}\r\n{rest}");
+        let head = format!(
+            "{line} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nx-request-id: {id}\r\n{rest}"
+        );
         client.stream.write_all(head.as_bytes()).await?;
         client.read_until("\r\n\r\n").await?;
     }
@@ -207,7 +209,8 @@ async fn a_refused_request_leaves_one_line() -> anyhow::Result<()> {
     ]}]})
     .to_string();
     let mut client = RawClient::connect(address).await?;
-    let head = format!("POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\n{}", of(forged.len(), &forged));
+    let head =
+        format!("POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\n{}", of(forged.len(), &forged));
     client.stream.write_all(head.as_bytes()).await?;
     client.read_until("forged").await?;
     // What hyper refuses, whose id is not the client's; and everybody's failure, which has lines of its own.
