@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue};
 use tokio::time::{Instant, timeout_at};
 
 use super::question::Extent;
@@ -157,19 +157,7 @@ pub(super) async fn open(
         return Err(source.failure(diagnosis));
     }
     reservation.accepted(&head);
-    let is_json = match media_type(&headers).as_str() {
-        "text/html" => return Err(source.failure(Cause::Intercepted.into())),
-        "application/json" => true,
-        _ => false,
-    };
-    // Identity was asked for. A compressed stream arrives when the compressor flushes, not when the model produces a
-    // token.
-    if headers
-        .get(CONTENT_ENCODING)
-        .is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
-    {
-        return Err(source.failure(Cause::ServerError.into()));
-    }
+    let is_json = is_json(&headers).map_err(|cause| source.failure(cause.into()))?;
     // The headers would keep their whole buffer in memory for as long as the answer takes.
     drop(headers);
     let mut answer = Answer {
@@ -184,21 +172,26 @@ pub(super) async fn open(
         begun,
         first_token: None,
     };
-    let mut begun = Gathered { keeps_pieces: true, ..Gathered::default() };
-    if let Err(failure) = answer.gather(&mut begun, MAX_PENDING_BYTES).await {
-        let Phase::FirstToken(_) = answer.phase else { return Err(failure) };
-        if failure.cause != Cause::Silent || has_others() {
-            return Err(failure);
-        }
-        answer.phase = Phase::FirstToken(context.deadline);
-        answer.gather(&mut begun, MAX_PENDING_BYTES).await?;
-    }
+    answer.await_first_event(context.deadline, has_others).await?;
     reservation.has_begun(answer.first_token);
-    while !begun.has_come_to(extent) {
-        answer.gather(&mut begun, MAX_PENDING_BYTES).await?;
-    }
-    answer.pending = begun.events;
+    answer.await_extent(extent).await?;
     Ok(answer)
+}
+
+/// Whether a good answer is one JSON document instead of a stream.
+///
+/// # Errors
+/// It is no answer of the API, or cannot be read: identity was asked for, and a compressed stream arrives when the
+/// compressor flushes, not when the model produces a token.
+fn is_json(headers: &HeaderMap) -> Result<bool, Cause> {
+    let coding = headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes);
+    if coding.is_some_and(|coding| !coding.eq_ignore_ascii_case(b"identity")) {
+        return Err(Cause::ServerError);
+    }
+    match media_type(headers).as_str() {
+        "text/html" => Err(Cause::Intercepted),
+        media_type => Ok(media_type == "application/json"),
+    }
 }
 
 impl Source {
@@ -290,6 +283,39 @@ impl Answer {
                 self.phase = Phase::Ended;
             }
         }
+    }
+
+    /// Waits for the first meaningful event: within its own time, or if nobody `has_others` to call then, until
+    /// `deadline`.
+    async fn await_first_event(
+        &mut self,
+        deadline: Instant,
+        has_others: &(dyn Fn() -> bool + Sync),
+    ) -> Result<(), Failure> {
+        let mut events = Vec::new();
+        let mut read = self.read(&mut events).await;
+        if let (Err(Failure { cause: Cause::Silent, .. }), Phase::FirstToken(_)) = (&read, self.phase)
+            && !has_others()
+        {
+            self.phase = Phase::FirstToken(deadline);
+            read = self.read(&mut events).await;
+        }
+        read?;
+        self.pending = events;
+        Ok(())
+    }
+
+    /// Reads on until the answer has come as far as `extent` says.
+    async fn await_extent(&mut self, extent: Extent) -> Result<(), Failure> {
+        let mut begun = Gathered { keeps_pieces: true, ..Gathered::default() };
+        loop {
+            self.gather(&mut begun, MAX_PENDING_BYTES).await?;
+            if begun.has_come_to(extent) {
+                break;
+            }
+        }
+        self.pending = begun.events;
+        Ok(())
     }
 
     /// Reads more of the answer into `gathered`, up to `most` bytes of text and thoughts.
