@@ -139,6 +139,10 @@ impl Answering {
         };
         let known = events.len();
         let outcome = found.answer.read(events).await;
+        // Nearly always: one more piece of an answer whose content has begun.
+        if self.search.is_none() && outcome.is_ok() && !matches!(events.last(), Some(Event::Finish(_))) {
+            return Ok(Progress::Events);
+        }
         self.take(outcome, known, events)
     }
 
