@@ -44,8 +44,8 @@ async fn what_a_provider_has_said_lasts_as_long_as_promised() -> anyhow::Result<
 
 /// What has merely happened costs a place in the line for some seconds, and never an answer.
 #[tokio::test]
-async fn who_has_failed_comes_last_for_a_while_and_is_called_when_nobody_else_is_left() -> anyhow::Result<()>
-{
+async fn row_128_who_has_failed_comes_last_for_a_while_and_is_called_when_nobody_else_is_left()
+-> anyhow::Result<()> {
     let answer = || Behaviour::answer(["One, ", "two."]);
     let cases = [
         ("overload", Behaviour::trouble(Trouble::Overloaded)),

@@ -258,7 +258,7 @@ async fn the_last_candidate_left_may_be_slow() -> anyhow::Result<()> {
 
 /// A client whose stop word is hit at once spoils nothing for the others.
 #[tokio::test]
-async fn an_answer_that_the_request_itself_makes_empty_rests_nobody() -> anyhow::Result<()> {
+async fn row_126_an_answer_that_the_request_itself_makes_empty_rests_nobody() -> anyhow::Result<()> {
     let proxy = crate::support::with_one_model_each().core().start().await?;
     let mut body = json!({"messages": [{"role": "user", "content": "Hola"}], "stop": ["Hola"]});
     for stream in [true, false] {

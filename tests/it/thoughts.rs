@@ -55,7 +55,7 @@ async fn thoughts_are_shown_before_there_is_an_answer() -> anyhow::Result<()> {
 
 /// Who has thought aloud and failed is replaced; its thoughts stay thoughts, and every chunk says who wrote it.
 #[tokio::test]
-async fn another_provider_takes_over_from_a_thinker_that_fails() -> anyhow::Result<()> {
+async fn row_127_another_provider_takes_over_from_a_thinker_that_fails() -> anyhow::Result<()> {
     let thinker = || Behaviour::answer(["wrong"]).thinking(["Groq thinks. "]);
     let failures = [
         ("cut", thinker().with(Fault::Cut(After::Head)), "broken_stream"),

@@ -206,7 +206,7 @@ fn a_days_limit_with_a_short_delay_is_tried_once_and_then_believed() {
 
 /// Both clocks are needed: one can be set, the other stands still while a laptop sleeps.
 #[test]
-fn a_rest_ends_when_either_clock_says_so() {
+fn row_125_a_rest_ends_when_either_clock_says_so() {
     let started = at(0);
     let hour = Duration::from_secs(3_600);
     let moments = [
