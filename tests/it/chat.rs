@@ -1,5 +1,7 @@
 //! `POST /chat` when all goes well: the three forms of an answer, their bytes and their headers.
 
+use std::time::Duration;
+
 use ai_proxy_free::internals::providers::{Directory, Provider};
 use ai_proxy_free::internals::simulator::{After, Behaviour, Fault, Framing, Reply};
 use serde_json::json;
@@ -388,5 +390,23 @@ async fn connections_to_providers_are_used_again() -> anyhow::Result<()> {
         let connections: Vec<u64> = provider.chats().iter().map(|request| request.connection).collect();
         assert_eq!(connections, [0, 0, 0], "{:?}", provider.provider());
     }
+    Ok(())
+}
+
+/// The client of a whole answer gets nothing before its end, so it does not wait for a provider that has said all and
+/// does not hang up.
+#[tokio::test]
+async fn a_whole_answer_does_not_wait_for_a_provider_that_does_not_hang_up() -> anyhow::Result<()> {
+    let mut body = question();
+    body["stream"] = json!(false);
+    let mut shortest = Duration::MAX;
+    for _ in 0..5 {
+        let proxy = TestProxy::builder().only([Provider::GROQ]).start().await?;
+        proxy.all(&Behaviour::answer(["One, ", "two."]).with(Fault::NeverEnds));
+        let begun = std::time::Instant::now();
+        assert_eq!(chat(&proxy, &body).await?.json()["content"], "One, two.");
+        shortest = shortest.min(begun.elapsed());
+    }
+    assert!(shortest < Duration::from_secs(1), "each took at least {shortest:?}");
     Ok(())
 }
