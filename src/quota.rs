@@ -242,6 +242,11 @@ impl Reservation {
         &self.model
     }
 
+    /// Whether the answer has begun.
+    pub(crate) fn is_begun(&self) -> bool {
+        self.has_begun
+    }
+
     /// What the model can do.
     pub(crate) fn can(&self) -> &'static Capabilities {
         self.can

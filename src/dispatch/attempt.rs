@@ -24,12 +24,12 @@ use crate::providers::{AnswerDecoder, Provider};
 use crate::quota::Reservation;
 use crate::time::Alarm;
 
-/// The same for an answer whose client gets nothing before its end: only what is on its way already.
-const WHOLE_ENDING_TIME: Duration = Duration::from_millis(10);
-
 /// How long a provider may take to end what is complete. Reading to the end keeps the connection usable for the
 /// next call.
 const ENDING_TIME: Duration = Duration::from_secs(1);
+
+/// The same for an answer whose client gets nothing before its end: only for what is on its way already.
+const WHOLE_ENDING_TIME: Duration = Duration::from_millis(10);
 
 /// The most that is held back of an answer whose content has not begun, in bytes: a model may think without end.
 const MAX_PENDING_BYTES: usize = 8 * 1024 * 1024;
@@ -66,7 +66,7 @@ pub(super) struct Context<'a> {
     pub deadline: Instant,
 }
 
-/// An answer whose content has begun.
+/// An answer that has come as far as its request wants: to a thought, to its content, or to its end.
 ///
 /// Dropping it closes the connection to the provider, unless the answer has been read to its end.
 #[derive(Debug)]
@@ -173,7 +173,9 @@ pub(super) async fn open(
         first_token: None,
     };
     answer.await_first_event(context.deadline, has_others).await?;
-    reservation.has_begun(answer.first_token);
+    if !answer.is_without_content() {
+        reservation.has_begun(answer.first_token);
+    }
     answer.await_extent(extent).await?;
     Ok(answer)
 }
@@ -354,9 +356,11 @@ impl Answer {
         match arrival {
             Arrival::Bytes(bytes) => {
                 self.decoder.push(&bytes, events)?;
-                if events.len() > known && matches!(self.phase, Phase::FirstToken(_)) {
-                    self.phase = Phase::Streaming;
-                    self.first_token = Some(self.begun.elapsed());
+                if events.len() > known {
+                    self.first_token.get_or_insert_with(|| self.begun.elapsed());
+                    if matches!(self.phase, Phase::FirstToken(_)) {
+                        self.phase = Phase::Streaming;
+                    }
                 }
                 match self.phase {
                     // A stop was taken back.

@@ -59,7 +59,8 @@ pub struct FailedProvider {
     pub reason: Reason,
     /// The status it answered with; `None` if it did not answer or was not called.
     pub status: Option<u16>,
-    /// Whole seconds until it can serve, rounded up; `None` if it can, or if that is not known.
+    /// Whole seconds until the first of its candidates that rest can serve, rounded up; `None` if none does, or if that is
+    /// not known.
     pub retry_after_seconds: Option<u64>,
     /// The provider's own words, if they are about the request.
     pub message: Option<CleanText>,

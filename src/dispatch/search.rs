@@ -14,9 +14,12 @@ use super::dispatcher::Dispatcher;
 use super::outcome::{AllFailed, FailedProvider, Step, Trail, Unanswered};
 use super::question::{Extent, Question};
 use super::service::{Account, Service};
-use crate::middle::{Cause, ExpectedCalls, Failure, Feature, Needs, Policy, Reason};
+use crate::middle::{Cause, Effect, ExpectedCalls, Failure, Feature, Needs, Policy, Reason};
 use crate::providers::{Provider, WireRequest};
 use crate::quota::{Criteria, Place, Reservation, RuledOut};
+
+/// Who is told to come back within this time loses little if somebody else could have served sooner, in seconds.
+const SOON_SECONDS: u64 = 60;
 
 pub(super) struct Search {
     dispatcher: Arc<Dispatcher>,
@@ -32,8 +35,8 @@ pub(super) struct Search {
     attempts: usize,
     /// The candidates that are not tried again.
     ruled_out: Vec<RuledOut>,
-    /// An answer without content: passed on if no candidate does better.
-    last_resort: Option<Found>,
+    /// Answers without content, in order: the last one is passed on if no candidate does better.
+    empty: Vec<Found>,
 }
 
 /// What one attempt has found.
@@ -64,7 +67,7 @@ struct Considered {
 enum Verdict {
     Skipped(Reason),
     Failed(Failure),
-    /// It has become the last resort, with this HTTP status.
+    /// It has answered without content, with this HTTP status.
     Empty(u16),
 }
 
@@ -81,6 +84,16 @@ impl Considered {
             Verdict::Failed(failure) => failure.reason(),
             Verdict::Empty(_) => Reason::EmptyAnswer,
         }
+    }
+
+    fn is_silent(&self) -> bool {
+        matches!(&self.verdict, Verdict::Failed(Failure { cause: Cause::Silent, .. }))
+    }
+
+    /// Whether it failed in a way that says nothing of when it can serve again, and may be over at once.
+    fn is_weather(&self) -> bool {
+        let Verdict::Failed(failure) = &self.verdict else { return false };
+        Policy::of(failure.cause).effect == Effect::Demote
     }
 
     fn step(&self) -> Step {
@@ -104,7 +117,7 @@ impl Search {
             considered,
             attempts: 0,
             ruled_out,
-            last_resort: None,
+            empty: Vec::new(),
         }
     }
 
@@ -139,14 +152,18 @@ impl Search {
                     self.hold(Found { answer, reservation, left_out });
                 }
                 Ok(answer) => {
-                    if let Some(worse) = self.last_resort.take() {
-                        self.reject(worse);
-                    }
+                    self.reject_empty(true);
                     let trail = self.trail(answer.provider());
                     let found = Found { answer, reservation, left_out };
                     return Ok(Hit { found, trail, search: Some(self) });
                 }
-                Err(failure) => self.fail(reservation, failure),
+                Err(failure) => {
+                    // An answer that had begun has no total limit, so whoever comes after it has the whole time.
+                    if reservation.is_begun() && failure.cause != Cause::OutOfTime {
+                        self.deadline = Instant::now() + self.dispatcher.limits.request;
+                    }
+                    self.fail(reservation, failure);
+                }
             }
         }
         self.give_up()
@@ -187,10 +204,13 @@ impl Search {
         let Dispatcher { upstream, limits, redactor, quota, .. } = &*self.dispatcher;
         let Question { target, extent, .. } = &self.question;
         let (needs, is_last_call) = (&self.needs, self.attempts >= limits.max_attempts);
-        let (candidate, tried) = (reservation.candidate(), &*self.ruled_out);
+        let (candidate, tried, considered) = (reservation.candidate(), &self.ruled_out, &self.considered);
         let has_others = || {
+            // A provider that has been silent before would only use up the time.
+            let silent = considered.iter().filter(|it| it.is_silent()).map(|it| Place::Provider(it.provider));
             let own = Place::AccountModel(candidate.provider, candidate.account, candidate.model);
-            let ruled_out = [tried, &[RuledOut::Place(own)]].concat();
+            let others = silent.chain([own]).map(RuledOut::Place);
+            let ruled_out: Vec<RuledOut> = tried.iter().copied().chain(others).collect();
             !is_last_call && quota.has_candidate(&Criteria { target, needs, ruled_out: &ruled_out })
         };
         let context = Context { upstream, limits: *limits, redactor, deadline: self.deadline };
@@ -209,27 +229,30 @@ impl Search {
         let provider = found.reservation.candidate().provider;
         self.ruled_out.push(RuledOut::Place(Place::Provider(provider)));
         self.consider(provider, Verdict::Empty(found.answer.status()));
-        if let Some(worse) = self.last_resort.replace(found) {
-            self.reject(worse);
+        self.empty.push(found);
+    }
+
+    /// Records that the answers without content are not passed on. If somebody `has_done_better`, that is their candidates'
+    /// failure, unless the request itself is reason enough: a stop word may come at once, or a limit of tokens before the
+    /// first one.
+    fn reject_empty(&mut self, has_done_better: bool) {
+        let may_stop_at_once = !self.question.request.stop.is_empty();
+        for Found { answer, reservation, .. } in self.empty.drain(..) {
+            let is_explained = !has_done_better || may_stop_at_once || answer.explains_emptiness();
+            let cause = if is_explained { Cause::EmptyAnswer } else { Cause::NoAnswer };
+            reservation.failed(&Failure { status: Some(answer.status()), ..Failure::without_answer(cause) });
         }
     }
 
-    /// Somebody else does better than an answer without content. It is the candidate's failure, unless the request itself
-    /// is reason enough: a stop word may come at once, or a limit of tokens before the first one.
-    fn reject(&self, found: Found) {
-        let is_explained = !self.question.request.stop.is_empty() || found.answer.explains_emptiness();
-        let cause = if is_explained { Cause::EmptyAnswer } else { Cause::NoAnswer };
-        let status = Some(found.answer.status());
-        found.reservation.failed(&Failure { status, ..Failure::without_answer(cause) });
-    }
-
     /// Records a failure, logs it, and rules out what it affects, or the provider that rejects the request. A
-    /// conversation that is too long may fit a model with a larger window.
+    /// conversation that is too long may fit a model with a larger window, and another model may write what its provider can
+    /// read.
     pub(super) fn fail(&mut self, reservation: Reservation, failure: Failure) {
         let candidate = reservation.candidate();
         let number = candidate.provider;
         self.ruled_out.push(match failure.cause {
             Cause::ContextTooLong => RuledOut::WindowsUpTo(number, reservation.can().window),
+            Cause::GenerationUnreadable => RuledOut::Place(Place::Model(number, candidate.model)),
             cause => {
                 RuledOut::Place(candidate.place(Policy::of(cause).reach).unwrap_or(Place::Provider(number)))
             }
@@ -269,17 +292,17 @@ impl Search {
 
     /// Ends the search: no candidate is left, or no time.
     fn give_up(mut self) -> Result<Hit, Unanswered> {
-        if let Some(found) = self.last_resort.take() {
-            if !self.considered.iter().any(|it| matches!(it.verdict, Verdict::Failed(_))) {
-                let is_it = |it: &Considered| matches!(it.verdict, Verdict::Empty(_));
-                if let Some(position) = self.considered.iter().rposition(is_it) {
-                    self.considered.remove(position);
-                }
-                let trail = self.trail(found.answer.provider());
-                return Ok(Hit { found, trail, search: None });
+        let has_failed = self.considered.iter().any(|it| matches!(it.verdict, Verdict::Failed(_)));
+        if let Some(found) = self.empty.pop_if(|_| !has_failed) {
+            self.reject_empty(false);
+            let is_it = |it: &Considered| matches!(it.verdict, Verdict::Empty(_));
+            if let Some(position) = self.considered.iter().rposition(is_it) {
+                self.considered.remove(position);
             }
-            self.reject(found);
+            let trail = self.trail(found.answer.provider());
+            return Ok(Hit { found, trail, search: None });
         }
+        self.reject_empty(false);
         Err(Unanswered::AllFailed(self.all_failed()))
     }
 
@@ -326,13 +349,23 @@ impl Search {
             }
         }
         let attempts = numbers.into_iter().filter_map(|number| self.last_word(number, &criteria)).collect();
-        let retry_after_seconds = self.dispatcher.quota.seconds_until(&criteria, None);
+        let retry_after_seconds = self.retry_after(&criteria);
         AllFailed { attempts, retry_after_seconds, trail: Trail(self.steps()) }
     }
 
-    /// The latest failure of a provider. `criteria` say which of its candidates may serve later.
+    /// After how many seconds somebody can serve again, if that is known. Who has merely failed may be well again at any
+    /// time, so beside them a longer wait would be a lie.
+    fn retry_after(&self, criteria: &Criteria<'_>) -> Option<u64> {
+        let is_weather = self.considered.iter().any(Considered::is_weather);
+        let certain = self.dispatcher.quota.seconds_until(criteria, None);
+        certain.filter(|seconds| !is_weather || *seconds <= SOON_SECONDS)
+    }
+
+    /// What to tell of a provider: its latest failure, and rather one that is no limit, because then it is not merely
+    /// limited. `criteria` say which of its candidates may serve later.
     fn last_word(&self, number: usize, criteria: &Criteria<'_>) -> Option<FailedProvider> {
-        let last_word = self.considered.iter().rfind(|it| it.provider == number)?;
+        let its = || self.considered.iter().filter(|it| it.provider == number);
+        let last_word = its().rfind(|it| it.is_weather()).or_else(|| its().next_back())?;
         let reason = last_word.reason();
         let (status, message) = match &last_word.verdict {
             Verdict::Skipped(_) => (None, None),

@@ -1,5 +1,6 @@
-//! The one table that says what follows from a failure: what it reaches, whether it blocks or only demotes, for how long,
-//! and what lifts it. Nothing else in the program decides any of that.
+//! The one table that says what follows from a failure for other requests: what it reaches, whether it blocks or only
+//! demotes, for how long, and what lifts it. Nothing else in the program decides any of that. What a request does about its
+//! own failures is in `dispatch/search`.
 //!
 //! Two effects, and the difference is the promise of this program. What a provider has *said* (a limit, a refused key,
 //! a model that is gone) **blocks**: a call would be refused for sure, so none is made. What has merely *happened*
@@ -45,6 +46,8 @@ pub struct Policy {
 /// What a failure does to what it affects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
+    /// Nothing: the request was the reason.
+    Nothing,
     /// Not called.
     Block,
     /// Called behind all who are well.
@@ -55,7 +58,8 @@ pub enum Effect {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Span {
     /// As long as the provider states, at most `longest`; `unstated` if it states nothing. A stated time of nothing rests
-    /// for a second, doubled with every refusal in a row.
+    /// for a second, doubled with every refusal in a row. A daily limit whose stated delay has proved too short lasts to the
+    /// end of the provider's day.
     Stated {
         /// If nothing is stated.
         unstated: Duration,
@@ -92,7 +96,7 @@ impl Policy {
     /// A failure of the request itself: nothing is affected.
     const REQUEST: Self = Self {
         reach: Scope::Request,
-        effect: Effect::Demote,
+        effect: Effect::Nothing,
         span: Span::Fixed(Duration::ZERO),
         lifted_by: Lift::Time,
         trips_after: None,

@@ -52,12 +52,13 @@ pub(crate) enum Standing {
     Blocked(Blocked),
 }
 
-/// What counts at one place: the limits and refusals that block it, and the failures that demote it. Neither hides the
-/// other.
+/// What counts at one place: the limits and refusals that block it, and what demotes it. None hides another.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Cooldowns {
     block: Option<Cooldown>,
     demotion: Option<Cooldown>,
+    /// A limit of which nothing is left, and which comes back little by little: a demotion that is no failure.
+    drained: Option<Cooldown>,
 }
 
 /// One of them, in progress or waiting for a call that finds out whether it is over.
@@ -73,6 +74,8 @@ struct Cooldown {
     as_of: u64,
     /// Whether clients can be told its end.
     is_certain: bool,
+    /// Whether the provider was believed to be what it calls itself, after its stated delay had proved too short.
+    is_final: bool,
     /// The attempt that finds out whether it is over.
     probe: Option<u64>,
 }
@@ -89,21 +92,27 @@ impl Cooldowns {
         now: Moment,
         random: &mut fastrand::Rng,
     ) {
-        let slot = match policy.effect {
-            Effect::Block => &mut self.block,
-            Effect::Demote => &mut self.demotion,
+        let slot = match (policy.effect, policy.lifted_by) {
+            (Effect::Nothing, _) => return,
+            (Effect::Block, _) => &mut self.block,
+            (Effect::Demote, Lift::Time) => &mut self.drained,
+            (Effect::Demote, _) => &mut self.demotion,
         };
-        let earlier = slot.filter(|it| match policy.effect {
-            // A limit of a minute is not the day's refused again.
-            Effect::Block => it.cause.reason() == failure.reason(),
-            // Failures of any kind follow each other.
-            Effect::Demote => it.lifted_by == policy.lifted_by,
-        });
+        // Failures of any kind follow each other, but a limit of a minute is not the day's refused again.
+        let is_kin = |it: &Cooldown| policy.effect == Effect::Demote || it.cause.reason() == failure.reason();
+        // The day that was believed in is over, so what is refused now is another day.
+        let follows = |it: &Cooldown| is_kin(it) && !(it.is_final && it.is_over(now));
+        let earlier = slot.filter(follows);
         let in_a_row = earlier.map_or(1, |it| it.in_a_row.saturating_add(u32::from(attempt > it.as_of)));
         let end = end(policy, failure, in_a_row, now, random);
         match slot {
-            Some(earlier) if outlasts(earlier.end, end) => earlier.in_a_row = in_a_row,
+            Some(earlier) if !earlier.is_over(now) && outlasts(earlier.end, end) => {
+                if is_kin(earlier) {
+                    (earlier.in_a_row, earlier.as_of) = (in_a_row, latest);
+                }
+            }
             _ => {
+                let is_final = in_a_row > 1 && failure.then.is_some();
                 let (cause, lifted_by) = (failure.cause, policy.lifted_by);
                 let is_certain = policy.effect == Effect::Block || failure.wait.is_some();
                 *slot = Some(Cooldown {
@@ -113,6 +122,7 @@ impl Cooldowns {
                     in_a_row,
                     as_of: latest,
                     is_certain,
+                    is_final,
                     probe: None,
                 });
             }
@@ -122,7 +132,8 @@ impl Cooldowns {
     /// How the place stands.
     pub(super) fn standing(&self, now: Moment) -> Standing {
         let in_force = |it: Option<Cooldown>| it.and_then(|it| it.in_force(now));
-        match (in_force(self.block), in_force(self.demotion)) {
+        let demoted = in_force(self.demotion).into_iter().chain(in_force(self.drained));
+        match (in_force(self.block), demoted.max_by_key(|it| it.until)) {
             (Some(blocked), _) => Standing::Blocked(blocked),
             (None, Some(demoted)) => Standing::Demoted(demoted),
             (None, None) => Standing::Well,
@@ -170,8 +181,8 @@ impl Cooldowns {
         self.block = self.block.filter(|it| !it.is_of_gone_model());
     }
 
-    fn all(&mut self) -> [&mut Option<Cooldown>; 2] {
-        [&mut self.block, &mut self.demotion]
+    fn all(&mut self) -> [&mut Option<Cooldown>; 3] {
+        [&mut self.block, &mut self.demotion, &mut self.drained]
     }
 }
 
@@ -190,9 +201,14 @@ impl Cooldown {
         }
     }
 
+    /// Whether its time is over, whatever else is to lift it.
+    fn is_over(&self, now: Moment) -> bool {
+        self.end.is_some_and(|end| left(end, now).is_none())
+    }
+
     /// Whether its time is over and one call is to find out.
     fn needs_probe(&self, now: Moment) -> bool {
-        self.lifted_by != Lift::Time && self.end.is_some_and(|end| left(end, now).is_none())
+        self.lifted_by != Lift::Time && self.is_over(now)
     }
 
     fn is_of_gone_model(&self) -> bool {

@@ -164,6 +164,7 @@ fn the_well_come_before_the_demoted_and_the_blocked_not_at_all() {
     let gemini = RuledOut::Place(Place::AccountModel(2, 0, 0));
     let pick = pick_without(&mut state, &[gemini], 1);
     assert_eq!(pick.admission.unwrap().candidate.provider, GROQ);
+    assert_eq!(pick.skipped, [], "who is blocked stands behind it");
     let groq = RuledOut::Place(Place::AccountModel(GROQ, 0, 0));
     let pick = pick_without(&mut state, &[gemini, groq], 1);
     assert_eq!(pick.admission, None, "a call would be refused for sure");
@@ -303,6 +304,35 @@ fn of_two_limits_the_later_end_counts() {
     let pick = pick_without(&mut state, &[], 500);
     assert_eq!(pick.skipped, [Skipped { provider: GROQ, reason: Reason::QuotaExhausted }]);
     assert_eq!(soonest(&state, 500), Some(wall(1_000)));
+}
+
+/// A limit that comes back little by little is no failure, and hides none.
+#[test]
+fn what_is_drained_demotes_beside_a_failure() {
+    let mut state = state(1, 1, 1);
+    let calls = [pick(&mut state, 0).unwrap(), pick(&mut state, 0).unwrap()];
+    let wait = Wait::For(Duration::from_secs(3));
+    state.spent(calls[0], Spent { cause: Cause::Drained, window: Window::Minute, wait }, at(0));
+    state.failed(calls[1], &failure(Cause::Overloaded, None), at(0));
+    assert_eq!([2, 4, 6].map(|now| standing(&state, now)), ["demoted", "demoted", "well"]);
+    fail(&mut state, 6, &failure(Cause::Overloaded, None));
+    assert_eq!([15, 17].map(|now| standing(&state, now)), ["demoted", "well"], "the second in a row");
+}
+
+/// After a sleep the time of day says that a limit is over, and the steady clock does not.
+#[test]
+fn a_limit_that_is_over_yields_to_a_new_one() {
+    let mut state = state(1, 1, 1);
+    let call = |state: &mut State, now: Moment, seconds| {
+        let criteria = Criteria { target: &anybody(), needs: &Needs::default(), ruled_out: &[] };
+        let admission = state.pick(&criteria, now).admission.expect("it is over");
+        state.failed(admission, &failure(Cause::RateLimited, Some(seconds)), now);
+    };
+    call(&mut state, at(0), 3_000);
+    let awake = Moment { wall: wall(3_600), steady: at(1).steady };
+    call(&mut state, awake, 60);
+    let candidate = Candidate { provider: GROQ, account: 0, model: 0 };
+    assert!(matches!(state.provider(GROQ).unwrap().standing(candidate, awake), Standing::Blocked(_)));
 }
 
 /// Neither hides the other.

@@ -189,7 +189,10 @@ impl ApiError {
     pub fn may_retry(&self) -> bool {
         match self {
             Self::TooManyRequests | Self::NoBodyMemory | Self::ShuttingDown | Self::BodyTimeout => true,
-            Self::AllFailed(_) => self.retry_after_seconds().is_some_and(|it| it <= LONGEST_WAIT_SECONDS),
+            Self::AllFailed(failed) => {
+                let needs_a_person = failed.attempts.iter().all(|it| it.reason.needs_a_person());
+                !needs_a_person && self.retry_after_seconds().is_some_and(|it| it <= LONGEST_WAIT_SECONDS)
+            }
             _ => false,
         }
     }

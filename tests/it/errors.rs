@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ai_proxy_free::internals::providers::Provider;
+use ai_proxy_free::internals::providers::{Directory, Provider};
 use ai_proxy_free::internals::simulator::{After, Behaviour, Fault, Trouble};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
@@ -484,6 +484,10 @@ async fn an_empty_answer_is_passed_on_only_if_all_are() -> anyhow::Result<()> {
             assert_eq!(reply.header("x-attempts").map(|it| it.matches("empty_answer").count()), Some(2));
             let finish = if stream { reply.answer().finish.expect("a finish") } else { reply.json() };
             assert_eq!((&finish["content"], &finish["finish_reason"]), (&json!(""), &json!("stop")));
+            for provider in Directory::core() {
+                let report = proxy.report(provider).await?;
+                assert_eq!(report["models"][0]["state"], "ready", "{provider:?}: the request is the cause");
+            }
         }
         let proxy = TestProxy::core().await?;
         proxy.provider(Provider::GROQ).always(empty());
@@ -527,6 +531,33 @@ async fn an_answer_cut_before_its_text_is_passed_on_only_if_all_are() -> anyhow:
         assert_is_json_error(&reply, 502, "somebody failed otherwise");
         assert_eq!(proxy.counts(Provider::CEREBRAS).await?, (1, 1));
     }
+    Ok(())
+}
+
+/// Beside somebody who may serve at any time, a limit of an hour says nothing.
+#[tokio::test]
+async fn retry_after_is_told_only_if_nobody_can_serve_sooner() -> anyhow::Result<()> {
+    let limited = |seconds| Behaviour::trouble(Trouble::RateLimited(seconds));
+    let failing = || Behaviour::trouble(Trouble::ServerError);
+    let cases = [
+        (failing(), limited(3_000.0), 502, None, "who fails may be well again at once"),
+        (failing(), limited(12.0), 502, Some("12"), "soon enough to be told"),
+        (limited(900.0), limited(3_000.0), 429, Some("900"), "the first of all"),
+        (Behaviour::trouble(Trouble::BadKey), limited(40.0), 502, Some("40"), "a key needs a person"),
+    ];
+    for (groq, others, status, retry_after, case) in cases {
+        let proxy = with_one_model_each().core().start().await?;
+        proxy.all(&others);
+        proxy.provider(Provider::GROQ).always(groq);
+        let refused = chat(&proxy, &question()).await?;
+        assert_eq!((refused.status, refused.header("retry-after")), (status, retry_after), "{case}");
+    }
+    // One key fails and the other is limited: that is not merely a limit.
+    let proxy = with_one_model_each().only([Provider::GROQ]).with("GROQ_API_KEY", "a,b").start().await?;
+    proxy.provider(Provider::GROQ).then(failing());
+    proxy.provider(Provider::GROQ).then(limited(3_000.0));
+    let refused = chat(&proxy, &question()).await?;
+    assert_eq!((refused.status, refused.header("retry-after")), (502, None), "{}", refused.text());
     Ok(())
 }
 

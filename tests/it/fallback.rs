@@ -281,3 +281,45 @@ async fn row_126_an_answer_that_the_request_itself_makes_empty_rests_nobody() ->
     }
     Ok(())
 }
+
+/// Who stops a model for reasons of its own has not failed.
+#[tokio::test]
+async fn an_answer_that_a_provider_stops_before_its_content_rests_nobody() -> anyhow::Result<()> {
+    for (finish, state) in [("abort", "ready"), ("stop", "cooling_down")] {
+        let proxy = crate::support::with_one_model_each().core().start().await?;
+        proxy.provider(Provider::GROQ).then(Behaviour::answer::<&str>([]).finishing(finish));
+        let reply = chat(&proxy, &question()).await?;
+        assert_eq!(reply.header("x-attempts"), Some("Groq:empty_answer, Cerebras:ok"), "{finish}");
+        assert_eq!(proxy.report(Provider::GROQ).await?["models"][0]["state"], state, "{finish}");
+    }
+    Ok(())
+}
+
+/// An answer that has begun has no total limit; when it breaks, the next one has its time.
+#[tokio::test]
+async fn a_whole_answer_that_breaks_late_falls_back() -> anyhow::Result<()> {
+    let proxy = crate::support::with_one_model_each().core().with("REQUEST_TIMEOUT_MS", 800).start().await?;
+    let long = Behaviour::answer(["a "; 15]).paced(std::time::Duration::from_millis(100));
+    proxy.provider(Provider::GROQ).always(long.with(Fault::Cut(After::Text(14))));
+    let mut body = question();
+    body["stream"] = json!(false);
+    let reply = chat(&proxy, &body).await?;
+    assert_eq!(reply.header("x-attempts"), Some("Groq:broken_stream, Cerebras:ok"));
+    Ok(())
+}
+
+/// If everybody is slow, the time goes to one of them, and not to one after the other.
+#[tokio::test]
+async fn a_provider_that_was_silent_once_is_no_reason_to_give_up_on_another() -> anyhow::Result<()> {
+    let proxy = TestProxy::builder()
+        .core()
+        .with("FIRST_TOKEN_TIMEOUT_MS", 500)
+        .with("REQUEST_TIMEOUT_MS", 10_000)
+        .start()
+        .await?;
+    proxy.all(&Behaviour::answer(["slow"]).thinking_for(std::time::Duration::from_millis(2_000)));
+    let reply = chat(&proxy, &question()).await?;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    assert!(proxy.upstream_calls() <= 5, "{}", proxy.upstream_calls());
+    Ok(())
+}

@@ -15,7 +15,9 @@ pub(in crate::providers) fn diagnose(status: u16, head: &Reading, error: &ErrorB
     match status {
         400 if says_key_is_bad(error) => diagnosis.cause = Cause::KeyRefused,
         // "User location is not supported": no other request will succeed.
-        400 if error.status == "FAILED_PRECONDITION" => diagnosis.cause = Cause::Intercepted,
+        400 if error.status == "FAILED_PRECONDITION" && diagnosis.cause == Cause::RequestRefused => {
+            diagnosis.cause = Cause::Intercepted;
+        }
         // No free quota for this model in this project, today or tomorrow.
         429 if says_limit_is_zero(&error.message) => diagnosis.cause = Cause::NotInPlan,
         // The stated delay is often short even when the daily quota is gone: it is tried once.

@@ -79,9 +79,30 @@ fn gone(text: &str) -> Cause {
     if is_for_others { Cause::ModelNotForAccount } else { Cause::ModelGone }
 }
 
+/// `text` without what stands in quotation marks or backticks.
+fn unquoted(text: &str) -> String {
+    let mut outside = String::new();
+    let mut open = None;
+    let mut is_in_word = false;
+    for character in text.chars() {
+        match (open, character) {
+            (Some(quote), _) if quote == character => open = None,
+            (Some(_), _) => {}
+            (None, '"' | '`') => open = Some(character),
+            // Within a word it is an apostrophe.
+            (None, '\'') if !is_in_word => open = Some(character),
+            (None, _) => outside.push(character),
+        }
+        is_in_word = character.is_alphanumeric();
+    }
+    outside
+}
+
 fn classify(status: u16, error: &ErrorBody, is_daily: bool) -> Cause {
     let text = error.message.to_ascii_lowercase();
-    let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    // What stands in quotation marks may be the client's.
+    let own_words = unquoted(&text);
+    let says = |words: &[&str]| words.iter().any(|word| own_words.contains(word));
     match error.code.as_str() {
         code if KEY_CODES.contains(&code) => return Cause::KeyRefused,
         code if CREDIT_CODES.contains(&code) => return Cause::CreditSpent,
@@ -105,6 +126,7 @@ fn classify(status: u16, error: &ErrorBody, is_daily: bool) -> Cause {
         400 | 403 | 429 if says(&CREDIT_WORDS) => Cause::CreditSpent,
         400 | 403 | 429 if says(&KEY_WORDS) => Cause::KeyRefused,
         400 | 422 => Cause::RequestRefused,
+        401 if error.is_html => Cause::Intercepted,
         401 => Cause::KeyRefused,
         402 => Cause::CreditSpent,
         403 if error.is_foreign || says(&FIREWALL_WORDS) => Cause::Intercepted,
@@ -117,5 +139,26 @@ fn classify(status: u16, error: &ErrorBody, is_daily: bool) -> Cause {
         429 => Cause::RateLimited,
         498 | 503 | 529 => Cause::Overloaded,
         _ => Cause::ServerError,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_the_client_are_not_the_providers() {
+        let cases = [
+            ("your organization's spending limit is reached", true),
+            ("invalid schema: `/properties/spending limit/type`", false),
+            ("property 'spending limit' is unsupported", false),
+            ("the tool \"spend cap\" is unknown", false),
+            ("'x' is over: you are out of credits", true),
+        ];
+        for (message, is_credit) in cases {
+            let error = ErrorBody { message: message.to_owned(), ..ErrorBody::default() };
+            let expected = if is_credit { Cause::CreditSpent } else { Cause::RequestRefused };
+            assert_eq!(classify(400, &error, false), expected, "{message}");
+        }
     }
 }

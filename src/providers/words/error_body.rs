@@ -61,7 +61,7 @@ impl ErrorBody {
             message: string(&inner, "message"),
             http_status: number(&inner, "status_code").or(outer_status).or_else(|| number(&inner, "code")),
             details: inner.get("details").and_then(Value::as_array).cloned().unwrap_or_default(),
-            has_failed_generation: inner.get("failed_generation").is_some(),
+            has_failed_generation: inner.get("failed_generation").is_some_and(|it| !it.is_null()),
             is_html: false,
             is_foreign,
         }

@@ -201,7 +201,9 @@ fn a_days_limit_with_a_short_delay_is_tried_once_and_then_believed() {
     let again = pick(&mut state, 34).expect("a crowd that is refused at once is refused once");
     state.failed(again, &spent, after(34));
     assert_eq!(pick(&mut state, midnight - 1), None);
-    assert!(pick(&mut state, midnight).is_some());
+    let early = pick(&mut state, midnight).expect("the day is over");
+    state.failed(early, &spent, after(midnight));
+    assert!(pick(&mut state, midnight + 34).is_some(), "another day: its delay is tried once again");
 }
 
 /// Both clocks are needed: one can be set, the other stands still while a laptop sleeps.

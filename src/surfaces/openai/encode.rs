@@ -12,9 +12,9 @@ use crate::wire::json;
 /// Some clients take a chunk without a fingerprint for an error.
 const SYSTEM_FINGERPRINT: &str = "fp_ai_proxy_free";
 
-/// Some clients rely on the field in whole answers, since Groq always sends it. OpenAI's own word for "nothing special":
-/// strict readers of OpenAI's dialect do not know Groq's.
-const SERVICE_TIER: &str = "default";
+/// Some clients rely on the field in whole answers, since Groq always sends it. Of the words that OpenAI's and Groq's SDKs
+/// accept, the one that both have and that asks for nothing.
+const SERVICE_TIER: &str = "auto";
 
 /// Writes a streamed answer.
 #[derive(Debug)]

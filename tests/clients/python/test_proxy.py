@@ -461,9 +461,8 @@ REFUSALS = {
         may_retry=True,
         retry_after="2",
     ),
-    "everyone fails": Refusal(
-        502, "All services failed", {"type": "server_error"}, faults="server_error", may_retry=True, retry_after="5"
-    ),
+    # Everybody has been asked, and nobody knows when that is over.
+    "everyone fails": Refusal(502, "All services failed", {"type": "server_error"}, faults="server_error"),
     "no key is accepted": Refusal(
         502, "All services failed", {"type": "server_error"}, faults="bad_key", retry_after="600"
     ),
@@ -472,10 +471,8 @@ REFUSALS = {
         504,
         "No provider answered in time",
         {"type": "server_error"},
-        {"FIRST_TOKEN_TIMEOUT_MS": "100"},
+        {"FIRST_TOKEN_TIMEOUT_MS": "100", "REQUEST_TIMEOUT_MS": "1000"},
         faults="silence",
-        may_retry=True,
-        retry_after="5",
     ),
 }
 

@@ -137,6 +137,7 @@ class WholeChoice(Choice):
 
 class Whole(Answer):
     object: Literal["chat.completion"]
+    service_tier: Literal["auto"]
     choices: list[WholeChoice] = Field(min_length=1, max_length=1)
     usage: Usage
 
