@@ -184,7 +184,8 @@ impl Answering {
                 search.hold(Found { answer, reservation, left_out });
                 self.state = State::Searching(Box::pin(search.resume()));
             }
-            (Ok(()), _) if finish.is_some() => {
+            (Ok(()), mut search) if finish.is_some() => {
+                search.iter_mut().for_each(|search| search.reject_empty(true));
                 let usage = usage(events);
                 found.reservation.complete(usage);
                 self.state = State::Complete(found.answer);
@@ -193,7 +194,10 @@ impl Answering {
                 found.reservation.failed(&failure);
                 return Err(Broken::Provider(failure));
             }
-            (Ok(()), search) => {
+            (Ok(()), mut search) => {
+                if has_content {
+                    search.iter_mut().for_each(|search| search.reject_empty(true));
+                }
                 self.search = search.filter(|_| !has_content);
                 self.state = State::Reading(found);
             }

@@ -152,7 +152,9 @@ impl Search {
                     self.hold(Found { answer, reservation, left_out });
                 }
                 Ok(answer) => {
-                    self.reject_empty(true);
+                    if answer.has_content() {
+                        self.reject_empty(true);
+                    }
                     let trail = self.trail(answer.provider());
                     let found = Found { answer, reservation, left_out };
                     return Ok(Hit { found, trail, search: Some(self) });
@@ -235,7 +237,7 @@ impl Search {
     /// Records that the answers without content are not passed on. If somebody `has_done_better`, that is their candidates'
     /// failure, unless the request itself is reason enough: a stop word may come at once, or a limit of tokens before the
     /// first one.
-    fn reject_empty(&mut self, has_done_better: bool) {
+    pub(super) fn reject_empty(&mut self, has_done_better: bool) {
         let may_stop_at_once = !self.question.request.stop.is_empty();
         for Found { answer, reservation, .. } in self.empty.drain(..) {
             let is_explained = !has_done_better || may_stop_at_once || answer.explains_emptiness();
