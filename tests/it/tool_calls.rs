@@ -294,6 +294,8 @@ async fn an_offered_name_is_found_among_a_models_marks() -> anyhow::Result<()> {
         ("functions.1st", "1st"),
         // Nobody has offered this one, so it is the model's own mistake, and the client sees it.
         ("functions.get_time", "functions.get_time"),
+        ("not:now", "not:now"),
+        ("right now", "right now"),
     ];
     for (written, name) in cases {
         for provider in Directory::core() {
