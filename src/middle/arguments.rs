@@ -4,32 +4,42 @@
 //! Some providers send what they have sent before: the whole again behind its pieces, or with every piece everything so
 //! far. A piece that begins with everything so far is such a repetition if JSON could not go on with it. JSON can, where
 //! a value may begin; there the piece is held back until what follows decides.
+//!
+//! Others send something empty first, or last. A value that says nothing counts as if it had not come.
 
 use std::borrow::Cow;
 
-use serde_json::Value;
+use serde::de::IgnoredAny;
 
 use super::request::Json;
 
 /// Strings inside strings that are opened to see whether they say anything.
 const MAX_WRAPPINGS: usize = 3;
 
+/// What a value begins with that has an end of its own.
+const OPENINGS: [char; 3] = ['{', '[', '"'];
+
 /// The arguments of one call so far.
 #[derive(Debug, Default)]
 pub(super) struct Arguments {
-    /// What counts, up to the end of the first complete value.
+    /// What counts, from the first value on that may say something; values behind a complete one only if they are others.
     text: String,
     /// How much of it has been passed on, in bytes.
     told: usize,
     scan: Scan,
+    /// The text is an object with something in it, so it is passed on as it comes.
+    is_telling: bool,
     /// A piece that either repeats everything so far or goes on from it.
     doubtful: String,
-    /// What came behind the complete value and is no repetition so far.
+    /// The complete value without its blanks.
+    whole: String,
+    /// A value behind the complete one, as far as it has come.
     extra: String,
-    /// `extra` is something else than a repetition in the same words.
-    extra_differs: bool,
+    extra_scan: Scan,
     /// Pieces that begin with everything so far have come.
     has_snapshots: bool,
+    /// A value that says nothing has come.
+    had_nothing: bool,
     is_ended: bool,
 }
 
@@ -41,68 +51,78 @@ impl Arguments {
         }
         if !self.doubtful.is_empty() {
             let doubtful = std::mem::take(&mut self.doubtful);
-            self.settle(&doubtful, piece.starts_with(&doubtful) || says_the_same(&doubtful, piece));
+            self.settle(&doubtful, piece.starts_with(&doubtful) || compact(&doubtful) == compact(piece));
         }
-        let goes_on = piece.strip_prefix(&*self.text).filter(|_| self.text.trim_start().starts_with('{'));
-        match goes_on {
-            _ if self.is_complete() => self.take_extra(piece),
-            None => self.append(piece),
-            Some(_) if self.scan.expects_value() && !self.has_snapshots => self.doubtful = piece.to_owned(),
-            Some(more) => {
-                self.has_snapshots = true;
-                self.append(more);
-            }
+        if self.is_complete() {
+            self.take_extra(piece);
+            return;
+        }
+        let more = piece.trim_start().strip_prefix(&*self.text).filter(|_| self.text.starts_with('{'));
+        let Some(more) = more else { return self.append(piece) };
+        if !may_become_json(&[&self.text, piece].concat()) {
+            self.has_snapshots |= !more.is_empty();
+            self.append(more);
+        } else if self.has_snapshots {
+            self.append(more);
+        } else if more.is_empty() || !may_become_json(piece) {
+            self.append(piece);
+        } else {
+            piece.clone_into(&mut self.doubtful);
         }
     }
 
     /// What may be passed on now and has not been.
     pub(super) fn tell(&mut self) -> String {
         // Whatever is not an object may say nothing, and then it is passed on as an empty object.
-        let is_object = self.text.trim_start().starts_with('{');
-        if is_object || self.told > 0 { self.rest() } else { String::new() }
+        if self.is_telling { self.rest() } else { String::new() }
     }
 
-    /// Ends the arguments: returns what was held back, `{}` if they say nothing.
+    /// Ends the arguments: returns what was held back, `{}` if they say nothing. What is no JSON behind a complete value
+    /// is dropped.
     pub(super) fn end(&mut self) -> String {
         let doubtful = std::mem::take(&mut self.doubtful);
         if !doubtful.is_empty() {
-            let mut literal = self.scan;
-            let goes_on_to_the_end = literal.end_of_value(&doubtful).is_some();
-            let is_snapshot = !goes_on_to_the_end && Scan::default().end_of_value(&doubtful).is_some();
-            self.settle(&doubtful, is_snapshot);
+            let goes_on_to_the_end = is_json(&[&self.text, &*doubtful].concat());
+            self.settle(&doubtful, !goes_on_to_the_end && is_json(&doubtful));
         }
-        let extra = std::mem::take(&mut self.extra);
-        if !self.repeats_beginning(&extra) && !says_the_same(&self.text, &extra) {
-            self.text.push_str(&extra);
-        }
-        if self.told == 0 && says_nothing(&self.text) {
+        if self.is_nothing() {
             "{}".clone_into(&mut self.text);
         }
         self.is_ended = true;
         self.rest()
     }
 
-    /// Whether a whole object, array or string has come.
+    /// Whether a whole object, array or string has come that says something.
     pub(super) fn is_complete(&self) -> bool {
         self.scan.is_complete
     }
 
-    /// Whether nothing has come.
+    /// Whether nothing has come that may say anything.
     pub(super) fn is_blank(&self) -> bool {
-        self.text.trim().is_empty() && self.doubtful.is_empty()
+        self.text.is_empty() && self.doubtful.is_empty()
+    }
+
+    /// Whether all that has come is complete and says nothing, such as `{}`.
+    pub(super) fn is_empty_value(&self) -> bool {
+        self.had_nothing && self.is_blank()
+    }
+
+    /// Whether anything has come that says something.
+    pub(super) fn says_something(&self) -> bool {
+        !self.doubtful.is_empty() || !self.is_nothing()
     }
 
     /// Whether `piece` says again all that is complete.
     pub(super) fn is_repeated_by(&self, piece: &str) -> bool {
-        self.is_complete() && says_the_same(&self.text, piece)
+        self.is_complete() && compact(piece) == self.whole
     }
 
-    /// Whether `piece` may be the beginning of a repetition of all that is complete.
+    /// Whether `piece` says nothing beside what is complete, or may be the beginning of a repetition of it.
     pub(super) fn may_be_repeated_by(&self, piece: &str) -> bool {
-        self.is_repeated_by(piece) || self.repeats_beginning(piece)
+        self.is_complete() && (self.whole.starts_with(&compact(piece)) || says_nothing(piece))
     }
 
-    /// How much is kept, in bytes.
+    /// How much is kept, in bytes. What is kept in two forms counts once.
     pub(super) fn len(&self) -> usize {
         self.text.len() + self.doubtful.len() + self.extra.len()
     }
@@ -116,34 +136,95 @@ impl Arguments {
     /// Adds the piece that was held back: all of it, or what is new in it if it repeats everything so far.
     fn settle(&mut self, doubtful: &str, is_snapshot: bool) {
         self.has_snapshots |= is_snapshot;
-        let more = doubtful.strip_prefix(&*self.text).filter(|_| is_snapshot);
+        let more = doubtful.trim_start().strip_prefix(&*self.text).filter(|_| is_snapshot);
         self.append(more.unwrap_or(doubtful));
     }
 
     fn append(&mut self, piece: &str) {
-        let end = self.scan.end_of_value(piece).unwrap_or(piece.len());
-        let (value, extra) = piece.split_at_checked(end).unwrap_or((piece, ""));
-        self.text.push_str(value);
-        self.take_extra(extra);
+        let mut rest = piece;
+        while !rest.is_empty() {
+            rest = self.without_nothing_before(rest);
+            let is_first = self.text.is_empty();
+            let end = self.scan.end_of_value(rest).unwrap_or(rest.len());
+            let (value, behind) = rest.split_at_checked(end).unwrap_or((rest, ""));
+            self.text.push_str(value);
+            // Only blanks stand between this and the bracket, so that they are not read again with each piece.
+            if !self.is_telling && self.text.starts_with('{') {
+                let inside = if is_first { value.get(1..).unwrap_or_default() } else { value }.trim_start();
+                self.is_telling = !inside.is_empty() && !inside.starts_with('}');
+            }
+            if self.is_complete() {
+                if !self.is_nothing() {
+                    self.whole = compact(&self.text);
+                    return self.take_extra(behind);
+                }
+                self.forget();
+            }
+            rest = behind;
+        }
     }
 
-    /// Drops repetitions of the whole; anything else waits for the end.
-    fn take_extra(&mut self, piece: &str) {
-        self.extra.push_str(piece);
-        let whole = self.text.trim();
-        let mut rest = self.extra.trim_start();
-        while !self.extra_differs && !whole.is_empty() && rest.len() >= whole.len() {
-            match rest.strip_prefix(whole) {
-                Some(more) => rest = more.trim_start(),
-                None => self.extra_differs = true,
+    /// `piece` without the blanks in front of the arguments, and without a `null` in front of a value.
+    fn without_nothing_before<'a>(&mut self, piece: &'a str) -> &'a str {
+        let mut piece = piece;
+        if self.text == "null" {
+            self.forget();
+        }
+        if self.text.is_empty() {
+            piece = piece.trim_start();
+            while let Some(rest) = piece.strip_prefix("null") {
+                self.had_nothing = true;
+                piece = rest.trim_start();
             }
         }
-        let done = self.extra.len() - rest.len();
-        self.extra.drain(..done);
+        if self.scan.is_inside() {
+            return piece;
+        }
+        let opening = piece.find(OPENINGS).and_then(|at| piece.split_at_checked(at));
+        let Some((word, value)) = opening.filter(|(word, _)| self.text.len() + word.len() > 0) else {
+            return piece;
+        };
+        if !self.had_nothing && !says_nothing(&[&self.text, word].concat()) {
+            return piece;
+        }
+        self.forget();
+        value
     }
 
-    fn repeats_beginning(&self, piece: &str) -> bool {
-        self.text.trim().starts_with(piece.trim())
+    /// What has come says nothing, so it counts as if it had not.
+    fn forget(&mut self) {
+        self.text.clear();
+        self.scan = Scan::default();
+        self.had_nothing = true;
+    }
+
+    /// Whether what has come says nothing; behind a value that says nothing, what is no JSON does not either.
+    fn is_nothing(&self) -> bool {
+        let is_noise = || self.had_nothing && !self.text.starts_with('{') && !is_json(&self.text);
+        !self.is_telling && (says_nothing(&self.text) || is_noise())
+    }
+
+    /// Takes what comes behind the complete value: only another object or array counts, no repetition and no noise, such
+    /// as a bracket too many or a mark of the model.
+    fn take_extra(&mut self, piece: &str) {
+        let mut rest = piece;
+        while !rest.is_empty() {
+            if self.extra.is_empty() {
+                rest = rest.find(OPENINGS).and_then(|at| rest.get(at..)).unwrap_or_default();
+            }
+            let end = self.extra_scan.end_of_value(rest);
+            let (value, behind) = end.and_then(|end| rest.split_at_checked(end)).unwrap_or((rest, ""));
+            self.extra.push_str(value);
+            rest = behind;
+            if self.extra_scan.is_complete {
+                self.extra_scan = Scan::default();
+                let value = std::mem::take(&mut self.extra);
+                let is_other = !value.starts_with('"') && is_json(&value) && !self.may_be_repeated_by(&value);
+                if is_other {
+                    self.text.push_str(&value);
+                }
+            }
+        }
     }
 }
 
@@ -153,8 +234,6 @@ struct Scan {
     depth: usize,
     is_in_string: bool,
     is_escaped: bool,
-    /// The last byte outside of strings that is not blank.
-    last: u8,
     is_complete: bool,
 }
 
@@ -176,9 +255,6 @@ impl Scan {
                     }
                     _ => {}
                 }
-                if !byte.is_ascii_whitespace() {
-                    self.last = byte;
-                }
             }
             if self.is_complete {
                 return Some(at + 1);
@@ -187,26 +263,44 @@ impl Scan {
         None
     }
 
-    /// Whether a value may begin here.
-    fn expects_value(&self) -> bool {
-        !self.is_in_string && matches!(self.last, b':' | b',' | b'[')
+    /// Whether an object, array or string has begun and not ended.
+    fn is_inside(&self) -> bool {
+        self.depth > 0 || self.is_in_string
     }
 }
 
-/// Whether both are the same JSON value, in whatever form.
-fn says_the_same(one: &str, other: &str) -> bool {
-    // No writer makes a value eight times as long, and without this limit comparing many short texts with a long one
-    // would cost time without end.
-    let is_close = other.len().saturating_mul(8).saturating_add(64) >= one.len();
-    let parsed = |text: &str| serde_json::from_str::<Value>(text).ok();
-    one.trim() == other.trim() || (is_close && parsed(other).is_some_and(|other| parsed(one) == Some(other)))
+/// JSON text, or the beginning of one, without the blanks between its words. Comparing values would take numbers for the
+/// same that only look so to a computer.
+fn compact(text: &str) -> String {
+    let (mut is_in_string, mut is_escaped) = (false, false);
+    let says_something = |c: &char| {
+        if is_in_string {
+            is_in_string = is_escaped || *c != '"';
+            is_escaped = *c == '\\' && !is_escaped;
+            return true;
+        }
+        is_in_string = *c == '"';
+        !c.is_ascii_whitespace()
+    };
+    text.chars().filter(says_something).collect()
+}
+
+fn is_json(text: &str) -> bool {
+    serde_json::from_str::<IgnoredAny>(text).is_ok()
+}
+
+/// Whether `text` is JSON, or the beginning of it.
+fn may_become_json(text: &str) -> bool {
+    serde_json::from_str::<IgnoredAny>(text).map_or_else(|error| error.is_eof(), |_| true)
 }
 
 /// Whether arguments say nothing: they are blank, `null`, or empty; also inside a string.
-fn says_nothing(arguments: &str) -> bool {
+pub(super) fn says_nothing(arguments: &str) -> bool {
     let mut text = Cow::Borrowed(arguments.trim());
     for _ in 0..MAX_WRAPPINGS {
-        if matches!(&*text, "" | "null" | "{}" | "[]") {
+        let inside =
+            |open, close| text.strip_prefix(open).and_then(|it| it.strip_suffix(close)).map(str::trim);
+        if matches!(&*text, "" | "null") || inside('{', '}').or_else(|| inside('[', ']')) == Some("") {
             return true;
         }
         if !text.starts_with('"') {
@@ -250,7 +344,7 @@ mod tests {
 
     #[test]
     fn what_comes_twice_is_told_once() {
-        let cases: [(&str, &[&str], &[&str]); 18] = [
+        let cases: [(&str, &[&str], &[&str]); 26] = [
             ("pieces", &["", "{\"x\"", ":12}"], &["{\"x\"", ":12}"]),
             ("the whole behind its pieces", &["", "{\"x\"", ":12}", "{\"x\":12}"], &["{\"x\"", ":12}"]),
             ("the whole in other words", &["{\"x\"", ":12}", "{ \"x\": 12 }"], &["{\"x\"", ":12}"]),
@@ -259,7 +353,35 @@ mod tests {
             ("many times", &["{\"x\":1}", "{\"x\":1}", "{\"x\":1}\n{\"x\":1}"], &["{\"x\":1}"]),
             ("again in pieces", &["{\"x\":1}", "{\"x", "\":1}"], &["{\"x\":1}"]),
             ("half of it again", &["{\"x\":1}", "{\"x"], &["{\"x\":1}"]),
-            ("everything so far", &["{", "{\"x\"", "{\"x\":1}", "{\"x\":1}"], &["{", "\"x\"", ":1}"]),
+            ("everything so far", &["{", "{\"x\"", "{\"x\":1}", "{\"x\":1}"], &["{\"x\"", ":1}"]),
+            (
+                "everything so far behind blanks",
+                &["\n{\"x\"", "\n{\"x\":1", "\n{\"x\":1}"],
+                &["{\"x\"", ":1", "}"],
+            ),
+            ("nothing new so far", &["{\"x\"", "{\"x\"", "{\"x\":1}"], &["{\"x\"", ":1}"]),
+            ("a key named like a bracket", &["{\"", "{\":1}"], &["{\"", "{\":1}"]),
+            ("a key named like a bracket, in pieces", &["{\"", "{\":", "1}"], &["{\"", "{\":1}"]),
+            (
+                "an object in an object in an object",
+                &["{\"a\":", "{\"a\":", "{\"a\":", "1}}}"],
+                &["{\"a\":", "{\"a\":", "{\"a\":", "1}}}"],
+            ),
+            (
+                "an object in an object in an object, in two pieces",
+                &["{\"a\":", "{\"a\":{\"a\":", "1}}}"],
+                &["{\"a\":", "{\"a\":{\"a\":1}}}"],
+            ),
+            (
+                "numbers that differ in the last digit",
+                &["{\"x\":10000000000000000000000001}", "{\"x\":10000000000000000000000002}"],
+                &["{\"x\":10000000000000000000000001}", "{\"x\":10000000000000000000000002}"],
+            ),
+            (
+                "blanks in a string",
+                &["{\"x\":\"a b\"}", "{\"x\":\"ab\"}"],
+                &["{\"x\":\"a b\"}", "{\"x\":\"ab\"}"],
+            ),
             ("so far, cut before a value", &["{\"x\":", "{\"x\":12}"], &["{\"x\":", "12}"]),
             (
                 "so far, cut before a value, and the whole in other words",
@@ -295,7 +417,7 @@ mod tests {
     #[test]
     fn the_time_grows_with_the_bytes_that_come() {
         type Pieces = fn(usize) -> Vec<String>;
-        let kinds: [(&str, Pieces); 4] = [
+        let kinds: [(&str, Pieces); 9] = [
             ("pieces", |count| {
                 std::iter::once("{\"x\":[".to_owned()).chain((0..count).map(|_| "1, ".repeat(8))).collect()
             }),
@@ -305,6 +427,20 @@ mod tests {
                 [whole, again].into_iter().chain((0..count).map(|_| "{}".to_owned())).collect()
             }),
             ("the whole again and again", |count| vec!["{\"x\":1}".to_owned(); count]),
+            ("only blanks", |count| vec![" ".to_owned(); count]),
+            ("a list of blanks", |count| {
+                std::iter::once("[".to_owned()).chain((0..count).map(|_| " ".to_owned())).collect()
+            }),
+            ("an object of blanks", |count| {
+                std::iter::once("{".to_owned()).chain((0..count).map(|_| " ".to_owned())).collect()
+            }),
+            ("lines that go on and on", |count| {
+                std::iter::once("{\"x\":1,".to_owned()).chain((0..count).map(|_| "\n".to_owned())).collect()
+            }),
+            ("a whole with many blanks, and others behind it", |count| {
+                let whole = format!("{}{{{}\"x\":1}}", " ".repeat(count), " ".repeat(count));
+                std::iter::once(whole).chain((0..count).map(|_| "{\"x\":1}".to_owned())).collect()
+            }),
             ("blanks behind the whole", |count| {
                 std::iter::once("{}".to_owned()).chain((0..count).map(|_| "  ".to_owned())).collect()
             }),
@@ -330,10 +466,51 @@ mod tests {
     #[test]
     fn nothing_that_is_no_repetition_is_lost() {
         assert_eq!(told(&["{\"x\":1}", "{\"y\":2}"]), ["{\"x\":1}", "{\"y\":2}"]);
-        assert_eq!(told(&["{\"x\":1}", "}"]), ["{\"x\":1}", "}"]);
+        assert_eq!(told(&["{\"x\":1}", "[2]"]), ["{\"x\":1}", "[2]"]);
         assert_eq!(told(&["[1", "]"]), ["[1]"]);
         assert_eq!(told(&["12"]), ["12"]);
         assert_eq!(told(&["\"a\""]), ["\"a\""]);
+    }
+
+    #[test]
+    fn what_says_something_comes_before_what_says_nothing() {
+        const WHOLE: &str = "{\"x\":1}";
+        let nothings =
+            ["{}", "{ }", "null", "\"\"", "\"null\"", "\"\"\"\"", "[]", "{}{}", "null null", "null{}"];
+        for nothing in nothings {
+            let cases: [&[&str]; 8] = [
+                &[nothing, WHOLE],
+                &[nothing, "{\"x\"", ":1}"],
+                &[nothing, " ", "{", "\"x\":1}"],
+                &[nothing, nothing, WHOLE],
+                &[WHOLE, nothing],
+                &["{\"x\"", ":1}", nothing, nothing],
+                &["{", "\"x\":1}", nothing, WHOLE],
+                &[nothing, WHOLE, nothing],
+            ];
+            for pieces in cases {
+                assert_eq!(told(pieces).concat(), WHOLE, "{pieces:?}");
+                assert_eq!(told(&[&pieces.concat()]).concat(), WHOLE, "{pieces:?} at once");
+                let bytes: Vec<_> = pieces.concat().chars().map(String::from).collect();
+                let bytes: Vec<_> = bytes.iter().map(String::as_str).collect();
+                assert_eq!(told(&bytes).concat(), WHOLE, "{pieces:?} in bytes");
+            }
+            assert_eq!(told(&[nothing, nothing]), ["{}"], "{nothing} twice");
+        }
+    }
+
+    #[test]
+    fn what_is_no_json_behind_a_complete_value_is_dropped() {
+        let noises = ["}", "}}", "<|endoftext|>", "null", "[/TOOL_CALLS]", "</tool_call>", "\"", " ok."];
+        for noise in noises {
+            for whole in ["{\"x\":1}", "{}"] {
+                assert_eq!(told(&[whole, noise]), [whole], "{noise}");
+                assert_eq!(told(&[&[whole, noise].concat()]), [whole], "{noise} in one piece");
+            }
+        }
+        // Before it is complete, it is what the model wrote.
+        assert_eq!(told(&["{\"x\":<|endoftext|>"]), ["{\"x\":<|endoftext|>"]);
+        assert_eq!(told(&["[TOOL]"]), ["[TOOL]"]);
     }
 
     #[test]

@@ -2,11 +2,12 @@
 //! own, its name as the client knows it, and its arguments once.
 //!
 //! Groq, Cerebras and Gemini send each call in one piece; others that speak OpenAI's dialect send it in many, send it
-//! again when it is whole, mix the pieces of several calls, number all calls 0, or send no id.
+//! again when it is whole, mix the pieces of several calls, number all calls 0 or each piece anew, send no id, or send
+//! the arguments before the name.
 
 use std::collections::{HashMap, HashSet};
 
-use super::arguments::Arguments;
+use super::arguments::{Arguments, says_nothing};
 use super::event::{ToolCallOpening, ToolCallPiece};
 use super::request::MAX_CALLS;
 use super::tool_names::ToolNames;
@@ -49,6 +50,8 @@ pub(super) struct Calls {
     /// `None` if no call is expected: one that comes all the same is dropped.
     expected: Option<Expected>,
     known: Vec<Known>,
+    /// Arguments whose call has no name yet, so that it cannot be passed on.
+    nameless: Vec<Nameless>,
     /// The last call with each of the provider's numbers.
     by_number: HashMap<u64, usize>,
     by_wire_id: HashMap<String, usize>,
@@ -69,8 +72,19 @@ struct Known {
     /// As the provider sends it; empty if it sends none.
     wire_id: String,
     wire_name: String,
+    /// The provider's number for it when it began.
+    number: Option<u64>,
     /// Until it is passed on.
     opening: Option<ToolCallOpening>,
+    arguments: Arguments,
+}
+
+#[derive(Debug)]
+struct Nameless {
+    number: Option<u64>,
+    /// Empty if there is none.
+    id: String,
+    signature: Option<String>,
     arguments: Arguments,
 }
 
@@ -83,6 +97,7 @@ impl Calls {
         Self {
             expected,
             known: Vec::new(),
+            nameless: Vec::new(),
             by_number: HashMap::new(),
             by_wire_id: HashMap::new(),
             ids: HashSet::new(),
@@ -95,21 +110,30 @@ impl Calls {
         self.known.is_empty()
     }
 
-    /// Takes a piece and returns what to pass on: nothing if it says nothing new or belongs to no call.
+    /// Whether arguments have come whose call has no name: the client cannot be told, and must not miss them.
+    pub(super) fn has_nameless(&self) -> bool {
+        self.nameless.iter().any(|it| it.arguments.says_something())
+    }
+
+    /// Takes a piece and returns what to pass on: nothing if it says nothing new or its call has no name yet.
     ///
     /// # Errors
     /// [`TooManyCalls`]; nothing more should be taken then.
-    pub(super) fn take(&mut self, wire: WireCall) -> Result<Vec<ToolCallPiece>, TooManyCalls> {
+    pub(super) fn take(&mut self, mut wire: WireCall) -> Result<Vec<ToolCallPiece>, TooManyCalls> {
         if self.expected.is_none() {
             return Ok(Vec::new());
         }
-        let Some(position) = self.position(&wire).map_or_else(|| self.open(&wire), |it| Ok(Some(it)))? else {
-            return Ok(Vec::new());
+        wire.id = wire.id.filter(|id| !id.is_empty());
+        wire.name = wire.name.filter(|name| !name.is_empty());
+        let position = match (&wire.name, self.position(&wire)) {
+            (_, Some(position)) => position,
+            (None, None) => return self.keep(wire).map(|()| Vec::new()),
+            (Some(name), None) => self.open(name, &wire)?,
         };
         if let Some(number) = wire.number {
             self.by_number.insert(number, position);
         }
-        if let Some(id) = wire.id.filter(|id| !id.is_empty()) {
+        if let Some(id) = wire.id {
             self.by_wire_id.entry(id).or_insert(position);
         }
         if let Some(known) = self.known.get_mut(position) {
@@ -123,45 +147,89 @@ impl Calls {
         Ok(self.tell())
     }
 
-    /// The known call that a piece belongs to; `None` if it begins a new one.
+    /// The known call that a piece belongs to; `None` if it begins a new one, or one without a name.
     fn position(&self, wire: &WireCall) -> Option<usize> {
-        let id = wire.id.as_deref().filter(|id| !id.is_empty());
-        let same_id = id.and_then(|id| self.by_wire_id.get(id).copied());
+        let same_id = wire.id.as_ref().and_then(|id| self.by_wire_id.get(id).copied());
         let same_number = wire.number.map(|number| self.by_number.get(&number).copied());
+        let last = self.known.len().checked_sub(1);
+        let goes_on = |&at: &usize| self.known.get(at).is_some_and(|known| known.goes_on_with(wire));
+        if wire.name.is_none() {
+            if self.nameless.iter().any(|it| it.is_named_by(wire)) {
+                return None;
+            }
+            let same_number = same_number.flatten().filter(goes_on);
+            return same_number.or(same_id).or_else(|| last.filter(goes_on));
+        }
         let position = match same_number {
             Some(position) => position,
-            None => same_id.or(self.known.len().checked_sub(1)),
+            None => same_id.or(last),
         };
-        let continued =
-            position.filter(|&at| self.known.get(at).is_some_and(|known| known.goes_on_with(wire)));
         // The whole again, under another number.
-        let is_again =
-            |known: &Known| known.has_name(wire) && known.arguments.is_repeated_by(&wire.arguments);
-        continued.or_else(|| same_id.filter(|&at| self.known.get(at).is_some_and(is_again)))
+        let is_again = |&at: &usize| self.known.get(at).is_some_and(|known| known.is_said_again_by(wire));
+        position.filter(goes_on).or_else(|| same_id.filter(is_again))
     }
 
-    /// Begins a new call; `None` if the piece has no name, so that nobody could make the call.
-    fn open(&mut self, wire: &WireCall) -> Result<Option<usize>, TooManyCalls> {
-        let name = wire.name.as_deref().filter(|name| !name.is_empty());
-        let (Some(name), Some(expected)) = (name, self.expected.as_mut()) else { return Ok(None) };
+    /// Begins a new call; its arguments may have come before.
+    fn open(&mut self, name: &str, wire: &WireCall) -> Result<usize, TooManyCalls> {
+        let nameless = self.nameless.iter().position(|it| it.is_named_by(wire));
+        let before = nameless.map(|at| self.nameless.remove(at));
+        let Some(expected) = self.expected.as_mut() else { return Err(TooManyCalls) };
         if self.known.len() >= MAX_CALLS {
             return Err(TooManyCalls);
         }
-        let wire_id = wire.id.clone().unwrap_or_default();
-        let mut id = wire_id.clone();
-        while id.is_empty() || self.ids.contains(&id) {
-            id = format!("call_{:024x}", expected.random.u128(..) >> 32);
+        let position = self.known.len();
+        let mut opening = ToolCallOpening {
+            id: wire.id.clone().unwrap_or_default(),
+            name: expected.names.of(name),
+            signature: wire.signature.clone(),
+        };
+        let mut arguments = Arguments::default();
+        if let Some(before) = before {
+            if let Some(number) = before.number {
+                self.by_number.insert(number, position);
+            }
+            if opening.id.is_empty() {
+                opening.id.clone_from(&before.id);
+            }
+            opening.signature = opening.signature.or(before.signature);
+            arguments = before.arguments;
         }
-        self.ids.insert(id.clone());
-        let opening =
-            ToolCallOpening { id, name: expected.names.of(name), signature: wire.signature.clone() };
+        let wire_id = opening.id.clone();
+        if !wire_id.is_empty() {
+            self.by_wire_id.entry(wire_id.clone()).or_insert(position);
+        }
+        while opening.id.is_empty() || self.ids.contains(&opening.id) {
+            opening.id = format!("call_{:024x}", expected.random.u128(..) >> 32);
+        }
+        self.ids.insert(opening.id.clone());
         self.known.push(Known {
             wire_id,
             wire_name: name.to_owned(),
+            number: wire.number,
             opening: Some(opening),
-            arguments: Arguments::default(),
+            arguments,
         });
-        Ok(Some(self.known.len() - 1))
+        Ok(position)
+    }
+
+    /// Keeps arguments until the name of their call comes.
+    fn keep(&mut self, wire: WireCall) -> Result<(), TooManyCalls> {
+        let WireCall { number, id, arguments, signature, .. } = wire;
+        let known = self.nameless.iter().position(|it| it.is_meant_by(number, id.as_deref()));
+        if known.is_none() && self.known.len() + self.nameless.len() >= MAX_CALLS {
+            return Err(TooManyCalls);
+        }
+        if known.is_none() {
+            let id = id.unwrap_or_default();
+            self.nameless.push(Nameless { number, id, signature, arguments: Arguments::default() });
+        }
+        let at = known.unwrap_or(self.nameless.len() - 1);
+        if let Some(nameless) = self.nameless.get_mut(at) {
+            let kept = nameless.arguments.len();
+            nameless.arguments.take(&arguments);
+            self.argument_bytes = (self.argument_bytes + nameless.arguments.len()).saturating_sub(kept);
+        }
+        if self.argument_bytes > MAX_ARGUMENT_BYTES { Err(TooManyCalls) } else { Ok(()) }
     }
 
     /// What may be passed on now. A call is ended when the next one may begin, since clients read it as complete then.
@@ -205,13 +273,19 @@ impl Known {
 
     /// Whether a piece that may belong to this call does.
     fn goes_on_with(&self, wire: &WireCall) -> bool {
-        let Some(name) = wire.name.as_deref().filter(|name| !name.is_empty()) else {
-            // Only a piece with a name can begin a call. Some providers make a new id for every piece.
-            return true;
-        };
         let id = wire.id.as_deref().unwrap_or_default();
-        let (has_same_id, has_same_name) = (id == self.wire_id, name == self.wire_name);
+        let (has_same_id, has_same_name) = (id == self.wire_id, self.has_name(wire));
         let may_be_same = id.is_empty() || self.wire_id.is_empty() || has_same_id;
+        if wire.name.is_none() {
+            // Some providers make a new id for every piece, but none begins another object behind a complete one.
+            let begins_another = wire.arguments.trim_start().starts_with('{')
+                && !self.arguments.may_be_repeated_by(&wire.arguments);
+            return if self.arguments.is_complete() {
+                !begins_another || (may_be_same && wire.number.is_some() && wire.number == self.number)
+            } else {
+                may_be_same || wire.number.is_none() || wire.number == self.number
+            };
+        }
         if !may_be_same {
             return false;
         }
@@ -221,11 +295,39 @@ impl Known {
                 self.arguments.may_be_repeated_by(&wire.arguments)
             } else {
                 // Without ids and numbers two calls may be the same in every word.
-                wire.number.is_some() && self.arguments.is_repeated_by(&wire.arguments)
+                wire.number.is_some() && self.is_said_again_by(wire)
             };
             return has_same_name && is_again;
         }
+        if self.arguments.is_empty_value() {
+            return has_same_name && (is_sure || wire.number.is_some());
+        }
         is_sure || (has_same_name && (wire.number.is_some() || !self.arguments.is_blank()))
+    }
+
+    /// Whether a whole call says this one again: in the same words, or one of the two says nothing.
+    fn is_said_again_by(&self, wire: &WireCall) -> bool {
+        let (known, again) = (&self.arguments, &wire.arguments);
+        let is_whole = !again.trim_start().is_empty();
+        let says_no_more = known.is_repeated_by(again) || (known.is_complete() && says_nothing(again));
+        self.has_name(wire) && is_whole && (says_no_more || known.is_empty_value())
+    }
+}
+
+impl Nameless {
+    /// Whether a piece without a name belongs to the same call.
+    fn is_meant_by(&self, number: Option<u64>, id: Option<&str>) -> bool {
+        let id = id.unwrap_or_default();
+        let is_same_id = !id.is_empty() && id == self.id;
+        let may_be_same = id.is_empty() || self.id.is_empty();
+        is_same_id || (may_be_same && (number.is_none() || self.number.is_none() || number == self.number))
+    }
+
+    /// Whether a piece belongs to the same call and, if it has a name, does not bring other arguments.
+    fn is_named_by(&self, wire: &WireCall) -> bool {
+        let brings_others =
+            self.arguments.is_complete() && !self.arguments.may_be_repeated_by(&wire.arguments);
+        self.is_meant_by(wire.number, wire.id.as_deref()) && !brings_others
     }
 }
 
@@ -266,7 +368,7 @@ mod tests {
             (
                 "whole",
                 vec![wire(Some(0), "a", "f", "{}"), wire(Some(1), "b", "g", "[1]")],
-                vec!["0 a f {}", "1 b g ", "1 [1]"],
+                vec!["0 a f ", "0 {}", "1 b g [1]"],
             ),
             (
                 "in pieces",
@@ -280,17 +382,17 @@ mod tests {
             (
                 "id repeated with every piece",
                 vec![wire(Some(0), "a", "f", "{"), wire(Some(0), "a", "f", "}")],
-                vec!["0 a f {", "0 }"],
+                vec!["0 a f ", "0 {}"],
             ),
             (
                 "all numbered 0",
                 vec![wire(Some(0), "a", "f", "{}"), wire(Some(0), "b", "f", "{}")],
-                vec!["0 a f {}", "1 b f {}"],
+                vec!["0 a f ", "0 {}", "1 b f {}"],
             ),
             (
                 "no number and no id",
                 vec![wire(None, "", "f", "{}"), wire(None, "", "f", "{}"), wire(None, "", "g", "")],
-                vec!["0 * f {}", "1 * f {}", "2 * g ", "2 {}"],
+                vec!["0 * f ", "0 {}", "1 * f {}", "2 * g {}"],
             ),
             (
                 "no arguments before the next",
@@ -300,10 +402,10 @@ mod tests {
             (
                 "the same id twice",
                 vec![wire(Some(0), "a", "f", "{}"), wire(Some(1), "a", "g", "{}")],
-                vec!["0 a f {}", "1 * g {}"],
+                vec!["0 a f ", "0 {}", "1 * g {}"],
             ),
-            ("numbers with gaps", vec![wire(Some(3), "a", "f", "{}")], vec!["0 a f {}"]),
-            ("renamed", vec![wire(None, "a", "_1st", "{}")], vec!["0 a 1st {}"]),
+            ("numbers with gaps", vec![wire(Some(3), "a", "f", "[1]")], vec!["0 a f ", "0 [1]"]),
+            ("renamed", vec![wire(None, "a", "_1st", "{}")], vec!["0 a 1st ", "0 {}"]),
             ("no name at all", vec![wire(Some(0), "a", "", "{}")], vec![]),
             ("nothing", vec![wire(Some(0), "a", "f", "1"), wire(Some(0), "", "", "")], vec!["0 a f ", "0 1"]),
             (
@@ -343,12 +445,12 @@ mod tests {
             (
                 "a new id with every piece",
                 vec![wire(Some(0), "a", "f", "{"), wire(Some(0), "b", "", "}")],
-                vec!["0 a f {", "0 }"],
+                vec!["0 a f ", "0 {}"],
             ),
             (
                 "the name with every piece",
                 vec![wire(Some(0), "", "f", ""), wire(Some(0), "", "f", "{"), wire(Some(0), "", "f", "}")],
-                vec!["0 * f ", "0 {", "0 }"],
+                vec!["0 * f ", "0 {}"],
             ),
             (
                 "one id for two calls without numbers",
@@ -361,20 +463,266 @@ mod tests {
                     wire(Some(0), "a", "f", ""),
                     wire(Some(1), "b", "g", ""),
                     wire(Some(1), "", "", "{\"y\":"),
-                    wire(Some(0), "", "", "{}"),
+                    wire(Some(0), "", "", "{\"x\":1}"),
                     wire(Some(1), "", "", "2}"),
                 ],
-                vec!["0 a f ", "0 {}", "1 b g {\"y\":", "1 2}"],
+                vec!["0 a f ", "0 {\"x\":1}", "1 b g {\"y\":", "1 2}"],
             ),
             (
                 "arguments that say nothing",
                 vec![wire(None, "a", "f", "null"), wire(None, "b", "g", "\"\"")],
                 vec!["0 a f ", "0 {}", "1 b g {}"],
             ),
-            ("a model's marks", vec![wire(None, "a", "functions.f<|channel|>json", "{}")], vec!["0 a f {}"]),
+            (
+                "a model's marks",
+                vec![wire(None, "a", "functions.f<|channel|>json", "{}")],
+                vec!["0 a f ", "0 {}"],
+            ),
         ];
         for (case, pieces, expected) in cases {
             assert_eq!(told(pieces), expected, "{case}");
+        }
+    }
+
+    /// The same, each call as one text: `id name arguments`.
+    fn wholes(pieces: impl IntoIterator<Item = WireCall>) -> Vec<String> {
+        let mut wholes: Vec<String> = Vec::new();
+        for piece in told(pieces) {
+            let (index, text) = piece.split_once(' ').expect("an index");
+            match wholes.get_mut(index.parse::<usize>().expect("a number")) {
+                Some(whole) => whole.push_str(text),
+                None => wholes.push(text.to_owned()),
+            }
+        }
+        wholes
+    }
+
+    #[test]
+    fn no_arguments_are_lost_or_doubled_whatever_is_missing() {
+        let cases = [
+            (
+                "arguments before the name",
+                vec![wire(Some(0), "a", "", "{\"x\":1}"), wire(Some(0), "", "f", "")],
+                vec!["a f {\"x\":1}"],
+            ),
+            (
+                "arguments before the name, and with it",
+                vec![wire(Some(0), "a", "", "{\"x\""), wire(Some(0), "a", "f", ":1}")],
+                vec!["a f {\"x\":1}"],
+            ),
+            (
+                "arguments in pieces before the name",
+                vec![
+                    wire(Some(0), "a", "", "{\"x\""),
+                    wire(Some(0), "", "", ":1}"),
+                    wire(Some(0), "", "f", ""),
+                ],
+                vec!["a f {\"x\":1}"],
+            ),
+            (
+                "an id only before the name, no numbers",
+                vec![wire(None, "a", "", "{\"x\""), wire(None, "", "", ":1}"), wire(None, "a", "f", "")],
+                vec!["a f {\"x\":1}"],
+            ),
+            (
+                "arguments before two names",
+                vec![
+                    wire(Some(0), "a", "", "{\"x\""),
+                    wire(Some(1), "b", "", "{\"y\":2}"),
+                    wire(Some(0), "", "", ":1}"),
+                    wire(Some(1), "", "g", ""),
+                    wire(Some(0), "", "f", ""),
+                ],
+                vec!["b g {\"y\":2}", "a f {\"x\":1}"],
+            ),
+            (
+                "arguments before the name of the second call",
+                vec![
+                    wire(Some(0), "a", "f", "{\"x\":1}"),
+                    wire(Some(1), "b", "", "{\"y\":2}"),
+                    wire(Some(1), "b", "g", ""),
+                ],
+                vec!["a f {\"x\":1}", "b g {\"y\":2}"],
+            ),
+            (
+                "the same without ids",
+                vec![
+                    wire(Some(0), "", "f", "{\"x\":1}"),
+                    wire(Some(1), "", "", "{\"y\":2}"),
+                    wire(Some(1), "", "g", ""),
+                ],
+                vec!["* f {\"x\":1}", "* g {\"y\":2}"],
+            ),
+            (
+                "the same, all numbered 0",
+                vec![
+                    wire(Some(0), "a", "f", "{\"x\":1}"),
+                    wire(Some(0), "b", "", "{\"y\":2}"),
+                    wire(Some(0), "b", "g", ""),
+                ],
+                vec!["a f {\"x\":1}", "b g {\"y\":2}"],
+            ),
+            (
+                "the same beside a call without arguments yet",
+                vec![
+                    wire(Some(0), "a", "f", ""),
+                    wire(Some(1), "b", "", "{\"y\":2}"),
+                    wire(Some(1), "b", "g", ""),
+                    wire(Some(0), "", "", "{\"x\":1}"),
+                ],
+                vec!["a f {\"x\":1}", "b g {\"y\":2}"],
+            ),
+            (
+                "the whole before and with the name",
+                vec![wire(Some(0), "a", "", "{\"x\":1}"), wire(Some(0), "a", "f", "{\"x\":1}")],
+                vec!["a f {\"x\":1}"],
+            ),
+            (
+                "no number at first",
+                vec![wire(None, "a", "f", ""), wire(Some(0), "", "", "{\"x\":1}")],
+                vec!["a f {\"x\":1}"],
+            ),
+            (
+                "no number at first, then pieces",
+                vec![wire(None, "a", "f", ""), wire(Some(0), "", "", "{\"x\""), wire(Some(0), "", "", ":1}")],
+                vec!["a f {\"x\":1}"],
+            ),
+            (
+                "a new number with each piece, and the id",
+                vec![wire(Some(0), "a", "f", "{\"x\""), wire(Some(1), "a", "", ":1}")],
+                vec!["a f {\"x\":1}"],
+            ),
+            (
+                "a new number with each piece",
+                vec![
+                    wire(Some(0), "a", "f", "{\"x\""),
+                    wire(Some(1), "", "", ":"),
+                    wire(Some(2), "", "", "1}"),
+                ],
+                vec!["a f {\"x\":1}"],
+            ),
+            (
+                "a new number with each piece, two calls",
+                vec![
+                    wire(Some(0), "a", "f", "{\"x\""),
+                    wire(Some(1), "", "", ":1}"),
+                    wire(Some(1), "b", "g", "{\"y\""),
+                    wire(Some(2), "", "", ":2}"),
+                ],
+                vec!["a f {\"x\":1}", "b g {\"y\":2}"],
+            ),
+            (
+                "noise under another number",
+                vec![wire(Some(0), "a", "f", "{\"x\":1}"), wire(Some(1), "", "", "<|endoftext|>")],
+                vec!["a f {\"x\":1}"],
+            ),
+            (
+                "nothing, then the whole",
+                vec![wire(Some(0), "a", "f", "{}"), wire(Some(0), "a", "f", "{\"x\":1}")],
+                vec!["a f {\"x\":1}"],
+            ),
+            (
+                "nothing, then the whole without id",
+                vec![wire(Some(0), "a", "f", "{}"), wire(Some(0), "", "f", "{\"x\":1}")],
+                vec!["a f {\"x\":1}"],
+            ),
+            (
+                "nothing, then the whole without number",
+                vec![wire(None, "a", "f", "{}"), wire(None, "a", "f", "{\"x\":1}")],
+                vec!["a f {\"x\":1}"],
+            ),
+            (
+                "nothing, then the whole under another number",
+                vec![wire(Some(0), "a", "f", "{}"), wire(Some(1), "a", "f", "{\"x\":1}")],
+                vec!["a f {\"x\":1}"],
+            ),
+            (
+                "nothing, then pieces",
+                vec![
+                    wire(Some(0), "a", "f", "{}"),
+                    wire(Some(0), "", "", "{\"x\""),
+                    wire(Some(0), "", "", ":1}"),
+                ],
+                vec!["a f {\"x\":1}"],
+            ),
+            (
+                "nothing, then another call, then the whole",
+                vec![
+                    wire(Some(0), "a", "f", "{}"),
+                    wire(Some(1), "b", "g", "{\"y\":2}"),
+                    wire(Some(0), "", "", "{\"x\":1}"),
+                ],
+                vec!["a f {\"x\":1}", "b g {\"y\":2}"],
+            ),
+            (
+                "nothing behind the whole",
+                vec![wire(Some(0), "a", "f", "{\"x\":1}"), wire(Some(0), "a", "f", "{}")],
+                vec!["a f {\"x\":1}"],
+            ),
+            (
+                "null behind the whole",
+                vec![wire(Some(0), "a", "f", "{\"x\":1}"), wire(Some(0), "a", "f", "null")],
+                vec!["a f {\"x\":1}"],
+            ),
+            (
+                "nothing behind the whole without id",
+                vec![wire(Some(0), "a", "f", "{\"x\":1}"), wire(Some(0), "", "f", "{}")],
+                vec!["a f {\"x\":1}"],
+            ),
+            (
+                "nothing behind the whole under another number",
+                vec![wire(Some(0), "a", "f", "{\"x\":1}"), wire(Some(1), "a", "f", "{}")],
+                vec!["a f {\"x\":1}"],
+            ),
+            (
+                "nothing behind the whole without number",
+                vec![wire(None, "a", "f", "{\"x\":1}"), wire(None, "a", "f", "{}")],
+                vec!["a f {\"x\":1}"],
+            ),
+            (
+                "another call that says nothing",
+                vec![wire(Some(0), "a", "f", "{\"x\":1}"), wire(Some(0), "b", "f", "{}")],
+                vec!["a f {\"x\":1}", "b f {}"],
+            ),
+            (
+                "another call without number and id that says nothing",
+                vec![wire(None, "", "f", "{\"x\":1}"), wire(None, "", "f", "{}")],
+                vec!["* f {\"x\":1}", "* f {}"],
+            ),
+        ];
+        for (case, pieces, expected) in cases {
+            assert_eq!(wholes(pieces), expected, "{case}");
+        }
+    }
+
+    #[test]
+    fn arguments_without_a_name_are_not_forgotten() {
+        let cases = [
+            ("no name", vec![wire(Some(0), "a", "", "{\"x\":1}")], true),
+            ("a piece", vec![wire(None, "", "", "{\"x\"")], true),
+            (
+                "beside a call",
+                vec![wire(Some(0), "a", "f", "{\"x\":1}"), wire(Some(1), "b", "", "{\"y\":2}")],
+                true,
+            ),
+            (
+                "beside a call without numbers",
+                vec![wire(None, "a", "f", "{\"x\":1}"), wire(None, "b", "", "{\"y\":2}")],
+                true,
+            ),
+            (
+                "a call with other arguments",
+                vec![wire(None, "", "", "{\"x\":1}"), wire(None, "", "f", "{\"y\":2}")],
+                true,
+            ),
+            ("no arguments", vec![wire(Some(0), "a", "", "")], false),
+            ("nothing", vec![wire(Some(0), "a", "", "{}"), wire(Some(0), "a", "", "null")], false),
+            ("a name at last", vec![wire(Some(0), "a", "", "{\"x\":1}"), wire(Some(0), "", "f", "")], false),
+        ];
+        for (case, pieces, expected) in cases {
+            let mut calls = calls();
+            pieces.into_iter().for_each(|piece| drop(calls.take(piece)));
+            assert_eq!(calls.has_nameless(), expected, "{case}");
         }
     }
 

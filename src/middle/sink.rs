@@ -53,9 +53,12 @@ impl AnswerSoFar {
     }
 
     /// Ends the answer: adds what is missing from the calls, then usage and finish. `unstated` is the reason if the
-    /// provider gave none. Returns false and adds nothing if there is no reason at all.
+    /// provider gave none. Returns false and adds nothing if there is no reason at all, or a call has no name.
     pub(crate) fn end(&mut self, unstated: Option<FinishReason>, events: &mut Vec<Event>) -> bool {
-        let Some(finish) = self.finish.or(unstated) else { return false };
+        // Behind a stated finish it has failed already.
+        let Some(finish) = self.finish.or(unstated).filter(|_| !self.calls.has_nameless()) else {
+            return false;
+        };
         let finish = match (finish, self.calls.is_empty()) {
             // Gemini has no finish reason of its own for tool calls.
             (FinishReason::Stop, false) => FinishReason::ToolCalls,
@@ -110,14 +113,16 @@ impl Sink<'_> {
         self.answer.usage = Some(usage);
     }
 
-    /// The answer is complete.
+    /// The answer is complete. It is a broken one if arguments have come whose call has no name.
     pub fn finish(&mut self, reason: FinishReason) {
+        self.fail_if_nameless();
         self.answer.finish.get_or_insert(reason);
     }
 
     /// The provider says that the answer is complete, but may still go on: text or a call that follows takes it back.
     pub fn stop_for_now(&mut self) {
         if self.answer.finish.is_none() {
+            self.fail_if_nameless();
             self.answer.finish = Some(FinishReason::Stop);
             self.answer.may_go_on = true;
         }
@@ -134,6 +139,13 @@ impl Sink<'_> {
         } else {
             self.answer.was_stopped = true;
             self.finish(FinishReason::Stop);
+        }
+    }
+
+    /// A client would run the other calls and never learn of this one.
+    fn fail_if_nameless(&mut self) {
+        if self.answer.finish.is_none() && self.answer.calls.has_nameless() {
+            self.fail(Cause::GenerationUnreadable);
         }
     }
 
