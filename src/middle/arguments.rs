@@ -40,6 +40,8 @@ pub(super) struct Arguments {
     has_snapshots: bool,
     /// A value that says nothing has come.
     had_nothing: bool,
+    /// It was an object.
+    had_empty_object: bool,
     is_ended: bool,
 }
 
@@ -87,6 +89,8 @@ impl Arguments {
         }
         if self.is_nothing() {
             "{}".clone_into(&mut self.text);
+            "{}".clone_into(&mut self.whole);
+            self.scan.is_complete = true;
         }
         self.is_ended = true;
         self.rest()
@@ -112,6 +116,11 @@ impl Arguments {
         !self.doubtful.is_empty() || !self.is_nothing()
     }
 
+    /// The same, if an object has come.
+    pub(super) fn is_empty_object(&self) -> bool {
+        self.had_empty_object && self.is_blank()
+    }
+
     /// Whether `piece` says again all that is complete.
     pub(super) fn is_repeated_by(&self, piece: &str) -> bool {
         self.is_complete() && compact(piece) == self.whole
@@ -119,7 +128,8 @@ impl Arguments {
 
     /// Whether `piece` says nothing beside what is complete, or may be the beginning of a repetition of it.
     pub(super) fn may_be_repeated_by(&self, piece: &str) -> bool {
-        self.is_complete() && (self.whole.starts_with(&compact(piece)) || says_nothing(piece))
+        let may_be_whole = || self.whole != "{}" && self.whole.starts_with(&compact(piece));
+        self.is_complete() && (says_nothing(piece) || may_be_whole())
     }
 
     /// How much is kept, in bytes. What is kept in two forms counts once.
@@ -193,6 +203,7 @@ impl Arguments {
 
     /// What has come says nothing, so it counts as if it had not.
     fn forget(&mut self) {
+        self.had_empty_object |= self.text.starts_with('{');
         self.text.clear();
         self.scan = Scan::default();
         self.had_nothing = true;

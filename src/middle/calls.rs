@@ -154,11 +154,11 @@ impl Calls {
         let last = self.known.len().checked_sub(1);
         let goes_on = |&at: &usize| self.known.get(at).is_some_and(|known| known.goes_on_with(wire));
         if wire.name.is_none() {
-            if self.nameless.iter().any(|it| it.is_named_by(wire)) {
+            if self.nameless.iter().any(|it| !it.arguments.is_blank() && it.is_named_by(wire)) {
                 return None;
             }
             let same_number = same_number.flatten().filter(goes_on);
-            return same_number.or(same_id).or_else(|| last.filter(goes_on));
+            return same_number.or_else(|| same_id.filter(goes_on)).or_else(|| last.filter(goes_on));
         }
         let position = match same_number {
             Some(position) => position,
@@ -183,11 +183,12 @@ impl Calls {
             name: expected.names.of(name),
             signature: wire.signature.clone(),
         };
-        let mut arguments = Arguments::default();
+        let (mut number, mut arguments) = (wire.number, Arguments::default());
         if let Some(before) = before {
-            if let Some(number) = before.number {
-                self.by_number.insert(number, position);
+            if let Some(before) = before.number {
+                self.by_number.insert(before, position);
             }
+            number = number.or(before.number);
             if opening.id.is_empty() {
                 opening.id.clone_from(&before.id);
             }
@@ -205,7 +206,7 @@ impl Calls {
         self.known.push(Known {
             wire_id,
             wire_name: name.to_owned(),
-            number: wire.number,
+            number,
             opening: Some(opening),
             arguments,
         });
@@ -237,8 +238,10 @@ impl Calls {
         let mut pieces = Vec::new();
         let calls = self.known.len();
         while let Some(known) = self.known.get_mut(self.current) {
-            let is_over = known.arguments.is_complete() && self.current + 1 < calls;
-            let arguments = if is_over { known.arguments.end() } else { known.arguments.tell() };
+            let is_whole = known.arguments.is_complete() || known.is_empty_call();
+            let is_over = is_whole && self.current + 1 < calls;
+            let arguments =
+                if is_over || known.is_empty_call() { known.arguments.end() } else { known.arguments.tell() };
             pieces.extend(known.piece(self.current, arguments));
             if !is_over {
                 break;
@@ -267,6 +270,11 @@ impl Known {
         says_something.then_some(ToolCallPiece { index, opening, arguments })
     }
 
+    /// Whether it is a call with `{}` that is not waited for: providers that do not number calls send them whole.
+    fn is_empty_call(&self) -> bool {
+        self.number.is_none() && self.arguments.is_empty_object()
+    }
+
     fn has_name(&self, wire: &WireCall) -> bool {
         wire.name.as_deref().is_some_and(|name| name == self.wire_name)
     }
@@ -281,7 +289,10 @@ impl Known {
             let begins_another = wire.arguments.trim_start().starts_with('{')
                 && !self.arguments.may_be_repeated_by(&wire.arguments);
             return if self.arguments.is_complete() {
-                !begins_another || (may_be_same && wire.number.is_some() && wire.number == self.number)
+                !begins_another
+                    || (may_be_same
+                        && wire.number.is_some()
+                        && (wire.number == self.number || (has_same_id && !id.is_empty())))
             } else {
                 may_be_same || wire.number.is_none() || wire.number == self.number
             };
@@ -326,8 +337,8 @@ impl Nameless {
     /// Whether a piece belongs to the same call and, if it has a name, does not bring other arguments.
     fn is_named_by(&self, wire: &WireCall) -> bool {
         let brings_others =
-            self.arguments.is_complete() && !self.arguments.may_be_repeated_by(&wire.arguments);
-        self.is_meant_by(wire.number, wire.id.as_deref()) && !brings_others
+            || self.arguments.is_complete() && !self.arguments.may_be_repeated_by(&wire.arguments);
+        self.is_meant_by(wire.number, wire.id.as_deref()) && !brings_others()
     }
 }
 
@@ -392,7 +403,7 @@ mod tests {
             (
                 "no number and no id",
                 vec![wire(None, "", "f", "{}"), wire(None, "", "f", "{}"), wire(None, "", "g", "")],
-                vec!["0 * f ", "0 {}", "1 * f {}", "2 * g {}"],
+                vec!["0 * f {}", "1 * f {}", "2 * g ", "2 {}"],
             ),
             (
                 "no arguments before the next",
@@ -405,7 +416,7 @@ mod tests {
                 vec!["0 a f ", "0 {}", "1 * g {}"],
             ),
             ("numbers with gaps", vec![wire(Some(3), "a", "f", "[1]")], vec!["0 a f ", "0 [1]"]),
-            ("renamed", vec![wire(None, "a", "_1st", "{}")], vec!["0 a 1st ", "0 {}"]),
+            ("renamed", vec![wire(None, "a", "_1st", "{}")], vec!["0 a 1st {}"]),
             ("no name at all", vec![wire(Some(0), "a", "", "{}")], vec![]),
             ("nothing", vec![wire(Some(0), "a", "f", "1"), wire(Some(0), "", "", "")], vec!["0 a f ", "0 1"]),
             (
@@ -473,11 +484,7 @@ mod tests {
                 vec![wire(None, "a", "f", "null"), wire(None, "b", "g", "\"\"")],
                 vec!["0 a f ", "0 {}", "1 b g {}"],
             ),
-            (
-                "a model's marks",
-                vec![wire(None, "a", "functions.f<|channel|>json", "{}")],
-                vec!["0 a f ", "0 {}"],
-            ),
+            ("a model's marks", vec![wire(None, "a", "functions.f<|channel|>json", "{}")], vec!["0 a f {}"]),
         ];
         for (case, pieces, expected) in cases {
             assert_eq!(told(pieces), expected, "{case}");
@@ -629,7 +636,7 @@ mod tests {
             (
                 "nothing, then the whole without number",
                 vec![wire(None, "a", "f", "{}"), wire(None, "a", "f", "{\"x\":1}")],
-                vec!["a f {\"x\":1}"],
+                vec!["a f {}", "* f {\"x\":1}"],
             ),
             (
                 "nothing, then the whole under another number",
@@ -713,6 +720,11 @@ mod tests {
             (
                 "a call with other arguments",
                 vec![wire(None, "", "", "{\"x\":1}"), wire(None, "", "f", "{\"y\":2}")],
+                true,
+            ),
+            (
+                "behind an object that says nothing and was passed on",
+                vec![wire(None, "a", "f", "{}"), wire(None, "a", "", "{"), wire(None, "a", "", "\"x\":1}")],
                 true,
             ),
             ("no arguments", vec![wire(Some(0), "a", "", "")], false),

@@ -91,8 +91,11 @@ async fn becomes(case: &str, provider: Provider, script: Vec<Step>, expected: &[
 }
 
 /// An event in OpenAI's dialect with a piece of a call: number, id, name, arguments; what is empty is left out.
-fn piece(number: u64, id: &str, name: &str, arguments: &str) -> String {
-    let mut call = json!({"index": number, "function": {"arguments": arguments}});
+fn piece(number: impl Into<Option<u64>>, id: &str, name: &str, arguments: &str) -> String {
+    let mut call = json!({"function": {"arguments": arguments}});
+    if let Some(number) = number.into() {
+        call["index"] = number.into();
+    }
     if !id.is_empty() {
         (call["id"], call["type"]) = (id.into(), "function".into());
     }
@@ -207,6 +210,61 @@ async fn arguments_that_come_twice_are_one_call() -> anyhow::Result<()> {
     for (case, pieces, expected) in cases {
         for provider in openai_providers() {
             becomes(case, provider, openai_stream(&pieces), &expected).await?;
+        }
+    }
+    Ok(())
+}
+
+/// vercel/ai#15879, term-llm#314, envoyproxy/ai-gateway#1465 and their kind.
+#[tokio::test]
+async fn arguments_are_neither_lost_nor_replaced_by_nothing() -> anyhow::Result<()> {
+    const WHOLE: &str = "{\"x\":12}";
+    let cases: [(&str, Vec<String>); 8] = [
+        ("arguments before the name", vec![piece(0, "a", "", WHOLE), piece(0, "", "get_weather", "")]),
+        (
+            "arguments before the name and with it",
+            vec![piece(0, "a", "", "{\"x\""), piece(0, "a", "get_weather", ":12}")],
+        ),
+        ("no number at first", vec![piece(None, "a", "get_weather", ""), piece(0, "", "", WHOLE)]),
+        (
+            "a new number with each piece",
+            vec![piece(0, "a", "get_weather", "{\"x\""), piece(1, "", "", ":12"), piece(2, "a", "", "}")],
+        ),
+        (
+            "an empty object, then pieces",
+            vec![piece(0, "a", "get_weather", "{}"), piece(0, "", "", "{\"x\""), piece(0, "", "", ":12}")],
+        ),
+        (
+            "an empty object, then the whole",
+            vec![piece(0, "a", "get_weather", "{}"), piece(0, "a", "get_weather", WHOLE)],
+        ),
+        (
+            "the whole, then an empty object",
+            vec![piece(0, "a", "get_weather", WHOLE), piece(0, "a", "get_weather", "{}")],
+        ),
+        (
+            "a mark and a bracket behind the whole",
+            vec![piece(0, "a", "get_weather", "{\"x\":12}<|endoftext|>"), piece(0, "", "", "}")],
+        ),
+    ];
+    for (case, pieces) in cases {
+        for provider in openai_providers() {
+            becomes(case, provider, openai_stream(&pieces), &[told("get_weather", WHOLE)]).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Nobody can make such a call, and a client that got the rest of the answer would never learn of it.
+#[tokio::test]
+async fn arguments_that_never_get_a_name_are_a_failure() -> anyhow::Result<()> {
+    for provider in openai_providers() {
+        let pieces = [piece(0, "a", "", "{\"x\":1}"), piece(0, "", "", "")];
+        let (proxy, _upstream) = proxy_over(provider, openai_stream(&pieces)).await?;
+        for stream in [true, false] {
+            let reply = complete(&proxy, &question(provider, stream)).await?;
+            let reason = &reply.json()["error"]["attempts"][0]["reason"];
+            assert_eq!((reply.status, reason), (502, &json!("upstream_error")), "{provider:?} {stream}");
         }
     }
     Ok(())
