@@ -1,6 +1,6 @@
 //! The settings: parsed once, at start, from a lookup function.
 //!
-//! All mistakes are reported together, so that ten typos do not take ten starts. A report never contains a key.
+//! All mistakes are reported together, so that ten typos do not take ten starts. A report never contains a key, as far as one can be told.
 
 mod dot_env;
 mod environment;
@@ -8,6 +8,7 @@ mod loopback;
 mod origins;
 mod reader;
 mod settings;
+mod shown;
 mod variables;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -18,6 +19,7 @@ pub(crate) use self::loopback::is_loopback;
 pub(crate) use self::origins::CorsOrigins;
 use self::reader::Reader;
 pub(crate) use self::settings::{CallLimits, LogConfig, LogFormat, ProviderConfig, ServerConfig};
+pub(crate) use self::shown::shown;
 pub use self::variables::{
     BODY_READ_TIMEOUT_MS, CLIENT_STALL_TIMEOUT_MS, CONNECT_TIMEOUT_MS, DEFAULT_HOST, DEFAULT_PORT,
     ENV_PROXY_API_KEY, FIRST_TOKEN_TIMEOUT_MS, HEADER_READ_TIMEOUT_MS, IDLE_TIMEOUT_MS, MAX_ATTEMPTS,

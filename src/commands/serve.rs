@@ -9,7 +9,7 @@ use tracing::{info, warn};
 
 use super::check;
 use super::fatal::Fatal;
-use crate::config::{Config, CorsOrigins, ProviderConfig, ServerConfig};
+use crate::config::{self, Config, CorsOrigins, ProviderConfig, ServerConfig};
 use crate::http::{self, AppState};
 use crate::observe::log;
 use crate::time::{Clock, Shutdown};
@@ -44,7 +44,8 @@ pub(super) async fn run(
 
 async fn listen(server: &ServerConfig) -> Result<(TcpListener, SocketAddr), Fatal> {
     let (host, port) = (server.host.as_str(), server.port);
-    let cannot_listen = |error| Fatal::machine(format!("cannot listen on {host}:{port}: {error}"));
+    let cannot_listen =
+        |error| Fatal::machine(format!("cannot listen on {}:{port}: {error}", config::shown(host)));
     let listener = TcpListener::bind((host, port)).await.map_err(cannot_listen)?;
     let address = listener.local_addr().map_err(cannot_listen)?;
     Ok((listener, address))

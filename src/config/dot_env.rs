@@ -26,7 +26,7 @@ pub struct DotEnv {
 enum Mistake {
     /// It is not of the form `NAME=value`.
     Form,
-    /// The quote that its value begins with stands nowhere again.
+    /// The quote that its value begins with stands nowhere again, or first behind another variable.
     OpenQuote,
     /// Something stands behind the closing quote.
     BehindQuote,
@@ -131,6 +131,13 @@ fn name_and_value(line: &str) -> Option<(&str, &str)> {
     is_name.then_some((name, value))
 }
 
+/// Whether a line within a value in quotes sets another variable. The padding at the end of a certificate sets none.
+fn is_variable(line: &str) -> bool {
+    let Some((name, value)) = name_and_value(line) else { return false };
+    let is_padding = line.len().is_multiple_of(4) && !name.contains(['_', '.', '-']);
+    !(is_padding && matches!(value, "" | "="))
+}
+
 /// The variable that a line of another form begins with, as in `GROQ_API_KEY: gsk_a`. A word alone may be a key.
 fn name_at_start(line: &str) -> Option<&str> {
     let line = trim(line);
@@ -147,6 +154,10 @@ fn read_value(text: &str) -> Result<(&str, &str), Mistake> {
     for quote in ['"', '\''] {
         let Some(opened) = start.strip_prefix(quote) else { continue };
         let (inner, behind) = opened.split_once(quote).ok_or(Mistake::OpenQuote)?;
+        // The quote that was found is one of another variable's.
+        if inner.lines().skip(1).any(is_variable) {
+            return Err(Mistake::OpenQuote);
+        }
         let (behind, below) = first_line(behind);
         if is_blank_or_comment(behind) {
             return Ok((inner, below));
@@ -229,6 +240,19 @@ mod tests {
         let file = DotEnv::parse(b"A=\"one,\r\n two\" # a comment\nB='1\n\n2'\nnonsense\n");
         assert_eq!((file.variables["A"].as_str(), file.variables["B"].as_str()), ("one,\n two", "1\n\n2"));
         assert_eq!(file.mistakes, [".env line 6 cannot be read: expected NAME=value"]);
+    }
+
+    #[test]
+    fn a_value_that_goes_on_with_another_variable_has_an_open_quote() {
+        let told = ".env line 1: A cannot be read: the quote before its value is never closed";
+        for text in ["A=\"1\nB=x\"\nC=3", "A='1\nB='x'\nC=3", "A=\"\nexport B_B = x\n\"\nC=3"] {
+            let file = DotEnv::parse(text.as_bytes());
+            assert_eq!(file.mistakes.first().map(String::as_str), Some(told), "{text}");
+            assert_eq!(file.variables.get("C").map(String::as_str), Some("3"), "{text}");
+        }
+        let pem = "-----BEGIN KEY-----\nMIIBVgIBADANBg+/9w\nQEFAASCAT8w=\n-----END KEY-----";
+        let file = DotEnv::parse(format!("OTHERS=\"{pem}\"\n").as_bytes());
+        assert_eq!((file.mistakes.len(), file.variables["OTHERS"].as_str()), (0, pem));
     }
 
     #[test]

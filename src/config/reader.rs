@@ -12,6 +12,7 @@ use super::dot_env::without_quotes;
 use super::loopback::is_loopback;
 use super::origins::{ACCEPTED_ORIGINS, CorsOrigins, OriginList};
 use super::settings::{Account, CallLimits, LogConfig, LogFormat, ProviderConfig, ServerConfig};
+use super::shown::{NOT_SHOWN, may_have_key, shown};
 use super::variables::*;
 use crate::providers::{Provider, is_model_id};
 
@@ -32,8 +33,9 @@ impl<'l> Reader<'l> {
         let client_keys = self.keys(ENV_PROXY_API_KEY);
         if client_keys.is_empty() && !is_loopback_host(&host) {
             self.warnings.push(format!(
-                "{ENV_PROXY_API_KEY} is not set and {ENV_HOST} is {host}: whoever can reach this port may use your \
-                 keys. In a container, that depends on where the port is published"
+                "{ENV_PROXY_API_KEY} is not set and {ENV_HOST} is {}: whoever can reach this port may use your \
+                 keys. In a container, that depends on where the port is published",
+                shown(&host)
             ));
         }
         let (max_body_bytes, max_body_memory_bytes) =
@@ -114,12 +116,16 @@ impl<'l> Reader<'l> {
     /// A mistake in one item of a list.
     fn mistaken_item(&mut self, name: &str, item: &str, accepted: &str) {
         let value = self.get(name).unwrap_or_default();
-        let hint = if value == item { String::new() } else { format!("'{item}' is wrong, ") };
-        self.mistakes.push(format!("{name}={value}: {hint}expected {accepted}"));
+        let hint = if value == item || may_have_key(item) {
+            String::new()
+        } else {
+            format!("'{}' is wrong, ", shown(item))
+        };
+        self.mistakes.push(format!("{name}={}: {hint}expected {accepted}", shown(&value)));
     }
 
     fn mistake(&mut self, name: &str, value: &str, accepted: &str) {
-        self.mistakes.push(format!("{name}={value}: expected {accepted}"));
+        self.mistakes.push(format!("{name}={}: expected {accepted}", shown(value)));
     }
 
     /// The items of a comma-separated list, each once, in their order, without the quotes that one may have. A list of
@@ -134,7 +140,8 @@ impl<'l> Reader<'l> {
         }
         if items.is_empty() {
             self.mistakes.push(format!(
-                "{name}={text}: expected at least one item between the commas, or no value at all"
+                "{name}={}: expected at least one item between the commas, or no value at all",
+                shown(&text)
             ));
         }
         items
@@ -165,7 +172,10 @@ impl<'l> Reader<'l> {
     fn host(&mut self) -> String {
         let host = self.get(ENV_HOST).unwrap_or_else(|| DEFAULT_HOST.to_owned());
         let bare = host.trim_start_matches('[').trim_end_matches(']');
-        if bare.parse::<IpAddr>().is_ok() || matches!(Host::parse(&host), Ok(Host::Domain(_))) {
+        // The URL standard allows more in a name, such as a `=`.
+        let is_name = host.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '.' | '_'));
+        let is_domain = || is_name && matches!(Host::parse(&host), Ok(Host::Domain(_)));
+        if bare.parse::<IpAddr>().is_ok() || is_domain() {
             return bare.to_owned();
         }
         self.mistake(ENV_HOST, &host, "an IP address or a host name, without a port");
@@ -223,7 +233,7 @@ impl<'l> Reader<'l> {
             Ok(url) => url,
             Err(accepted) => {
                 let may_hold_secret = text.contains(['@', '?', '#']);
-                self.mistake(name, if may_hold_secret { "(not shown)" } else { &text }, &accepted);
+                self.mistake(name, if may_hold_secret { NOT_SHOWN } else { &text }, &accepted);
                 fallback_url()
             }
         }

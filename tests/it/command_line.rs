@@ -195,6 +195,63 @@ async fn row_114_bad_lines_and_bad_values_are_reported_together() -> anyhow::Res
     Ok(())
 }
 
+/// Forgotten quotes and slips of the clipboard put a key into the value of another variable.
+#[tokio::test]
+async fn row_114_a_key_in_the_value_of_another_variable_is_not_shown() -> anyhow::Result<()> {
+    let open_quotes = [
+        ("RUST_LOG=\"info\nPROXY_API_KEY=clientkey12345\"\nPORT=x", "RUST_LOG"),
+        ("CORS_ORIGINS=\"*\nGROQ_API_KEY=gsk_realkey\nLOG_FORMAT=text\"", "CORS_ORIGINS"),
+        ("HOST='x\r\nexport GROQ_API_KEY = gsk_realkey'\r\n", "HOST"),
+        ("PORT=\"1\nGROQ_API_KEY=\"gsk_realkey\"", "PORT"),
+        ("GROQ_BASE_URL=\"x\n\n# a comment\nPROXY_API_KEY=clientkey12345\n\"", "GROQ_BASE_URL"),
+    ];
+    for (dot_env, name) in open_quotes {
+        let (code, out, err) = Binary::run(&[], &[], Some(dot_env.as_bytes())).await?;
+        assert_eq!(code, Some(2), "{dot_env}: {out}");
+        let told = format!(".env line 1: {name} cannot be read: the quote before its value is never closed");
+        assert!(err.contains(&told), "{dot_env}: {err}");
+        assert!(!err.contains("key12345") && !err.contains("realkey"), "{dot_env}: {err}");
+    }
+    // A host may have this name; it is told only that it cannot be found.
+    for host in ["gsk_clientkey", "clientkey12345clientkey"] {
+        let (code, _, err) = Binary::run(&[], &[("HOST", host), ("PORT", "0")], None).await?;
+        assert!(code == Some(1) && err.contains("cannot listen on (not shown)"), "{err}");
+        assert!(!err.contains("clientkey"), "{err}");
+    }
+    let long = "9".repeat(5_000);
+    let values = [
+        ("x\nPROXY_API_KEY=clientkey12345", "(not shown)"),
+        ("x y\rclientkey12345", "(not shown)"),
+        ("PROXY_API_KEY=clientkey12345", "(not shown)"),
+        ("a b,export PROXY_API_KEY = clientkey", "(not shown)"),
+        ("gsk_clientkey!", "(not shown)"),
+        ("a b, gsk_clientkey12345clientkey12345!", "(not shown)"),
+        ("a b \u{1b}[31m\u{202e}", "a b \\u{1b}[31m\\u{202e}"),
+        ("ma\u{f1}ana !", "ma\u{f1}ana !"),
+        (long.as_str(), "…"),
+    ];
+    let names = ["HOST", "PORT", "CORS_ORIGINS", "GEMINI_MODEL", "GROQ_BASE_URL", "MAX_BODY_BYTES"];
+    for name in names.into_iter().chain(["IDLE_TIMEOUT_MS", "LOG_FORMAT", "RUST_LOG"]) {
+        for (value, told) in values {
+            // A name of digits is one, and an id.
+            if value == long && ["HOST", "GEMINI_MODEL"].contains(&name) {
+                continue;
+            }
+            // Nearly everything is the name of a target.
+            let value = if name == "RUST_LOG" { format!("{value}=loud") } else { value.to_owned() };
+            let (code, out, err) = Binary::run(&[], &[(name, &value)], None).await?;
+            let case = format!("{name}={value:?}");
+            assert_eq!(code, Some(2), "{case}: {out}");
+            let line = err.lines().find(|line| line.contains(&format!("{name}=")));
+            let line = line.unwrap_or_else(|| panic!("{case}: {err}"));
+            assert!(line.contains(told) && line.contains("expected"), "{case}: {line}");
+            assert!(!err.contains("clientkey") && !err.contains('\u{1b}'), "{case}: {err}");
+            assert!(err.lines().all(|line| line.chars().count() < 500), "{case}: {err}");
+        }
+    }
+    Ok(())
+}
+
 /// A comma alone is not "unset": with no client key the proxy would be open, and with no origin open to every page.
 #[tokio::test]
 async fn row_114_a_list_of_nothing_is_a_mistake() -> anyhow::Result<()> {
