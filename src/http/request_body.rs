@@ -13,6 +13,12 @@ use crate::config::{MAX_BODY_BYTES, MAX_BODY_MEMORY_BYTES};
 use crate::surfaces::ApiError;
 use crate::time::Alarm;
 
+/// What curl says of a body if nobody tells it anything else.
+const FORM: &str = "application/x-www-form-urlencoded";
+
+/// For whoever has pasted a POSIX line: the blank within the single quotes ends the header.
+const IN_CMD: &str = r#"Single quotes are no quotes in cmd.exe: write -H "Content-Type: application/json" -d "{\"messages\":[…]}""#;
+
 /// Marks a response, in its extensions, whose request has been read to its end.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct BodyRead;
@@ -22,15 +28,19 @@ pub(super) struct BodyRead;
 /// # Errors
 /// [`ApiError::UnsupportedMediaType`].
 pub(super) fn expect_json(headers: &HeaderMap) -> Result<(), ApiError> {
-    let refuse = |what: &str| {
-        Err(ApiError::UnsupportedMediaType(format!("{what}. Send 'Content-Type: application/json'")))
-    };
+    const SEND: &str = "Send 'Content-Type: application/json'";
+    let refuse = |what: &str| Err(ApiError::UnsupportedMediaType(format!("{what}. {SEND}")));
     let Some(value) = headers.get(CONTENT_TYPE) else {
         return refuse("Content-Type is missing");
     };
     let mut parts = value.to_str().unwrap_or_default().split(';').map(str::trim);
-    if !parts.next().is_some_and(|media_type| media_type.eq_ignore_ascii_case("application/json")) {
-        return refuse("Content-Type is not application/json");
+    let media_type = parts.next().unwrap_or_default();
+    if !media_type.eq_ignore_ascii_case("application/json") {
+        let advice =
+            if media_type.eq_ignore_ascii_case(FORM) { format!(". {IN_CMD}") } else { String::new() };
+        return Err(ApiError::UnsupportedMediaType(format!(
+            "Content-Type is not application/json. {SEND}{advice}"
+        )));
     }
     let charset = parts
         .filter_map(|part| part.split_once('='))

@@ -429,6 +429,21 @@ async fn row_097_what_a_shell_has_eaten_is_told_so() -> anyhow::Result<()> {
             }
             assert!(!sentence.contains("canary"), "{way:?} {case}: {sentence}");
         }
+        // To cmd.exe the blank within single quotes ends the header, and curl sends its default.
+        let form = "application/x-www-form-urlencoded";
+        for (content_type, is_told) in [
+            (form, true),
+            ("Application/X-WWW-Form-URLencoded; charset=utf-8", true),
+            ("text/plain", false),
+            ("multipart/form-data", false),
+        ] {
+            let reply = way.post(&proxy, &[("content-type", content_type)], "'{messages:").await?;
+            let sentence = way.refusal(&reply, 415, content_type);
+            let line = r#"-H "Content-Type: application/json" -d "{\"messages\":[…]}""#;
+            assert!(sentence.contains("Send 'Content-Type: application/json'"), "{way:?}: {sentence}");
+            let has_advice = sentence.contains("cmd.exe") && sentence.contains(line);
+            assert_eq!(has_advice, is_told, "{way:?} {content_type}: {sentence}");
+        }
         let marked = format!("\u{feff}{}", way.body());
         let reply = way.post_json(&proxy, marked.into_bytes()).await?;
         way.text(&reply, "a byte order mark is passed over");
