@@ -133,9 +133,21 @@ async fn the_line_for_windows_in_both_readmes_is_answered() -> anyhow::Result<()
         let request = http_client()?.post(proxy.url("/chat")).header("content-type", "application/json");
         let reply = request.body(behind("-d")).send().await?;
         assert_eq!(reply.status(), 200, "{name}");
-        // PowerShell's line sends the same.
-        let quoted = format!("'{}' | curl.exe", behind("-d"));
-        assert!(text.contains(&quoted), "{name} has no line for PowerShell that sends {}", behind("-d"));
+        // PowerShell's own command; its single quotes hold the double ones.
+        let line = text.lines().find(|line| line.starts_with("Invoke-RestMethod "));
+        let line = line.unwrap_or_else(|| panic!("{name} has no line for PowerShell"));
+        let quoted: Vec<&str> = line.split('\'').collect();
+        let [before, content_type, between, body, ""] = quoted.as_slice() else { panic!("{name}: {line}") };
+        assert_eq!(*before, "Invoke-RestMethod http://127.0.0.1:3001/chat -Method Post -ContentType ");
+        assert_eq!((*content_type, *between), ("application/json; charset=utf-8", " -Body "), "{name}");
+        let request = http_client()?.post(proxy.url("/chat")).header("content-type", *content_type);
+        let reply = request.body((*body).to_owned()).send().await?;
+        assert_eq!(reply.status(), 200, "{name}");
+        assert!(reply.json::<serde_json::Value>().await?["content"].is_string(), "{name}");
+        let asks = |line: &&str| line.contains("/chat") && line.contains(r#"\"content\":"#);
+        assert_eq!(text.lines().filter(asks).count(), 1, "{name} says it once to cmd.exe");
+        let asks = |line: &&str| line.starts_with("Invoke-RestMethod") || line.contains("curl.exe");
+        assert_eq!(text.lines().filter(asks).count(), 1, "{name} says it once to PowerShell");
     }
     Ok(())
 }
