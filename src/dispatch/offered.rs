@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::service::Service;
 use crate::providers::Provider;
 use crate::quota::{Quota, Target, Wanted};
+use crate::wire::foreign::readable;
 
 /// What is offered now: the providers and their models.
 #[derive(Clone, Copy, Debug)]
@@ -103,12 +104,8 @@ impl<'d> Offered<'d> {
     }
 }
 
-/// What a client wrote, cut to a length that can be shown.
+/// What a client wrote, as it can be shown.
 fn shorten(text: &str) -> String {
     const MAX_CHARS: usize = 100;
-    let mut short: String = text.chars().take(MAX_CHARS).filter(|c| !c.is_control()).collect();
-    if text.chars().nth(MAX_CHARS).is_some() {
-        short.push('…');
-    }
-    short
+    readable(text, MAX_CHARS)
 }

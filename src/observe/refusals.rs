@@ -8,6 +8,8 @@ use http::StatusCode;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+use crate::wire::foreign::readable;
+
 /// How long refusals with one status are counted together.
 const WINDOW: Duration = Duration::from_secs(10);
 
@@ -31,8 +33,7 @@ pub(crate) fn refused(status: StatusCode, surface: &str, request_id: &str, reaso
     let more = if held_back == 0 { String::new() } else { format!(" (and {held_back} more like it)") };
     let code = status.as_u16();
     // A name that the client has made up may stand in it.
-    let reason = reason.chars().map(|c| if c.is_control() { ' ' } else { c });
-    let reason: String = reason.take(MAX_REASON_CHARS).collect();
+    let reason = readable(reason, MAX_REASON_CHARS);
     match status {
         // Somebody without a key or of another place is knocking, or there is too little memory.
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::SERVICE_UNAVAILABLE => {

@@ -205,7 +205,7 @@ async fn a_refused_request_leaves_one_line() -> anyhow::Result<()> {
     }
     // Names that a client has made up stand in some sentences.
     let forged = json!({"messages": [{"role": "user", "content": "x"}, {"role": "assistant", "tool_calls": [
-        {"id": "\n[x] ERROR: forged", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+        {"id": "\n[x] ERROR: forged\u{2028}\u{202e}\u{1b}[2K ma\u{f1}ana", "type": "function", "function": {"name": "f", "arguments": "{}"}}
     ]}]})
     .to_string();
     let mut client = RawClient::connect(address).await?;
@@ -213,6 +213,18 @@ async fn a_refused_request_leaves_one_line() -> anyhow::Result<()> {
         format!("POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\n{}", of(forged.len(), &forged));
     client.stream.write_all(head.as_bytes()).await?;
     client.read_until("forged").await?;
+    for (id, model) in
+        [("forged-1", "x\u{2028}\u{202e}\u{85}"), ("forged-2", "\n[x] ERROR: ma\u{f1}ana\u{200b}")]
+    {
+        let body = json!({"messages": [{"role": "user", "content": "x"}], "model": model}).to_string();
+        let http = http_client()?;
+        let request = http.post(format!("http://{address}/v1/chat/completions")).header("x-request-id", id);
+        let request = request.header("x-api-key", "key-of-client").header("content-type", "application/json");
+        let reply = request.body(body).send().await?;
+        assert_eq!(reply.status(), 404, "{model:?}");
+        let reply = reply.text().await?;
+        assert!(!reply.contains(['\u{2028}', '\u{202e}', '\u{85}', '\u{200b}']), "{reply}");
+    }
     // What hyper refuses, whose id is not the client's; and everybody's failure, which has lines of its own.
     let mut client = RawClient::connect(address).await?;
     client.stream.write_all(b"canary is no HTTP\r\n\r\n").await?;
@@ -243,6 +255,10 @@ async fn a_refused_request_leaves_one_line() -> anyhow::Result<()> {
     }
     assert_eq!(lines_about(&output, &unreadable).len(), 1, "{output}");
     assert!(output.contains("forged") && output.lines().all(|line| !line.starts_with("[x]")), "{output}");
+    let is_foreign = |c: char| c != '\n' && (c.is_control() || "\u{2028}\u{202e}\u{200b}".contains(c));
+    assert!(!output.contains(is_foreign) && output.contains(r"\u{2028}\u{202e}\u{1b}[2K mañana"), "{output}");
+    let told = lines_about(&output, "forged-2").concat();
+    assert!(told.contains(r"The model '\n[x] ERROR: mañana\u{200b}' does not exist"), "{told}");
     assert!(!lines_about(&output, "failed").iter().any(|line| line.contains("refused:")), "{output}");
     let flood = lines_about(&output, "flood").len();
     assert!((1..=10).contains(&flood), "{flood} lines");
