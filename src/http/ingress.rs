@@ -29,6 +29,10 @@ use crate::surfaces::ApiError;
 /// The headers in which clients may send their key, besides `Authorization: Bearer`.
 const KEY_HEADERS: [&str; 3] = ["x-api-key", "x-goog-api-key", "api-key"];
 
+/// The method that a client has sent, in the extensions of a request that has another one by now.
+#[derive(Clone, Debug)]
+pub(super) struct AskedMethod(pub(super) Method);
+
 /// Gives every request its id and its [`Area`], and refuses what no route should see. Handlers find the id among the
 /// request's headers and the client among the response's; the area is in the request's extensions.
 pub(super) async fn admit(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
@@ -41,7 +45,8 @@ pub(super) async fn admit(State(state): State<AppState>, mut request: Request, n
     if request.method() == Method::OPTIONS && !is_preflight {
         // The CORS layer treats every OPTIONS as a preflight. No route has the method TRACE, so the router answers
         // this one with its own 404 or 405.
-        *request.method_mut() = Method::TRACE;
+        let asked = std::mem::replace(request.method_mut(), Method::TRACE);
+        request.extensions_mut().insert(AskedMethod(asked));
     }
     let mut response = match check(&state, area, &request) {
         Ok(()) => {

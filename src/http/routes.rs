@@ -18,6 +18,7 @@ use tracing::{error, warn};
 use super::areas::{self, Area};
 use super::body_budget::BodyPermit;
 use super::connection::Closer;
+use super::ingress::AskedMethod;
 use super::relay::{self, Held};
 use super::state::AppState;
 use super::{ingress, request_body, request_id};
@@ -71,7 +72,8 @@ fn not_found(request: &Request) -> ApiError {
     // It is logged, too, and must not look like more than one line there.
     let path = request.uri().path().chars().filter(char::is_ascii_graphic);
     let path: String = path.take(MAX_PATH_CHARS).collect();
-    ApiError::NotFound { asked: format!("{} {path}", request.method()), there_are: areas::all_paths() }
+    let method = request.extensions().get().map_or_else(|| request.method(), |AskedMethod(asked)| asked);
+    ApiError::NotFound { asked: format!("{method} {path}"), there_are: areas::all_paths() }
 }
 
 fn survive_panics(routes: Router<AppState>, surface: Surface) -> Router<AppState> {

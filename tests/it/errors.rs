@@ -215,6 +215,12 @@ async fn unknown_paths_are_not_found() -> anyhow::Result<()> {
         assert!(status != 404 && status != 405, "{method} {path} is there: {status}");
     }
     assert_eq!(client.request("OPTIONS".parse()?, proxy.url("/nowhere")).send().await?.status(), 404);
+    for method in ["OPTIONS", "TRACE", "DELETE"] {
+        let response = client.request(method.parse()?, proxy.url("/v1/nowhere")).send().await?;
+        let error = response.json::<Value>().await?["error"]["message"].clone();
+        let sentence = format!("Not Found: there is no {method} /v1/nowhere. ");
+        assert!(error.as_str().is_some_and(|error| error.starts_with(&sentence)), "{error}");
+    }
     assert_eq!(proxy.upstream_calls(), 0);
     Ok(())
 }

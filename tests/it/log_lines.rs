@@ -161,6 +161,16 @@ async fn a_refused_request_leaves_one_line() -> anyhow::Result<()> {
             404,
             "there is no GET /v1/nothing",
         ),
+        (
+            "options",
+            "OPTIONS /nowhere",
+            format!("{key}\r\n"),
+            "INFO",
+            "chat",
+            404,
+            "there is no OPTIONS /nowhere",
+        ),
+        ("trace", "TRACE /nowhere", format!("{key}\r\n"), "INFO", "chat", 404, "there is no TRACE /nowhere"),
         ("method", "GET /chat", format!("{key}\r\n"), "INFO", "chat", 405, "Method Not Allowed"),
         (
             "model",
