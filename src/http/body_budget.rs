@@ -3,7 +3,8 @@
 //! A body's bytes are reserved before it is read: all of them at once if its length is announced, because bodies that
 //! reserved piece by piece could all hold a part and wait for each other. One without a length begins as a small body;
 //! if it turns out to be large, it reserves the rest of the largest body in one step, and gives back what it did not
-//! need.
+//! need. If it has begun in the shared part, it gets that step at once, or moves to the small part before it waits, or is
+//! refused.
 //!
 //! Whoever announces a large body and sends nothing keeps others with large bodies waiting, but nobody with a small
 //! one: an eighth of the budget is for small bodies, and these take from the rest, too, while nobody waits for it.
@@ -86,14 +87,29 @@ impl BodyBudget {
 
     /// Reserves what a body without a length begins with. Waits until it is free.
     pub(super) async fn begin(&self) -> BodyPermit {
-        BodyPermit { small: take(&self.small, self.smallest()).await, shared: None }
+        self.reserve(self.smallest()).await
     }
 
     /// Lets a body that [`begin`](Self::begin)s become as large as `bytes`, at most
-    /// [`most_unannounced`](Self::most_unannounced). Waits until that is free.
-    pub(super) async fn grow(&self, permit: &mut BodyPermit, bytes: usize) {
+    /// [`most_unannounced`](Self::most_unannounced). Waits until that is free. Returns whether there is room; if not, it
+    /// would have to wait while others may wait for it.
+    pub(super) async fn grow(&self, permit: &mut BodyPermit, bytes: usize) -> bool {
         let more = bytes.saturating_sub(permit.bytes());
+        if let Some(mut begun) = permit.shared.take() {
+            if let Some(rest) = try_take(&self.shared, more) {
+                begun.merge(rest);
+                permit.shared = Some(begun);
+                return true;
+            }
+            // Whoever waits may hold only some of the small part.
+            permit.small = try_take(&self.small, begun.num_permits());
+            if permit.small.is_none() {
+                permit.shared = Some(begun);
+                return false;
+            }
+        }
         permit.shared = take(&self.shared, more.min(self.shared_bytes)).await;
+        true
     }
 }
 
@@ -199,7 +215,7 @@ mod tests {
         let budget = BodyBudget::new(8_000_000);
         let mut permit = now(budget.begin()).unwrap();
         assert_eq!(permit.bytes(), SMALL_BYTES);
-        now(budget.grow(&mut permit, 7_000_000)).unwrap();
+        assert!(now(budget.grow(&mut permit, 7_000_000)).unwrap());
         assert_eq!(permit.bytes(), 7_000_000);
         let mut other = now(budget.begin()).unwrap();
         assert!(now(budget.grow(&mut other, 7_000_000)).is_none());
@@ -217,11 +233,33 @@ mod tests {
     }
 
     #[test]
+    fn a_body_without_a_length_waits_for_nobody_who_may_wait_for_it() {
+        let budget = BodyBudget::new(1_000_000);
+        let slow = now(budget.begin()).unwrap();
+        let mut permit = now(budget.begin()).expect("the shared part is free");
+        assert!(permit.shared.is_some() && permit.bytes() == SMALL_BYTES);
+        assert!(now(budget.grow(&mut permit, 500_000)).unwrap(), "there is room");
+        assert_eq!(permit.bytes(), 500_000);
+        permit.shrink(SMALL_BYTES);
+
+        let other = now(budget.reserve(700_000)).unwrap();
+        assert_eq!(now(budget.grow(&mut permit, 500_000)), Some(false), "it would wait with shared bytes");
+        assert_eq!(permit.bytes(), SMALL_BYTES, "and keeps what it has");
+        drop(slow);
+        assert_eq!(now(budget.grow(&mut permit, 500_000)), None, "it waits with bytes of the small part");
+        assert!(permit.shared.is_none() && permit.bytes() == SMALL_BYTES);
+        drop(other);
+        assert_eq!(now(budget.grow(&mut permit, 500_000)), Some(true));
+        drop(permit);
+        assert!(now(budget.reserve(1_000_000)).is_some());
+    }
+
+    #[test]
     fn a_small_budget_has_room_for_a_body_without_a_length() {
         for bytes in [1, 100, 500_000] {
             let budget = BodyBudget::new(bytes);
             let mut permit = now(budget.begin()).unwrap();
-            now(budget.grow(&mut permit, budget.most_unannounced())).unwrap();
+            assert!(now(budget.grow(&mut permit, budget.most_unannounced())).unwrap());
             assert_eq!(permit.bytes(), bytes);
         }
     }

@@ -65,7 +65,7 @@ pub(super) struct Limits<'b> {
     pub max_bytes: usize,
     /// The memory of all bodies together.
     pub budget: &'b BodyBudget,
-    /// For a body to arrive; and before that for its memory to become free.
+    /// For a body to arrive; and likewise for all of its memory to become free.
     pub time: Duration,
 }
 
@@ -79,9 +79,12 @@ impl Limits<'_> {
         }
     }
 
-    /// Waits for memory, but not for ever.
-    async fn wait<T>(self, memory: impl Future<Output = T>) -> Result<T, ApiError> {
-        tokio::time::timeout(self.time, memory).await.map_err(|_| ApiError::NoBodyMemory)
+    /// Waits for memory, but not for ever: `waited` is for how long it was waited for so far, which this wait is added to.
+    async fn wait<T>(self, waited: &mut Duration, memory: impl Future<Output = T>) -> Result<T, ApiError> {
+        let begun = Instant::now();
+        let memory = tokio::time::timeout(self.time.saturating_sub(*waited), memory).await;
+        *waited += begun.elapsed();
+        memory.map_err(|_| ApiError::NoBodyMemory)
     }
 }
 
@@ -94,10 +97,11 @@ pub(super) async fn read(mut body: Body, limits: Limits<'_>) -> Result<(Vec<u8>,
     let announced = body.size_hint().exact().map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
     let most = announced.map_or(limits.budget.most_unannounced(), |_| limits.budget.most());
     let max_bytes = limits.max_bytes.min(most);
+    let mut waited = Duration::ZERO;
     let mut memory = match announced {
         Some(bytes) if bytes > max_bytes => return Err(limits.too_large(most)),
-        Some(bytes) => limits.wait(limits.budget.reserve(bytes)).await?,
-        None => limits.wait(limits.budget.begin()).await?,
+        Some(bytes) => limits.wait(&mut waited, limits.budget.reserve(bytes)).await?,
+        None => limits.wait(&mut waited, limits.budget.begin()).await?,
     };
     let (mut deadline, mut alarm) = (Instant::now() + limits.time, Alarm::default());
     // Memory that is reserved at once is given back at once; a buffer that grows leaves holes behind. The system has
@@ -118,13 +122,46 @@ pub(super) async fn read(mut body: Body, limits: Limits<'_>) -> Result<(Vec<u8>,
             return Err(limits.too_large(most));
         }
         if data.len() > memory.bytes() - bytes.len() {
-            let waiting = Instant::now();
-            limits.wait(limits.budget.grow(&mut memory, max_bytes)).await?;
-            deadline += waiting.elapsed();
+            let before = waited;
+            if !limits.wait(&mut waited, limits.budget.grow(&mut memory, max_bytes)).await? {
+                return Err(ApiError::NoBodyMemory);
+            }
+            deadline += waited.saturating_sub(before);
             bytes.reserve_exact(max_bytes - bytes.len());
         }
         bytes.extend_from_slice(&data);
     }
     memory.shrink(bytes.len());
     Ok((bytes, memory))
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::stream;
+
+    use super::*;
+
+    /// The memory for a body is waited for twice at most: before it, and when it turns out to be large.
+    #[tokio::test(start_paused = true)]
+    async fn all_waiting_for_memory_together_has_one_limit() {
+        let budget = BodyBudget::new(800_000);
+        let small = budget.reserve(700_001).await;
+        let rest = budget.reserve(60_000).await;
+        let chunks = [vec![b'x'; 10], vec![b'x'; 200_000]].map(Ok::<_, std::io::Error>);
+        let body = Body::from_stream(stream::iter(chunks));
+        let limits = Limits { max_bytes: 700_000, budget: &budget, time: Duration::from_secs(10) };
+        let begun = Instant::now();
+        let later = async {
+            tokio::time::sleep(Duration::from_secs(6)).await;
+            drop(rest);
+            std::future::pending().await
+        };
+        let outcome = tokio::select! {
+            outcome = read(body, limits) => outcome,
+            () = later => unreachable!(),
+        };
+        assert!(matches!(outcome, Err(ApiError::NoBodyMemory)), "{outcome:?}");
+        assert_eq!(begun.elapsed().as_secs(), 10, "not 6 and then 10 more");
+        drop(small);
+    }
 }

@@ -122,7 +122,7 @@ impl ApiError {
                 format!("Request body is larger than {limit} bytes ({variable})")
             }
             Self::NoBodyMemory => {
-                "Too many large requests at once (MAX_BODY_MEMORY_BYTES). Try again in a moment".to_owned()
+                "Too many request bodies at once (MAX_BODY_MEMORY_BYTES). Try again in a moment".to_owned()
             }
             Self::HeadTooLarge => {
                 format!("Request headers exceed {MAX_HEADERS} headers or {MAX_HEAD_BYTES} bytes")

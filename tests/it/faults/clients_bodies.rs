@@ -140,12 +140,40 @@ async fn row_099_bodies_that_do_not_fit_wait_and_are_then_refused() -> anyhow::R
                 let replies = read_replies(&received);
                 let [reply] = replies.as_slice() else { panic!("{case}: {replies:?}") };
                 let sentence = way.refusal(reply, 503, &case);
-                assert!(sentence.contains("MAX_BODY_MEMORY_BYTES"), "{case}: {sentence}");
+                let told = "Too many request bodies at once (MAX_BODY_MEMORY_BYTES)";
+                assert!(sentence.contains(told), "{case}: {sentence}");
                 let retry = (reply.header("retry-after"), reply.header("x-should-retry"));
                 assert_eq!(retry, (Some("1"), None), "{case}");
             }
             assert!(begun.elapsed() >= Duration::from_millis(800), "{way:?}: {:?}", begun.elapsed());
         }
+    }
+    Ok(())
+}
+
+/// Whoever begins to send and goes no further may use up the part for small bodies; the rest is still there.
+#[tokio::test]
+async fn row_099_slow_bodies_without_a_length_leave_room_for_others() -> anyhow::Result<()> {
+    for way in Way::SURFACES {
+        let builder = TestProxy::builder().with("MAX_BODY_MEMORY_BYTES", 1_000_000);
+        let proxy = builder.with("BODY_READ_TIMEOUT_MS", 600_000).start().await?;
+        let mut slow = Vec::new();
+        for _ in 0..4 {
+            let mut client = RawClient::connect(proxy.address).await?;
+            client.stream.write_all(&large(way, true, 1_000, 900)).await?;
+            slow.push(client);
+        }
+        for (chunked, filler) in [(true, 10), (false, 10), (false, 600_000), (true, 10)] {
+            let mut client = RawClient::connect(proxy.address).await?;
+            client.stream.write_all(&large(way, chunked, filler, 0)).await?;
+            client.read_until("HTTP/1.1 200 OK").await?;
+        }
+        // It may need more than there is, and may not wait with what it has: somebody may wait for that.
+        let mut client = RawClient::connect(proxy.address).await?;
+        client.stream.write_all(&large(way, true, 600_000, 0)).await?;
+        client.read_until("HTTP/1.1 503 Service Unavailable").await?;
+        client.read_until("retry-after: 1").await?;
+        drop(slow);
     }
     Ok(())
 }
