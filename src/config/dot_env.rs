@@ -30,12 +30,15 @@ enum Mistake {
     OpenQuote,
     /// Something stands behind the closing quote.
     BehindQuote,
+    /// Something was appended in another encoding.
+    Encoding,
 }
 
 impl DotEnv {
     /// Reads the bytes of a file: UTF-8, UTF-16 or Latin-1.
     pub fn parse(bytes: &[u8]) -> Self {
         let text = decoded(bytes).replace("\r\n", "\n").replace('\r', "\n");
+        let order = byte_order(bytes);
         let mut file = Self::default();
         let mut number = 0;
         let mut rest = text.as_str();
@@ -44,6 +47,7 @@ impl DotEnv {
             let (line, below) = first_line(rest);
             let named = name_and_value(line);
             let read = match named {
+                _ if order.is_some_and(|order| has_ascii_in_utf16(line, order)) => Err(Mistake::Encoding),
                 Some((_, value)) => read_value(rest.split_at(line.len() - value.len()).1),
                 None if is_blank_or_comment(line) => Ok(("", below)),
                 None => Err(Mistake::Form),
@@ -81,6 +85,7 @@ fn sentence(number: usize, name: Option<&str>, mistake: &Mistake) -> String {
     let reason = match mistake {
         Mistake::Form => "expected NAME=value",
         Mistake::OpenQuote => "the quote before its value is never closed",
+        Mistake::Encoding => "its encoding changes there, behind UTF-16: save the whole file as UTF-8",
         Mistake::BehindQuote => "only a comment may stand behind the closing quote of its value",
     };
     format!(".env line {number}{name} cannot be read: {reason}")
@@ -89,9 +94,9 @@ fn sentence(number: usize, name: Option<&str>, mistake: &Mistake) -> String {
 /// The text of a file. Windows' programs mark UTF-16 and UTF-8 with a byte order mark; what is neither is Latin-1, in
 /// which every byte is the character of that number.
 fn decoded(bytes: &[u8]) -> String {
-    let text = match bytes {
-        [0xff, 0xfe, rest @ ..] => utf16(rest, u16::from_le_bytes),
-        [0xfe, 0xff, rest @ ..] => utf16(rest, u16::from_be_bytes),
+    let text = match (byte_order(bytes), bytes) {
+        (Some(ByteOrder::Little), [_, _, rest @ ..]) => utf16(rest, u16::from_le_bytes),
+        (Some(ByteOrder::Big), [_, _, rest @ ..]) => utf16(rest, u16::from_be_bytes),
         _ => match std::str::from_utf8(bytes) {
             Ok(text) => text.to_owned(),
             Err(_) => bytes.iter().copied().map(char::from).collect(),
@@ -99,6 +104,43 @@ fn decoded(bytes: &[u8]) -> String {
     };
     // PowerShell's `>>` appends UTF-16 to a file of any encoding. Without its NULs, ASCII in UTF-16 is ASCII.
     text.replace('\0', "")
+}
+
+/// How UTF-16 is written.
+#[derive(Clone, Copy)]
+enum ByteOrder {
+    Little,
+    Big,
+}
+
+/// The order that the byte order mark of UTF-16 tells.
+fn byte_order(bytes: &[u8]) -> Option<ByteOrder> {
+    match bytes {
+        [0xff, 0xfe, ..] => Some(ByteOrder::Little),
+        [0xfe, 0xff, ..] => Some(ByteOrder::Big),
+        _ => None,
+    }
+}
+
+/// Whether a `NAME=` in ASCII was read as UTF-16 in this line, as happens to what cmd.exe's `>>` appends. Two bytes of it
+/// are one character, mostly a Chinese one; those that somebody has written spell no name.
+fn has_ascii_in_utf16(line: &str, order: ByteOrder) -> bool {
+    if is_blank_or_comment(line) {
+        return false;
+    }
+    let pairs = line.encode_utf16().map(|unit| match order {
+        ByteOrder::Little => unit.to_le_bytes(),
+        ByteOrder::Big => unit.to_be_bytes(),
+    });
+    // What is ASCII in UTF-16, too, has a NUL.
+    let is_ascii = |pair: &[u8; 2]| pair.iter().all(|byte| matches!(byte, 1..=0x7f));
+    let bytes: Vec<u8> = pairs.flat_map(|pair| if is_ascii(&pair) { pair } else { [0, 0] }).collect();
+    let runs = bytes.split(|byte| *byte == 0).filter_map(|run| std::str::from_utf8(run).ok());
+    let is_name = |name: &str| {
+        name.len() >= 4 && name.chars().all(|c| c.is_ascii_uppercase() || matches!(c, '0'..='9' | '_'))
+    };
+    let mut lines = runs.flat_map(|run| run.split(['\r', '\n']));
+    lines.any(|line| name_and_value(line).is_some_and(|(name, _)| is_name(name)))
 }
 
 fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> String {
@@ -253,6 +295,31 @@ mod tests {
         let pem = "-----BEGIN KEY-----\nMIIBVgIBADANBg+/9w\nQEFAASCAT8w=\n-----END KEY-----";
         let file = DotEnv::parse(format!("OTHERS=\"{pem}\"\n").as_bytes());
         assert_eq!((file.mistakes.len(), file.variables["OTHERS"].as_str()), (0, pem));
+    }
+
+    #[test]
+    fn ascii_behind_utf_16_is_named_as_that() {
+        let marked = |text: &str, is_big: bool| -> Vec<u8> {
+            let units = format!("\u{feff}{text}").encode_utf16().collect::<Vec<u16>>();
+            units.iter().flat_map(|it| if is_big { it.to_be_bytes() } else { it.to_le_bytes() }).collect()
+        };
+        let told = "cannot be read: its encoding changes there";
+        let appended =
+            ["PORT=3001\r\n", "PORT=30\r\n", "# x\nGROQ_API_KEY=SECRET", "export PROXY_API_KEY=\"SECRET\"\n"];
+        for is_big in [false, true] {
+            for appended in appended {
+                for (before, line) in [("A=1\r\n# \u{4f50}\u{4e3d}\r\n", 3), ("A=1", 1), ("", 1)] {
+                    let bytes = [marked(before, is_big), appended.into()].concat();
+                    let mistakes = DotEnv::parse(&bytes).mistakes;
+                    let case = format!("{before:?} {appended:?}: {mistakes:?}");
+                    assert!(mistakes.len() == 1 && mistakes[0].contains(told), "{case}");
+                    assert!(mistakes[0].starts_with(&format!(".env line {line}")), "{case}");
+                    assert!(mistakes[0].contains("UTF-8") && !mistakes[0].contains("SECRET"), "{case}");
+                }
+            }
+            let file = DotEnv::parse(&marked("A=\u{4f50}\u{4e3d}\n# \u{4f50}\u{4e3d}\n", is_big));
+            assert_eq!((file.mistakes.len(), file.variables["A"].as_str()), (0, "\u{4f50}\u{4e3d}"));
+        }
     }
 
     #[test]
