@@ -1,5 +1,5 @@
 //! What has gone wrong at one place, for how long it counts, and how it ends. The rules are
-//! [`Policy`](crate::middle::Policy)'s; here they meet time.
+//! [`Policy`]'s; here they meet time.
 //!
 //! Time is an argument: a [`Moment`] on two clocks. A cooldown is over when either says so. So a laptop that sleeps through
 //! the night wakes up to a fresh daily quota, and a time of day that is set back prolongs nothing.
