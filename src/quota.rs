@@ -116,9 +116,7 @@ impl Quota {
     /// not known.
     pub(crate) fn seconds_until(&self, criteria: &Criteria<'_>, of: Option<usize>) -> Option<u64> {
         let now = self.now();
-        let soonest = self.lock().soonest(criteria, of, now)?;
-        let wait_ms = soonest.as_millisecond().saturating_sub(now.wall.as_millisecond());
-        u64::try_from(wait_ms).ok().map(|ms| ms.div_ceil(1_000))
+        self.lock().soonest(criteria, of, now).and_then(|soonest| now.seconds_until(soonest))
     }
 
     /// Which providers could serve if nothing were in cooldown, among those that have an account.
@@ -261,16 +259,16 @@ impl Reservation {
     }
 
     /// The head of a good answer has come: records what it says about limits. A limit that it reports as spent counts
-    /// from now on, before the next request wastes a call.
-    pub(crate) fn accepted(&self, head: &Reading) {
-        let Some(admission) = self.admission else { return };
+    /// from now on, before the next request wastes a call. Returns for how many seconds the candidate is not called because
+    /// of it, rounded up; `None` if it may be called.
+    pub(crate) fn accepted(&self, head: &Reading) -> Option<u64> {
+        let admission = self.admission?;
         let now = self.quota.now();
         let mut state = self.quota.lock();
         state.overwrite(self.candidate, &head.limits, now);
         state.lift(admission, Lift::Head, now);
-        if let Some(spent) = head.spent() {
-            state.spent(admission, spent, now);
-        }
+        state.spent(admission, head.spent()?, now);
+        state.seconds_blocked(self.candidate, now)
     }
 
     /// The answer has begun, with a thought or with content, this long after the call if that is known: whoever waits for
@@ -304,9 +302,7 @@ impl Reservation {
         let now = self.quota.now();
         let mut state = self.quota.lock();
         state.failed(admission, failure, now);
-        let until = state.blocked_until(self.candidate, now)?;
-        let wait_ms = until.as_millisecond().saturating_sub(now.wall.as_millisecond());
-        u64::try_from(wait_ms).ok().map(|ms| ms.div_ceil(1_000))
+        state.seconds_blocked(self.candidate, now)
     }
 }
 

@@ -8,6 +8,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use super::attempt::Answer;
+use tracing::warn;
+
 use super::dispatcher::Dispatcher;
 use super::outcome::{AllFailed, Trail, Unanswered};
 use super::question::Question;
@@ -78,10 +80,10 @@ impl Answering {
     /// An answer that has come as far as its request wants. Somebody else may take over if it has no content yet.
     fn new(hit: Hit) -> Self {
         let Hit { found, trail, search } = hit;
-        let Found { answer, reservation, left_out } = found;
+        let Found { answer, reservation, left_out, key } = found;
         let search = search.filter(|_| !answer.has_content()).map(Box::new);
         let (provider, model) = (answer.provider(), reservation.model().clone());
-        let found = Found { answer, reservation, left_out: Vec::new() };
+        let found = Found { answer, reservation, left_out: Vec::new(), key };
         Self { provider, model, left_out, trail, state: State::Reading(found), search }
     }
 
@@ -179,9 +181,9 @@ impl Answering {
             (Ok(()), Some(mut search)) if finish.is_some() && !has_content && !is_blocked => {
                 let thoughts = new().take_while(|event| matches!(event, Event::Reasoning(_))).count();
                 let rest = events.split_off(known + thoughts);
-                let Found { mut answer, reservation, left_out } = found;
-                answer.put_back(rest);
-                search.hold(Found { answer, reservation, left_out });
+                let mut found = found;
+                found.answer.put_back(rest);
+                search.hold(found);
                 self.state = State::Searching(Box::pin(search.resume()));
             }
             (Ok(()), mut search) if finish.is_some() => {
@@ -191,7 +193,15 @@ impl Answering {
                 self.state = State::Complete(found.answer);
             }
             (Err(failure), None) => {
-                found.reservation.failed(&failure);
+                let reason = failure.reason();
+                if let Some(seconds) = found.reservation.failed(&failure) {
+                    let (name, key, model) = (self.provider.name(), &*found.key, &*self.model);
+                    let explanation = reason.explanation();
+                    warn!(
+                        reason = reason.as_str(),
+                        key, model, "{name} {explanation}: not asked for {seconds} s"
+                    );
+                }
                 return Err(Broken::Provider(failure));
             }
             (Ok(()), mut search) => {

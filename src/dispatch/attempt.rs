@@ -15,6 +15,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
 use tokio::time::{Instant, timeout_at};
+use tracing::info;
 
 use super::question::Extent;
 use super::upstream::{Body, Call, Response, Upstream};
@@ -47,6 +48,8 @@ pub(super) struct Order {
     pub provider: Provider,
     /// The request.
     pub call: Call,
+    /// The key that it uses, for the log: `key 1 of 2`.
+    pub key: Arc<str>,
     /// The tools that the answer may call; `None` if it may call none.
     pub expected: Option<ExpectedCalls>,
     /// Whether the request asks for a stream.
@@ -136,7 +139,7 @@ pub(super) async fn open(
     reservation: &mut Reservation,
     has_others: &(dyn Fn() -> bool + Sync),
 ) -> Result<Answer, Failure> {
-    let Order { provider, call, expected, is_stream } = order;
+    let Order { provider, call, key, expected, is_stream } = order;
     let patience = if is_stream { 1 } else { WHOLE_PATIENCE };
     let begun = Instant::now();
     let deadline = begun + context.limits.first_token * patience;
@@ -156,7 +159,10 @@ pub(super) async fn open(
         reservation.overwrite(&limits);
         return Err(source.failure(diagnosis));
     }
-    reservation.accepted(&head);
+    if let Some(seconds) = reservation.accepted(&head) {
+        let (name, model) = (provider.name(), &**reservation.model());
+        info!(key = &*key, model, "{name} has nothing left of a limit: not asked for {seconds} s");
+    }
     let is_json = is_json(&headers).map_err(|cause| source.failure(cause.into()))?;
     // The headers would keep their whole buffer in memory for as long as the answer takes.
     drop(headers);

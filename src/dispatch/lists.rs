@@ -75,7 +75,7 @@ impl Dispatcher {
             let outcome = failure.map_or(Ok(is_usable), Err);
             report(service, account, &outcome);
             let chosen = |_| self.quota.first_in_use(number, index).as_deref().unwrap_or_default().to_owned();
-            let (provider, label) = (service.provider, account.label.clone());
+            let (provider, label) = (service.provider, account.label.to_string());
             ListOutcome { provider, account: label, model: outcome.map(chosen) }
         });
         outcomes.collect()

@@ -47,6 +47,8 @@ pub(super) struct Found {
     pub(super) reservation: Reservation,
     /// What the client asked for and this model does not support.
     pub(super) left_out: Vec<Feature>,
+    /// The key that was used, for the log: `key 1 of 2`.
+    pub(super) key: Arc<str>,
 }
 
 /// What a search has found.
@@ -142,6 +144,7 @@ impl Search {
         while self.attempts < most && Instant::now() < self.deadline {
             let Some(mut reservation) = self.next() else { break };
             let Some(Prepared { order, left_out }) = self.prepare(&reservation) else { break };
+            let key = order.key.clone();
             self.attempts += 1;
             let (number, of) = (self.attempts, self.able.clamp(self.attempts, most));
             let (request_id, name) = (&*self.question.request_id, order.provider.name());
@@ -149,14 +152,14 @@ impl Search {
             info!(request_id, model, "Attempt {number}/{of}: Using service {name}");
             match self.attempt(order, &mut reservation).await {
                 Ok(answer) if answer.is_without_content() => {
-                    self.hold(Found { answer, reservation, left_out });
+                    self.hold(Found { answer, reservation, left_out, key });
                 }
                 Ok(answer) => {
                     if answer.has_content() {
                         self.reject_empty(true);
                     }
                     let trail = self.trail(answer.provider());
-                    let found = Found { answer, reservation, left_out };
+                    let found = Found { answer, reservation, left_out, key };
                     return Ok(Hit { found, trail, search: Some(self) });
                 }
                 Err(failure) => {
@@ -199,7 +202,8 @@ impl Search {
         let random = fastrand::Rng::new();
         let expected = request.may_call().then(|| ExpectedCalls { renamed, offered: offered(), random });
         let call = service.call(account, &path, body);
-        Some(Prepared { order: Order { provider: service.provider, call, expected, is_stream }, left_out })
+        let (provider, key) = (service.provider, account.label.clone());
+        Some(Prepared { order: Order { provider, call, key, expected, is_stream }, left_out })
     }
 
     async fn attempt(&self, order: Order, reservation: &mut Reservation) -> Result<Answer, Failure> {

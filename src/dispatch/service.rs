@@ -25,7 +25,7 @@ pub(super) struct Account {
     /// The headers of the provider's row, and the key if it needs one.
     headers: HeaderMap,
     /// For people to read: `key 1 of 2`.
-    pub(super) label: String,
+    pub(super) label: Arc<str>,
 }
 
 /// The dispatcher cannot be set up.
@@ -48,7 +48,7 @@ impl Service {
         let provider = config.provider;
         let accounts = config.accounts.iter().map(|account| {
             let headers = provider.headers(account.key.as_ref()).map_err(|_| SetupError::Key(provider))?;
-            Ok(Account { headers, label: account.label.clone() })
+            Ok(Account { headers, label: account.label.as_str().into() })
         });
         Ok(Self {
             provider,

@@ -196,10 +196,11 @@ impl State {
         }
     }
 
-    /// Until when a candidate is not called; `None` if it may be called, or if time alone does not end it.
-    pub(super) fn blocked_until(&self, candidate: Candidate, now: Moment) -> Option<Timestamp> {
+    /// For how many seconds a candidate is not called, rounded up; `None` if it may be called, or if time alone does not
+    /// end it.
+    pub(super) fn seconds_blocked(&self, candidate: Candidate, now: Moment) -> Option<u64> {
         match self.provider(candidate.provider)?.standing(candidate, now) {
-            Standing::Blocked(blocked) => Some(blocked.until).filter(|until| *until < Timestamp::MAX),
+            Standing::Blocked(it) if it.until < Timestamp::MAX => now.seconds_until(it.until),
             _ => None,
         }
     }

@@ -26,6 +26,12 @@ impl Moment {
         Self { steady: BEGINNING.elapsed(), wall: Timestamp::now() }
     }
 
+    /// Whole seconds from this moment to `later` by the time of day, rounded up; `None` if that is over.
+    pub(crate) fn seconds_until(self, later: Timestamp) -> Option<u64> {
+        let wait_ms = later.as_millisecond().saturating_sub(self.wall.as_millisecond());
+        u64::try_from(wait_ms).ok().map(|ms| ms.div_ceil(1_000))
+    }
+
     /// A moment on clocks that agree, for tests.
     pub fn at(wall: Timestamp) -> Self {
         let since_epoch = wall.duration_since(Timestamp::UNIX_EPOCH);

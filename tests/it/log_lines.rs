@@ -275,3 +275,46 @@ async fn a_refused_request_leaves_one_line() -> anyhow::Result<()> {
     assert!(!output.replace("canary-2", "").contains("canary") && !output.contains("key-of"), "{output}");
     Ok(())
 }
+
+/// Whoever wonders why a provider is not called finds which key it was, which model, and for how long.
+#[tokio::test]
+async fn lines_about_limits_name_the_key_the_model_and_the_time() -> anyhow::Result<()> {
+    let clock = std::sync::Arc::new(Moment::now);
+    let simulator =
+        Simulator::start(Directory::core(), |provider| Settings::new(provider, clock.clone())).await?;
+    let [groq, cerebras] = [Provider::GROQ, Provider::CEREBRAS].map(|provider| simulator.provider(provider));
+    groq.then(Behaviour::trouble(Trouble::RateLimited(77.0)));
+    let header = |name: &str, value: &str| (format!("x-ratelimit-{name}-requests"), value.to_owned());
+    groq.then(Behaviour::new(Reply::Raw {
+        status: 200,
+        headers: vec![
+            ("content-type".into(), "text/event-stream".into()),
+            header("limit", "1000"),
+            header("remaining", "0"),
+            header("reset", "24h0m0s"),
+        ],
+        body: vec![
+            b"data: {\"choices\":[{\"delta\":{\"content\":\"x\"},\"finish_reason\":\"stop\"}]}\n\n".to_vec(),
+        ],
+    }));
+    let limited = Fault::ErrorEvent(After::Text(1), Trouble::RateLimited(33.0));
+    cerebras.then(Behaviour::answer(["Ho", "la"]).paced(std::time::Duration::from_millis(50)).with(limited));
+    let keys = [("GROQ_API_KEY", "first,second"), ("GROQ_MODEL", "openai/gpt-oss-20b")];
+    let (binary, address) = Binary::over(&simulator, &keys).await?;
+    for provider in [Provider::GROQ, Provider::CEREBRAS] {
+        let request = http_client()?.post(format!("http://{address}/chat")).header("connection", "close");
+        request.json(&pinned(provider)).send().await?.text().await?;
+    }
+    binary.signal("TERM").await?;
+    let (_, output) = binary.end().await?;
+    let expected = [
+        ("Groq is rate limited: not asked for 77 s", "key=key 1 of 2 model=openai/gpt-oss-20b"),
+        ("Groq has nothing left of a limit: not asked for 87 s", "key=key 2 of 2 model=openai/gpt-oss-20b"),
+        ("Cerebras is rate limited: not asked for 6", "key=key 1 of 1 model=gpt-oss-120b"),
+    ];
+    for (sentence, place) in expected {
+        let is_it = |line: &str| line.contains(sentence) && line.replace('"', "").contains(place);
+        assert!(output.lines().any(is_it), "{sentence} … {place}: {output}");
+    }
+    Ok(())
+}
