@@ -125,13 +125,12 @@ fn parse(format: Format, body: &[u8]) -> Result<ChatAsk, ApiError> {
     request.temperature = temperature.map(|Temperature(number)| number);
     let max_tokens: Option<NonZeroU64> = fields.max_tokens.optional("", "a whole number of at least 1")?;
     request.max_tokens = max_tokens.map(|number| u32::try_from(number.get()).unwrap_or(u32::MAX));
-    let model: Option<String> = fields.model.optional("", "the id of a model, a string")?;
     let stream: Option<bool> = fields.stream.optional("", "true or false")?;
     Ok(ChatAsk {
         request: Arc::new(request),
         stream: stream.unwrap_or(true),
         provider: fields.provider.optional("", "the name of a provider, a string")?,
-        model: model.filter(|model| !model.is_empty()),
+        model: fields.model.optional("", "the id of a model, a string")?,
         format,
     })
 }
@@ -170,10 +169,6 @@ fn parse_message(index: usize, item: &RawValue) -> Result<Message, ApiError> {
         _ => return Err(wrong(format!("{at}.role"), format!("is not one of {ROLES}"))),
     };
     let content = fields.content.present();
-    if fields.content.is_null() && role == "assistant" {
-        // OpenAI writes an answer without content so.
-        return Ok(Message::Assistant(Vec::new()));
-    }
     let content = content.ok_or_else(|| wrong(at.as_str(), "needs a 'content': a non-empty string"))?;
     let at = format!("{at}.content");
     if !content.get().starts_with('"') {

@@ -44,11 +44,6 @@ impl<'a> Field<'a> {
         self.raw.filter(|raw| raw.get() != "null")
     }
 
-    /// Whether it is there and `null`.
-    pub(super) fn is_null(self) -> bool {
-        self.raw.is_some_and(|raw| raw.get() == "null")
-    }
-
     /// Its value if it is an array.
     pub(super) fn array(self) -> Option<&'a RawValue> {
         self.raw.filter(|raw| raw.get().starts_with('['))

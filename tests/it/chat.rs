@@ -300,36 +300,6 @@ async fn a_pinned_request_goes_there_and_takes_no_turn() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What clients send whose form has a field for it that nobody filled in; and an answer without content as OpenAI writes it.
-#[tokio::test]
-async fn an_empty_model_is_auto_and_an_assistant_without_content_is_an_empty_one() -> anyhow::Result<()> {
-    let proxy = TestProxy::start().await?;
-    for model in [json!(""), json!(null), json!("auto")] {
-        let mut body = question();
-        body["model"] = model.clone();
-        assert_eq!(chat(&proxy, &body).await?.status, 200, "{model}");
-        body["provider"] = json!("groq");
-        assert_eq!(chat(&proxy, &body).await?.header("x-provider"), Some("Groq"), "{model}");
-    }
-    let (user, told) = (json!({"role": "user", "content": "Hola"}), "have no content");
-    for empty in [json!({"role": "assistant", "content": ""}), json!({"role": "assistant", "content": null})]
-    {
-        let reply = chat(&proxy, &json!({ "messages": [user, empty, user] })).await?;
-        assert_eq!(reply.status, 200, "{empty}: {}", reply.text());
-        let reply = chat(&proxy, &json!({ "messages": [empty] })).await?;
-        assert!(reply.status == 400 && reply.error().contains(told), "{empty}: {}", reply.text());
-    }
-    for refused in [json!({"role": "assistant"}), json!({"role": "system", "content": null})] {
-        let reply = chat(&proxy, &json!({ "messages": [user, refused] })).await?;
-        assert!(
-            reply.status == 400 && reply.error().contains("needs a 'content'"),
-            "{refused}: {}",
-            reply.text()
-        );
-    }
-    Ok(())
-}
-
 #[tokio::test]
 async fn unknown_fields_and_nulls_are_ignored_and_nothing_of_them_goes_upstream() -> anyhow::Result<()> {
     let proxy = TestProxy::start().await?;
