@@ -403,6 +403,8 @@ async fn a_start_without_a_network_serves_at_once() -> anyhow::Result<()> {
         ("CEREBRAS_BASE_URL", url.as_str()),
         ("GOOGLE_GEMINI_BASE_URL", nobody),
         ("FIRST_TOKEN_TIMEOUT_MS", "100"),
+        // The last one left has the rest of it.
+        ("REQUEST_TIMEOUT_MS", "1000"),
     ];
     let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let (binary, address) = Binary::start(&[], variables.into()).await?;
