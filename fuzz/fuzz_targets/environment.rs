@@ -33,6 +33,8 @@ fuzz_target!(|input: &[u8]| {
         name.starts_with(|it: char| it.is_ascii_alphabetic())
             && name.chars().all(is_name)
             && !value.contains(['\'', '\r'])
+            // A further line that sets a variable tells of a quote that was forgotten.
+            && !value.split('\n').skip(1).any(|line| line.contains('='))
     };
     let quoted: Vec<(&&str, &String)> = environment.iter().filter(quotable).collect();
     let lines: String =
