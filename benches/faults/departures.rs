@@ -11,7 +11,8 @@ use crate::{Figure, Size, groq, ms, percentile, proxy_over};
 const BOUND: Duration = Duration::from_millis(100);
 
 pub(crate) async fn measure(size: Size) -> Vec<Figure> {
-    let groq = groq(1).await;
+    // A list of models that is asked for meanwhile must not push the completion out.
+    let groq = groq(8).await;
     let proxy = proxy_over([&groq], &[]);
     let phases = [
         ("before the head", Fault::Stall(After::Nothing), false),
