@@ -7,9 +7,9 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use super::attempt::Answer;
 use tracing::warn;
 
+use super::attempt::Answer;
 use super::dispatcher::Dispatcher;
 use super::outcome::{AllFailed, Trail, Unanswered};
 use super::question::Question;
