@@ -77,10 +77,10 @@ fn decode_answer(
     }
     let was_complete = decoder.is_complete();
     let outcome = decoder.end(&mut events);
-    // Behind `[DONE]` alone it is found out at the end that a call has no name.
+    // Only the end tells that a call has no name.
     let has_arguments = pieces.concat().windows(9).any(|window| window == b"arguments");
-    let lacks_name =
-        has_arguments && outcome.as_ref().is_err_and(|failure| failure.cause == Cause::BrokenStream);
+    let lacks_name = has_arguments
+        && outcome.as_ref().is_err_and(|failure| failure.cause == Cause::GenerationUnreadable);
     assert!(
         !was_complete || may_go_on || lacks_name || outcome.is_ok(),
         "a complete answer that fails at its end"

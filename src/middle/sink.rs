@@ -53,12 +53,20 @@ impl AnswerSoFar {
     }
 
     /// Ends the answer: adds what is missing from the calls, then usage and finish. `unstated` is the reason if the
-    /// provider gave none. Returns false and adds nothing if there is no reason at all, or a call has no name.
-    pub(crate) fn end(&mut self, unstated: Option<FinishReason>, events: &mut Vec<Event>) -> bool {
-        // Behind a stated finish it has failed already.
-        let Some(finish) = self.finish.or(unstated).filter(|_| !self.calls.has_nameless()) else {
-            return false;
-        };
+    /// provider gave none.
+    ///
+    /// # Errors
+    /// [`Cause::BrokenStream`] if there is no reason at all, [`Cause::GenerationUnreadable`] if arguments have come whose
+    /// call has no name: a client would run the other calls and never learn of this one. Nothing has been added then.
+    pub(crate) fn end(
+        &mut self,
+        unstated: Option<FinishReason>,
+        events: &mut Vec<Event>,
+    ) -> Result<(), Cause> {
+        let finish = self.finish.or(unstated).ok_or(Cause::BrokenStream)?;
+        if self.calls.has_nameless() {
+            return Err(Cause::GenerationUnreadable);
+        }
         let finish = match (finish, self.calls.is_empty()) {
             // Gemini has no finish reason of its own for tool calls.
             (FinishReason::Stop, false) => FinishReason::ToolCalls,
@@ -68,7 +76,7 @@ impl AnswerSoFar {
         events.extend(self.calls.end().into_iter().map(Event::ToolCall));
         events.extend(self.usage.map(Event::Usage));
         events.push(Event::Finish(finish));
-        true
+        Ok(())
     }
 }
 
@@ -113,16 +121,14 @@ impl Sink<'_> {
         self.answer.usage = Some(usage);
     }
 
-    /// The answer is complete. It is a broken one if arguments have come whose call has no name.
+    /// The answer is complete.
     pub fn finish(&mut self, reason: FinishReason) {
-        self.fail_if_nameless();
         self.answer.finish.get_or_insert(reason);
     }
 
     /// The provider says that the answer is complete, but may still go on: text or a call that follows takes it back.
     pub fn stop_for_now(&mut self) {
         if self.answer.finish.is_none() {
-            self.fail_if_nameless();
             self.answer.finish = Some(FinishReason::Stop);
             self.answer.may_go_on = true;
         }
@@ -139,13 +145,6 @@ impl Sink<'_> {
         } else {
             self.answer.was_stopped = true;
             self.finish(FinishReason::Stop);
-        }
-    }
-
-    /// A client would run the other calls and never learn of this one.
-    fn fail_if_nameless(&mut self) {
-        if self.answer.finish.is_none() && self.answer.calls.has_nameless() {
-            self.fail(Cause::GenerationUnreadable);
         }
     }
 
@@ -166,5 +165,47 @@ impl Sink<'_> {
         self.answer.may_go_on = false;
         self.answer.has_content |= is_content;
         self.events.push(event);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer_with_a_nameless_call(finish: impl FnOnce(&mut Sink<'_>)) -> (AnswerSoFar, Vec<Event>) {
+        let expected = ExpectedCalls {
+            renamed: Vec::new(),
+            offered: vec!["look".to_owned()],
+            random: fastrand::Rng::with_seed(7),
+        };
+        let (mut answer, mut events) = (AnswerSoFar::new(Some(expected)), Vec::new());
+        let mut sink = answer.sink(&mut events);
+        sink.call(WireCall { arguments: r#"{"a":1}"#.to_owned(), ..WireCall::default() });
+        finish(&mut sink);
+        (answer, events)
+    }
+
+    #[test]
+    fn a_call_without_a_name_is_judged_at_the_end_alone_however_the_answer_finishes() {
+        type Finish = fn(&mut Sink<'_>);
+        let cases: [(&str, Finish, Option<FinishReason>, Cause); 6] = [
+            (
+                "a stated finish",
+                |sink| sink.finish(FinishReason::ToolCalls),
+                None,
+                Cause::GenerationUnreadable,
+            ),
+            ("at the limit", |sink| sink.finish(FinishReason::Length), None, Cause::GenerationUnreadable),
+            ("a stop that may be taken back", |sink| sink.stop_for_now(), None, Cause::GenerationUnreadable),
+            ("a stop for no reason", |sink| sink.stop_without_reason(), None, Cause::GenerationUnreadable),
+            ("the end mark alone", |_| {}, Some(FinishReason::Stop), Cause::GenerationUnreadable),
+            ("no finish", |_| {}, None, Cause::BrokenStream),
+        ];
+        for (case, finish, unstated, expected) in cases {
+            let (mut answer, mut events) = answer_with_a_nameless_call(finish);
+            assert_eq!(answer.take_failure(), None, "{case}: before the end");
+            assert_eq!(answer.end(unstated, &mut events), Err(expected), "{case}");
+            assert_eq!(events, [], "{case}");
+        }
     }
 }

@@ -77,8 +77,8 @@ impl AnswerDecoder {
     /// Ends the answer, because the provider ended it or its time is up. Adds usage and finish.
     ///
     /// # Errors
-    /// [`Cause::NoAnswer`] if there was nothing at all, [`Cause::BrokenStream`] if the answer is not complete, or
-    /// the failure reported at its end.
+    /// [`Cause::NoAnswer`] if there was nothing at all, [`Cause::BrokenStream`] if the answer is not complete,
+    /// [`Cause::GenerationUnreadable`] if one of its calls has no name, or the failure reported at its end.
     pub fn end(&mut self, events: &mut Vec<Event>) -> Result<(), Diagnosis> {
         match &mut self.framing {
             Framing::Json(document) => self.content.take_if_any(document.trim_ascii(), events)?,
@@ -151,11 +151,12 @@ impl Content {
     }
 
     fn end(&mut self, events: &mut Vec<Event>) -> Result<(), Diagnosis> {
-        // The end mark alone counts as a stop.
-        if self.answer.end(self.is_done.then_some(FinishReason::Stop), events) {
-            return Ok(());
+        if !self.has_begun {
+            return Err(Cause::NoAnswer.into());
         }
-        Err(if self.has_begun { Cause::BrokenStream } else { Cause::NoAnswer }.into())
+        // The end mark alone counts as a stop.
+        let unstated = self.is_done.then_some(FinishReason::Stop);
+        self.answer.end(unstated, events).map_err(Diagnosis::from)
     }
 }
 
