@@ -5,6 +5,7 @@ mod areas;
 mod body_budget;
 mod client_stream;
 mod connection;
+mod head_timer;
 mod ingress;
 mod refusal;
 mod relay;

@@ -55,6 +55,7 @@ impl<'l> Reader<'l> {
             max_body_memory_bytes,
             max_concurrent_requests: self.size(MAX_CONCURRENT_REQUESTS),
             header_read_timeout: self.milliseconds(HEADER_READ_TIMEOUT_MS),
+            keep_alive_timeout: self.milliseconds(KEEP_ALIVE_TIMEOUT_MS),
             body_read_timeout: self.milliseconds(BODY_READ_TIMEOUT_MS),
             client_stall_timeout: self.milliseconds(CLIENT_STALL_TIMEOUT_MS),
             shutdown_grace: Duration::from_secs(self.number(SHUTDOWN_GRACE_SECONDS)),

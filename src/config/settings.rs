@@ -27,8 +27,10 @@ pub struct ServerConfig {
     pub max_body_memory_bytes: usize,
     /// The most requests at once.
     pub max_concurrent_requests: usize,
-    /// For a whole request head, and between requests on a connection.
+    /// For a whole request head.
     pub header_read_timeout: Duration,
+    /// Between two requests on a connection.
+    pub keep_alive_timeout: Duration,
     /// For a whole request body.
     pub body_read_timeout: Duration,
     /// For a client that reads nothing.

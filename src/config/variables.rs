@@ -62,9 +62,13 @@ pub const MAX_BODY_MEMORY_BYTES: NumberVariable =
 /// The most requests at once.
 pub const MAX_CONCURRENT_REQUESTS: NumberVariable =
     NumberVariable { name: "MAX_CONCURRENT_REQUESTS", default: 20_000, least: 1, most: 1_000_000 };
-/// For a client to send its whole request head, and for the next request on a connection, in milliseconds.
+/// For a client to send its whole request head, in milliseconds: from its first byte, or for the first request of a
+/// connection from the start.
 pub const HEADER_READ_TIMEOUT_MS: NumberVariable =
     NumberVariable { name: "HEADER_READ_TIMEOUT_MS", default: 10_000, least: 1, most: MOST_MS };
+/// The longest silence between two requests of a connection, in milliseconds.
+pub const KEEP_ALIVE_TIMEOUT_MS: NumberVariable =
+    NumberVariable { name: "KEEP_ALIVE_TIMEOUT_MS", default: 75_000, least: 1, most: MOST_MS };
 /// For a client to send its whole request body, in milliseconds.
 pub const BODY_READ_TIMEOUT_MS: NumberVariable =
     NumberVariable { name: "BODY_READ_TIMEOUT_MS", default: 30_000, least: 1, most: MOST_MS };

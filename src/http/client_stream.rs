@@ -27,6 +27,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 use tracing::debug;
 
+use super::head_timer::Progress;
 use crate::time::Shutdown;
 
 /// What the kernel may buffer beyond the peer's window, in bytes. The peer counts as reading whenever it has made room
@@ -46,6 +47,7 @@ pub(super) struct ClientStream {
     stall_limit: Duration,
     shutdown: Shutdown,
     refuse: Refuse,
+    progress: Progress,
     /// The refusal that replaces hyper's own, and how many of its bytes are written.
     refusal: Option<(Vec<u8>, usize)>,
     /// The last write was partial, so the next one begins in the middle of something.
@@ -65,7 +67,13 @@ impl ClientStream {
         }
         let stream = Arc::new(stream);
         let (refusal, stalled, lingering) = (None, None, None);
-        Self { stream, stall_limit, shutdown, refuse, refusal, is_cut: false, stalled, lingering }
+        let progress = Progress::default();
+        Self { stream, stall_limit, shutdown, refuse, progress, refusal, is_cut: false, stalled, lingering }
+    }
+
+    /// Tells when something of a head has been read.
+    pub(super) fn progress(&self) -> Progress {
+        self.progress.clone()
     }
 
     /// Completes when the peer has closed its side, even if data from it is still unread. Only Linux reports that; on
@@ -175,7 +183,10 @@ impl AsyncRead for ClientStream {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        poll_read(&self.stream, context, buffer)
+        let known = buffer.filled().len();
+        let read = poll_read(&self.stream, context, buffer);
+        self.progress.read(buffer.filled().get(known..).unwrap_or_default());
+        read
     }
 }
 

@@ -10,7 +10,7 @@ use axum::Router;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::ServiceExt as _;
@@ -18,6 +18,7 @@ use tracing::{debug, info, warn};
 
 use super::client_stream::ClientStream;
 use super::connection::{Closer, Crowded, OnLoopback};
+use super::head_timer::{HeadTimer, Progress};
 use super::{refusal, slips};
 use crate::config::{MAX_HEAD_BYTES, MAX_HEADERS};
 use crate::observe::RareWarning;
@@ -41,8 +42,10 @@ const CROWDED_HEADER_READ_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long clients may take, and how many requests there may be.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionLimits {
-    /// For a whole request head, and between requests.
+    /// For a whole request head.
     pub header_read_timeout: Duration,
+    /// Between two requests.
+    pub keep_alive_timeout: Duration,
     /// For a client that reads nothing.
     pub client_stall_timeout: Duration,
     /// The most requests at once.
@@ -144,7 +147,9 @@ async fn connection(
         }
         app.clone().oneshot(request)
     });
-    let connection = protocol(limits, arrival.is_crowded).serve_connection(TokioIo::new(stream), service);
+    let progress = stream.progress();
+    let connection =
+        protocol(limits, progress, arrival.is_crowded).serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
     let is_last = async {
         tokio::select! {
@@ -172,12 +177,13 @@ async fn connection(
 }
 
 /// HTTP/1.1 with the timeouts and limits of a connection.
-fn protocol(limits: ConnectionLimits, is_crowded: bool) -> http1::Builder {
+fn protocol(limits: ConnectionLimits, progress: Progress, is_crowded: bool) -> http1::Builder {
     let most = if is_crowded { CROWDED_HEADER_READ_TIMEOUT } else { Duration::MAX };
+    let head = limits.header_read_timeout.min(most);
     let mut protocol = http1::Builder::new();
     protocol
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.header_read_timeout.min(most))
+        .timer(HeadTimer::new(progress, head, limits.keep_alive_timeout))
+        .header_read_timeout(head)
         .keep_alive(!is_crowded)
         // More than is allowed, so that a client which is a little above the limit gets its refusal in JSON.
         .max_headers(4 * MAX_HEADERS)

@@ -79,6 +79,7 @@ impl AppState {
     pub fn connection_limits(&self) -> ConnectionLimits {
         ConnectionLimits {
             header_read_timeout: self.server.header_read_timeout,
+            keep_alive_timeout: self.server.keep_alive_timeout,
             client_stall_timeout: self.server.client_stall_timeout,
             max_concurrent_requests: self.server.max_concurrent_requests,
             shutdown_grace: self.server.shutdown_grace,

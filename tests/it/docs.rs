@@ -46,6 +46,7 @@ fn every_number_is_in_both_readmes() {
         config::MAX_BODY_MEMORY_BYTES,
         config::MAX_CONCURRENT_REQUESTS,
         config::HEADER_READ_TIMEOUT_MS,
+        config::KEEP_ALIVE_TIMEOUT_MS,
         config::BODY_READ_TIMEOUT_MS,
         config::CLIENT_STALL_TIMEOUT_MS,
         config::SHUTDOWN_GRACE_SECONDS,

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use ai_proxy_free::internals::providers::Provider;
 use ai_proxy_free::internals::simulator::{After, Behaviour, Fault, Outcome, SimulatedProvider};
+use tokio::io::AsyncWriteExt as _;
 
 use crate::support::{Binary, RawClient, TestProxy, http_client, question, within_patience};
 
@@ -73,5 +74,57 @@ async fn a_hostile_body_costs_little_memory() -> anyhow::Result<()> {
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
     let peak_kib: u64 = peak.trim().trim_end_matches(" kB").parse()?;
     assert!(peak_kib < 150 * 1024, "{peak_kib} KiB for bodies of 18 MB");
+    Ok(())
+}
+
+/// Long enough never to be reached.
+const NEVER_MS: u64 = 600_000;
+const SHORT: Duration = Duration::from_millis(300);
+const HEALTH: &str = "GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n";
+
+async fn proxy_with_clocks(head_ms: u64, silence_ms: u64) -> anyhow::Result<TestProxy> {
+    let proxy = TestProxy::builder()
+        .with("HEADER_READ_TIMEOUT_MS", head_ms)
+        .with("KEEP_ALIVE_TIMEOUT_MS", silence_ms);
+    proxy.start().await
+}
+
+async fn answered_once(proxy: &TestProxy) -> anyhow::Result<RawClient> {
+    let mut client = RawClient::connect(proxy.address).await?;
+    client.stream.write_all(HEALTH.as_bytes()).await?;
+    client.read_until("\"status\":\"ok\"").await?;
+    client.received.clear();
+    Ok(client)
+}
+
+#[tokio::test]
+async fn a_connection_may_be_silent_between_two_requests_for_longer_than_a_head_may_take()
+-> anyhow::Result<()> {
+    let proxy = proxy_with_clocks(300, NEVER_MS).await?;
+    let mut client = answered_once(&proxy).await?;
+    // Line ends are no head.
+    client.stream.write_all(b"\r\n").await?;
+    tokio::time::sleep(3 * SHORT).await;
+    client.stream.write_all(HEALTH.as_bytes()).await?;
+    client.read_until("\"status\":\"ok\"").await
+}
+
+#[tokio::test]
+async fn a_connection_that_is_silent_for_too_long_between_two_requests_is_closed() -> anyhow::Result<()> {
+    let proxy = proxy_with_clocks(NEVER_MS, 300).await?;
+    let client = answered_once(&proxy).await?;
+    assert_eq!(client.read_to_end().await, "");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_head_has_its_own_time_from_its_first_byte_and_the_first_one_from_the_start() -> anyhow::Result<()>
+{
+    let proxy = proxy_with_clocks(300, NEVER_MS).await?;
+    let mut client = answered_once(&proxy).await?;
+    client.stream.write_all(b"GET /hea").await?;
+    assert_eq!(client.read_to_end().await, "", "half a head");
+    let fresh = RawClient::connect(proxy.address).await?;
+    assert_eq!(fresh.read_to_end().await, "", "a fresh connection");
     Ok(())
 }

@@ -124,7 +124,11 @@ async fn row_080_a_client_that_pauses_gets_everything_and_it_is_not_the_provider
 #[tokio::test(flavor = "multi_thread")]
 async fn row_081_a_head_that_does_not_come_ends_the_connection_and_hinders_nobody() -> anyhow::Result<()> {
     let clock = Duration::from_millis(500);
-    let proxy = TestProxy::builder().with("HEADER_READ_TIMEOUT_MS", clock.as_millis()).start().await?;
+    let proxy = TestProxy::builder()
+        .with("HEADER_READ_TIMEOUT_MS", clock.as_millis())
+        .with("KEEP_ALIVE_TIMEOUT_MS", clock.as_millis())
+        .start()
+        .await?;
     let before = Before::case(&proxy).await?;
     let answered = "GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n";
     // What is sent at once, and what is sent again and again after that.
