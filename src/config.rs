@@ -11,6 +11,8 @@ mod settings;
 mod shown;
 mod variables;
 
+use std::path::PathBuf;
+
 use secrecy::{ExposeSecret, SecretString};
 
 pub use self::dot_env::DotEnv;
@@ -24,7 +26,7 @@ pub use self::variables::{
     BODY_READ_TIMEOUT_MS, CLIENT_STALL_TIMEOUT_MS, CONNECT_TIMEOUT_MS, DEFAULT_HOST, DEFAULT_PORT,
     ENV_PROXY_API_KEY, FIRST_TOKEN_TIMEOUT_MS, HEADER_READ_TIMEOUT_MS, IDLE_TIMEOUT_MS,
     KEEP_ALIVE_TIMEOUT_MS, MAX_ATTEMPTS, MAX_BODY_BYTES, MAX_BODY_MEMORY_BYTES, MAX_CONCURRENT_REQUESTS,
-    REQUEST_TIMEOUT_MS, SHUTDOWN_GRACE_SECONDS,
+    MAX_WAIT_MS, MAX_WAITING_REQUESTS, REQUEST_TIMEOUT_MS, SHUTDOWN_GRACE_SECONDS,
 };
 pub(crate) use self::variables::{ENV_HOST, ENV_PORT};
 use crate::providers::Directory;
@@ -45,6 +47,8 @@ pub struct Config {
     pub limits: CallLimits,
     /// What to log.
     pub log: LogConfig,
+    /// Where what was used of free plans is kept for the next start.
+    pub state_file: Option<PathBuf>,
     /// Settings that are allowed but risky, a sentence each, to be logged at start.
     pub warnings: Vec<String>,
 }
@@ -67,7 +71,8 @@ impl Config {
         providers.retain(|it| it.is_configured() || it.provider.profile().is_core);
         let (limits, log) = (reader.call_limits(), reader.log());
         if reader.mistakes.is_empty() {
-            Ok(Self { server, providers, limits, log, warnings: reader.warnings })
+            let state_file = reader.state_file();
+            Ok(Self { server, providers, limits, log, state_file, warnings: reader.warnings })
         } else {
             Err(ConfigError(reader.mistakes))
         }

@@ -6,7 +6,8 @@ pub mod config {
         BODY_READ_TIMEOUT_MS, CLIENT_STALL_TIMEOUT_MS, CONNECT_TIMEOUT_MS, Config, DEFAULT_HOST,
         DEFAULT_PORT, DotEnv, ENV_PROXY_API_KEY, FIRST_TOKEN_TIMEOUT_MS, HEADER_READ_TIMEOUT_MS,
         IDLE_TIMEOUT_MS, KEEP_ALIVE_TIMEOUT_MS, MAX_ATTEMPTS, MAX_BODY_BYTES, MAX_BODY_MEMORY_BYTES,
-        MAX_CONCURRENT_REQUESTS, REQUEST_TIMEOUT_MS, SHUTDOWN_GRACE_SECONDS,
+        MAX_CONCURRENT_REQUESTS, MAX_WAIT_MS, MAX_WAITING_REQUESTS, REQUEST_TIMEOUT_MS,
+        SHUTDOWN_GRACE_SECONDS,
     };
 }
 
@@ -18,9 +19,9 @@ pub mod http {
 pub mod middle {
     //! See `crate::middle`.
     pub use crate::middle::{
-        AssistantPart, Cause, ChatRequest, Diagnosis, Effect, Event, ExpectedCalls, FinishReason, Image,
-        Lift, LimitReading, Message, Part, Policy, Reading, Reason, Redactor, Scope, Span, ToolCall,
-        ToolCallOpening, ToolCallPiece, Usage, Wait,
+        AssistantPart, Cause, ChatRequest, Counted, Diagnosis, Effect, Event, ExpectedCalls, FinishReason,
+        Image, Lift, LimitReading, Measure, Message, Part, Policy, Reading, Reason, Redactor, Scope, Source,
+        Span, ToolCall, ToolCallOpening, ToolCallPiece, Unit, Usage, Wait, Window,
     };
 }
 
@@ -36,14 +37,17 @@ pub mod providers {
 
 pub mod quota {
     //! See `crate::quota`.
-    pub use crate::quota::{Buckets, ModelSnapshot, ProviderSnapshot};
+    pub use crate::quota::{
+        Demand, Ledger, LedgerWarning, ModelSnapshot, PastUse, PlaceId, ProviderSnapshot, Trial, TrialTurn,
+    };
 }
 
 pub mod simulator {
     //! See `crate::simulator`.
     pub use crate::simulator::{
-        After, Behaviour, Fault, Framing, Outcome, Quota, ReceivedRequest, Reply, Settings, SimulatedCall,
-        SimulatedProvider, Simulator, Trouble,
+        Admitted, After, Allowance, Behaviour, Call, Cost, Fault, Framing, Limit, Limiter, Limits, Outcome,
+        Plan, ReceivedRequest, Refusal, Reply, Settings, SimulatedCall, SimulatedProvider, Simulator, Size,
+        Span, Trouble, Used, Window, Zone, faster, told_limits, told_refusal,
     };
 }
 

@@ -13,10 +13,12 @@ mod behaviour;
 mod connection;
 mod echo;
 mod gemini;
+mod limiter;
 mod models;
 mod openai;
-mod quota;
 mod schema_instance;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -32,11 +34,12 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 pub use self::behaviour::{After, Behaviour, Fault, Reply, SimulatedCall, Trouble};
-pub use self::quota::Quota;
-use self::quota::QuotaBook;
+pub use self::limiter::{
+    Admitted, Allowance, Call, Cost, Limit, Limiter, Plan, Refusal, Size, Span, Used, Window, Zone,
+};
 pub use self::wire::Framing;
 use crate::providers::{Directory, Provider};
-use crate::time::Clock;
+use crate::time::{Clock, Moment};
 
 /// All providers, simulated.
 #[derive(Debug)]
@@ -47,12 +50,12 @@ pub struct Simulator {
 /// How to simulate a provider.
 #[derive(Clone)]
 pub struct Settings {
-    /// The clock that quotas use.
+    /// The clock that limits use.
     pub clock: Clock,
     /// The time between two events of a stream.
     pub pace: Duration,
-    /// The limits of each key and model; without them nothing is limited, and the headers report large ones.
-    pub quota: Option<Quota>,
+    /// What its limiter admits.
+    pub limits: Limits,
     /// How many received requests are kept; older ones are forgotten.
     pub kept_requests: usize,
     /// The models at first; other ones get the provider's 404.
@@ -63,8 +66,59 @@ impl Settings {
     /// The provider's current models, as fast as possible, without limits.
     pub fn new(provider: Provider, clock: Clock) -> Self {
         let models = provider.default_models().map(str::to_owned).collect();
-        Self { clock, pace: Duration::ZERO, quota: None, kept_requests: 10_000, models }
+        Self { clock, pace: Duration::ZERO, limits: Limits::Endless, kept_requests: 10_000, models }
     }
+}
+
+/// Whose limits a simulated provider has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Limits {
+    /// Nothing is limited, and the headers report large limits.
+    #[default]
+    Endless,
+    /// What the real provider's free plan has.
+    Published,
+    /// Others, for all that its documents say.
+    Custom(Plan),
+}
+
+impl Limits {
+    fn plan(&self, provider: Provider) -> Plan {
+        match self {
+            Self::Endless => Plan::endless(),
+            Self::Published => Plan::published(provider),
+            Self::Custom(plan) => plan.clone(),
+        }
+    }
+}
+
+/// A clock that starts with `clock` and then runs so many times as fast: a day of limits in 24 minutes, at 60.
+pub fn faster(clock: Clock, times: u32) -> Clock {
+    let begun = clock();
+    Arc::new(move || {
+        let since = clock().steady.saturating_sub(begun.steady).saturating_mul(times);
+        let wall = begun.wall.checked_add(since).unwrap_or(jiff::Timestamp::MAX);
+        Moment { wall, steady: begun.steady.saturating_add(since) }
+    })
+}
+
+/// The status, headers and body with which a provider refuses a call for a limit: byte for byte what its simulated
+/// server sends, for simulations without sockets.
+pub fn told_refusal(
+    provider: Provider,
+    model: &str,
+    refusal: &Refusal,
+) -> (u16, Vec<(String, String)>, Vec<u8>) {
+    let response = match openai::Host::of(provider.profile()) {
+        Some(host) => openai::quota_refusal(&host, refusal, model),
+        None => gemini::quota_refusal(refusal, model),
+    };
+    (response.status, response.headers, response.prelude.concat())
+}
+
+/// The headers with which a provider tells what is left; none if it does not tell.
+pub fn told_limits(provider: Provider, left: &[Allowance]) -> Vec<(String, String)> {
+    openai::Host::of(provider.profile()).map_or_else(Vec::new, |host| openai::limit_headers(&host, left))
 }
 
 /// One provider, simulated. Dropping it ends its server and all its connections.
@@ -268,7 +322,9 @@ struct State {
     requests: VecDeque<ReceivedRequest>,
     request_count: u64,
     chat_count: u64,
-    quotas: QuotaBook,
+    limiter: Limiter,
+    /// The admitted calls that are being answered, by connection, and what each takes.
+    under_way: HashMap<u64, (Call, Used)>,
     /// The thought signatures issued, in the spelling of [`base64::normal`].
     signatures: HashSet<String>,
 }
@@ -284,7 +340,8 @@ impl Shared {
             requests: VecDeque::new(),
             request_count: 0,
             chat_count: 0,
-            quotas: QuotaBook::new(settings.quota),
+            limiter: Limiter::new(settings.limits.plan(provider)),
+            under_way: HashMap::new(),
             signatures: HashSet::new(),
         };
         Self {
@@ -330,6 +387,26 @@ impl Shared {
         self.state().signatures.contains(&base64::normal(signature))
     }
 
+    /// Charges a call of `key`, if its limits have room for it.
+    fn admit(&self, key: &str, model: &str, size: Size) -> Result<Admitted, Refusal> {
+        let now = (self.settings.clock)().wall;
+        self.state().limiter.admit(key, model, size, now)
+    }
+
+    /// Remembers a call until the answer on its connection ends, and what it will have taken then.
+    fn takes(&self, connection: u64, call: Call, used: Used) {
+        self.state().under_way.insert(connection, (call, used));
+    }
+
+    /// Ends the call on a connection, if there is one. A caller who leaves pays for the whole answer.
+    fn settle(&self, connection: u64) {
+        let now = (self.settings.clock)().wall;
+        let mut state = self.state();
+        if let Some((call, used)) = state.under_way.remove(&connection) {
+            state.limiter.settle(call, used, now);
+        }
+    }
+
     fn has_changed(&self) {
         self.changes.send_modify(|count| *count += 1);
     }
@@ -363,7 +440,7 @@ impl std::fmt::Debug for Settings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Settings")
             .field("pace", &self.pace)
-            .field("quota", &self.quota)
+            .field("limits", &self.limits)
             .finish_non_exhaustive()
     }
 }

@@ -248,7 +248,7 @@ pub fn check_encoding(request: &ChatRequest) {
             if provider.capabilities(model).lacks(&needs).is_some() {
                 continue;
             }
-            let wire = provider.encode(request, model);
+            let wire = provider.encode(request, model, request.max_tokens);
             let body: Result<&RawValue, _> = serde_json::from_slice(&wire.body);
             assert!(body.is_ok(), "{provider:?} {model}: {body:?}");
             let base = Url::parse(provider.profile().base_url).expect("a URL");

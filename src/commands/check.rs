@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::config::{Config, ProviderConfig};
 use crate::dispatch::{Dispatcher, ListOutcome};
-use crate::middle::{Failure, FreePlan, Reason};
+use crate::middle::{Failure, FreePlan, Limit, Reason};
 use crate::providers::Provider;
 
 /// The result of a check.
@@ -55,11 +55,11 @@ fn line(config: &ProviderConfig, outcome: &ListOutcome) -> String {
 /// The documented limits, in words.
 fn limits(plan: FreePlan) -> String {
     let mut words = String::new();
-    for (index, (measure, limit)) in plan.iter().enumerate() {
+    for (index, Limit { measure, most, .. }) in plan.iter().enumerate() {
         let (unit, window) = (measure.unit.as_str(), measure.window.as_str());
         let separator = if index == 0 { "; documented limits of the free plan: " } else { ", " };
         // Writing to a string cannot fail.
-        let _ = write!(words, "{separator}{} {unit} a {window}", in_groups(*limit));
+        let _ = write!(words, "{separator}{} {unit} a {window}", in_groups(*most));
     }
     if words.is_empty() { "; its limits are not documented".to_owned() } else { words }
 }

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::providers::{Directory, Provider};
-use crate::simulator::{Quota, Settings, Simulator};
+use crate::simulator::{Cost, Limit, Limits, Plan, Settings, Simulator, Window};
 use crate::time::Clock;
 
 /// The time between two words: readable, and visibly a stream.
@@ -29,11 +29,16 @@ impl Demo {
     /// No loopback port is free.
     pub(super) async fn start(clock: Clock) -> io::Result<Self> {
         let simulator = Simulator::start(Directory::core(), |provider| {
-            let quota = (provider == Provider::GROQ)
-                .then_some(Quota { requests_per_minute: GROQ_REQUESTS_PER_MINUTE, ..Quota::ENDLESS });
+            let limits = if provider == Provider::GROQ { few_requests() } else { Limits::Endless };
             // One model each: a demo of fallback should not have to use up four models first.
             let models = provider.default_models().take(1).map(str::to_owned).collect();
-            Settings { pace: PACE, quota, models, kept_requests: 0, ..Settings::new(provider, clock.clone()) }
+            Settings {
+                pace: PACE,
+                limits,
+                models,
+                kept_requests: 0,
+                ..Settings::new(provider, clock.clone())
+            }
         });
         Ok(Self { simulator: simulator.await? })
     }
@@ -41,6 +46,10 @@ impl Demo {
     /// What a variable is in the demo: `Some` for those that lead to the simulator, whatever the real environment
     /// says; none for all others.
     pub(super) fn variable(&self, name: &str) -> Option<Option<String>> {
+        // What simulated providers have given is not worth remembering.
+        if name == "STATE_FILE" {
+            return Some(Some(String::new()));
+        }
         self.simulator.providers().find_map(|simulated| {
             let provider = simulated.provider();
             let profile = provider.profile();
@@ -55,6 +64,11 @@ impl Demo {
             }
         })
     }
+}
+
+fn few_requests() -> Limits {
+    let minute = Window::Sliding(Duration::from_secs(60));
+    Limits::Custom(Plan::each_model([Limit::new(GROQ_REQUESTS_PER_MINUTE, Cost::Requests, minute)]))
 }
 
 /// What a newcomer can paste, for a proxy that listens on `address`.

@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
+use ring::rand::{SecureRandom as _, SystemRandom};
 use tokio::net::TcpListener;
 use tracing::{info, warn};
 
@@ -35,11 +36,22 @@ pub(super) async fn run(
 
     let _log_guard = log::start(&config.log, clock);
     report(config);
+    if let Some(path) = &config.state_file {
+        state.dispatcher.keep_state(&config.providers, path, salt());
+    }
     info!(target: log::STARTUP, "ai-proxy-free {} listening on http://{address}", env!("CARGO_PKG_VERSION"));
     if let Some(invitation) = invitation {
         info!(target: log::STARTUP, "{}", invitation(address, !config.server.client_keys.is_empty()));
     }
     Ok(until_signalled(serve(listener, state, shutdown.clone()), signals, &shutdown).await)
+}
+
+/// For the hashes in a new state file. If the machine has no randomness to give, hashes of real keys are still hard to
+/// guess.
+fn salt() -> [u8; 32] {
+    let mut salt = [0; 32];
+    let _ = SystemRandom::new().fill(&mut salt);
+    salt
 }
 
 async fn listen(server: &ServerConfig) -> Result<(TcpListener, SocketAddr), Fatal> {

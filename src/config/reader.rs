@@ -1,6 +1,7 @@
 //! Reads the variables through a lookup and checks them.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use super::origins::{ACCEPTED_ORIGINS, CorsOrigins, OriginList};
 use super::settings::{Account, CallLimits, LogConfig, LogFormat, ProviderConfig, ServerConfig};
 use super::shown::{NOT_SHOWN, may_have_key, shown};
 use super::variables::*;
+use crate::middle::{Measure, Unit, Window};
 use crate::providers::{Provider, is_model_id};
 
 /// Reads variables one by one and collects all mistakes.
@@ -67,7 +69,8 @@ impl<'l> Reader<'l> {
         let set = profile.key_variables.iter().find(|name| self.get(name).is_some());
         let accounts = accounts(set.map(|name| self.keys(name)).unwrap_or_default());
         let base_url = self.base_url(provider);
-        let config = ProviderConfig { provider, accounts, models: self.models(provider), base_url };
+        let (models, limits) = (self.models(provider), self.limits(profile.limits_variable));
+        let config = ProviderConfig { provider, accounts, models, base_url, limits };
         if config.base_url.scheme() == "http" && !config.is_loopback() {
             self.warnings.push(format!(
                 "{}={} is not https: your {} key and every prompt travel in the clear",
@@ -77,6 +80,25 @@ impl<'l> Reader<'l> {
         config
     }
 
+    /// The file for what was used of free plans. Here, empty does not mean unset.
+    pub(super) fn state_file(&self) -> Option<PathBuf> {
+        let path = (self.lookup)(ENV_STATE_FILE);
+        let path = path.as_deref().map_or(DEFAULT_STATE_FILE, str::trim);
+        (!path.is_empty()).then(|| path.into())
+    }
+
+    /// Limits such as `rpm=30, tpd=200000`.
+    fn limits(&mut self, name: &str) -> Vec<(Measure, u64)> {
+        let mut limits = Vec::new();
+        for entry in self.list(name) {
+            match limit(&entry) {
+                Some(limit) => limits.push(limit),
+                None => self.mistake(name, &entry, LIMIT_FORM),
+            }
+        }
+        limits
+    }
+
     pub(super) fn call_limits(&mut self) -> CallLimits {
         CallLimits {
             connect: self.milliseconds(CONNECT_TIMEOUT_MS),
@@ -84,6 +106,8 @@ impl<'l> Reader<'l> {
             idle: self.milliseconds(IDLE_TIMEOUT_MS),
             request: self.milliseconds(REQUEST_TIMEOUT_MS),
             max_attempts: self.size(MAX_ATTEMPTS),
+            max_wait: self.milliseconds(MAX_WAIT_MS),
+            max_waiting: self.size(MAX_WAITING_REQUESTS),
         }
     }
 
@@ -261,6 +285,32 @@ fn accounts(keys: Vec<SecretString>) -> Vec<Account> {
     let label = |index: usize| format!("key {} of {count}", index + 1);
     let accounts = keys.into_iter().enumerate();
     accounts.map(|(index, key)| Account { key: Some(key), label: label(index) }).collect()
+}
+
+/// What a limit looks like.
+const LIMIT_FORM: &str = "a comma-separated list such as rpm=30,rpd=1000,tpm=8000,tpd=200000: r for requests or t for \
+                          tokens, then ps, pm, ph, pd or pmo for a second, minute, hour, day or month, and a number of at \
+                          least 1";
+
+fn limit(entry: &str) -> Option<(Measure, u64)> {
+    let (name, most) = entry.split_once('=')?;
+    let name = name.trim().to_ascii_lowercase();
+    let (unit, window) = (name.get(..1)?, name.get(1..)?);
+    let unit = match unit {
+        "r" => Unit::Requests,
+        "t" => Unit::Tokens,
+        _ => return None,
+    };
+    let window = match window {
+        "ps" => Window::Second,
+        "pm" => Window::Minute,
+        "ph" => Window::Hour,
+        "pd" => Window::Day,
+        "pmo" => Window::Month,
+        _ => return None,
+    };
+    let most = most.trim().parse().ok().filter(|most| *most > 0)?;
+    Some((Measure { unit, window }, most))
 }
 
 fn parse_base_url(text: &str, path_prefix: &str) -> Result<Url, String> {

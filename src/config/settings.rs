@@ -8,6 +8,7 @@ use url::Url;
 
 use super::loopback::is_loopback;
 use super::origins::CorsOrigins;
+use crate::middle::Measure;
 use crate::providers::Provider;
 
 /// The client side: where to listen, whom to let in, and how long to wait.
@@ -50,6 +51,8 @@ pub struct ProviderConfig {
     pub models: Vec<String>,
     /// Scheme and host, without a slash at the end.
     pub base_url: Url,
+    /// The limits of its plan, as far as the user has stated them.
+    pub limits: Vec<(Measure, u64)>,
 }
 
 /// An account at a provider, with which requests are sent.
@@ -86,6 +89,10 @@ pub struct CallLimits {
     pub request: Duration,
     /// The most calls for one request.
     pub max_attempts: usize,
+    /// Waiting for the first candidate that will be able to serve.
+    pub max_wait: Duration,
+    /// The most requests that wait at once.
+    pub max_waiting: usize,
 }
 
 /// What to log and how.

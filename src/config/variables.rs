@@ -14,6 +14,10 @@ pub const DEFAULT_PORT: u16 = 3001;
 pub const ENV_PROXY_API_KEY: &str = "PROXY_API_KEY";
 /// Web pages that may call.
 pub(super) const ENV_CORS_ORIGINS: &str = "CORS_ORIGINS";
+/// Where what was used of free plans is kept for the next start; set to nothing, it is not kept.
+pub(super) const ENV_STATE_FILE: &str = "STATE_FILE";
+/// The file in the working directory.
+pub(super) const DEFAULT_STATE_FILE: &str = "ai-proxy-free.state";
 /// The form of the log.
 pub(super) const ENV_LOG_FORMAT: &str = "LOG_FORMAT";
 /// What is logged.
@@ -53,6 +57,12 @@ pub const REQUEST_TIMEOUT_MS: NumberVariable =
 /// The most calls to providers for one request.
 pub const MAX_ATTEMPTS: NumberVariable =
     NumberVariable { name: "MAX_ATTEMPTS", default: 6, least: 1, most: 100 };
+/// How long a request may wait for the first provider that will be able to serve it, in milliseconds; 0 never waits.
+pub const MAX_WAIT_MS: NumberVariable =
+    NumberVariable { name: "MAX_WAIT_MS", default: 10_000, least: 0, most: MOST_MS };
+/// The most requests that wait at once; more are answered as if waiting were off.
+pub const MAX_WAITING_REQUESTS: NumberVariable =
+    NumberVariable { name: "MAX_WAITING_REQUESTS", default: 1_000, least: 0, most: 1_000_000 };
 /// The largest request body, in bytes.
 pub const MAX_BODY_BYTES: NumberVariable =
     NumberVariable { name: "MAX_BODY_BYTES", default: 20 * 1024 * 1024, least: 1, most: 1 << 30 };

@@ -22,6 +22,7 @@ pub(crate) struct Answering {
     provider: Provider,
     model: Arc<str>,
     left_out: Vec<Feature>,
+    cut_to: Option<u32>,
     trail: Trail,
     state: State,
     /// Who else may be asked; `None` once there is content.
@@ -29,11 +30,11 @@ pub(crate) struct Answering {
 }
 
 enum State {
-    Reading(Found),
+    Reading(Box<Found>),
     /// Waiting for whoever takes over.
     Searching(Pin<Box<dyn Future<Output = Result<Hit, Unanswered>> + Send>>),
     /// The outcome is recorded; the provider may end its part.
-    Complete(Answer),
+    Complete(Box<Answer>),
     Failed,
 }
 
@@ -83,8 +84,9 @@ impl Answering {
         let Found { answer, reservation, left_out, key } = found;
         let search = search.filter(|_| !answer.has_content()).map(Box::new);
         let (provider, model) = (answer.provider(), reservation.model().clone());
+        let cut_to = reservation.cut_to();
         let found = Found { answer, reservation, left_out: Vec::new(), key };
-        Self { provider, model, left_out, trail, state: State::Reading(found), search }
+        Self { provider, model, left_out, cut_to, trail, state: State::Reading(Box::new(found)), search }
     }
 
     /// The provider that answers.
@@ -102,6 +104,12 @@ impl Answering {
         &self.left_out
     }
 
+    /// The longest answer that the provider was asked for, in tokens, if the limits of its plan allow none as long as the
+    /// client wants.
+    pub(crate) fn cut_to(&self) -> Option<u32> {
+        self.cut_to
+    }
+
     /// Every provider that was considered so far; the one that answers is the last.
     pub(crate) fn trail(&self) -> &Trail {
         &self.trail
@@ -115,7 +123,8 @@ impl Answering {
     /// How many events could not be read and were skipped.
     pub(crate) fn unreadable_events(&self) -> u32 {
         match &self.state {
-            State::Reading(Found { answer, .. }) | State::Complete(answer) => answer.unreadable_events(),
+            State::Reading(found) => found.answer.unreadable_events(),
+            State::Complete(answer) => answer.unreadable_events(),
             State::Searching(_) | State::Failed => 0,
         }
     }
@@ -183,14 +192,14 @@ impl Answering {
                 let rest = events.split_off(known + thoughts);
                 let mut found = found;
                 found.answer.put_back(rest);
-                search.hold(found);
+                search.hold(*found);
                 self.state = State::Searching(Box::pin(search.resume()));
             }
             (Ok(()), mut search) if finish.is_some() => {
                 search.iter_mut().for_each(|search| search.reject_empty(true));
                 let usage = usage(events);
                 found.reservation.complete(usage);
-                self.state = State::Complete(found.answer);
+                self.state = State::Complete(Box::new(found.answer));
             }
             (Err(failure), None) => {
                 let reason = failure.reason();

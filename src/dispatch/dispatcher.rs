@@ -1,6 +1,10 @@
 //! What finds answers: providers with everything needed to call them, and what is known of them.
 
+use std::path::Path;
 use std::sync::Arc;
+
+use secrecy::ExposeSecret as _;
+use tracing::warn;
 
 use super::offered::Offered;
 use super::outcome::{Incapable, Unanswered};
@@ -8,7 +12,7 @@ use super::service::{Service, SetupError};
 use super::upstream::Upstream;
 use crate::config::{CallLimits, ProviderConfig};
 use crate::middle::{Needs, Redactor};
-use crate::quota::{Criteria, Offer, Quota, Target};
+use crate::quota::{Ledger, Offer, Quota, Target};
 use crate::time::Clock;
 
 /// Finds answers. Shared by all requests.
@@ -40,9 +44,24 @@ impl Dispatcher {
             provider: service.provider,
             accounts: service.accounts.len(),
             models: config.models.clone(),
+            limits: config.limits.clone(),
         });
         let quota = Arc::new(Quota::new(offers.collect(), clock, random));
         Ok(Self { services, upstream, limits, redactor: Arc::new(redactor), quota })
+    }
+
+    /// Goes on from what the file at `path` says was used of the plans of `providers`, those that this was made of, and
+    /// keeps it up to date. Trouble with the file is a warning.
+    pub fn keep_state(&self, providers: &[ProviderConfig], path: &Path, salt: [u8; 32]) {
+        let (ledger, warning) = Ledger::open(path, self.quota.now().wall, salt);
+        if let Some(warning) = warning {
+            warn!("{warning}");
+        }
+        let keys = providers.iter().map(|provider| {
+            let keys = provider.accounts.iter().map(|account| account.key.as_ref());
+            keys.map(|key| key.map_or("", |key| key.expose_secret())).collect()
+        });
+        self.quota.keep(ledger, keys.collect());
     }
 
     /// Which candidates can be called, and what is known of all of them.
@@ -57,7 +76,7 @@ impl Dispatcher {
 
     /// How many providers could serve if nothing were in cooldown.
     pub(super) fn able(&self, target: &Target, needs: &Needs) -> Result<usize, Unanswered> {
-        let survey = self.quota.survey(&Criteria { target, needs, ruled_out: &[] });
+        let survey = self.quota.survey(target, needs);
         if survey.able > 0 {
             Ok(survey.able)
         } else if survey.unable.is_empty() {

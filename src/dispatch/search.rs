@@ -5,6 +5,7 @@
 //! it counts: see [`Extent`]. Until then every failure is recorded and the next candidate is tried.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
@@ -14,9 +15,10 @@ use super::dispatcher::Dispatcher;
 use super::outcome::{AllFailed, FailedProvider, Step, Trail, Unanswered};
 use super::question::{Extent, Question};
 use super::service::{Account, Service};
+use crate::config::CallLimits;
 use crate::middle::{Cause, Effect, ExpectedCalls, Failure, Feature, Needs, Policy, Reason};
 use crate::providers::{Provider, WireRequest};
-use crate::quota::{Criteria, Place, Reservation, RuledOut};
+use crate::quota::{Criteria, Demand, Pick, Place, Reservation, RuledOut, Wish};
 
 /// Who is told to come back within this time loses little if somebody else could have served sooner, in seconds.
 const SOON_SECONDS: u64 = 60;
@@ -33,6 +35,10 @@ pub(super) struct Search {
     considered: Vec<Considered>,
     /// How many calls have been made.
     attempts: usize,
+    /// What the request costs.
+    demand: Demand,
+    /// How long it has waited in line.
+    waited: Duration,
     /// The candidates that are not tried again.
     ruled_out: Vec<RuledOut>,
     /// Answers without content, in order: the last one is passed on if no candidate does better.
@@ -110,6 +116,7 @@ impl Search {
     pub(super) fn new(dispatcher: Arc<Dispatcher>, question: Question, needs: Needs, able: usize) -> Self {
         let deadline = Instant::now() + dispatcher.limits.request;
         let (considered, ruled_out) = (Vec::new(), Vec::new());
+        let demand = Demand::of(&question.request);
         Self {
             dispatcher,
             question,
@@ -118,6 +125,8 @@ impl Search {
             deadline,
             considered,
             attempts: 0,
+            demand,
+            waited: Duration::ZERO,
             ruled_out,
             empty: Vec::new(),
         }
@@ -142,7 +151,7 @@ impl Search {
     pub(super) async fn run(mut self) -> Result<Hit, Unanswered> {
         let most = self.dispatcher.limits.max_attempts;
         while self.attempts < most && Instant::now() < self.deadline {
-            let Some(mut reservation) = self.next() else { break };
+            let Some(mut reservation) = self.next().await else { break };
             let Some(Prepared { order, left_out }) = self.prepare(&reservation) else { break };
             let key = order.key.clone();
             self.attempts += 1;
@@ -175,8 +184,8 @@ impl Search {
     }
 
     /// The candidate to try next; `None` if none is left that can serve now.
-    fn next(&mut self) -> Option<Reservation> {
-        let pick = self.dispatcher.quota.pick(&self.criteria(&self.ruled_out));
+    async fn next(&mut self) -> Option<Reservation> {
+        let pick = self.pick().await;
         for skipped in pick.skipped {
             // The failure of an attempt says more than the cooldown of the provider's other models, so keep it.
             if !self.considered.iter().any(|it| it.provider == skipped.provider) {
@@ -192,12 +201,46 @@ impl Search {
         pick.reservation
     }
 
+    /// Picks a candidate; if nobody can serve now, waits for the first that will be able to, as long as requests may wait.
+    async fn pick(&mut self) -> Pick {
+        let quota = self.dispatcher.quota.clone();
+        let patience = self.patience();
+        let pick = quota.pick(&Criteria { can_wait: !patience.is_zero(), ..self.criteria(&self.ruled_out) });
+        let Some(soonest) = pick.soonest.as_ref().filter(|_| pick.reservation.is_none()) else { return pick };
+        if !soonest.is_worth(patience) {
+            return pick;
+        }
+        let request_id = &*self.question.request_id;
+        info!(request_id, "Nobody can serve now: waiting in line, {} ms at most", patience.as_millis());
+        let begun = Instant::now();
+        let Question { target, .. } = &self.question;
+        let wish = Wish {
+            target: target.clone(),
+            needs: self.needs,
+            ruled_out: self.ruled_out.clone(),
+            demand: self.demand,
+        };
+        let pick = quota.wait(wish, patience).await;
+        self.waited += begun.elapsed();
+        pick
+    }
+
+    /// How long the request may still wait in line.
+    fn patience(&self) -> Duration {
+        let CallLimits { max_wait, max_waiting, .. } = self.dispatcher.limits;
+        if self.dispatcher.quota.waiting() >= max_waiting {
+            return Duration::ZERO;
+        }
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        max_wait.saturating_sub(self.waited).min(left)
+    }
+
     /// The call for the picked candidate; `None` if its numbers are unknown.
     fn prepare(&self, reservation: &Reservation) -> Option<Prepared> {
         let (service, account) = self.service_and_account(reservation)?;
         let request = &self.question.request;
         let WireRequest { path, body, is_stream, renamed_tools: renamed, left_out } =
-            service.provider.encode(request, reservation.model());
+            service.provider.encode(request, reservation.model(), reservation.max_tokens());
         let offered = || request.offered_tools().iter().map(|tool| tool.name.clone()).collect();
         let random = fastrand::Rng::new();
         let expected = request.may_call().then(|| ExpectedCalls { renamed, offered: offered(), random });
@@ -217,7 +260,9 @@ impl Search {
             let own = Place::AccountModel(candidate.provider, candidate.account, candidate.model);
             let others = silent.chain([own]).map(RuledOut::Place);
             let ruled_out: Vec<RuledOut> = tried.iter().copied().chain(others).collect();
-            !is_last_call && quota.has_candidate(&Criteria { target, needs, ruled_out: &ruled_out })
+            let demand = self.demand;
+            let criteria = Criteria { target, needs, ruled_out: &ruled_out, demand, can_wait: true };
+            !is_last_call && quota.has_candidate(&criteria)
         };
         let context = Context { upstream, limits: *limits, redactor, deadline: self.deadline };
         // The rest of the time may be too short for any provider, so running out of it rests nobody.
@@ -256,11 +301,14 @@ impl Search {
     pub(super) fn fail(&mut self, reservation: Reservation, failure: Failure) {
         let candidate = reservation.candidate();
         let number = candidate.provider;
-        self.ruled_out.push(match failure.cause {
-            Cause::ContextTooLong => RuledOut::WindowsUpTo(number, reservation.can().window),
-            Cause::GenerationUnreadable => RuledOut::Place(Place::Model(number, candidate.model)),
+        self.ruled_out.extend(match failure.cause {
+            // It rests for as long as that lasts, and may be asked again when it is over.
+            Cause::RateLimited | Cause::QuotaExhausted => None,
+            Cause::ContextTooLong => Some(RuledOut::WindowsUpTo(number, reservation.can().window)),
+            Cause::GenerationUnreadable => Some(RuledOut::Place(Place::Model(number, candidate.model))),
             cause => {
-                RuledOut::Place(candidate.place(Policy::of(cause).reach).unwrap_or(Place::Provider(number)))
+                let place = candidate.place(Policy::of(cause).reach).unwrap_or(Place::Provider(number));
+                Some(RuledOut::Place(place))
             }
         });
         let is_gone = matches!(failure.cause, Cause::ModelGone | Cause::ModelNotForAccount);
@@ -317,7 +365,8 @@ impl Search {
     }
 
     fn criteria<'s>(&'s self, ruled_out: &'s [RuledOut]) -> Criteria<'s> {
-        Criteria { target: &self.question.target, needs: &self.needs, ruled_out }
+        let (target, needs, demand) = (&self.question.target, &self.needs, self.demand);
+        Criteria { target, needs, ruled_out, demand, can_wait: false }
     }
 
     fn provider(&self, number: usize) -> Option<Provider> {
@@ -363,7 +412,7 @@ impl Search {
     /// time, so beside them a longer wait would be a lie.
     fn retry_after(&self, criteria: &Criteria<'_>) -> Option<u64> {
         let is_weather = self.considered.iter().any(Considered::is_weather);
-        let certain = self.dispatcher.quota.seconds_until(criteria, None);
+        let certain = self.dispatcher.quota.promise(criteria);
         certain.filter(|seconds| !is_weather || *seconds <= SOON_SECONDS)
     }
 

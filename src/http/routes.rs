@@ -225,6 +225,7 @@ fn answer_headers<A: Ask>(answering: &Answering, ignored: &[String]) -> HeaderMa
     let left_out = answering.left_out().iter().filter_map(|feature| A::field(*feature));
     let ignored: Vec<&str> = left_out.chain(ignored.iter().map(String::as_str)).collect();
     let ignored = ignored.join(", ");
+    let max_tokens = answering.cut_to().map(|most| most.to_string()).unwrap_or_default();
     let values = [
         ("x-provider", answering.provider().name()),
         ("x-model", answering.model()),
@@ -232,6 +233,7 @@ fn answer_headers<A: Ask>(answering: &Answering, ignored: &[String]) -> HeaderMa
         ("x-accel-buffering", "no"),
         (CACHE_CONTROL.as_str(), "no-cache"),
         ("x-ignored-fields", ignored.as_str()),
+        ("x-max-tokens", max_tokens.as_str()),
     ];
     let said = values.into_iter().filter(|(_, value)| !value.is_empty());
     let headers = said.filter_map(|(name, value)| {

@@ -113,8 +113,6 @@ pub enum Cause {
     RateLimited,
     /// A daily limit.
     QuotaExhausted,
-    /// The head of a good answer says that nothing is left of a limit that comes back little by little.
-    Drained,
     /// The provider refuses the key, or the account is blocked.
     KeyRefused,
     /// The account has no credit.
@@ -163,10 +161,9 @@ pub enum Cause {
 
 impl Cause {
     /// All of them, for tests.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 24] = [
         Self::RateLimited,
         Self::QuotaExhausted,
-        Self::Drained,
         Self::KeyRefused,
         Self::CreditSpent,
         Self::NotInPlan,
@@ -194,7 +191,7 @@ impl Cause {
     /// How it is reported.
     pub const fn reason(self) -> Reason {
         match self {
-            Self::RateLimited | Self::Drained => Reason::RateLimited,
+            Self::RateLimited => Reason::RateLimited,
             Self::QuotaExhausted => Reason::QuotaExhausted,
             Self::KeyRefused => Reason::BadKey,
             Self::CreditSpent => Reason::NoCredit,
@@ -261,7 +258,7 @@ impl Wait {
 }
 
 /// The end of the day that contains `now`, or 24 hours after `now` if the calendar has no such time.
-fn next_midnight(now: Timestamp, zone: TimeZone) -> Timestamp {
+pub(super) fn next_midnight(now: Timestamp, zone: TimeZone) -> Timestamp {
     let next = now.to_zoned(zone).tomorrow().and_then(|tomorrow| tomorrow.start_of_day());
     next.map_or_else(
         |_| Wait::For(Duration::from_secs(86_400)).deadline(now),

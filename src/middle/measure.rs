@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::failure::{Cause, Diagnosis, Wait};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::failure::{Diagnosis, Reason, Wait, next_midnight};
 
 /// What a limit counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -11,6 +14,8 @@ pub enum Unit {
     Requests,
     /// Tokens, of prompts or of prompts and answers: each provider counts in its own way.
     Tokens,
+    /// Cloudflare's unit of work: so many for a million tokens, by the model.
+    Neurons,
 }
 
 impl Unit {
@@ -19,6 +24,7 @@ impl Unit {
         match self {
             Self::Requests => "requests",
             Self::Tokens => "tokens",
+            Self::Neurons => "neurons",
         }
     }
 }
@@ -26,38 +32,50 @@ impl Unit {
 /// The window of a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Window {
+    /// No time at all: what is under way at once.
+    AtOnce,
+    /// A second.
+    Second,
     /// 60 seconds.
     Minute,
     /// 60 minutes.
     Hour,
     /// 24 hours, or a calendar day.
     Day,
+    /// 30 days, or a calendar month.
+    Month,
 }
 
 impl Window {
     /// The word used in `/providers`.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::AtOnce => "at_once",
+            Self::Second => "second",
             Self::Minute => "minute",
             Self::Hour => "hour",
             Self::Day => "day",
+            Self::Month => "month",
         }
     }
 
-    /// The cause of a failure when a limit of this window is used up.
-    pub const fn exhausted(self) -> Cause {
+    /// The reason why nobody is asked while a limit of this window is used up.
+    pub const fn exhausted(self) -> Reason {
         match self {
-            Self::Minute | Self::Hour => Cause::RateLimited,
-            Self::Day => Cause::QuotaExhausted,
+            Self::AtOnce | Self::Second | Self::Minute | Self::Hour => Reason::RateLimited,
+            Self::Day | Self::Month => Reason::QuotaExhausted,
         }
     }
 
     /// The length of the window.
     pub const fn length(self) -> Duration {
         match self {
+            Self::AtOnce => Duration::ZERO,
+            Self::Second => Duration::from_secs(1),
             Self::Minute => Duration::from_secs(60),
             Self::Hour => Duration::from_secs(3_600),
             Self::Day => Duration::from_secs(86_400),
+            Self::Month => Duration::from_secs(30 * 86_400),
         }
     }
 }
@@ -82,13 +100,113 @@ impl Measure {
     pub const TOKENS_AN_HOUR: Self = Self { unit: Unit::Tokens, window: Window::Hour };
     /// TPD.
     pub const TOKENS_A_DAY: Self = Self { unit: Unit::Tokens, window: Window::Day };
+
+    /// This unit over this window.
+    pub const fn new(unit: Unit, window: Window) -> Self {
+        Self { unit, window }
+    }
+}
+
+/// A documented limit of a free plan: which figure, who shares it, and how it comes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// What it counts and over which window.
+    pub measure: Measure,
+    /// The most within the window.
+    pub most: u64,
+    /// Who shares it.
+    pub pool: Pool,
+    /// How what was used comes back.
+    pub renewal: Renewal,
+}
+
+impl Limit {
+    /// A limit of each model with each account, over the last window at any time: what an undocumented window is taken
+    /// for, because whoever keeps to it keeps to the others too.
+    pub const fn new(measure: Measure, most: u64) -> Self {
+        Self { measure, most, pool: Pool::AccountModel, renewal: Renewal::Sliding }
+    }
+
+    /// The same, renewed in this way.
+    pub const fn renewed(self, renewal: Renewal) -> Self {
+        Self { renewal, ..self }
+    }
+
+    /// The same, shared in this way.
+    pub const fn shared(self, pool: Pool) -> Self {
+        Self { pool, ..self }
+    }
+}
+
+/// Who shares a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Pool {
+    /// Nobody: each model with each account has its own.
+    AccountModel,
+    /// The models of an account that name the same group.
+    Group(&'static str),
+    /// All models of an account.
+    Account,
+    /// Everything that comes from this address, with whatever key.
+    Address,
+}
+
+/// How what was used of a limit comes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Renewal {
+    /// Each use counts for the length of the window.
+    Sliding,
+    /// Continuously: the whole limit in one window.
+    Refill,
+    /// All at once, when the calendar's day or month ends.
+    Calendar(Zone),
+}
+
+/// Whose calendar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Zone {
+    /// California's, with its daylight saving.
+    Pacific,
+    /// Coordinated universal time.
+    Utc,
+}
+
+impl Zone {
+    /// When the calendar's month ends that contains `now`, or its day for every other window.
+    pub fn end(self, window: Window, now: Timestamp) -> Timestamp {
+        let zone = match self {
+            Self::Pacific => jiff::tz::get!("America/Los_Angeles"),
+            Self::Utc => TimeZone::UTC,
+        };
+        let last_day = match window {
+            Window::Month => now.to_zoned(zone.clone()).last_of_month().map_or(now, |last| last.timestamp()),
+            _ => now,
+        };
+        next_midnight(last_day, zone)
+    }
+}
+
+/// How a provider counts the tokens of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenCharge {
+    /// Before the call: the prompt and the longest answer that was asked for.
+    Longest,
+    /// The prompt alone.
+    Prompt,
+    /// After the call: what it really took.
+    Used,
 }
 
 /// How a limit is known; the least certain source first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Source {
-    /// The provider's documents, or figures that others have reported: see the provider's file.
+    /// The provider's documents, or figures that others have reported: see the provider's file. A guess: it orders and
+    /// paces, and refuses nobody.
     Default,
+    /// What came of calls beyond a guess.
+    Observed,
+    /// The user's word.
+    Config,
     /// The provider's message when it refused a request.
     ErrorBody,
     /// The headers of an answer.
@@ -100,6 +218,8 @@ impl Source {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Default => "default",
+            Self::Observed => "observed",
+            Self::Config => "config",
             Self::ErrorBody => "error_body",
             Self::Header => "header",
         }
@@ -123,19 +243,17 @@ pub struct LimitReading {
     pub source: Source,
 }
 
-/// A limit of which nothing is left, although the answer may be good.
+/// A limit of which a refusal says that nothing is left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spent {
-    /// What it means for the next call.
-    pub cause: Cause,
     /// The window of the limit.
     pub window: Window,
-    /// When it comes back.
+    /// When there is room again.
     pub wait: Wait,
 }
 
 /// The documented limits of a model on the free plan.
-pub(crate) type FreePlan = &'static [(Measure, u64)];
+pub(crate) type FreePlan = &'static [Limit];
 
 /// What a response head says about limits, read once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -157,18 +275,14 @@ impl LimitReading {
     /// When there is room again, given that nothing is left; `None` if that is not known.
     fn spent(&self) -> Option<Spent> {
         let Measure { unit, window } = self.measure;
-        let whole = self.reset?;
-        let (cause, wait) = match (self.refills, unit, whole) {
+        let wait = match (self.refills, unit, self.reset?) {
             // A limit of requests that takes this long to be whole has room for one after its share of the time.
             (true, Unit::Requests, Wait::For(whole)) => {
-                let limit = u32::try_from(self.limit?).unwrap_or(u32::MAX).max(1);
-                (window.exhausted(), Wait::For(whole / limit))
+                Wait::For(whole / u32::try_from(self.limit?).unwrap_or(u32::MAX).max(1))
             }
-            // How many tokens the next request takes is its own affair; it comes last until all are back.
-            (true, Unit::Tokens, _) => (Cause::Drained, whole),
-            _ => (window.exhausted(), whole),
+            (_, _, whole) => whole,
         };
-        Some(Spent { cause, window, wait })
+        Some(Spent { window, wait })
     }
 }
 

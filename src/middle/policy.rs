@@ -41,6 +41,8 @@ pub struct Policy {
     /// After how many different models or keys of the provider in a row, without an answer in between, it demotes the
     /// provider as a whole; `None` if it never does.
     pub trips_after: Option<u32>,
+    /// How much of the call counts against the provider's limits.
+    pub counted: Counted,
 }
 
 /// What a failure does to what it affects.
@@ -52,6 +54,17 @@ pub enum Effect {
     Block,
     /// Called behind all who are well.
     Demote,
+}
+
+/// How much of a failed call a provider is taken to have counted against its limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counted {
+    /// Nothing: it was refused, or never arrived.
+    Nothing,
+    /// The request, but no tokens.
+    Request,
+    /// All that was reserved for it.
+    Whole,
 }
 
 /// How long a failure counts.
@@ -100,6 +113,7 @@ impl Policy {
         span: Span::Fixed(Duration::ZERO),
         lifted_by: Lift::Time,
         trips_after: None,
+        counted: Counted::Nothing,
     };
 
     /// A failure of one model with one account that nobody has announced.
@@ -109,10 +123,12 @@ impl Policy {
         span: Span::Growing { first: FIRST_FAILURE, longest: LONGEST_FAILURE },
         lifted_by: Lift::FirstEvent,
         trips_after: Some(TRIPS_AFTER),
+        counted: Counted::Whole,
     };
 
-    /// The same for the provider as a whole.
-    const PROVIDER: Self = Self { reach: Scope::Provider, trips_after: None, ..Self::FAILURE };
+    /// The same for the provider as a whole, which the call has not reached.
+    const PROVIDER: Self =
+        Self { reach: Scope::Provider, trips_after: None, counted: Counted::Nothing, ..Self::FAILURE };
 
     /// A limit: the provider says when it ends.
     const LIMIT: Self = Self {
@@ -121,6 +137,7 @@ impl Policy {
         span: Span::Stated { unstated: UNSTATED_LIMIT, longest: HOUR },
         lifted_by: Lift::Time,
         trips_after: None,
+        counted: Counted::Nothing,
     };
 
     /// A key that cannot be used until a person has acted.
@@ -130,6 +147,7 @@ impl Policy {
         span: Span::Fixed(REFUSED),
         lifted_by: Lift::Head,
         trips_after: None,
+        counted: Counted::Nothing,
     };
 
     /// A model that the provider does not offer.
@@ -139,6 +157,7 @@ impl Policy {
         span: Span::Endless,
         lifted_by: Lift::List,
         trips_after: None,
+        counted: Counted::Nothing,
     };
 
     /// What follows from `cause`.
@@ -148,7 +167,6 @@ impl Policy {
             Cause::QuotaExhausted => {
                 Self { span: Span::Stated { unstated: UNSTATED_DAY_LIMIT, longest: DAY }, ..Self::LIMIT }
             }
-            Cause::Drained => Self { effect: Effect::Demote, ..Self::LIMIT },
             Cause::KeyRefused | Cause::CreditSpent => Self::KEY,
             Cause::NotInPlan => Self { reach: Scope::AccountModel, span: Span::Fixed(DAY), ..Self::KEY },
             Cause::ModelGone => Self::GONE,
@@ -162,24 +180,25 @@ impl Policy {
             },
             // A proxy on the way or a wrong base URL may have answered.
             Cause::NotFound => Self { span: Span::Fixed(REFUSED), lifted_by: Lift::Head, ..Self::GONE },
-            Cause::Overloaded
-            | Cause::ServerError
-            | Cause::Silent
-            | Cause::BrokenStream
-            | Cause::NoAnswer => Self::FAILURE,
+            Cause::Overloaded | Cause::ServerError => Self { counted: Counted::Request, ..Self::FAILURE },
+            Cause::Silent | Cause::BrokenStream | Cause::NoAnswer => Self::FAILURE,
             Cause::Unreachable | Cause::ConnectTimeout | Cause::Intercepted => Self::PROVIDER,
-            Cause::TooLarge
-            | Cause::ContextTooLong
-            | Cause::RequestRefused
-            | Cause::EmptyAnswer
-            | Cause::GenerationUnreadable
-            | Cause::OutOfTime
-            | Cause::OutOfDescriptors => Self::REQUEST,
+            Cause::EmptyAnswer | Cause::GenerationUnreadable | Cause::OutOfTime => {
+                Self { counted: Counted::Whole, ..Self::REQUEST }
+            }
+            Cause::TooLarge | Cause::ContextTooLong | Cause::RequestRefused | Cause::OutOfDescriptors => {
+                Self::REQUEST
+            }
         }
     }
 
     /// What the provider as a whole gets when it has tripped.
     pub const TRIPPED: Self = Self::PROVIDER;
+
+    /// How much of a call with this cause of failure counts against the provider's limits.
+    pub const fn counted(cause: Cause) -> Counted {
+        Self::of(cause).counted
+    }
 }
 
 impl Span {

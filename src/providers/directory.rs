@@ -155,10 +155,12 @@ impl Provider {
     /// `request` in this provider's dialect, asking for a stream where there is one.
     ///
     /// The model must support what the request needs; optional features that it does not support are left out.
-    pub fn encode(self, request: &ChatRequest, model: &str) -> WireRequest {
+    pub fn encode(self, request: &ChatRequest, model: &str, max_tokens: Option<u32>) -> WireRequest {
         match &self.profile().dialect {
-            Dialect::OpenAi(quirks) => openai::encode(quirks, self.capabilities(model), request, model),
-            Dialect::Gemini => gemini::encode(self.capabilities(model), request, model),
+            Dialect::OpenAi(quirks) => {
+                openai::encode(quirks, self.capabilities(model), request, model, max_tokens)
+            }
+            Dialect::Gemini => gemini::encode(self.capabilities(model), request, model, max_tokens),
         }
     }
 

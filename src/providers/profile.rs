@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::capabilities::{Capabilities, Model};
 use super::openai::Quirks;
-use crate::middle::Wait;
+use crate::middle::TokenCharge;
 
 /// What is known of a provider before it is called.
 #[derive(Debug)]
@@ -22,6 +22,8 @@ pub struct Profile {
     pub key_variables: &'static [&'static str],
     /// The variable that replaces [`models`](Self::models).
     pub models_variable: &'static str,
+    /// The variable that replaces what is known of its limits.
+    pub limits_variable: &'static str,
     /// The variable that replaces [`base_url`](Self::base_url); the official SDK's name and meaning.
     pub base_url_variable: &'static str,
     /// Scheme and host of the real service.
@@ -32,8 +34,8 @@ pub struct Profile {
     pub models: &'static [Model],
     /// Words in the ids of models, best first: which models to guess when none of the known ones is left.
     pub preferred_families: &'static [&'static str],
-    /// When its day ends, if it counts requests by calendar day.
-    pub day_end: Option<Wait>,
+    /// How it counts the tokens of a request.
+    pub token_charge: TokenCharge,
     /// What models that are not among [`models`](Self::models) can do, by the beginning of their ids.
     pub families: &'static [(&'static str, Capabilities)],
     /// Headers that every request carries in addition to the key, with names in lower case.

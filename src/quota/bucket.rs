@@ -1,27 +1,37 @@
-//! How much of a free plan is left: what the provider has reported, what its documents say, and what the proxy has
-//! sent.
+//! One limit: how much it allows, how much of it is used, and whether a request fits.
 //!
-//! [`Buckets`] belong to one model with one account; a [`Bucket`] is one of its limits. A report from the provider
-//! takes precedence over its documents for the same [`Measure`]. A figure is valid until the reset time that the
-//! provider stated, or for one whole window if it stated none: by then everything that was used has come back. Time is
-//! an argument.
+//! What is used is counted three times over: *reserved* when a call is picked, *settled* when its answer has told what it
+//! took, and *overwritten* by what the provider says, up or down. A figure of the documents is a guess: it orders and
+//! paces, but refuses nobody; see [`Fit::Unsure`].
 //!
-//! This module makes no decisions: no candidate is skipped because a number looks small.
+//! A provider that reserves the longest answer may give back what was not needed, or not. Both are counted until its own
+//! figures show which is true.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::middle::{FreePlan, LimitReading, Measure, Source, Wait};
+use super::ticks::Now;
+use super::used::{End, Used};
+use crate::middle::{Limit, LimitReading, Measure, Renewal, Source, Unit, Wait, Window};
 
-/// No free quota takes longer than a month to come back: a longer time is a mistake and is ignored.
-const LONGEST_RESET: Duration = Duration::from_secs(31 * 86_400);
+/// A call may overtake another on its way to the provider: of those sent this short a time before it, its head need not
+/// know.
+const IN_TRANSIT: Duration = Duration::from_secs(1);
+/// The most calls under way that are told apart.
+const MOST_OPEN: usize = 4_096;
+/// How long a limit counts at least that was never stated but inferred from a refusal. Then one call finds out again.
+const INFERRED_FOR: Duration = Duration::from_secs(3_600);
+/// A refusal says nothing of a guess of which less than this part was used: somebody else may use the key.
+const INFERRED_PART: u64 = 3;
+/// A difference between two ways of counting that is smaller than this part of the limit proves nothing.
+const PROOF_PART: u64 = 20;
 
 /// What is known of one limit at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LimitStatus {
-    /// The measure that this limit counts.
+pub(crate) struct LimitStatus {
+    /// What this limit counts.
     pub measure: Measure,
     /// The limit.
     pub limit: Option<u64>,
@@ -29,139 +39,412 @@ pub struct LimitStatus {
     pub used: Option<u64>,
     /// How much is left.
     pub remaining: Option<u64>,
-    /// When the quota comes back, as the provider reported or as its calendar says.
+    /// When all of it is back.
     pub resets_at: Option<Timestamp>,
     /// How the limit is known.
     pub source: Source,
 }
 
-/// The limits of one model with one account: at most one bucket for each `Measure`.
-#[derive(Debug, Default)]
-pub struct Buckets {
-    buckets: BTreeMap<Measure, Bucket>,
-    today: Option<Today>,
-}
-
-/// What the provider reported about one limit.
-#[derive(Clone, Copy, Debug)]
-struct Bucket {
-    limit: Option<u64>,
-    figure: Option<Figure>,
-    source: Source,
-}
-
-/// How much was left when the provider last reported it.
-#[derive(Clone, Copy, Debug)]
-struct Figure {
-    remaining: u64,
-    /// When the quota comes back, if the provider reported it.
-    resets_at: Option<Timestamp>,
-    /// When the figure stops being valid.
-    until: Timestamp,
-    /// What is known from then on.
-    then: Then,
-}
-
-/// What is known of a limit once its figure is no longer valid.
+/// Whether a request fits into a bucket now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Then {
-    /// The whole quota is available: the header said so.
-    Whole,
-    /// There is room for the request that was refused; for how many more is unknown.
-    Unknown,
+pub(super) enum Fit {
+    /// It does.
+    Now,
+    /// Only a guess stands in the way. One call at a time finds out; by the guess, it fits after this time.
+    Unsure(Duration),
+    /// It does not, and fits after this time; `None` if that depends on calls under way.
+    Later(Option<Duration>),
+    /// It never will: it is larger than the whole.
+    Never,
 }
 
-/// The requests sent during a provider's day.
+/// Whether the provider has counted the call in whose answer it says a figure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum IsCounted {
+    Yes,
+    No,
+}
+
+/// One limit of somebody.
+#[derive(Clone, Debug)]
+pub(crate) struct Bucket {
+    measure: Measure,
+    most: Option<u64>,
+    source: Source,
+    /// Until when the limit is certain; `None` while it is a guess.
+    certain_until: Option<Duration>,
+    /// What is used if nothing is ever given back.
+    used: Used,
+    /// What is used if what an answer did not need is given back; `None` if that makes no difference.
+    used_if_given_back: Option<Used>,
+    gives_back: Option<bool>,
+    /// Calls in the order in which they were sent, from the first on whose head has not come.
+    open: VecDeque<Open>,
+    /// The call that goes beyond the guess.
+    explorer: Option<u64>,
+    reset: Option<Reset>,
+}
+
+/// What the provider has said of when quota comes back.
 #[derive(Clone, Copy, Debug)]
-struct Today {
-    ends: Timestamp,
-    sent: u64,
+struct Reset {
+    at: End,
+    /// How much of it is back then: all, or enough for a request of this size.
+    room: Option<u64>,
+    /// What has been reserved since.
+    since: u64,
 }
 
-impl Buckets {
-    /// Counts a request that is being sent. `day_end` is when the provider's day ends, if it is a calendar day.
-    pub fn sends(&mut self, day_end: Option<Wait>, now: Timestamp) {
-        let Some(day_end) = day_end else {
-            return;
-        };
-        let sent = self.sent_today(now);
-        let ends = self.today.map(|today| today.ends).filter(|ends| now < *ends);
-        self.today = Some(Today { ends: ends.unwrap_or_else(|| day_end.deadline(now)), sent: sent + 1 });
-    }
+/// A call under way.
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    attempt: u64,
+    amount: u64,
+    sent: Duration,
+    is_answered: bool,
+}
 
-    /// Records what the provider reported about a limit. It replaces what was known.
-    pub fn overwrite(&mut self, reading: &LimitReading, now: Timestamp) {
-        let earlier = self.buckets.get(&reading.measure).copied();
-        let limit = reading.limit.or_else(|| earlier?.limit);
-        // A report of the limit alone keeps what was reported about the remainder.
-        let figure = figure(reading, now).or_else(|| earlier?.figure);
-        self.buckets.insert(reading.measure, Bucket { limit, figure, source: reading.source });
-    }
-
-    /// What is known now, in the order of `Measure`.
-    pub fn status(&self, plan: FreePlan, day_end: Option<Wait>, now: Timestamp) -> Vec<LimitStatus> {
-        let measures = plan.iter().map(|(measure, _)| measure).chain(self.buckets.keys());
-        let measures: BTreeSet<Measure> = measures.copied().collect();
-        let all = measures.into_iter().map(|measure| self.status_of(measure, plan, day_end, now));
-        all.filter(|status| status.limit.is_some() || status.remaining.is_some()).collect()
-    }
-
-    fn status_of(
-        &self,
-        measure: Measure,
-        plan: FreePlan,
-        day_end: Option<Wait>,
-        now: Timestamp,
-    ) -> LimitStatus {
-        let bucket = self.buckets.get(&measure);
-        let documented =
-            || plan.iter().find(|(documented, _)| *documented == measure).map(|(_, limit)| *limit);
-        let limit = bucket.and_then(|bucket| bucket.limit).or_else(documented);
-        let source = bucket.filter(|bucket| bucket.limit.is_some() || limit.is_none());
-        let source = source.map_or(Source::Default, |bucket| bucket.source);
-        let status = LimitStatus { measure, limit, used: None, remaining: None, resets_at: None, source };
-        match (bucket.and_then(|bucket| bucket.figure), limit, day_end) {
-            (Some(figure), ..) if now < figure.until => LimitStatus {
-                used: limit.map(|limit| limit.saturating_sub(figure.remaining)),
-                remaining: Some(figure.remaining),
-                resets_at: figure.resets_at,
-                ..status
-            },
-            (Some(Figure { then: Then::Whole, .. }), Some(limit), _) => {
-                LimitStatus { used: Some(0), remaining: Some(limit), ..status }
-            }
-            (_, Some(limit), Some(day_end)) if measure == Measure::REQUESTS_A_DAY => {
-                let sent = self.sent_today(now);
-                let remaining = Some(limit.saturating_sub(sent));
-                LimitStatus { used: Some(sent), remaining, resets_at: Some(day_end.deadline(now)), ..status }
-            }
-            _ => status,
+impl Bucket {
+    /// A limit of the documents, or one that the user has stated.
+    pub(super) fn new(limit: Limit, source: Source, may_give_back: bool, now: Now) -> Self {
+        let certain_until = (source != Source::Default).then_some(Duration::MAX);
+        Self {
+            most: Some(limit.most),
+            source,
+            certain_until,
+            ..Self::unplanned(limit.measure, limit.renewal, may_give_back, now)
         }
     }
 
-    fn sent_today(&self, now: Timestamp) -> u64 {
-        self.today.filter(|today| now < today.ends).map_or(0, |today| today.sent)
+    /// A limit of which nothing is known yet.
+    pub(super) fn unplanned(measure: Measure, renewal: Renewal, may_give_back: bool, now: Now) -> Self {
+        let used = Used::nothing(measure.window, renewal, now);
+        Self {
+            measure,
+            most: None,
+            source: Source::Default,
+            certain_until: None,
+            used_if_given_back: may_give_back.then(|| used.clone()),
+            used,
+            gives_back: None,
+            open: VecDeque::new(),
+            explorer: None,
+            reset: None,
+        }
+    }
+
+    /// What it counts.
+    pub(super) fn measure(&self) -> Measure {
+        self.measure
+    }
+
+    /// Whether it counts tokens rather than calls.
+    pub(super) fn counts_tokens(&self) -> bool {
+        self.measure.unit == Unit::Tokens
+    }
+
+    /// The limit, certain or not.
+    pub(super) fn most(&self) -> Option<u64> {
+        self.most
+    }
+
+    /// Whether the limit is more than a guess.
+    pub(super) fn is_certain(&self, now: Now) -> bool {
+        self.certain_until.is_some_and(|until| now.tick < until)
+    }
+
+    /// Whether the provider gives back what answers did not need, if that is known.
+    pub(super) fn gives_back(&self) -> Option<bool> {
+        self.gives_back
+    }
+
+    /// Another bucket of the provider has shown whether it gives back.
+    pub(super) fn learn_from(&mut self, other: Option<bool>) {
+        self.gives_back = self.gives_back.or(other);
+    }
+
+    /// Whether a call is finding out what lies beyond the guess.
+    pub(super) fn is_explored(&self) -> bool {
+        self.explorer.is_some()
+    }
+
+    /// Whether a request of this size fits, behind others of `ahead` in all.
+    pub(super) fn fit(&self, amount: u64, ahead: u64, now: Now) -> Fit {
+        let Some(most) = self.most.filter(|_| amount > 0) else { return Fit::Now };
+        let wait = self.time_until_fit(&self.used, amount, ahead, now);
+        let is_certain = self.is_certain(now);
+        let may_fit = self.may_fit(amount, ahead, now);
+        match wait {
+            wait if amount > most && !is_certain => Fit::Unsure(wait.unwrap_or_default()),
+            _ if amount > most => Fit::Never,
+            Some(Duration::ZERO) => Fit::Now,
+            _ if may_fit && is_certain && self.gives_back == Some(true) => Fit::Now,
+            Some(wait) if may_fit || !is_certain => Fit::Unsure(wait),
+            wait => Fit::Later(self.time_until_may_fit(amount, ahead, now).or(wait)),
+        }
+    }
+
+    /// Whether it fits if the provider gives back what answers did not need, which it may do.
+    fn may_fit(&self, amount: u64, ahead: u64, now: Now) -> bool {
+        self.time_until_may_fit(amount, ahead, now).is_some_and(|wait| wait.is_zero())
+    }
+
+    fn time_until_may_fit(&self, amount: u64, ahead: u64, now: Now) -> Option<Duration> {
+        let used = self.used_if_given_back.as_ref().filter(|_| self.gives_back != Some(false));
+        self.time_until_fit(used?, amount, ahead, now)
+    }
+
+    fn time_until_fit(&self, used: &Used, amount: u64, ahead: u64, now: Now) -> Option<Duration> {
+        let most = self.most?.max(1);
+        let wanted = ahead.saturating_add(amount.min(most));
+        // Whole windows go by while others take all of it.
+        let (windows, rest) = ((wanted.saturating_sub(1)) / most, (wanted.saturating_sub(1)) % most + 1);
+        let windows = self.measure.window.length().saturating_mul(u32::try_from(windows).unwrap_or(u32::MAX));
+        let wait = used.time_until(most.saturating_sub(rest), most, now)?;
+        let is_enough = |it: &Reset| it.since.saturating_add(rest) <= it.room.unwrap_or(most);
+        let stated = self.reset.filter(is_enough).map(|it| it.at.left(now));
+        Some(wait.min(stated.unwrap_or(wait)).saturating_add(windows))
+    }
+
+    /// If the time has come at which the provider says that there is room, there is.
+    pub(super) fn refresh(&mut self, now: Now) {
+        let Some(reset) = self.reset.filter(|it| it.at.left(now).is_zero()) else { return };
+        self.reset = None;
+        let most = self.most.unwrap_or(u64::MAX);
+        for it in [Some(&mut self.used), self.used_if_given_back.as_mut()].into_iter().flatten() {
+            let used = reset.room.map_or(0, |room| most.saturating_sub(room)).saturating_add(reset.since);
+            if it.amount(most, now) > used {
+                it.set(used, None, most, now);
+            }
+        }
+    }
+
+    /// Counts what was used before this process, at an earlier moment.
+    pub(super) fn restore(&mut self, amount: u64, then: Now) {
+        let most = self.most.unwrap_or(u64::MAX);
+        self.used.add(amount, most, then);
+        self.used_if_given_back.iter_mut().for_each(|used| used.add(amount, most, then));
+    }
+
+    /// Counts a call that is being sent. `explores` says that it goes beyond a guess.
+    pub(super) fn reserve(&mut self, attempt: u64, amount: u64, now: Now) {
+        let most = self.most.unwrap_or(u64::MAX);
+        if matches!(self.fit(amount, 0, now), Fit::Unsure(_)) {
+            self.explorer.get_or_insert(attempt);
+        }
+        self.used.add(amount, most, now);
+        self.used_if_given_back.iter_mut().for_each(|used| used.add(amount, most, now));
+        self.reset.iter_mut().for_each(|reset| reset.since = reset.since.saturating_add(amount));
+        if self.open.len() == MOST_OPEN {
+            self.open.pop_front();
+        }
+        self.open.push_back(Open { attempt, amount, sent: now.tick, is_answered: false });
+    }
+
+    /// The call's answer has begun: what lay beyond the guess was there.
+    pub(super) fn accepted(&mut self, attempt: u64, now: Now) {
+        if self.explorer == Some(attempt) {
+            let most = self.most.unwrap_or_default();
+            let counted = self.used_by_belief().amount(most, now);
+            let given_back = self.used_if_given_back.as_ref().filter(|_| self.gives_back.is_none());
+            if given_back.is_some_and(|used| used.amount(most, now) <= most) && counted > most {
+                self.gives_back = Some(true);
+            } else if counted > most && !self.is_certain(now) {
+                // The next guess: one refusal more is cheaper than one call at a time.
+                self.most = Some(counted.max(most.saturating_mul(2)));
+                self.source = Source::Observed;
+            }
+        }
+        self.is_answered(attempt);
+    }
+
+    /// The call has taken `actual` instead of what was reserved. `is_certain` says that the provider counts no more than
+    /// that; otherwise the rest of what was reserved may be given back or not.
+    pub(super) fn settle(
+        &mut self,
+        attempt: u64,
+        reserved: u64,
+        at_least: u64,
+        actual: u64,
+        sent: Duration,
+        now: Now,
+    ) {
+        let most = self.most.unwrap_or(u64::MAX);
+        correct(&mut self.used, reserved, at_least, sent, most, now);
+        if let Some(used) = &mut self.used_if_given_back {
+            correct(used, reserved, actual, sent, most, now);
+        }
+        self.is_answered(attempt);
+    }
+
+    /// The call was not counted by the provider.
+    pub(super) fn take_back(&mut self, attempt: u64, amount: u64, sent: Duration, now: Now) {
+        self.settle(attempt, amount, 0, 0, sent, now);
+        self.open.retain(|it| it.attempt != attempt);
+    }
+
+    /// The call is over, whatever came of it.
+    pub(super) fn close(&mut self, attempt: u64) {
+        self.is_answered(attempt);
+    }
+
+    /// How full it is, in thousandths, unless its limit was stated: the fullest is the likeliest reason of a refusal.
+    pub(super) fn fullness(&self, now: Now) -> Option<u64> {
+        let may_give_back = self.used_if_given_back.is_some() && self.gives_back.is_none();
+        let is_inferred = matches!(self.source, Source::Default | Source::Observed);
+        let is_open = is_inferred || may_give_back || !self.is_certain(now);
+        let most = self.most.filter(|_| is_open)?;
+        let counted = self.used_by_belief().amount(most, now);
+        let is_telling = counted.saturating_mul(INFERRED_PART) >= most && counted > 0;
+        is_telling.then(|| counted.saturating_mul(1_000) / most.max(1))
+    }
+
+    /// The provider has refused a call of this size because of this limit and said no figure: what was used besides is all
+    /// there is.
+    pub(super) fn refused(&mut self, amount: u64, sent: Duration, now: Now) {
+        let Some(most) = self.most else { return };
+        let given_back = self.used_if_given_back.as_ref().filter(|_| self.gives_back.is_none());
+        let would_fit = given_back.is_some_and(|it| it.amount(most, now).saturating_add(amount) <= most);
+        if would_fit && self.used.amount(most, now).saturating_add(amount) > most {
+            // What was not needed has not come back.
+            self.gives_back = Some(false);
+            return;
+        }
+        // What has run off since does not make the limit smaller.
+        let counted = self.used_by_belief().amount_at(sent, most, now);
+        if counted.saturating_add(amount) <= most {
+            self.most = Some(counted.max(1));
+        }
+        self.source = Source::Observed;
+        let inferred_for = INFERRED_FOR.max(self.measure.window.length());
+        self.certain_until = Some(now.tick.saturating_add(inferred_for));
+    }
+
+    /// Records what the provider has said in its answer to `attempt`, which it has counted or not. It replaces what was
+    /// known, but for calls of which the provider could not know yet.
+    pub(super) fn overwrite(
+        &mut self,
+        reading: &LimitReading,
+        attempt: u64,
+        is_counted: IsCounted,
+        now: Now,
+    ) {
+        // A limit of nothing in a good answer is no limit; in a refusal it is a matter of the plan.
+        let stated = reading.limit.filter(|&limit| limit > 0);
+        let used_up_to_now = self.used.amount(self.most.unwrap_or(u64::MAX), now);
+        let most = match (stated, reading.remaining, self.most) {
+            (Some(stated), ..) => stated,
+            (None, Some(remaining), Some(most)) => most.max(remaining),
+            (None, Some(remaining), None) if remaining > 0 => remaining.saturating_add(used_up_to_now),
+            _ => return,
+        };
+        if self.most.is_none() && reading.remaining.is_none() && stated.is_none() {
+            return;
+        }
+        self.most = Some(most);
+        if stated.is_some() {
+            // The first refusal of a calendar's day may not be what it calls itself: one call finds out.
+            let is_doubtful = matches!(self.used, Used::Period { .. })
+                && (reading.source, self.source == Source::ErrorBody) == (Source::ErrorBody, false);
+            self.certain_until = (!is_doubtful).then_some(Duration::MAX);
+            self.source = reading.source;
+        }
+        let Some(remaining) = reading.remaining else { return };
+        let reset = self.believable(reading.reset, now);
+        let own = self.open.iter().find(|it| it.attempt == attempt).map_or(0, |it| it.amount);
+        self.reset = reset.map(|reset| {
+            let room = (reading.source == Source::ErrorBody).then_some(own.min(most));
+            Reset { at: End::at(reset, now), room, since: self.unseen(attempt) }
+        });
+        // What was refused is still reserved, and taken back in a moment.
+        let uncounted = if is_counted == IsCounted::No { own } else { 0 };
+        let used =
+            most.saturating_sub(remaining).saturating_add(self.unseen(attempt)).saturating_add(uncounted);
+        self.judge_giving_back(used, most, now);
+        for it in [Some(&mut self.used), self.used_if_given_back.as_mut()].into_iter().flatten() {
+            it.set(used, reset, most, now);
+        }
+    }
+
+    /// What is known now; `None` if nothing is.
+    pub(super) fn status(&self, now: Now) -> Option<LimitStatus> {
+        let most = self.most?;
+        let belief = self.used_by_belief();
+        let used = belief.amount(most, now);
+        let stated = self.reset.map(|reset| reset.at.left(now)).filter(|left| !left.is_zero());
+        let resets_at = stated.or_else(|| belief.whole_after(most, now)).map(|left| now.after(left));
+        Some(LimitStatus {
+            measure: self.measure,
+            limit: Some(most),
+            used: Some(used.min(most)),
+            remaining: Some(most.saturating_sub(used)),
+            resets_at,
+            source: self.source,
+        })
+    }
+
+    fn used_by_belief(&self) -> &Used {
+        let given_back = self.used_if_given_back.as_ref().filter(|_| self.gives_back == Some(true));
+        given_back.unwrap_or(&self.used)
+    }
+
+    /// Whether the provider gives back what answers did not need, as far as its figure for what is `used` proves it.
+    fn judge_giving_back(&mut self, used: u64, most: u64, now: Now) {
+        let Some(given_back) = &self.used_if_given_back else { return };
+        let (low, high) = (given_back.amount(most, now), self.used.amount(most, now));
+        if high.saturating_sub(low) > most / PROOF_PART {
+            self.gives_back = Some(used.abs_diff(low) < used.abs_diff(high));
+        }
+    }
+
+    /// What calls have taken of which the answer to `attempt` may not know: those sent after it, and those just before it
+    /// whose own head has not come.
+    fn unseen(&self, attempt: u64) -> u64 {
+        let Some(own) = self.open.iter().find(|it| it.attempt == attempt) else { return 0 };
+        let others = self.open.iter().filter(|it| {
+            let is_later = it.attempt > attempt;
+            let is_beside = !it.is_answered && it.sent.saturating_add(IN_TRANSIT) > own.sent;
+            it.attempt != attempt && (is_later || is_beside)
+        });
+        others.map(|it| it.amount).sum()
+    }
+
+    /// When all of it is back, if the provider says so and it is no longer than such a window can last.
+    fn believable(&self, reset: Option<Wait>, now: Now) -> Option<Timestamp> {
+        let longest = match self.measure.window {
+            // A calendar's day may have 25 hours, its month 31 days.
+            Window::Day => Duration::from_secs(25 * 3_600),
+            Window::Month => Duration::from_secs(31 * 86_400),
+            window => window.length(),
+        };
+        Some(reset?.deadline(now.wall)).filter(|&reset| reset <= now.after(longest) && reset > now.wall)
+    }
+
+    fn is_answered(&mut self, attempt: u64) {
+        if self.explorer == Some(attempt) {
+            self.explorer = None;
+        }
+        if let Some(it) = self.open.iter_mut().find(|it| it.attempt == attempt) {
+            it.is_answered = true;
+        }
+        while self.open.front().is_some_and(|it| it.is_answered) {
+            self.open.pop_front();
+        }
     }
 }
 
-/// How much is left and how long that is valid, if the `reading` says so.
-fn figure(reading: &LimitReading, now: Timestamp) -> Option<Figure> {
-    let after = |span| Wait::For(span).deadline(now);
-    let stated = reading.reset.map(|wait| wait.deadline(now));
-    let resets_at = stated.filter(|reset| *reset <= after(LONGEST_RESET));
-    let is_whole_then = resets_at.is_some() && reading.source == Source::Header;
-    Some(Figure {
-        remaining: reading.remaining?,
-        resets_at,
-        until: resets_at.unwrap_or_else(|| after(reading.measure.window.length())),
-        then: if is_whole_then { Then::Whole } else { Then::Unknown },
-    })
+fn correct(used: &mut Used, reserved: u64, actual: u64, sent: Duration, most: u64, now: Now) {
+    if actual < reserved {
+        used.take_back(reserved - actual, sent, most, now);
+    } else {
+        used.add(actual - reserved, most, now);
+    }
 }
 
 /// The limits of several accounts added up. Used and left are known only if they are known for all of them. The reset
 /// is the soonest of all, and the sum is as certain as its least certain part.
 pub(crate) fn together(accounts: impl IntoIterator<Item = Vec<LimitStatus>>) -> Vec<LimitStatus> {
-    let mut sums: BTreeMap<Measure, LimitStatus> = BTreeMap::new();
+    let mut sums: std::collections::BTreeMap<Measure, LimitStatus> = std::collections::BTreeMap::new();
     for status in accounts.into_iter().flatten() {
         sums.entry(status.measure).and_modify(|sum| *sum = add(*sum, status)).or_insert(status);
     }
@@ -177,177 +460,5 @@ fn add(one: LimitStatus, other: LimitStatus) -> LimitStatus {
         remaining: sum(one.remaining, other.remaining),
         resets_at: one.resets_at.into_iter().chain(other.resets_at).min(),
         source: one.source.min(other.source),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const DAY: Measure = Measure::REQUESTS_A_DAY;
-    const MINUTE: Measure = Measure::TOKENS_A_MINUTE;
-    const PLAN: FreePlan = &[(DAY, 500), (MINUTE, 8_000)];
-
-    fn at(seconds: i64) -> Timestamp {
-        Timestamp::from_second(1_800_000_000 + seconds).unwrap()
-    }
-
-    fn told(
-        measure: Measure,
-        source: Source,
-        limit: u64,
-        remaining: u64,
-        reset: Option<u64>,
-    ) -> LimitReading {
-        let reset = reset.map(|seconds| Wait::For(Duration::from_secs(seconds)));
-        LimitReading {
-            measure,
-            limit: Some(limit),
-            remaining: Some(remaining),
-            reset,
-            refills: false,
-            source,
-        }
-    }
-
-    /// Limit, used, remaining, seconds until the reset, source.
-    type Seen = (Option<u64>, Option<u64>, Option<u64>, Option<i64>, Source);
-
-    fn see(known: &[LimitStatus], measure: Measure) -> Seen {
-        let known = known.iter().find(|known| known.measure == measure).expect("something is known");
-        let reset = known.resets_at.map(|reset| reset.as_second() - at(0).as_second());
-        (known.limit, known.used, known.remaining, reset, known.source)
-    }
-
-    fn known(buckets: &Buckets, measure: Measure, now: i64) -> Seen {
-        see(&buckets.status(PLAN, None, at(now)), measure)
-    }
-
-    #[test]
-    fn the_documents_count_until_the_provider_has_spoken() {
-        let mut buckets = Buckets::default();
-        assert_eq!(known(&buckets, DAY, 0), (Some(500), None, None, None, Source::Default));
-        buckets.overwrite(&told(DAY, Source::Header, 1_000, 970, Some(180)), at(0));
-        assert_eq!(known(&buckets, DAY, 1), (Some(1_000), Some(30), Some(970), Some(180), Source::Header));
-        assert_eq!(
-            known(&buckets, MINUTE, 1),
-            (Some(8_000), None, None, None, Source::Default),
-            "no word of that"
-        );
-        assert_eq!(Buckets::default().status(&[], None, at(0)), [], "nothing is invented");
-    }
-
-    /// A header states when the limit is whole again; an error only when there is room for one request.
-    #[test]
-    fn figures_last_until_the_reset_that_was_stated() {
-        let mut buckets = Buckets::default();
-        buckets.overwrite(&told(DAY, Source::Header, 1_000, 970, Some(180)), at(0));
-        buckets.overwrite(&told(MINUTE, Source::ErrorBody, 8_000, 95, Some(8)), at(0));
-        assert_eq!(
-            known(&buckets, MINUTE, 7),
-            (Some(8_000), Some(7_905), Some(95), Some(8), Source::ErrorBody)
-        );
-        assert_eq!(known(&buckets, MINUTE, 8), (Some(8_000), None, None, None, Source::ErrorBody));
-        assert_eq!(known(&buckets, DAY, 179), (Some(1_000), Some(30), Some(970), Some(180), Source::Header));
-        assert_eq!(known(&buckets, DAY, 180), (Some(1_000), Some(0), Some(1_000), None, Source::Header));
-    }
-
-    #[test]
-    fn figures_without_a_reset_last_for_a_window() {
-        for reset in [None, Some(u64::MAX), Some(40 * 86_400)] {
-            let mut buckets = Buckets::default();
-            buckets.overwrite(&told(MINUTE, Source::Header, 8_000, 95, reset), at(0));
-            assert_eq!(
-                known(&buckets, MINUTE, 59),
-                (Some(8_000), Some(7_905), Some(95), None, Source::Header)
-            );
-            assert_eq!(
-                known(&buckets, MINUTE, 60),
-                (Some(8_000), None, None, None, Source::Header),
-                "{reset:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn the_latest_word_counts_and_takes_back_only_what_it_names() {
-        let mut buckets = Buckets::default();
-        buckets.overwrite(&told(DAY, Source::Header, 1_000, 970, Some(180)), at(0));
-        let limit_alone =
-            LimitReading { remaining: None, reset: None, ..told(DAY, Source::ErrorBody, 2_000, 0, None) };
-        buckets.overwrite(&limit_alone, at(1));
-        assert_eq!(
-            known(&buckets, DAY, 1),
-            (Some(2_000), Some(1_030), Some(970), Some(180), Source::ErrorBody)
-        );
-        let remaining_alone = LimitReading { limit: None, ..told(DAY, Source::Header, 0, 0, Some(60)) };
-        buckets.overwrite(&remaining_alone, at(2));
-        assert_eq!(known(&buckets, DAY, 2), (Some(2_000), Some(2_000), Some(0), Some(62), Source::Header));
-        let mut buckets = Buckets::default();
-        buckets.overwrite(&remaining_alone, at(0));
-        assert_eq!(known(&buckets, DAY, 0), (Some(500), Some(500), Some(0), Some(60), Source::Default));
-        let unplanned = buckets.status(&[], None, at(0));
-        assert_eq!(see(&unplanned, DAY), (None, None, Some(0), Some(60), Source::Header));
-        assert_eq!(buckets.status(&[], None, at(60)), [], "nothing is left to tell");
-    }
-
-    /// If a provider counts calendar days, the requests sent today can be counted here.
-    #[test]
-    fn requests_of_a_calendar_day_are_counted_here() {
-        let day_end = Some(Wait::PacificMidnight);
-        let see = |buckets: &Buckets, now: Timestamp| see(&buckets.status(PLAN, day_end, now), DAY);
-        let noon: Timestamp = "2026-11-23T20:00:00Z".parse().unwrap();
-        let midnight: Timestamp = "2026-11-24T08:00:00Z".parse().unwrap();
-        let next_midnight: Timestamp = "2026-11-25T08:00:00Z".parse().unwrap();
-        let seconds = |time: Timestamp| Some(time.as_second() - at(0).as_second());
-        let just_before = midnight - Duration::from_secs(1);
-        let mut buckets = Buckets::default();
-        assert_eq!(see(&buckets, noon), (Some(500), Some(0), Some(500), seconds(midnight), Source::Default));
-        buckets.sends(day_end, noon);
-        buckets.sends(day_end, just_before);
-        let two = (Some(500), Some(2), Some(498), seconds(midnight), Source::Default);
-        assert_eq!(see(&buckets, just_before), two);
-        assert_eq!(
-            see(&buckets, midnight),
-            (Some(500), Some(0), Some(500), seconds(next_midnight), Source::Default)
-        );
-        buckets.sends(day_end, midnight);
-        assert_eq!(
-            see(&buckets, midnight),
-            (Some(500), Some(1), Some(499), seconds(next_midnight), Source::Default)
-        );
-
-        let refused = LimitReading { reset: day_end, ..told(DAY, Source::ErrorBody, 20, 0, None) };
-        buckets.overwrite(&refused, midnight);
-        assert_eq!(
-            see(&buckets, midnight),
-            (Some(20), Some(20), Some(0), seconds(next_midnight), Source::ErrorBody)
-        );
-        let counted = (Some(20), Some(0), Some(20));
-        let (limit, used, remaining, _, source) = see(&buckets, next_midnight);
-        assert_eq!((limit, used, remaining, source), (counted.0, counted.1, counted.2, Source::ErrorBody));
-        (0..30).for_each(|_| buckets.sends(day_end, next_midnight));
-        assert_eq!(see(&buckets, next_midnight).2, Some(0), "never less than nothing");
-    }
-
-    #[test]
-    fn the_accounts_of_several_keys_add_up() {
-        let buckets = |measure, source, limit, remaining, reset| {
-            let mut buckets = Buckets::default();
-            buckets.overwrite(&told(measure, source, limit, remaining, Some(reset)), at(0));
-            buckets.status(PLAN, None, at(0))
-        };
-        let one = buckets(DAY, Source::Header, 1_000, 970, 180);
-        let other = buckets(DAY, Source::ErrorBody, 500, 0, 90);
-        let silent = Buckets::default().status(PLAN, None, at(0));
-        let both = together([one.clone(), other]);
-        assert_eq!(see(&both, DAY), (Some(1_500), Some(530), Some(970), Some(90), Source::ErrorBody));
-        assert_eq!(see(&both, MINUTE), (Some(16_000), None, None, None, Source::Default));
-        let with_silent = together([one.clone(), silent]);
-        assert_eq!(see(&with_silent, DAY), (Some(1_500), None, None, Some(180), Source::Default));
-        assert_eq!(together([one.clone()]), one);
-        assert_eq!(together([]), []);
-        let vast = buckets(DAY, Source::Header, u64::MAX, u64::MAX, 1);
-        assert_eq!(see(&together([vast, one]), DAY).0, Some(u64::MAX));
     }
 }

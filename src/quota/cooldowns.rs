@@ -57,8 +57,6 @@ pub(crate) enum Standing {
 pub(super) struct Cooldowns {
     block: Option<Cooldown>,
     demotion: Option<Cooldown>,
-    /// A limit of which nothing is left, and which comes back little by little: a demotion that is no failure.
-    drained: Option<Cooldown>,
 }
 
 /// One of them, in progress or waiting for a call that finds out whether it is over.
@@ -92,11 +90,10 @@ impl Cooldowns {
         now: Moment,
         random: &mut fastrand::Rng,
     ) {
-        let slot = match (policy.effect, policy.lifted_by) {
-            (Effect::Nothing, _) => return,
-            (Effect::Block, _) => &mut self.block,
-            (Effect::Demote, Lift::Time) => &mut self.drained,
-            (Effect::Demote, _) => &mut self.demotion,
+        let slot = match policy.effect {
+            Effect::Nothing => return,
+            Effect::Block => &mut self.block,
+            Effect::Demote => &mut self.demotion,
         };
         // Failures of any kind follow each other, but a limit of a minute is not the day's refused again.
         let is_kin = |it: &Cooldown| policy.effect == Effect::Demote || it.cause.reason() == failure.reason();
@@ -132,8 +129,7 @@ impl Cooldowns {
     /// How the place stands.
     pub(super) fn standing(&self, now: Moment) -> Standing {
         let in_force = |it: Option<Cooldown>| it.and_then(|it| it.in_force(now));
-        let demoted = in_force(self.demotion).into_iter().chain(in_force(self.drained));
-        match (in_force(self.block), demoted.max_by_key(|it| it.until)) {
+        match (in_force(self.block), in_force(self.demotion)) {
             (Some(blocked), _) => Standing::Blocked(blocked),
             (None, Some(demoted)) => Standing::Demoted(demoted),
             (None, None) => Standing::Well,
@@ -181,8 +177,8 @@ impl Cooldowns {
         self.block = self.block.filter(|it| !it.is_of_gone_model());
     }
 
-    fn all(&mut self) -> [&mut Option<Cooldown>; 3] {
-        [&mut self.block, &mut self.demotion, &mut self.drained]
+    fn all(&mut self) -> [&mut Option<Cooldown>; 2] {
+        [&mut self.block, &mut self.demotion]
     }
 }
 

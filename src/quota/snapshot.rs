@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use super::bucket::{Buckets, LimitStatus};
+use super::bucket::LimitStatus;
 use super::cooldowns::{Blocked, Standing};
 use super::place::Candidate;
 use super::provider_state::ProviderState;
+use super::ticks::Now;
 use crate::observe::ModelStats;
 use crate::providers::Provider;
 use crate::time::Moment;
@@ -35,30 +36,37 @@ pub struct ModelSnapshot {
 }
 
 impl ProviderState {
-    pub(super) fn snapshot(&self, number: usize, now: Moment) -> ProviderSnapshot {
+    pub(super) fn snapshot(&self, number: usize, now: Moment, ticks: Now) -> ProviderSnapshot {
         let wanted = self.catalogue.wanted();
         let others = self.in_use(now).into_iter().filter(|&model| model >= wanted);
         let models = (0..wanted).chain(others);
         ProviderSnapshot {
             provider: self.provider,
             accounts: self.accounts.len(),
-            models: models.filter_map(|model| self.model_snapshot(number, model, now)).collect(),
+            models: models.filter_map(|model| self.model_snapshot(number, model, now, ticks)).collect(),
         }
     }
 
-    fn model_snapshot(&self, provider: usize, model: usize, now: Moment) -> Option<ModelSnapshot> {
+    fn model_snapshot(
+        &self,
+        provider: usize,
+        model: usize,
+        now: Moment,
+        ticks: Now,
+    ) -> Option<ModelSnapshot> {
         let accounts = 0..self.accounts.len();
         let blocked = |account| match self.standing(Candidate { provider, account, model }, now) {
             Standing::Well => None,
             Standing::Demoted(blocked) | Standing::Blocked(blocked) => Some(blocked),
         };
-        let unused = Buckets::default();
-        let (id, day_end) = (self.id(model)?, self.provider.profile().day_end);
-        let plan = self.provider.free_plan(id);
-        let limits =
-            |account| self.buckets(account, model).unwrap_or(&unused).status(plan, day_end, now.wall);
+        let limits = |account| {
+            let limits = self.limits(account, model, ticks);
+            // Without an account, nothing is used or left.
+            let bare = |it: LimitStatus| LimitStatus { used: None, remaining: None, resets_at: None, ..it };
+            if account < accounts.end { limits } else { limits.into_iter().map(bare).collect() }
+        };
         Some(ModelSnapshot {
-            id: id.clone(),
+            id: self.id(model)?.clone(),
             blocked: accounts.clone().map(blocked).collect(),
             // The documented limits are worth showing before there is an account.
             limits: (0..accounts.len().max(1)).map(limits).collect(),

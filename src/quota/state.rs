@@ -3,52 +3,96 @@
 //! The rotation lives here too. Picking the provider that has waited longest and making it the last in line must be one
 //! step; only then do concurrent requests spread evenly.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
+use super::booking::{Admission, Booking, Picked, Skipped, Soonest};
+use super::bucket::{Bucket, IsCounted};
 use super::cooldowns::{Blocked, Cooldowns, Standing};
+use super::demand::Demand;
+use super::ledger::{Ledger, LedgerWarning, PlaceId};
+use super::line::{Line, Queued};
 use super::place::{Candidate, Place};
-use super::provider_state::{Change, ModelState, Offer, ProviderState};
+use super::price::Price;
+use super::prospect::{Ahead, Prospect};
+use super::provider_state::{Change, ModelState, Offer, ProviderState, Room};
 use super::target::{Criteria, Turn};
-use crate::middle::{Cause, Failure, Lift, LimitReading, Policy, Reason, Spent};
+use super::ticks::Ticks;
+use crate::middle::{Cause, Counted, Failure, Lift, LimitReading, Measure, Policy, Usage, Window};
 use crate::models::{Catalogue, Stock};
 use crate::time::Moment;
 
-/// A provider that would have been next but was passed over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Skipped {
-    /// Its number.
-    pub(crate) provider: usize,
-    /// The reason of its cooldown.
-    pub(crate) reason: Reason,
-}
-
-/// Permission to call a candidate. It has to be given back; otherwise what this call finds out stays unknown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Admission {
-    pub(super) candidate: Candidate,
-    /// The number of the attempt.
-    pub(super) attempt: u64,
-}
-
-/// The picked candidate, if any can serve now, and the providers that were ahead of it and were passed over.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Picked {
-    pub(super) admission: Option<Admission>,
-    pub(super) skipped: Vec<Skipped>,
-}
-
 #[derive(Debug)]
 pub(super) struct State {
-    providers: Vec<ProviderState>,
+    pub(super) providers: Vec<ProviderState>,
+    pub(super) ticks: Ticks,
+    pub(super) line: Line,
     random: fastrand::Rng,
     /// How many attempts there have been, which is also the number of the latest one.
     attempts: u64,
+    ledger: Ledger,
+    /// What the ledger adds to the number of an attempt, so that no earlier process has had it.
+    first_call: u64,
+    /// Trouble with the ledger that nobody has been told of.
+    warning: Option<LedgerWarning>,
 }
 
 impl State {
     /// A state in which every provider can serve. The order of `offers` decides between those that were never called.
     pub(super) fn new(offers: Vec<Offer>, random: fastrand::Rng) -> Self {
-        Self { providers: offers.into_iter().map(ProviderState::new).collect(), random, attempts: 0 }
+        let providers = offers.into_iter().map(ProviderState::new).collect();
+        Self {
+            providers,
+            ticks: Ticks::default(),
+            line: Line::default(),
+            random,
+            attempts: 0,
+            ledger: Ledger::off(),
+            first_call: 0,
+            warning: None,
+        }
+    }
+
+    /// Goes on from what `ledger` has kept, and keeps it up to date. `keys` are those of each provider's accounts.
+    pub(super) fn keep(&mut self, ledger: Ledger, keys: &[Vec<&str>], now: Moment) {
+        let ticks = self.ticks.advance(now);
+        self.first_call = u64::try_from(now.wall.as_millisecond()).unwrap_or_default() << 20;
+        for (provider, keys) in self.providers.iter_mut().zip(keys) {
+            let name = provider.provider.name();
+            let models: Vec<u64> =
+                provider.models.iter().map(|it| ledger.place(name, "", &it.id).model).collect();
+            for (number, key) in keys.iter().enumerate() {
+                let account = ledger.place(name, key, "").account;
+                if let Some(state) = provider.accounts.get_mut(number) {
+                    state.ledger_name = account;
+                }
+                for (place, uses) in ledger.uses().filter(|(place, _)| place.account == account) {
+                    // A model that was used and is not known any more has no limits to count it for.
+                    if let Some(model) = models.iter().position(|model| *model == place.model) {
+                        provider.restore(number, model, uses, ticks);
+                    }
+                }
+            }
+        }
+        self.ledger = ledger;
+    }
+
+    /// Trouble with the ledger that nobody has been told of.
+    pub(super) fn take_warning(&mut self) -> Option<LedgerWarning> {
+        self.warning.take()
+    }
+
+    /// Writes down that a call is being sent.
+    fn write_down(&mut self, candidate: Candidate, attempt: u64, tokens: u64, now: Moment) {
+        let Self { providers, ledger, .. } = self;
+        let Some(provider) = providers.get_mut(candidate.provider) else { return };
+        let name = provider.provider.name();
+        let Some(account) = provider.accounts.get(candidate.account).map(|it| it.ledger_name) else { return };
+        let Some(model) = provider.models.get_mut(candidate.model) else { return };
+        let model = *model.ledger_name.get_or_insert_with(|| ledger.place(name, "", &model.id).model);
+        let warning = ledger.reserve(self.first_call + attempt, PlaceId { account, model }, tokens, now.wall);
+        self.warning = self.warning.take().or(warning);
     }
 
     /// All providers, by their numbers.
@@ -85,52 +129,102 @@ impl State {
         self.providers.get_mut(provider).map(|it| it.go_by(stock, now)).unwrap_or_default()
     }
 
-    /// Picks the best candidate that may serve: of those that are well, or else of those that are demoted. The provider
-    /// whose last attempt was longest ago comes first, with its best model and, for that model, the account that has
-    /// waited longest.
+    /// Picks the best candidate that may serve: of those that are well, else of those that are demoted, else one of which
+    /// only a guess says that it has nothing left. The provider whose last attempt was longest ago comes first, with its
+    /// best model and, for that model, the account that has waited longest.
     pub(super) fn pick(&mut self, criteria: &Criteria<'_>, now: Moment) -> Picked {
+        let queued = self.line.lend_queued();
+        let picked = self.pick_behind(criteria, &|provider, bucket| queued.of(provider, bucket), now);
+        self.line.return_queued(queued);
+        picked
+    }
+
+    /// The same, behind those for whom `ahead` counts what they take of a bucket.
+    pub(super) fn pick_behind(&mut self, criteria: &Criteria<'_>, ahead: Ahead<'_>, now: Moment) -> Picked {
+        let ticks = self.ticks.advance(now);
         let mut line: Vec<usize> = (0..self.providers.len()).collect();
         line.sort_by_key(|&number| self.provider(number).map(|it| it.last_turn));
         let mut passed_over = Vec::new();
-        let mut demoted: Option<(Candidate, usize)> = None;
+        let mut second_best: Option<(Candidate, Price, usize)> = None;
+        let mut third_best: Option<(Candidate, Price, usize)> = None;
+        let mut soonest: Option<Soonest> = None;
         for number in line {
-            let Some(provider) = self.provider(number) else { continue };
-            let mut soonest: Option<Blocked> = None;
-            let mut is_demoted = false;
+            let Some(provider) = self.providers.get_mut(number) else { continue };
+            let mut reason: Option<Blocked> = None;
+            let mut is_second_best = false;
+            let mut unexplored: Option<(Candidate, Price)> = None;
             for candidate in provider.in_order_of_preference(number, criteria, now) {
-                let blocked = match provider.standing(candidate, now) {
-                    Standing::Well => {
-                        let admission = Some(self.admit(candidate, criteria.target.turn(), now));
+                provider.open_buckets(candidate.account, candidate.model, ticks);
+                let (prospect, blocked) = provider.prospect(candidate, criteria, ahead, now, ticks);
+                match prospect {
+                    Prospect::Callable(price) => {
+                        let booking = Some(self.admit(candidate, price, criteria.target.turn(), now));
                         let skipped = passed_over.into_iter().map(|(skipped, _)| skipped).collect();
-                        return Picked { admission, skipped };
+                        return Picked { booking, skipped, soonest: None };
                     }
-                    Standing::Demoted(blocked) => {
-                        demoted.get_or_insert((candidate, passed_over.len()));
-                        is_demoted = true;
-                        blocked
+                    Prospect::Demoted(price) => {
+                        second_best.get_or_insert((candidate, price, passed_over.len()));
+                        is_second_best = true;
                     }
-                    Standing::Blocked(blocked) => blocked,
-                };
-                if soonest.is_none_or(|it| blocked.urgency() < it.urgency()) {
-                    soonest = Some(blocked);
+                    Prospect::Unexplored(price) => {
+                        unexplored.get_or_insert((candidate, price));
+                    }
+                    Prospect::DemotedUnexplored(price) => {
+                        third_best.get_or_insert((candidate, price, passed_over.len()));
+                        is_second_best = true;
+                    }
+                    Prospect::Later { price: Some(price), wait, is_unsure } => {
+                        let wait = wait.unwrap_or(Duration::MAX);
+                        let is_sooner = soonest.as_ref().is_none_or(|it| wait < it.wait);
+                        if is_sooner && (wait < Duration::MAX || is_unsure) {
+                            soonest = Some(Soonest { candidate, price, wait, is_unsure });
+                        }
+                    }
+                    Prospect::Later { .. } => {}
+                }
+                if let Some(blocked) = blocked
+                    && reason.is_none_or(|it| blocked.urgency() < it.urgency())
+                {
+                    reason = Some(blocked);
                 }
             }
-            let skipped = soonest.map(|it| Skipped { provider: number, reason: it.reason });
-            passed_over.extend(skipped.map(|skipped| (skipped, is_demoted)));
+            // It keeps its turn: a guess is no reason to pass a provider over.
+            if let Some((candidate, price)) = unexplored {
+                let booking = Some(self.admit(candidate, price, criteria.target.turn(), now));
+                let skipped = passed_over.into_iter().map(|(skipped, _)| skipped).collect();
+                return Picked { booking, skipped, soonest: None };
+            }
+            let skipped = reason.map(|it| Skipped { provider: number, reason: it.reason });
+            passed_over.extend(skipped.map(|skipped| (skipped, is_second_best)));
         }
-        // Nobody is well. Those ahead of it that are demoted come after it.
-        let ahead = demoted.map_or(passed_over.len(), |(_, ahead)| ahead);
-        let skipped = passed_over.into_iter().take(ahead).filter(|(_, is_demoted)| !is_demoted);
+        // Nobody is well. Those ahead of it that are no better come after it.
+        let best = second_best.or(third_best);
+        let best = best.or_else(|| {
+            soonest
+                .as_ref()
+                .filter(|it| it.is_unsure && !criteria.can_wait)
+                .map(|it| (it.candidate, it.price, passed_over.len()))
+        });
+        let ahead = best.map_or(passed_over.len(), |(_, _, ahead)| ahead);
+        let skipped = passed_over.into_iter().take(ahead).filter(|(_, is_second_best)| !is_second_best);
         let skipped = skipped.map(|(skipped, _)| skipped).collect();
-        let admission = demoted.map(|(candidate, _)| self.admit(candidate, criteria.target.turn(), now));
-        Picked { admission, skipped }
+        match best {
+            Some((candidate, price, _)) => {
+                let booking = Some(self.admit(candidate, price, criteria.target.turn(), now));
+                Picked { booking, skipped, soonest: None }
+            }
+            None => Picked { booking: None, skipped, soonest },
+        }
     }
 
     /// Whether there is a candidate that could be called now.
     pub(super) fn has_candidate(&self, criteria: &Criteria<'_>, now: Moment) -> bool {
+        let ticks = self.ticks.read(now);
         self.providers.iter().enumerate().any(|(number, provider)| {
             let mut candidates = provider.in_order_of_preference(number, criteria, now).into_iter();
-            candidates.any(|it| !matches!(provider.standing(it, now), Standing::Blocked(_)))
+            candidates.any(|it| {
+                !matches!(provider.prospect(it, criteria, &|_, _| 0, now, ticks).0, Prospect::Later { .. })
+            })
         })
     }
 
@@ -142,16 +236,65 @@ impl State {
         of: Option<usize>,
         now: Moment,
     ) -> Option<Timestamp> {
+        let ticks = self.ticks.read(now);
         let providers =
             self.providers.iter().enumerate().filter(|(number, _)| of.is_none_or(|of| of == *number));
         let ends = providers.flat_map(|(number, provider)| {
             let candidates = provider.in_order_of_preference(number, criteria, now).into_iter();
-            candidates.filter_map(move |candidate| match provider.standing(candidate, now) {
-                Standing::Blocked(it) | Standing::Demoted(it) if it.is_certain => Some(it.until),
-                _ => None,
+            candidates.filter_map(move |candidate| {
+                let (prospect, blocked) = provider.prospect(candidate, criteria, &|_, _| 0, now, ticks);
+                match (prospect, blocked.filter(|it| it.is_certain)) {
+                    (Prospect::Later { wait: Some(wait), .. }, Some(_)) => Some(ticks.after(wait)),
+                    (_, Some(it)) => Some(it.until),
+                    _ => None,
+                }
             })
         });
         ends.min().filter(|&end| end < Timestamp::MAX)
+    }
+
+    /// A client is refused: when it will find room, behind those who wait and those who were refused before it. Its room is
+    /// kept in mind for whoever is refused after it.
+    pub(super) fn promise(&mut self, criteria: &Criteria<'_>, now: Moment) -> Option<Timestamp> {
+        let ticks = self.ticks.advance(now);
+        let queued = self.line.lend_queued();
+        let soonest = self.soonest_behind(criteria, &queued, now);
+        self.line.return_queued(queued);
+        let Some((Candidate { provider, account, model }, price, wait)) = soonest else {
+            return self.soonest(criteria, None, now);
+        };
+        let due = ticks.tick.saturating_add(wait);
+        let provider = self.providers.get_mut(provider)?;
+        for (number, amount) in provider.charges(account, model, price) {
+            provider.buckets.get_mut(number).into_iter().for_each(|it| it.promise(due, amount, ticks));
+        }
+        Some(ticks.after(wait))
+    }
+
+    fn soonest_behind(
+        &self,
+        criteria: &Criteria<'_>,
+        queued: &Queued,
+        now: Moment,
+    ) -> Option<(Candidate, Price, Duration)> {
+        let ticks = self.ticks.read(now);
+        let ahead = |provider: usize, bucket: usize| {
+            let shared = self.provider(provider).and_then(|it| it.buckets.get(bucket));
+            queued.of(provider, bucket).saturating_add(shared.map_or(0, |it| it.promised(ticks)))
+        };
+        let providers = self.providers.iter().enumerate();
+        let waits = providers.flat_map(|(number, provider)| {
+            let candidates = provider.in_order_of_preference(number, criteria, now).into_iter();
+            candidates.filter_map(move |candidate| {
+                match provider.prospect(candidate, criteria, &ahead, now, ticks) {
+                    (Prospect::Later { price: Some(price), wait: Some(wait), .. }, Some(blocked)) => {
+                        blocked.is_certain.then_some((candidate, price, wait))
+                    }
+                    _ => None,
+                }
+            })
+        });
+        waits.min_by_key(|(_, _, wait)| *wait)
     }
 
     /// The call has come as far as `sign`, so whatever that lifts ends.
@@ -205,6 +348,17 @@ impl State {
         }
     }
 
+    /// For how many seconds a candidate has no room for even the smallest request, rounded up; `None` if it has.
+    pub(super) fn seconds_without_room(&self, candidate: Candidate, now: Moment) -> Option<u64> {
+        let ticks = self.ticks.read(now);
+        let smallest = Demand { prompt: 1, answer: Some(1) };
+        let provider = self.provider(candidate.provider)?;
+        match provider.room(candidate.account, candidate.model, smallest, &|_, _| 0, ticks) {
+            Room::Full { wait: Some(wait), .. } => Some(wait.as_millis().div_ceil(1_000) as u64),
+            _ => None,
+        }
+    }
+
     /// The call is over: what it was to find out, another call may.
     pub(super) fn release(&mut self, admission: Admission) {
         for place in admission.candidate.places() {
@@ -214,37 +368,119 @@ impl State {
         }
     }
 
-    /// A good answer reported that nothing is left of a limit.
-    pub(super) fn spent(&mut self, admission: Admission, spent: Spent, now: Moment) {
-        let failure = Failure { wait: Some(spent.wait), ..Failure::without_answer(spent.cause) };
-        if let Some(place) = admission.candidate.place(Policy::of(spent.cause).reach) {
-            self.record(place, Policy::of(spent.cause), &failure, admission.attempt, now);
-        }
-    }
-
-    /// Counts a call that is being sent.
-    pub(super) fn sends(&mut self, candidate: Candidate, now: Moment) {
-        if let Some(provider) = self.providers.get_mut(candidate.provider) {
-            let day_end = provider.provider.profile().day_end;
-            if let Some(its) = provider.account_model_mut(candidate.account, candidate.model) {
-                its.buckets.sends(day_end, now.wall);
+    /// Records what the provider reported about its limits in its answer to a call.
+    pub(super) fn overwrite(
+        &mut self,
+        booking: &Booking,
+        limits: &[LimitReading],
+        is_counted: IsCounted,
+        now: Moment,
+    ) {
+        let now = self.ticks.advance(now);
+        let Candidate { provider, account, model } = booking.admission.candidate;
+        if let Some(provider) = self.providers.get_mut(provider) {
+            for reading in limits {
+                provider.overwrite((account, model), reading, booking.admission.attempt, is_counted, now);
             }
         }
     }
 
-    /// Records what the provider reported about its limits.
-    pub(super) fn overwrite(&mut self, candidate: Candidate, limits: &[LimitReading], now: Moment) {
-        let provider = self.providers.get_mut(candidate.provider);
-        let its = provider.and_then(|it| it.account_model_mut(candidate.account, candidate.model));
-        if let Some(its) = its {
-            limits.iter().for_each(|reading| its.buckets.overwrite(reading, now.wall));
+    /// The head of a good answer has come.
+    pub(super) fn accepted(&mut self, booking: &Booking, now: Moment) {
+        let now = self.ticks.advance(now);
+        self.for_each_bucket(booking, |bucket, _| bucket.accepted(booking.admission.attempt, now));
+        if let Some(provider) = self.providers.get_mut(booking.admission.candidate.provider) {
+            provider.share_lessons(&booking.charges);
         }
     }
 
-    fn admit(&mut self, candidate: Candidate, turn: Turn, now: Moment) -> Admission {
+    /// The answer is complete and has taken these tokens, if the provider says so.
+    pub(super) fn settle(&mut self, booking: &Booking, demand: u64, usage: Option<Usage>, now: Moment) {
+        let now = self.ticks.advance(now);
+        let attempt = booking.admission.attempt;
+        let Some(provider) = self.providers.get_mut(booking.admission.candidate.provider) else { return };
+        let charge = provider.provider.profile().token_charge;
+        if let Some(usage) = usage {
+            provider.correction.learn(demand, usage.prompt_tokens);
+        }
+        let actual = usage.map(|usage| booking.price.settled(charge, &usage));
+        if let Some((at_least, _)) = actual {
+            let warning = self.ledger.settle(self.first_call + attempt, at_least, now.wall);
+            self.warning = self.warning.take().or(warning);
+        }
+        self.for_each_bucket(booking, |bucket, amount| match actual.filter(|_| bucket.counts_tokens()) {
+            Some((at_least, actual)) => bucket.settle(attempt, amount, at_least, actual, booking.sent, now),
+            None => bucket.close(attempt),
+        });
+    }
+
+    /// The call has failed, and the provider counts this part of it.
+    pub(super) fn uncount(&mut self, booking: &Booking, counted: Counted, now: Moment) {
+        let now = self.ticks.advance(now);
+        let attempt = booking.admission.attempt;
+        let call = self.first_call + attempt;
+        let warning = match counted {
+            Counted::Nothing => self.ledger.take_back(call, now.wall),
+            Counted::Request => self.ledger.settle(call, 0, now.wall),
+            Counted::Whole => None,
+        };
+        self.warning = self.warning.take().or(warning);
+        self.for_each_bucket(booking, |bucket, amount| {
+            let is_counted = match counted {
+                Counted::Nothing => false,
+                Counted::Request => !bucket.counts_tokens(),
+                Counted::Whole => true,
+            };
+            if is_counted {
+                bucket.close(attempt)
+            } else {
+                bucket.take_back(attempt, amount, booking.sent, now)
+            }
+        });
+    }
+
+    /// A limit of this window has refused the call, perhaps this one, and no figure came with it.
+    pub(super) fn refused(&mut self, booking: &Booking, named: Option<Measure>, window: Window, now: Moment) {
+        let now = self.ticks.advance(now);
+        let Some(provider) = self.providers.get_mut(booking.admission.candidate.provider) else { return };
+        let fullest = booking.charges.iter().copied().max_by_key(|&(number, _)| {
+            let bucket = provider.buckets.get(number).map(|it| &it.bucket);
+            let bucket = bucket.filter(|it| match named {
+                Some(named) => it.measure() == named,
+                None => it.measure().window.exhausted() == window.exhausted(),
+            });
+            bucket.and_then(|it| it.fullness(now))
+        });
+        let Some((number, amount)) = fullest else { return };
+        let bucket = provider.buckets.get_mut(number).map(|it| &mut it.bucket);
+        let is_guilty = |it: &&mut Bucket| named.is_none_or(|named| it.measure() == named);
+        if let Some(bucket) = bucket.filter(|it| it.fullness(now).is_some()).filter(is_guilty) {
+            bucket.refused(amount, booking.sent, now);
+        }
+        provider.share_lessons(&booking.charges);
+    }
+
+    fn for_each_bucket(&mut self, booking: &Booking, mut each: impl FnMut(&mut Bucket, u64)) {
+        let Some(provider) = self.providers.get_mut(booking.admission.candidate.provider) else { return };
+        for &(number, amount) in &booking.charges {
+            if let Some(shared) = provider.buckets.get_mut(number) {
+                each(&mut shared.bucket, amount);
+            }
+        }
+    }
+
+    fn admit(&mut self, candidate: Candidate, price: Price, turn: Turn, now: Moment) -> Booking {
+        let ticks = self.ticks.advance(now);
         self.attempts += 1;
         let attempt = self.attempts;
+        let mut charges = Vec::new();
         if let Some(provider) = self.providers.get_mut(candidate.provider) {
+            charges = provider.charges(candidate.account, candidate.model, price);
+            for &(number, amount) in &charges {
+                if let Some(shared) = provider.buckets.get_mut(number) {
+                    shared.bucket.reserve(attempt, amount, ticks);
+                }
+            }
             if turn == Turn::Taken {
                 provider.last_turn = attempt;
             }
@@ -257,7 +493,8 @@ impl State {
                 cooldowns.probe(attempt, now);
             }
         }
-        Admission { candidate, attempt }
+        self.write_down(candidate, attempt, price.tokens, now);
+        Booking { admission: Admission { candidate, attempt }, price, charges, sent: ticks.tick }
     }
 
     /// How many different models or keys of the candidate's provider have failed in a row, this one included.

@@ -1,6 +1,7 @@
 //! Which candidates may serve a request: what the client pins, what the request needs, and what has been ruled out so
 //! far.
 
+use super::demand::Demand;
 use super::place::{Candidate, Place};
 use crate::middle::Needs;
 use crate::providers::Capabilities;
@@ -81,6 +82,32 @@ pub(crate) struct Criteria<'a> {
     pub(crate) needs: &'a Needs,
     /// What is not tried again.
     pub(crate) ruled_out: &'a [RuledOut],
+    /// What it costs.
+    pub(crate) demand: Demand,
+    /// Whether the request can wait while somebody finds out if a guess is right. If it cannot, it goes beyond the guess,
+    /// too.
+    pub(crate) can_wait: bool,
+}
+
+/// The same, for a request that waits.
+#[derive(Clone, Debug)]
+pub(crate) struct Wish {
+    /// The providers and models that may answer.
+    pub(crate) target: Target,
+    /// What a model must be able to do.
+    pub(crate) needs: Needs,
+    /// What is not tried again.
+    pub(crate) ruled_out: Vec<RuledOut>,
+    /// What it costs.
+    pub(crate) demand: Demand,
+}
+
+impl Wish {
+    /// As criteria.
+    pub(crate) fn criteria(&self, can_wait: bool) -> Criteria<'_> {
+        let Self { target, needs, ruled_out, demand } = self;
+        Criteria { target, needs, ruled_out, demand: *demand, can_wait }
+    }
 }
 
 impl Criteria<'_> {

@@ -1,20 +1,29 @@
 //! The rotation and the cooldowns; with the helpers of all tests of this room.
 
+mod limits;
 mod lists;
 mod policy;
 mod reservations;
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use proptest::prelude::*;
 
+use super::booking::{Admission, Picked, Skipped};
+use super::bucket::IsCounted;
 use super::cooldowns::Standing;
-use super::state::Picked;
+use super::engine::{Quota, Reservation};
+use super::place::Candidate;
+use super::state::State;
 use super::*;
-use crate::middle::{Cause, Needs, Reason, Spent, Wait, Window};
+use crate::middle::{Cause, Failure, Lift, Needs, Reason, Usage, Wait, Window};
 use crate::models::Stock;
-use crate::providers::Directory;
+use crate::observe::Counts;
+use crate::providers::{Directory, Provider};
+use crate::time::{Clock, Moment};
 
 const GROQ: usize = 0;
 const CEREBRAS: usize = 1;
@@ -27,7 +36,8 @@ fn state(providers: usize, accounts: usize, models: usize) -> State {
 fn seeded_state(providers: usize, accounts: usize, models: usize, seed: u64) -> State {
     let names: Vec<String> = (0..models).map(|number| format!("m{number}")).collect();
     let offers = Directory::built_in().into_iter().take(providers);
-    let offers = offers.map(|provider| Offer { provider, accounts, models: names.clone() });
+    let offers =
+        offers.map(|provider| Offer { provider, accounts, models: names.clone(), limits: Vec::new() });
     let mut state = State::new(offers.collect(), fastrand::Rng::with_seed(seed));
     for provider in 0..providers {
         let stock = Stock { ranks: vec![(0..models).collect()], listed: vec![None; accounts] };
@@ -42,17 +52,43 @@ fn anybody() -> Target {
 
 /// Picks from all providers except those that `ruled_out` names.
 fn pick_without(state: &mut State, ruled_out: &[RuledOut], now: i64) -> Picked {
-    state.pick(&Criteria { target: &anybody(), needs: &Needs::default(), ruled_out }, at(now))
+    state.pick(
+        &Criteria {
+            target: &anybody(),
+            needs: &Needs::default(),
+            ruled_out,
+            demand: Demand::default(),
+            can_wait: false,
+        },
+        at(now),
+    )
 }
 
 /// Picks for a client that has pinned `wanted`.
 fn pick_pinned(state: &mut State, wanted: Wanted, now: i64) -> Option<Admission> {
     let target = Target::new(vec![wanted], true);
-    state.pick(&Criteria { target: &target, needs: &Needs::default(), ruled_out: &[] }, at(now)).admission
+    state
+        .pick(
+            &Criteria {
+                target: &target,
+                needs: &Needs::default(),
+                ruled_out: &[],
+                demand: Demand::default(),
+                can_wait: false,
+            },
+            at(now),
+        )
+        .admission()
 }
 
 fn soonest_of(state: &State, provider: Option<usize>, now: i64) -> Option<Timestamp> {
-    let criteria = Criteria { target: &anybody(), needs: &Needs::default(), ruled_out: &[] };
+    let criteria = Criteria {
+        target: &anybody(),
+        needs: &Needs::default(),
+        ruled_out: &[],
+        demand: Demand::default(),
+        can_wait: false,
+    };
     state.soonest(&criteria, provider, at(now))
 }
 
@@ -89,7 +125,7 @@ fn standing(state: &State, now: i64) -> &'static str {
 }
 
 fn pick(state: &mut State, now: i64) -> Option<Admission> {
-    pick_without(state, &[], now).admission
+    pick_without(state, &[], now).admission()
 }
 
 /// Picks once and lets the attempt fail.
@@ -151,7 +187,7 @@ fn who_has_failed_is_called_when_nobody_else_is_left() {
     assert_eq!(providers(&mut state, 1, 4), [0, 1, 2, 0], "in turn, as if all were well");
     let groq = RuledOut::Place(Place::AccountModel(GROQ, 0, 0));
     let pick = pick_without(&mut state, &[groq], 1);
-    assert_eq!(pick.admission.unwrap().candidate.provider, CEREBRAS);
+    assert_eq!(pick.admission().unwrap().candidate.provider, CEREBRAS);
     assert_eq!(pick.skipped, [], "those that are demoted come after it, and those ruled out are known");
 }
 
@@ -163,11 +199,11 @@ fn the_well_come_before_the_demoted_and_the_blocked_not_at_all() {
     assert_eq!(providers(&mut state, 1, 2), [2, 2]);
     let gemini = RuledOut::Place(Place::AccountModel(2, 0, 0));
     let pick = pick_without(&mut state, &[gemini], 1);
-    assert_eq!(pick.admission.unwrap().candidate.provider, GROQ);
+    assert_eq!(pick.admission().unwrap().candidate.provider, GROQ);
     assert_eq!(pick.skipped, [], "who is blocked stands behind it");
     let groq = RuledOut::Place(Place::AccountModel(GROQ, 0, 0));
     let pick = pick_without(&mut state, &[gemini, groq], 1);
-    assert_eq!(pick.admission, None, "a call would be refused for sure");
+    assert_eq!(pick.admission(), None, "a call would be refused for sure");
     assert_eq!(pick.skipped, [Skipped { provider: CEREBRAS, reason: Reason::RateLimited }]);
 }
 
@@ -179,7 +215,7 @@ fn a_failing_model_leaves_its_siblings_and_the_other_keys_in() {
         (0..2).map(|_| pick(&mut state, 1).unwrap().candidate).map(|it| (it.account, it.model)).collect();
     assert_eq!(next, [(1, 0), (1, 0)], "the other key has the better model");
     let other = [RuledOut::Place(Place::Account(GROQ, 1))];
-    let sibling = pick_without(&mut state, &other, 1).admission.unwrap().candidate;
+    let sibling = pick_without(&mut state, &other, 1).admission().unwrap().candidate;
     assert_eq!((sibling.account, sibling.model), (0, 1));
 }
 
@@ -278,7 +314,7 @@ fn one_call_at_a_time_goes_first_to_who_has_failed() {
     assert_eq!(probe.candidate.provider, GROQ);
     assert_eq!(providers(&mut state, 7, 3), [CEREBRAS; 3], "the others do not wait for the result");
     let cerebras = RuledOut::Place(Place::Provider(CEREBRAS));
-    assert!(pick_without(&mut state, &[cerebras], 7).admission.is_some(), "nobody else is left");
+    assert!(pick_without(&mut state, &[cerebras], 7).admission().is_some(), "nobody else is left");
     state.lift(probe, Lift::FirstEvent, at(8));
     assert_eq!(providers(&mut state, 8, 4), [CEREBRAS, GROQ, CEREBRAS, GROQ]);
 }
@@ -306,26 +342,19 @@ fn of_two_limits_the_later_end_counts() {
     assert_eq!(soonest(&state, 500), Some(wall(1_000)));
 }
 
-/// A limit that comes back little by little is no failure, and hides none.
-#[test]
-fn what_is_drained_demotes_beside_a_failure() {
-    let mut state = state(1, 1, 1);
-    let calls = [pick(&mut state, 0).unwrap(), pick(&mut state, 0).unwrap()];
-    let wait = Wait::For(Duration::from_secs(3));
-    state.spent(calls[0], Spent { cause: Cause::Drained, window: Window::Minute, wait }, at(0));
-    state.failed(calls[1], &failure(Cause::Overloaded, None), at(0));
-    assert_eq!([2, 4, 6].map(|now| standing(&state, now)), ["demoted", "demoted", "well"]);
-    fail(&mut state, 6, &failure(Cause::Overloaded, None));
-    assert_eq!([15, 17].map(|now| standing(&state, now)), ["demoted", "well"], "the second in a row");
-}
-
 /// After a sleep the time of day says that a limit is over, and the steady clock does not.
 #[test]
 fn a_limit_that_is_over_yields_to_a_new_one() {
     let mut state = state(1, 1, 1);
     let call = |state: &mut State, now: Moment, seconds| {
-        let criteria = Criteria { target: &anybody(), needs: &Needs::default(), ruled_out: &[] };
-        let admission = state.pick(&criteria, now).admission.expect("it is over");
+        let criteria = Criteria {
+            target: &anybody(),
+            needs: &Needs::default(),
+            ruled_out: &[],
+            demand: Demand::default(),
+            can_wait: false,
+        };
+        let admission = state.pick(&criteria, now).admission().expect("it is over");
         state.failed(admission, &failure(Cause::RateLimited, Some(seconds)), now);
     };
     call(&mut state, at(0), 3_000);
@@ -379,16 +408,6 @@ fn the_reason_told_is_that_of_the_first_to_come_back() {
         let expected = Skipped { provider: GROQ, reason: Reason::RateLimited };
         assert_eq!(pick.skipped, [expected], "{seconds:?}");
     }
-}
-
-#[test]
-fn a_limit_reported_as_used_up_counts_without_a_failure() {
-    let mut state = state(1, 1, 2);
-    let admission = pick(&mut state, 0).unwrap();
-    let wait = Wait::For(Duration::from_secs(7));
-    state.spent(admission, Spent { cause: Cause::RateLimited, window: Window::Minute, wait }, at(0));
-    assert_eq!(pick(&mut state, 6).unwrap().candidate.model, 1);
-    assert_eq!(pick(&mut state, 7).unwrap().candidate.model, 0);
 }
 
 /// Two models and a spare one. `listed` says which of them the key's list has.

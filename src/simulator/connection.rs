@@ -46,6 +46,7 @@ async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
         let steps = respond(&shared, &request);
         let number = shared.keep(request);
         let (outcome, is_open) = perform(&mut stream, &mut inbox, steps).await;
+        shared.settle(connection);
         shared.conclude(number, outcome);
         if is_last || !is_open {
             break;

@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use self::refusals::{Refused, refused_for, refused_for_quota};
 use super::behaviour::{Behaviour, Fault, Reply, SimulatedCall, Trouble};
 use super::echo::{self, Said};
+use super::limiter::{Refusal, Size, Used};
 use super::models::facts;
 use super::wire::{Response, Step};
 use super::{ReceivedRequest, Shared};
@@ -106,14 +107,17 @@ fn answer(
     })?;
     let prompt_tokens =
         (body["systemInstruction"].to_string().len() + body["contents"].to_string().len()).div_ceil(4) as u64;
-    let charged = shared.state().quotas.charge(&key, model, prompt_tokens, (shared.settings.clock)().wall);
-    charged.map_err(|refusal| refused_for_quota(refusal, model))?;
+    let longest_answer = body["generationConfig"]["maxOutputTokens"].as_u64().unwrap_or(0);
+    let admitted = shared.admit(&key, model, Size { prompt: prompt_tokens, longest_answer });
+    let call = admitted.map_err(|refusal| refused_for_quota(&refusal, model))?.call;
+    let said = echo::said(shared.provider.name(), behaviour, &prompt::read(&body));
+    let used = Used { prompt: prompt_tokens, answer: said.tokens() + said.thoughts.len() as u64 };
+    shared.takes(request.connection, call, used);
     if let (false, Some(Fault::ErrorEvent(_, trouble) | Fault::BareError(_, trouble))) =
         (is_stream, &behaviour.fault)
     {
         return Err(refused_for(*trouble, model, version));
     }
-    let said = echo::said(shared.provider.name(), behaviour, &prompt::read(&body));
     let needs_signature = !said.calls.is_empty() && facts(shared.provider.profile(), model).is_gemini_3;
     let signature = needs_signature.then(|| shared.sign(model));
     let id = format!("sim{}", shared.state().request_count);
@@ -123,6 +127,12 @@ fn answer(
         (true, false) => Response::whole(Vec::new(), format!("[{}]", answer.whole())),
         (false, _) => Response::whole(Vec::new(), answer.whole()),
     })
+}
+
+/// The answer to a call for which a limit has no room.
+pub(super) fn quota_refusal(refusal: &Refusal, model: &str) -> Response {
+    let refused = refused_for_quota(refusal, model);
+    Response::json(refused.code, Vec::new(), &refused.body())
 }
 
 fn authenticate(request: &ReceivedRequest) -> Result<String, Refused> {

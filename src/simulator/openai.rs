@@ -16,21 +16,19 @@ mod rules;
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use self::completion::Completion;
 pub(super) use self::host::Host;
-use self::host::{Manner, Style};
-use self::refusals::{Refused, error_event, go_duration, refused_for, refused_for_quota};
+use self::host::Manner;
+use self::refusals::{Refused, error_event, refused_for, refused_for_quota};
+pub(super) use self::refusals::{limit_headers, quota_refusal};
 use super::behaviour::{After, Behaviour, Fault, Reply, Trouble};
 use super::echo;
+use super::limiter::{Size, Used};
 use super::models::facts;
-use super::quota::Allowance;
 use super::wire::{Response, Step};
 use super::{ReceivedRequest, Shared};
-use crate::middle::Measure;
 
 type Headers = Vec<(String, String)>;
 
@@ -90,10 +88,13 @@ fn answer(
     let prompt_tokens = (body["messages"].to_string().len() as u64).div_ceil(4);
     let most_names = [host.quirks.max_tokens_name, "max_completion_tokens", "max_tokens"];
     let most = most_names.iter().find_map(|name| body[*name].as_u64()).unwrap_or(0);
-    let charged =
-        shared.state().quotas.charge(&key, &model, prompt_tokens + most, (shared.settings.clock)().wall);
-    let allowance = charged.map_err(|refusal| refused_for_quota(host, refusal, &model))?;
+    let size = Size { prompt: prompt_tokens, longest_answer: most };
+    let admitted = shared.admit(&key, &model, size);
+    let admitted = admitted.map_err(|refusal| refused_for_quota(host, &refusal, &model))?;
     let said = echo::said(shared.provider.name(), behaviour, &prompt::read(host, &body));
+    let completion_tokens = said.tokens() + said.thoughts.len() as u64;
+    let used = Used { prompt: prompt_tokens, answer: completion_tokens };
+    shared.takes(request.connection, admitted.call, used);
     let number = shared.state().request_count;
     let is_usage_asked = body["stream_options"]["include_usage"] == true;
     let completion = Completion {
@@ -104,7 +105,7 @@ fn answer(
         created: (shared.settings.clock)().wall.as_second(),
         model,
         prompt_tokens,
-        completion_tokens: said.tokens() + said.thoughts.len() as u64,
+        completion_tokens,
         reasoning_tokens: said.thoughts.len() as u64,
     };
     let is_stream = body["stream"].as_bool() == Some(true);
@@ -113,7 +114,7 @@ fn answer(
     {
         return Err(refused_for(host, *trouble, &completion.model));
     }
-    let headers = limit_headers(host, &allowance);
+    let headers = limit_headers(host, &admitted.left);
     Ok(if is_stream {
         completion.stream(&said, behaviour.fault.as_ref(), headers)
     } else {
@@ -149,34 +150,6 @@ fn models(models: &[String], host: &Host, id: &str) -> Result<Response, Refused>
         Some(model) => Ok(Response::json(200, Vec::new(), &entry(model))),
         None => Err(refused_for(host, Trouble::ModelGone, &id)),
     }
-}
-
-/// The headers that the row reads, with what is left.
-fn limit_headers(host: &Host, allowance: &Allowance) -> Headers {
-    let reset = |span: Duration| match host.style() {
-        Style::Wrapped => go_duration(span),
-        Style::Flat => span.as_secs_f64().to_string(),
-    };
-    let mut headers = Headers::new();
-    for names in host.quirks.limit_headers {
-        let (limit, left, resets_in) = match names.measure {
-            Measure::REQUESTS_A_DAY => {
-                (allowance.requests_per_day, allowance.requests_left_today, allowance.day_resets_in)
-            }
-            Measure::TOKENS_A_MINUTE => {
-                (allowance.tokens_per_minute, allowance.tokens_left, allowance.tokens_reset_in)
-            }
-            // The simulated plan has no other limits.
-            _ => continue,
-        };
-        let values = [
-            (names.limit, limit.to_string()),
-            (names.remaining, left.to_string()),
-            (names.reset, reset(resets_in)),
-        ];
-        headers.extend(values.map(|(name, value)| (name.to_owned(), value)));
-    }
-    headers
 }
 
 fn model_of(body: &Value) -> String {

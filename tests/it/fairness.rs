@@ -36,9 +36,19 @@ async fn load(
     Ok(counts)
 }
 
+/// Over providers that have room for thousands of requests: beyond what is known of their limits, calls are paced.
+async fn roomy_proxy() -> anyhow::Result<TestProxy> {
+    let limits = "rpm=100000, rpd=1000000, tpm=1000000000, tph=1000000000, tpd=1000000000";
+    let providers = Directory::built_in().into_iter();
+    let builder = providers.fold(TestProxy::builder(), |builder, provider| {
+        builder.with(provider.profile().limits_variable, limits)
+    });
+    builder.start().await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn thousands_of_requests_are_spread_evenly() -> anyhow::Result<()> {
-    let proxy = TestProxy::start().await?;
+    let proxy = roomy_proxy().await?;
     let served = load(&proxy, 1_000 * Directory::built_in().iter().len(), 50).await?;
     for provider in Directory::built_in() {
         assert_eq!(served[provider.name()], 1_000, "{served:?}");
@@ -51,7 +61,7 @@ async fn thousands_of_requests_are_spread_evenly() -> anyhow::Result<()> {
 async fn with_one_provider_failing_the_others_stay_even() -> anyhow::Result<()> {
     let troubles = [Trouble::ServerError, Trouble::RateLimited(0.0), Trouble::BadRequest, Trouble::BadKey];
     for (failing, trouble) in Directory::built_in().into_iter().cycle().zip(troubles) {
-        let proxy = TestProxy::start().await?;
+        let proxy = roomy_proxy().await?;
         proxy.provider(failing).always(Behaviour::trouble(trouble));
         let served = load(&proxy, 600, 50).await?;
         assert_eq!(served.get(failing.name()), None);

@@ -55,7 +55,7 @@ fn requests_are_encoded_as_their_golden_files_say() {
 }
 
 fn snapshot(provider: Provider, case: &str, request: &ChatRequest, model: &str) {
-    let wire = provider.encode(request, model);
+    let wire = provider.encode(request, model, request.max_tokens);
     let body: serde_json::Value = serde_json::from_slice(&wire.body).expect("JSON");
     let golden = format!("POST {}\n\n{body:#}\n", wire.path);
     insta::assert_snapshot!(format!("request_{}_{case}", provider.name()), golden);

@@ -377,7 +377,13 @@ async fn what_nobody_can_is_refused_with_who_cannot_what() -> anyhow::Result<()>
 /// What a provider would refuse is left out for that provider, and the client is told.
 #[tokio::test]
 async fn what_is_left_out_is_told() -> anyhow::Result<()> {
-    let proxy = TestProxy::start().await?;
+    // With room for the models' longest answers.
+    let (groq, cerebras) = ("GROQ_LIMITS", "CEREBRAS_LIMITS");
+    let proxy = TestProxy::builder()
+        .with(groq, "tpm=1000000, tpd=1000000")
+        .with(cerebras, "tpm=1000000")
+        .start()
+        .await?;
     let fields = json!({"top_p": 0.5, "seed": 7, "stop": ["END"], "frequency_penalty": 0.5, "presence_penalty": 0.1,
         "user": "me", "max_tokens": 10_000_000_u64, "reasoning_effort": "minimal", "store": true, "metadata": {"a": 1}});
     let mut body = with(ask_for("Hola"), fields);

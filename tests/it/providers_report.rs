@@ -69,6 +69,10 @@ async fn the_report_has_exactly_the_promised_shape() -> anyhow::Result<()> {
     let report: Value = serde_json::from_str(&text)?;
     let first_token = &report["providers"][0]["models"][0]["time_to_first_token_ms"];
     let (p50, p99) = (first_token["p50"].as_u64().expect("ms"), first_token["p99"].as_u64().expect("ms"));
+    // What the answer was reserved is not given back: it did not say what it has used.
+    let limits = &report["providers"][0]["models"][0]["limits"];
+    let used = limits[2]["used"].as_u64().expect("tokens");
+    assert!((4_000..4_100).contains(&used), "{limits}");
     let expected = format!(
         concat!(
             r#"{{"providers":["#,
@@ -78,8 +82,10 @@ async fn the_report_has_exactly_the_promised_shape() -> anyhow::Result<()> {
             r#""resets_at":"2026-11-23T20:00:02.000Z","source":"error_body"}},"#,
             r#"{{"unit":"requests","window":"day","limit":1000,"used":30,"remaining":970,"#,
             r#""resets_at":"2026-11-23T20:02:59.560Z","source":"header"}},"#,
-            r#"{{"unit":"tokens","window":"minute","limit":8000,"source":"default"}},"#,
-            r#"{{"unit":"tokens","window":"day","limit":200000,"source":"default"}}],"#,
+            r#"{{"unit":"tokens","window":"minute","limit":8000,"used":{used},"remaining":{left},"#,
+            r#""resets_at":"{refilled}","source":"default"}},"#,
+            r#"{{"unit":"tokens","window":"day","limit":200000,"used":{used},"remaining":{left_today},"#,
+            r#""resets_at":"{refilled_day}","source":"default"}}],"#,
             r#""outcomes":{{"ok":1,"rate_limited":1}},"time_to_first_token_ms":{{"p50":{p50},"p99":{p99}}}}}]}},"#,
             r#"{{"name":"Cerebras","configured":false,"keys":0,"models":[{{"id":"gpt-oss-120b","#,
             r#""state":"disabled","limits":["#,
@@ -90,14 +96,20 @@ async fn the_report_has_exactly_the_promised_shape() -> anyhow::Result<()> {
             r#""outcomes":{{}}}}]}},"#,
             r#"{{"name":"Gemini","configured":true,"keys":1,"models":[{{"id":"gemini-3.5-flash-lite","#,
             r#""state":"ready","limits":["#,
-            r#"{{"unit":"requests","window":"minute","limit":15,"source":"default"}},"#,
+            r#"{{"unit":"requests","window":"minute","limit":15,"used":0,"remaining":15,"source":"default"}},"#,
             r#"{{"unit":"requests","window":"day","limit":500,"used":0,"remaining":500,"#,
             r#""resets_at":"2026-11-24T08:00:00.000Z","source":"default"}},"#,
-            r#"{{"unit":"tokens","window":"minute","limit":250000,"source":"default"}}],"#,
+            r#"{{"unit":"tokens","window":"minute","limit":250000,"used":0,"remaining":250000,"#,
+            r#""source":"default"}}],"#,
             r#""outcomes":{{}}}}]}}]}}"#
         ),
         p50 = p50,
-        p99 = p99
+        p99 = p99,
+        used = used,
+        left = 8_000 - used,
+        left_today = 200_000 - used,
+        refilled = limits[2]["resets_at"].as_str().expect("a time"),
+        refilled_day = limits[3]["resets_at"].as_str().expect("a time"),
     );
     assert_eq!(text, expected);
     Ok(())
@@ -187,7 +199,8 @@ async fn headers_tell_what_is_left() -> anyhow::Result<()> {
         assert_eq!(limit(&proxy, provider, "tokens", "minute").await?, minute, "{provider:?}");
 
         proxy.clock.advance(Duration::from_millis(4_499));
-        assert_eq!(limit(&proxy, provider, "tokens", "minute").await?, minute, "{provider:?}");
+        let nearly = limit(&proxy, provider, "tokens", "minute").await?;
+        assert_eq!(nearly["remaining"], 7_999, "{provider:?}: they come back little by little");
         proxy.clock.advance(Duration::from_millis(1));
         let whole = json!({"unit": "tokens", "window": "minute", "limit": 8000, "used": 0, "remaining": 8000,
             "source": "header"});
@@ -252,7 +265,7 @@ async fn refusals_tell_the_limit_that_was_hit() -> anyhow::Result<()> {
             "day",
             told(200_000, Some(2_950), Some("2026-11-23T20:09:38.016Z")),
         ),
-        (GROQ, "error_too_large.json", "tokens", "minute", told(8_000, None, None)),
+        (GROQ, "error_too_large.json", "tokens", "minute", told(8_000, Some(8_000), None)),
         (GEMINI, "error_per_day.json", "requests", "day", told(20, Some(0), midnight)),
         (
             GEMINI,
@@ -314,8 +327,8 @@ async fn a_model_is_ready_while_one_of_its_keys_is_and_accounts_add_up() -> anyh
     groq.then(answer_with(&headers("900")));
     chat(&proxy, &asking(Provider::GROQ)).await?;
     let half_known = day().await?;
-    assert_eq!((&half_known["limit"], half_known.get("remaining")), (&json!(2_000), None));
-    assert_eq!(half_known["source"], "default", "of the other key nothing is known");
+    assert_eq!((&half_known["limit"], &half_known["remaining"]), (&json!(2_000), &json!(1_900)));
+    assert_eq!(half_known["source"], "default", "of the other key nothing is known but that it was not used");
     groq.then(answer_with(&headers("50")));
     chat(&proxy, &asking(Provider::GROQ)).await?;
     let known = day().await?;

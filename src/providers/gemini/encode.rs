@@ -162,7 +162,12 @@ impl GenerationConfig<'_> {
 }
 
 /// `request` as JSON for `model`; see [`Provider::encode`](crate::providers::Provider::encode).
-pub(in crate::providers) fn encode(can: &Capabilities, request: &ChatRequest, model: &str) -> WireRequest {
+pub(in crate::providers) fn encode(
+    can: &Capabilities,
+    request: &ChatRequest,
+    model: &str,
+    max_tokens: Option<u32>,
+) -> WireRequest {
     let names = Names::of(&request.tools);
     let mut system = Vec::new();
     let mut turns = Turns { contents: Vec::new(), names: &names, wants_signatures: can.signs_calls };
@@ -196,7 +201,7 @@ pub(in crate::providers) fn encode(can: &Capabilities, request: &ChatRequest, mo
             .as_ref()
             .filter(|_| !request.offered_tools().is_empty())
             .map(|it| names.choice(it)),
-        generation_config: generation_config(can, request),
+        generation_config: generation_config(can, request, max_tokens),
     };
     WireRequest {
         path: format!("/v1beta/models/{model}:streamGenerateContent?alt=sse"),
@@ -319,13 +324,17 @@ fn declarations<'a>(tools: &'a [Tool], names: &Names<'a>) -> Vec<Declarations<'a
     vec![Declarations { function_declarations: tools.iter().map(declaration).collect() }]
 }
 
-fn generation_config<'a>(can: &Capabilities, request: &'a ChatRequest) -> GenerationConfig<'a> {
+fn generation_config<'a>(
+    can: &Capabilities,
+    request: &'a ChatRequest,
+    max_tokens: Option<u32>,
+) -> GenerationConfig<'a> {
     let response_json_schema = match &request.response_format {
         Some(ResponseFormat::JsonSchema(format)) => format.schema.as_ref().map(schema::clean),
         Some(ResponseFormat::JsonObject) | None => None,
     };
     GenerationConfig {
-        max_output_tokens: request.max_tokens.map(|most| most.min(can.max_output)),
+        max_output_tokens: max_tokens.map(|most| most.min(can.max_output)),
         temperature: request.temperature,
         top_p: request.top_p,
         stop_sequences: &request.stop,

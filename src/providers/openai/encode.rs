@@ -20,8 +20,9 @@ pub(in crate::providers) fn encode(
     can: &Capabilities,
     request: &ChatRequest,
     model: &str,
+    max_tokens: Option<u32>,
 ) -> WireRequest {
-    let body = Body { quirks, can, request, model };
+    let body = Body { quirks, can, request, model, max_tokens };
     WireRequest {
         path: quirks.chat_path.to_owned(),
         body: json::to_vec(&body),
@@ -36,6 +37,8 @@ struct Body<'a> {
     can: &'a Capabilities,
     request: &'a ChatRequest,
     model: &'a str,
+    /// The longest answer to ask for.
+    max_tokens: Option<u32>,
 }
 
 impl Body<'_> {
@@ -90,7 +93,7 @@ impl Body<'_> {
 
 impl Serialize for Body<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { quirks, can, request, model } = *self;
+        let Self { quirks, can, request, model, max_tokens } = *self;
         let mut body = serializer.serialize_map(None)?;
         body.serialize_entry("model", model)?;
         let takes_null_content = quirks.takes_null_content;
@@ -107,7 +110,7 @@ impl Serialize for Body<'_> {
         // Only for providers that send no usage without it: Groq once refused the field.
         let options = json!({ "include_usage": true });
         optional("stream_options", (quirks.asks_for_usage && self.is_stream()).then_some(options))?;
-        let most = request.max_tokens.or(quirks.unasked_max_tokens);
+        let most = max_tokens.or(quirks.unasked_max_tokens);
         optional(quirks.max_tokens_name, most.map(|most| json!(most.min(can.max_output))))?;
         optional("temperature", request.temperature.map(Into::into))?;
 
@@ -381,7 +384,7 @@ mod tests {
             |name: &str, strict| Tool { name: name.into(), description: None, parameters: None, strict };
         request.tools = vec![tool("f", Some(true)), tool("g", None)];
         request.tool_choice = Some(ToolChoice::Required);
-        let wire = encode(quirks, &CAN, &request, "m");
+        let wire = encode(quirks, &CAN, &request, "m", None);
         serde_json::from_slice(&wire.body).expect("JSON")
     }
 
@@ -413,11 +416,10 @@ mod tests {
     #[test]
     fn a_limit_that_the_client_names_comes_before_one_that_nobody_asked_for() {
         let quirks = Quirks { unasked_max_tokens: Some(2_048), max_tokens_name: "most", ..Quirks::NONE };
-        let mut request = ChatRequest::new(vec![Message::user("Hi")]).expect("a message");
+        let request = ChatRequest::new(vec![Message::user("Hi")]).expect("a message");
         for (asked, sent) in [(None, 2_048), (Some(10), 10), (Some(9_999), 4_096)] {
-            request.max_tokens = asked;
             let body: Value =
-                serde_json::from_slice(&encode(&quirks, &CAN, &request, "m").body).expect("JSON");
+                serde_json::from_slice(&encode(&quirks, &CAN, &request, "m", asked).body).expect("JSON");
             assert_eq!(body["most"], sent, "{asked:?}");
         }
     }

@@ -4,7 +4,7 @@
 //! <https://inference-docs.cerebras.ai/support/rate-limits>, <https://inference-docs.cerebras.ai/support/change-log>.
 //! Fixtures: `tests/fixtures/cerebras/`.
 
-use crate::middle::{Effort, FreePlan, Measure};
+use crate::middle::{Effort, FreePlan, Limit, Measure, Renewal, TokenCharge};
 use crate::providers::capabilities::{Capabilities, Images, JsonBesideTools, Model};
 use crate::providers::openai::{ErrorForm, Quirks};
 use crate::providers::profile::{Auth, Dialect, Profile};
@@ -33,12 +33,13 @@ const QWEN: Capabilities = Capabilities {
 };
 
 /// The limits of trial accounts, the only free ones since July 2026. From a report of 31 August 2026; the provider's
-/// page names no numbers for them.
+/// page names no numbers for them. Its buckets are refilled continuously, and the prompt and the longest answer are taken
+/// out of them before the call (RooCodeInc/Roo-Code#10387, from an employee).
 const TRIAL: FreePlan = &[
-    (Measure::REQUESTS_A_MINUTE, 5),
-    (Measure::TOKENS_A_MINUTE, 30_000),
-    (Measure::TOKENS_AN_HOUR, 1_000_000),
-    (Measure::TOKENS_A_DAY, 1_000_000),
+    Limit::new(Measure::REQUESTS_A_MINUTE, 5),
+    Limit::new(Measure::TOKENS_A_MINUTE, 30_000).renewed(Renewal::Refill),
+    Limit::new(Measure::TOKENS_AN_HOUR, 1_000_000).renewed(Renewal::Refill),
+    Limit::new(Measure::TOKENS_A_DAY, 1_000_000).renewed(Renewal::Refill),
 ];
 
 /// Cerebras's row of data.
@@ -48,6 +49,7 @@ pub(crate) static PROFILE: Profile = Profile {
     is_core: true,
     key_variables: &["CEREBRAS_API_KEY"],
     models_variable: "CEREBRAS_MODEL",
+    limits_variable: "CEREBRAS_LIMITS",
     base_url_variable: "CEREBRAS_BASE_URL",
     base_url: "https://api.cerebras.ai",
     path_prefix: "/v1",
@@ -57,8 +59,7 @@ pub(crate) static PROFILE: Profile = Profile {
         Model { id: "qwen-3.8-27b", can: QWEN, free_plan: TRIAL },
     ],
     preferred_families: &["gpt-oss", "qwen"],
-    // Its headers say when the day ends; its documents do not.
-    day_end: None,
+    token_charge: TokenCharge::Longest,
     families: &[],
     headers: &[],
     auth: Auth::Bearer,
@@ -86,6 +87,16 @@ pub(crate) static PROFILE: Profile = Profile {
                 refills: false,
             },
         ],
+        // "Requests per minute limit exceeded - too many requests sent." (nminaya/grammar-nazi-bot#958, August 2026), and
+        // the same of tokens (continuedev/continue#9800). The other windows by analogy.
+        limit_markers: &[
+            ("Requests per minute", Measure::REQUESTS_A_MINUTE),
+            ("Tokens per minute", Measure::TOKENS_A_MINUTE),
+            ("Tokens per hour", Measure::TOKENS_AN_HOUR),
+            ("Requests per day", Measure::REQUESTS_A_DAY),
+            ("Tokens per day", Measure::TOKENS_A_DAY),
+        ],
+        day_markers: &["per day limit"],
         errors: ErrorForm::Flat,
         ..Quirks::NONE
     }),

@@ -5,7 +5,7 @@
 //! Sources, checked 2026-11: <https://ai.google.dev/api/generate-content>,
 //! <https://ai.google.dev/gemini-api/docs/rate-limits>. Fixtures: `tests/fixtures/gemini/`.
 
-use crate::middle::{Effort, FreePlan, Measure, Wait};
+use crate::middle::{Effort, FreePlan, Limit, Measure, Renewal, TokenCharge, Zone};
 use crate::providers::capabilities::{Capabilities, Images, JsonBesideTools, Model};
 use crate::providers::profile::{Auth, Dialect, Profile};
 
@@ -52,18 +52,20 @@ const SECOND: Capabilities = Capabilities {
     ..FLASH
 };
 
-/// Google publishes no numbers. Figures that others read in AI Studio, July to September 2026; Gemma's in August 2026.
-const FLASH_PLAN: FreePlan =
-    &[(Measure::REQUESTS_A_MINUTE, 5), (Measure::REQUESTS_A_DAY, 20), (Measure::TOKENS_A_MINUTE, 250_000)];
+/// Google publishes no numbers. Figures that others read in AI Studio from July to September 2026; Flash-Lite and Gemma
+/// were measured on 11 September 2026. The limits of tokens count prompts alone: their id is
+/// `GenerateContentInputTokensPerModelPerMinute`.
+const fn plan(a_minute: u64, a_day: u64, tokens_a_minute: u64) -> [Limit; 3] {
+    [
+        Limit::new(Measure::REQUESTS_A_MINUTE, a_minute),
+        Limit::new(Measure::REQUESTS_A_DAY, a_day).renewed(Renewal::Calendar(Zone::Pacific)),
+        Limit::new(Measure::TOKENS_A_MINUTE, tokens_a_minute),
+    ]
+}
 
-const FLASH_LITE_PLAN: FreePlan =
-    &[(Measure::REQUESTS_A_MINUTE, 15), (Measure::REQUESTS_A_DAY, 500), (Measure::TOKENS_A_MINUTE, 250_000)];
-
-const GEMMA_PLAN: FreePlan = &[
-    (Measure::REQUESTS_A_MINUTE, 30),
-    (Measure::REQUESTS_A_DAY, 14_400),
-    (Measure::TOKENS_A_MINUTE, 15_000),
-];
+const FLASH_PLAN: FreePlan = &plan(5, 20, 250_000);
+const FLASH_LITE_PLAN: FreePlan = &plan(15, 500, 250_000);
+const GEMMA_PLAN: FreePlan = &plan(30, 14_400, 16_000);
 
 /// Gemini's row of data.
 pub(crate) static PROFILE: Profile = Profile {
@@ -72,6 +74,7 @@ pub(crate) static PROFILE: Profile = Profile {
     is_core: true,
     key_variables: &["GOOGLE_API_KEY", "GEMINI_API_KEY"],
     models_variable: "GEMINI_MODEL",
+    limits_variable: "GEMINI_LIMITS",
     base_url_variable: "GOOGLE_GEMINI_BASE_URL",
     base_url: "https://generativelanguage.googleapis.com",
     path_prefix: "/v1beta",
@@ -83,7 +86,7 @@ pub(crate) static PROFILE: Profile = Profile {
     ],
     // Other models have no free quota or hardly any.
     preferred_families: &["flash-lite", "flash", "gemma"],
-    day_end: Some(Wait::PacificMidnight),
+    token_charge: TokenCharge::Prompt,
     families: &[
         (
             "gemini-2.5-pro",

@@ -4,7 +4,7 @@
 //! <https://console.groq.com/docs/errors>, <https://console.groq.com/docs/deprecations>.
 //! Fixtures: `tests/fixtures/groq/`.
 
-use crate::middle::{Effort, Feature, FreePlan, Measure};
+use crate::middle::{Effort, Feature, FreePlan, Limit, Measure, Renewal, TokenCharge};
 use crate::providers::capabilities::{Capabilities, Images, JsonBesideTools, Model};
 use crate::providers::openai::Quirks;
 use crate::providers::profile::{Auth, Dialect, Profile};
@@ -35,12 +35,14 @@ const QWEN: Capabilities = Capabilities {
 };
 
 /// For each model separately. Readings of <https://console.groq.com/docs/rate-limits> by others, 17 and 21 August 2026;
-/// the figures of qwen3.8, which is newer, are its predecessor's.
+/// qwen3.8 was measured on 11 September 2026, but for its tokens a day. What has a header comes back little by little, as
+/// the page's own example shows, and so do a day's tokens: refusals name waits of minutes. Of the requests a minute nothing
+/// is known.
 const FREE_PLAN: FreePlan = &[
-    (Measure::REQUESTS_A_MINUTE, 30),
-    (Measure::REQUESTS_A_DAY, 1_000),
-    (Measure::TOKENS_A_MINUTE, 8_000),
-    (Measure::TOKENS_A_DAY, 200_000),
+    Limit::new(Measure::REQUESTS_A_MINUTE, 30),
+    Limit::new(Measure::REQUESTS_A_DAY, 1_000).renewed(Renewal::Refill),
+    Limit::new(Measure::TOKENS_A_MINUTE, 8_000).renewed(Renewal::Refill),
+    Limit::new(Measure::TOKENS_A_DAY, 200_000).renewed(Renewal::Refill),
 ];
 
 /// Groq's row of data.
@@ -50,6 +52,7 @@ pub(crate) static PROFILE: Profile = Profile {
     is_core: true,
     key_variables: &["GROQ_API_KEY"],
     models_variable: "GROQ_MODEL",
+    limits_variable: "GROQ_LIMITS",
     base_url_variable: "GROQ_BASE_URL",
     base_url: "https://api.groq.com",
     path_prefix: "/openai/v1",
@@ -66,8 +69,7 @@ pub(crate) static PROFILE: Profile = Profile {
         },
     ],
     preferred_families: &["gpt-oss", "qwen", "llama"],
-    // Its day is a sliding window: quota comes back little by little.
-    day_end: None,
+    token_charge: TokenCharge::Longest,
     families: &[],
     headers: &[],
     auth: Auth::Bearer,

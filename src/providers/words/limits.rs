@@ -42,18 +42,18 @@ pub(in crate::providers) fn from_headers(limits: &[LimitHeaders], headers: &Head
 }
 
 /// What a message such as `… on tokens per day (TPD): Limit 200000, Used 197050, Requested 3619. Please try again in
-/// 9m38.016s.` reports about the limit that its marker names.
+/// 9m38.016s.` reports about the limit that its marker names; without figures, which limit it was.
 pub(in crate::providers) fn from_sentence(
     markers: &[(&str, Measure)],
     sentence: &str,
 ) -> Option<LimitReading> {
     let found = markers.iter().find_map(|(marker, measure)| Some((sentence.split_once(marker)?.1, *measure)));
     let (rest, measure) = found?;
-    let limit = number_after(rest, "Limit ")?;
+    let limit = number_after(rest, "Limit ");
     Some(LimitReading {
         measure,
-        limit: Some(limit),
-        remaining: number_after(rest, "Used ").map(|used| limit.saturating_sub(used)),
+        limit,
+        remaining: limit.zip(number_after(rest, "Used ")).map(|(limit, used)| limit.saturating_sub(used)),
         reset: waits::from_sentence(rest),
         refills: false,
         source: Source::ErrorBody,
@@ -173,35 +173,35 @@ mod tests {
         let cases = [
             (
                 "on requests per day (RPD): Limit 1000, Used 990, Requested 20. Please try again in 14m24s.",
-                Some((day, 1_000, Some(10), seconds(864.0))),
+                Some((day, Some(1_000), Some(10), seconds(864.0))),
             ),
             (
                 "on tokens per day (TPD): Limit 200000, Used 197050, Requested 3619. Please try again in 9m38.016s.",
-                Some((Measure::TOKENS_A_DAY, 200_000, Some(2_950), seconds(578.016))),
+                Some((Measure::TOKENS_A_DAY, Some(200_000), Some(2_950), seconds(578.016))),
             ),
             (
                 "on tokens per minute (TPM): Limit 8000, Used 7905, Requested 1200. Please try again in 7.66s.",
-                Some((Measure::TOKENS_A_MINUTE, 8_000, Some(95), seconds(7.66))),
+                Some((Measure::TOKENS_A_MINUTE, Some(8_000), Some(95), seconds(7.66))),
             ),
             (
                 "on requests per minute (RPM): Limit 30, Used 31, Requested 1. Please try again in 2s.",
-                Some((Measure::REQUESTS_A_MINUTE, 30, Some(0), seconds(2.0))),
+                Some((Measure::REQUESTS_A_MINUTE, Some(30), Some(0), seconds(2.0))),
             ),
             (
                 "on tokens per minute (TPM): Limit 8000, Requested 32979, please reduce your message size",
-                Some((Measure::TOKENS_A_MINUTE, 8_000, None, None)),
+                Some((Measure::TOKENS_A_MINUTE, Some(8_000), None, None)),
             ),
             ("on input tokens per minute (ITPM): Limit 8000, Used 1, Requested 1.", None),
-            ("(RPD): Limit none, Used 1", None),
-            ("(RPD): Limit 99999999999999999999999, Used 1", None),
-            ("Limit 1000, Used 990 (RPD)", None),
+            ("(RPD): Limit none, Used 1", Some((day, None, None, None))),
+            ("(RPD): Limit 99999999999999999999999, Used 1", Some((day, None, None, None))),
+            ("Limit 1000, Used 990 (RPD)", Some((day, None, None, None))),
             ("Rate limit reached", None),
             ("", None),
         ];
         for (sentence, expected) in cases {
             let told = from_sentence(quirks.limit_markers, sentence);
             assert!(told.is_none_or(|told| told.source == Source::ErrorBody));
-            let told = told.map(|it| (it.measure, it.limit.unwrap(), it.remaining, it.reset));
+            let told = told.map(|it| (it.measure, it.limit, it.remaining, it.reset));
             assert_eq!(told, expected, "{sentence}");
         }
     }

@@ -9,7 +9,7 @@ struct Shop {
 
 impl Shop {
     fn new(provider: Provider, wanted: &str, accounts: usize) -> Self {
-        let offer = Offer { provider, accounts, models: ids(wanted) };
+        let offer = Offer { provider, accounts, models: ids(wanted), limits: Vec::new() };
         let clock: Clock = Arc::new(|| Moment::at(Timestamp::UNIX_EPOCH));
         Self { quota: Arc::new(Quota::new(vec![offer], clock, fastrand::Rng::with_seed(7))) }
     }
@@ -30,8 +30,13 @@ impl Shop {
         let others = (0..3).filter(|other| *other != account);
         let others: Vec<_> = others.map(|other| RuledOut::Place(Place::Account(0, other))).collect();
         let target = Target::new(vec![Wanted { provider: 0, model: None }], true);
-        let pick =
-            self.quota.pick(&Criteria { target: &target, needs: &Needs::default(), ruled_out: &others });
+        let pick = self.quota.pick(&Criteria {
+            target: &target,
+            needs: &Needs::default(),
+            ruled_out: &others,
+            demand: Demand::default(),
+            can_wait: false,
+        });
         pick.reservation.expect("somebody can serve").model().to_string()
     }
 }

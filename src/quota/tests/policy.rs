@@ -32,10 +32,9 @@ const fn row(
 const HOUR: i64 = 3_600;
 const DAY: i64 = 86_400;
 
-const TABLE: [Expected; 25] = [
+const TABLE: [Expected; 24] = [
     row(Cause::RateLimited, "am", "blocked", [60; 4], 90, "time"),
     row(Cause::QuotaExhausted, "am", "blocked", [HOUR; 4], 90, "time"),
-    row(Cause::Drained, "am", "demoted", [60; 4], 90, "time"),
     row(Cause::KeyRefused, "a", "blocked", [600; 4], 600, "head"),
     row(Cause::CreditSpent, "a", "blocked", [600; 4], 600, "head"),
     row(Cause::NotInPlan, "am", "blocked", [DAY; 4], DAY, "head"),
@@ -81,10 +80,16 @@ fn failed(cause: Cause, wait: Option<u64>, times: usize) -> (State, i64) {
         let wanted = Wanted { provider: GROQ, model: Some(0) };
         let target = Target::new(vec![wanted], true);
         let other = [RuledOut::Place(Place::Account(GROQ, 1))];
-        let criteria = Criteria { target: &target, needs: &Needs::default(), ruled_out: &other };
+        let criteria = Criteria {
+            target: &target,
+            needs: &Needs::default(),
+            ruled_out: &other,
+            demand: Demand::default(),
+            can_wait: false,
+        };
         // The longest wait of a cause that ends is a day and a second of chance.
         now = time as i64 * (DAY + 2);
-        let picked = state.pick(&criteria, at(now)).admission.expect("it is over");
+        let picked = state.pick(&criteria, at(now)).admission().expect("it is over");
         state.failed(picked, &failure(cause, wait), at(now));
     }
     (state, now)
@@ -133,7 +138,7 @@ fn what_lifts(cause: Cause) -> &'static str {
         return if standings(&state, later)[0] == "well" { "list" } else { "nothing" };
     }
     let other = [RuledOut::Place(Place::Account(GROQ, 1))];
-    let probe = pick_without(&mut state, &other, later).admission.expect("it is over");
+    let probe = pick_without(&mut state, &other, later).admission().expect("it is over");
     if standings(&state, later)[0] == "well" {
         return "time";
     }
@@ -193,8 +198,14 @@ fn a_days_limit_with_a_short_delay_is_tried_once_and_then_believed() {
     let midnight = 12 * 3_600;
     let spent = Failure { then: Some(Wait::PacificMidnight), ..failure(Cause::QuotaExhausted, Some(34)) };
     let mut state = state(1, 1, 1);
-    let criteria = Criteria { target: &anybody(), needs: &Needs::default(), ruled_out: &[] };
-    let pick = |state: &mut State, seconds| state.pick(&criteria, after(seconds)).admission;
+    let criteria = Criteria {
+        target: &anybody(),
+        needs: &Needs::default(),
+        ruled_out: &[],
+        demand: Demand::default(),
+        can_wait: false,
+    };
+    let pick = |state: &mut State, seconds| state.pick(&criteria, after(seconds)).admission();
     let crowd: Vec<_> = (0..3).map(|_| pick(&mut state, 0).unwrap()).collect();
     crowd.into_iter().for_each(|call| state.failed(call, &spent, after(0)));
     assert_eq!(pick(&mut state, 33), None);

@@ -14,7 +14,7 @@ proptest! {
     ) {
         let models = vec!["best".to_owned(), "second".to_owned()];
         let offers = Directory::built_in().into_iter();
-        let offers = offers.map(|provider| Offer { provider, accounts: 2, models: models.clone() });
+        let offers = offers.map(|provider| Offer { provider, accounts: 2, models: models.clone(), limits: Vec::new() });
         let clock: Clock = Arc::new(|| Moment::at(Timestamp::UNIX_EPOCH));
         let quota = Arc::new(Quota::new(offers.collect(), clock, fastrand::Rng::with_seed(7)));
         let target = anybody();
@@ -23,7 +23,7 @@ proptest! {
         let mut expected: BTreeMap<&str, u64> = BTreeMap::new();
         let mut attempts = 0;
         for (end, begins, ends_at_once) in ends {
-            let pick = quota.pick(&Criteria { target: &target, needs: &needs, ruled_out: &[] });
+            let pick = quota.pick(&Criteria { target: &target, needs: &needs, ruled_out: &[], demand: Demand::default(), can_wait: false });
             let Some(mut reservation) = pick.reservation else { break };
             attempts += 1;
             if begins {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::simulator::behaviour::Trouble;
-use crate::simulator::quota::Refusal;
+use crate::simulator::limiter::{Cost, Refusal, Span};
 
 /// An error answer.
 pub(super) struct Refused {
@@ -66,10 +66,12 @@ pub(super) fn at_fault(path: &str, what: &str) -> Refused {
 pub(super) fn refused_for(trouble: Trouble, model: &str, version: &str) -> Refused {
     match trouble {
         Trouble::RateLimited(seconds) => {
-            refused_for_quota(Refusal::PerMinute { limit: 15, wait: Duration::from_secs_f64(seconds) }, model)
+            let wait = Duration::from_secs_f64(seconds);
+            refused_for_quota(&Refusal::of_requests(Span::Minute, 15, wait), model)
         }
         Trouble::QuotaExhausted(seconds) => {
-            refused_for_quota(Refusal::PerDay { limit: 20, wait: Duration::from_secs_f64(seconds) }, model)
+            let wait = Duration::from_secs_f64(seconds);
+            refused_for_quota(&Refusal::of_requests(Span::Day, 20, wait), model)
         }
         Trouble::BadKey => {
             let mut refused = Refused::invalid("API key not valid. Please pass a valid API key.");
@@ -105,27 +107,33 @@ pub(super) fn refused_for(trouble: Trouble, model: &str, version: &str) -> Refus
     }
 }
 
-pub(super) fn refused_for_quota(refusal: Refusal, model: &str) -> Refused {
+/// The metric and the id of a quota, in Google's words.
+fn named(refusal: &Refusal) -> (&'static str, &'static str) {
     const REQUESTS: &str = "generativelanguage.googleapis.com/generate_content_free_tier_requests";
     const TOKENS: &str = "generativelanguage.googleapis.com/generate_content_free_tier_input_token_count";
-    let (metric, quota_id, limit, wait) = match refusal {
-        Refusal::PerMinute { limit, wait } => {
-            (REQUESTS, "GenerateRequestsPerMinutePerProjectPerModel-FreeTier", limit, wait)
+    let is_long = matches!(refusal.span, Span::Day | Span::Month);
+    match (refusal.cost, is_long) {
+        (Cost::Requests, false) => (REQUESTS, "GenerateRequestsPerMinutePerProjectPerModel-FreeTier"),
+        (Cost::Requests, true) => (REQUESTS, "GenerateRequestsPerDayPerProjectPerModel-FreeTier"),
+        (_, false) => (TOKENS, "GenerateContentInputTokensPerModelPerMinute-FreeTier"),
+        (_, true) => (TOKENS, "GenerateContentInputTokensPerModelPerDay-FreeTier"),
+    }
+}
+
+/// How soon to come back, as Google says it: of a day that is used up it says the same short time as of a minute.
+fn retry_delay(refusal: &Refusal) -> Duration {
+    const SHORT: Duration = Duration::from_millis(34_400);
+    match refusal.span {
+        Span::Day | Span::Month => refusal.wait.map_or(SHORT, |wait| wait.min(SHORT)),
+        Span::Second | Span::Minute | Span::Hour | Span::AtOnce => {
+            refusal.wait.unwrap_or(Duration::from_secs(60))
         }
-        // The stated delay is short although the daily quota is gone, as it is at the real provider.
-        Refusal::PerDay { limit, wait } => (
-            REQUESTS,
-            "GenerateRequestsPerDayPerProjectPerModel-FreeTier",
-            limit,
-            wait.min(Duration::from_millis(34_400)),
-        ),
-        Refusal::Tokens { limit, wait, .. } => {
-            (TOKENS, "GenerateContentInputTokensPerModelPerMinute-FreeTier", limit, wait)
-        }
-        Refusal::TooLarge { limit, .. } => {
-            (TOKENS, "GenerateContentInputTokensPerModelPerMinute-FreeTier", limit, Duration::from_secs(60))
-        }
-    };
+    }
+}
+
+pub(super) fn refused_for_quota(refusal: &Refusal, model: &str) -> Refused {
+    let (metric, quota_id) = named(refusal);
+    let (limit, wait) = (refusal.limit, retry_delay(refusal));
     let seconds = wait.as_secs_f64();
     let message = format!(
         "You exceeded your current quota, please check your plan and billing details. For more information on this \

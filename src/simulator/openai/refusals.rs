@@ -8,7 +8,7 @@ use super::Headers;
 use super::host::{Host, Style};
 use crate::middle::Measure;
 use crate::simulator::behaviour::{Fault, Trouble};
-use crate::simulator::quota::Refusal;
+use crate::simulator::limiter::{Allowance, Cost, Refusal, Span};
 use crate::simulator::wire::Response;
 
 /// An error answer.
@@ -45,6 +45,11 @@ impl Refused {
 
     fn with_header(mut self, name: &str, value: impl ToString) -> Self {
         self.headers.push((name.to_owned(), value.to_string()));
+        self
+    }
+
+    fn with_headers(mut self, headers: Headers) -> Self {
+        self.headers.extend(headers);
         self
     }
 
@@ -93,11 +98,11 @@ pub(super) fn refused_for(host: &Host, trouble: Trouble, model: &str) -> Refused
     match trouble {
         Trouble::RateLimited(seconds) => {
             let wait = Duration::from_secs_f64(seconds);
-            refused_for_quota(host, Refusal::PerMinute { limit: 30, wait }, model)
+            refused_for_quota(host, &Refusal::of_requests(Span::Minute, 30, wait), model)
         }
         Trouble::QuotaExhausted(seconds) => {
             let wait = Duration::from_secs_f64(seconds);
-            refused_for_quota(host, Refusal::PerDay { limit: 1_000, wait }, model)
+            refused_for_quota(host, &Refusal::of_requests(Span::Day, 1_000, wait), model)
         }
         Trouble::BadKey if is_wrapped => {
             Refused::new(401, "invalid_request_error", "invalid_api_key", "Invalid API Key")
@@ -114,9 +119,7 @@ pub(super) fn refused_for(host: &Host, trouble: Trouble, model: &str) -> Refused
             let message = format!("Model {model} does not exist or you do not have access to it.");
             Refused::new(404, "not_found_error", "model_not_found", message)
         }
-        Trouble::TooLarge if is_wrapped => {
-            refused_for_quota(host, Refusal::TooLarge { limit: 8_000, requested: 32_979 }, model)
-        }
+        Trouble::TooLarge if is_wrapped => refused_for_quota(host, &Refusal::too_large(8_000, 32_979), model),
         Trouble::TooLarge => Refused::new(413, "invalid_request_error", "", "Request entity too large"),
         Trouble::ContextTooLong => {
             let mut message = "Please reduce the length of the messages or completion.".to_owned();
@@ -149,63 +152,121 @@ pub(super) fn refused_for(host: &Host, trouble: Trouble, model: &str) -> Refused
     }
 }
 
-pub(super) fn refused_for_quota(host: &Host, refusal: Refusal, model: &str) -> Refused {
+/// The answer to a call for which a limit has no room.
+pub(in crate::simulator) fn quota_refusal(host: &Host, refusal: &Refusal, model: &str) -> Response {
+    refused_for_quota(host, refusal, model).response(host.style())
+}
+
+pub(super) fn refused_for_quota(host: &Host, refusal: &Refusal, model: &str) -> Refused {
     match host.style() {
         Style::Wrapped => groq_refusal(host, refusal, model),
         Style::Flat => cerebras_refusal(host, refusal),
     }
 }
 
-fn groq_refusal(host: &Host, refusal: Refusal, model: &str) -> Refused {
-    let (kind, what, limit, used, requested, wait) = match refusal {
-        Refusal::PerMinute { limit, wait } => {
-            ("requests", "requests per minute (RPM)", limit, limit, 1, wait)
-        }
-        Refusal::PerDay { limit, wait } => ("requests", "requests per day (RPD)", limit, limit, 1, wait),
-        Refusal::Tokens { limit, used, requested, wait } => {
-            ("tokens", "tokens per minute (TPM)", limit, used, requested, wait)
-        }
-        Refusal::TooLarge { limit, requested } => {
-            let message = format!(
-                "Request too large for model `{model}` in organization `org_sim` service tier `on_demand` on tokens \
-                 per minute (TPM): Limit {limit}, Requested {requested}, please reduce your message size and try again."
-            );
-            return Refused::new(413, "tokens", "rate_limit_exceeded", message);
-        }
+/// What a limit counts, as the type of an error and in a sentence: `tokens per minute (TPM)`.
+fn groq_measure(refusal: &Refusal) -> (&'static str, String) {
+    let (kind, letter) = match refusal.cost {
+        Cost::Requests => ("requests", 'R'),
+        Cost::Prompt | Cost::Longest | Cost::LongestThenUsed => ("tokens", 'T'),
+    };
+    let (span, last) = match refusal.span {
+        Span::Second => ("second", 'S'),
+        Span::Minute => ("minute", 'M'),
+        Span::Hour => ("hour", 'H'),
+        Span::Day => ("day", 'D'),
+        Span::Month => ("month", 'N'),
+        Span::AtOnce => return ("requests", "concurrent requests".to_owned()),
+    };
+    (kind, format!("{kind} per {span} ({letter}P{last})"))
+}
+
+fn groq_refusal(host: &Host, refusal: &Refusal, model: &str) -> Refused {
+    let (kind, what) = groq_measure(refusal);
+    let Refusal { limit, used, requested, wait, left, .. } = refusal;
+    let whom = format!("model `{model}` in organization `org_sim` service tier `on_demand` on {what}");
+    let Some(wait) = wait else {
+        let message = format!(
+            "Request too large for {whom}: Limit {limit}, Requested {requested}, please reduce your message size and \
+             try again."
+        );
+        return Refused::new(413, kind, "rate_limit_exceeded", message)
+            .with_headers(limit_headers(host, left));
     };
     let message = format!(
-        "Rate limit reached for model `{model}` in organization `org_sim` service tier `on_demand` on {what}: Limit \
-         {limit}, Used {used}, Requested {requested}. Please try again in {}. Need more tokens? Upgrade to Dev Tier \
-         today at https://console.groq.com/settings/billing",
-        go_duration(wait)
+        "Rate limit reached for {whom}: Limit {limit}, Used {used}, Requested {requested}. Please try again in {}. \
+         Need more tokens? Upgrade to Dev Tier today at https://console.groq.com/settings/billing",
+        go_duration(*wait)
     );
     let refused = Refused::new(429, kind, "rate_limit_exceeded", message)
         .with_header("retry-after", wait.as_secs_f64().ceil());
     match host.quirks.limit_headers.iter().find(|names| names.measure == Measure::REQUESTS_A_DAY) {
-        Some(names) => refused.with_header(names.limit, 1_000),
-        None => refused,
+        Some(names) if left.is_empty() => refused.with_header(names.limit, 1_000),
+        _ => refused.with_headers(limit_headers(host, left)),
     }
 }
 
-fn cerebras_refusal(host: &Host, refusal: Refusal) -> Refused {
-    let too_many = |code, message: &str| Refused::new(429, "too_many_requests_error", code, message);
-    match refusal {
-        Refusal::PerMinute { wait, .. } => {
-            too_many("request_quota_exceeded", "Requests per minute limit exceeded - too many requests sent.")
-                .with_header("retry-after", wait.as_secs_f64().ceil())
+/// Only its minute of requests, which no header tells of, comes with a `retry-after`.
+fn cerebras_refusal(host: &Host, refusal: &Refusal) -> Refused {
+    let Some(wait) = refusal.wait else {
+        return Refused::new(413, "invalid_request_error", "", "Request entity too large");
+    };
+    let refused = cerebras_words(refusal);
+    let measure = match (refusal.cost, refusal.span) {
+        (Cost::Requests, Span::Day) => Some(Measure::REQUESTS_A_DAY),
+        (Cost::Prompt | Cost::Longest | Cost::LongestThenUsed, Span::Minute) => {
+            Some(Measure::TOKENS_A_MINUTE)
         }
-        Refusal::PerDay { wait, .. } => {
-            too_many("request_quota_exceeded", "Requests per day limit exceeded - too many requests sent.")
-                .with_reset(host, Measure::REQUESTS_A_DAY, wait)
-        }
-        Refusal::Tokens { wait, .. } => {
-            too_many("token_quota_exceeded", "Tokens per minute limit exceeded - too many tokens processed.")
-                .with_reset(host, Measure::TOKENS_A_MINUTE, wait)
-        }
-        Refusal::TooLarge { .. } => {
-            Refused::new(413, "invalid_request_error", "", "Request entity too large")
-        }
+        _ => None,
+    };
+    match measure {
+        Some(measure) if refusal.left.is_empty() => refused.with_reset(host, measure, wait),
+        Some(_) => refused.with_headers(limit_headers(host, &refusal.left)),
+        None => refused
+            .with_header("retry-after", wait.as_secs_f64().ceil())
+            .with_headers(limit_headers(host, &refusal.left)),
     }
+}
+
+fn cerebras_words(refusal: &Refusal) -> Refused {
+    let (code, unit, done) = match refusal.cost {
+        Cost::Requests => ("request_quota_exceeded", "Requests", "requests sent"),
+        _ => ("token_quota_exceeded", "Tokens", "tokens processed"),
+    };
+    let span = match refusal.span {
+        Span::Second => "second",
+        Span::Minute | Span::AtOnce => "minute",
+        Span::Hour => "hour",
+        Span::Day => "day",
+        Span::Month => "month",
+    };
+    let message = format!("{unit} per {span} limit exceeded - too many {done}.");
+    Refused::new(429, "too_many_requests_error", code, message)
+}
+
+/// The headers that the row reads, with what is left of the limits that it knows.
+pub(in crate::simulator) fn limit_headers(host: &Host, left: &[Allowance]) -> Headers {
+    let mut headers = Headers::new();
+    for names in host.quirks.limit_headers {
+        let is_told = |it: &&Allowance| match names.measure {
+            Measure::REQUESTS_A_DAY => it.cost == Cost::Requests && it.span == Span::Day,
+            Measure::TOKENS_A_MINUTE => it.cost != Cost::Requests && it.span == Span::Minute,
+            // The simulated plans tell of no other limits.
+            _ => false,
+        };
+        let Some(told) = left.iter().find(is_told) else { continue };
+        let resets_in = match host.style() {
+            Style::Wrapped => go_duration(told.whole_in),
+            Style::Flat => told.whole_in.as_secs_f64().to_string(),
+        };
+        let values = [
+            (names.limit, told.limit.to_string()),
+            (names.remaining, told.left.to_string()),
+            (names.reset, resets_in),
+        ];
+        headers.extend(values.map(|(name, value)| (name.to_owned(), value)));
+    }
+    headers
 }
 
 /// An error inside a stream.
@@ -230,14 +291,16 @@ pub(super) fn error_event(host: &Host, fault: &Fault) -> Vec<u8> {
     }
 }
 
-/// A span in Go's form: `420ms`, `7.66s`, `2m59.56s`, `1h2m3s`.
-pub(super) fn go_duration(span: Duration) -> String {
-    let ms = span.as_millis();
-    if ms < 1_000 {
-        return format!("{ms}ms");
+/// A span in Go's form, rounded up to a microsecond so that it is never too short: `420ms`, `7.66s`, `2m59.56s`,
+/// `1h2m3s`.
+fn go_duration(span: Duration) -> String {
+    const SECOND: u128 = 1_000_000;
+    let us = span.as_nanos().div_ceil(1_000);
+    if us < SECOND {
+        return format!("{}ms", us as f64 / 1_000.0);
     }
-    let (hours, minutes) = (ms / 3_600_000, ms / 60_000 % 60);
-    let seconds = (ms % 60_000) as f64 / 1_000.0;
+    let (hours, minutes) = (us / (3_600 * SECOND), us / (60 * SECOND) % 60);
+    let seconds = (us % (60 * SECOND)) as f64 / SECOND as f64;
     match (hours, minutes) {
         (0, 0) => format!("{seconds}s"),
         (0, _) => format!("{minutes}m{seconds}s"),

@@ -66,7 +66,7 @@ fn answer_of(provider: Provider, path: &str, body: &Value) -> (String, Vec<u8>) 
 #[test]
 fn a_new_row_is_simulated_as_it_says() {
     let provider = odd();
-    let wire = provider.encode(&request(), "odd-1");
+    let wire = provider.encode(&request(), "odd-1", None);
     let body: Value = serde_json::from_slice(&wire.body).expect("JSON");
     let (head, answer) = answer_of(provider, &wire.path, &body);
     assert!(head.starts_with("HTTP/1.1 200 "), "{head}{}", String::from_utf8_lossy(&answer));
@@ -85,7 +85,7 @@ fn a_new_row_is_simulated_as_it_says() {
 #[test]
 fn what_a_new_row_does_not_take_is_refused() {
     let provider = odd();
-    let wire = provider.encode(&request(), "odd-1");
+    let wire = provider.encode(&request(), "odd-1", None);
     let body: Value = serde_json::from_slice(&wire.body).expect("JSON");
     for (place, value) in [
         ("/top_p", json!(0.5)),

@@ -1,0 +1,105 @@
+//! How the line is joined, served and left; see [`Line`](super::line::Line).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::booking::{Picked, Soonest};
+use super::line::{Plan, Queued, Turn, Waiter};
+use super::state::State;
+use super::target::Wish;
+use super::ticks::Now;
+use crate::middle::Counted;
+use crate::time::Moment;
+
+/// How many requests that cannot be served yet are planned anew in one go. Those behind them keep their plan: whatever
+/// becomes free is taken by those before them.
+const MOST_PLANNED: usize = 64;
+/// How often the line is served because something has become free, at most. At a plan's moment it is served at once.
+const SERVE_INTERVAL: Duration = Duration::from_millis(20);
+
+impl State {
+    /// Lets a request join the line; it is woken through `wake`. Returns its ticket.
+    pub(super) fn join_line(&mut self, wish: Arc<Wish>, wake: Arc<Notify>, now: Moment) -> u64 {
+        self.line.last_ticket += 1;
+        let ticket = self.line.last_ticket;
+        self.line.waiters.insert(ticket, Waiter { wish, plan: Plan::default(), picked: None, wake });
+        self.serve_line(now);
+        ticket
+    }
+
+    /// What has become of a waiting request, given that its plan's moment may have come.
+    pub(super) fn turn(&mut self, ticket: u64, now: Moment) -> Turn {
+        let ticks = self.ticks.advance(now);
+        let is_due = |it: &Waiter| it.picked.is_none() && it.plan.at.is_some_and(|at| at <= ticks.tick);
+        if self.line.waiters.get(&ticket).is_some_and(is_due) {
+            self.serve_line(now);
+        }
+        let Some(waiter) = self.line.waiters.get_mut(&ticket) else { return Turn::Waiting(None) };
+        match waiter.picked.take() {
+            Some((booking, skipped)) => {
+                self.line.waiters.remove(&ticket);
+                Turn::Picked(booking, skipped)
+            }
+            None => Turn::Waiting(waiter.plan.at.map(|at| at.saturating_sub(ticks.tick))),
+        }
+    }
+
+    /// A request leaves the line. What was reserved for it meanwhile was never sent.
+    pub(super) fn leave_line(&mut self, ticket: u64, now: Moment) {
+        let Some(waiter) = self.line.waiters.remove(&ticket) else { return };
+        self.line.queued.remove(&waiter.plan);
+        if let Some((booking, _)) = waiter.picked {
+            self.uncount(&booking, Counted::Nothing, now);
+            self.release(booking.admission);
+        }
+        self.serve_line_soon(now);
+    }
+
+    /// Something may have become free.
+    pub(super) fn serve_line_soon(&mut self, now: Moment) {
+        let ticks = self.ticks.advance(now);
+        if !self.line.waiters.is_empty() && ticks.tick >= self.line.served_at + SERVE_INTERVAL {
+            self.serve_line(now);
+        }
+    }
+
+    /// Serves the line from its head, as far as the buckets take, and plans for those who wait on.
+    fn serve_line(&mut self, now: Moment) {
+        let ticks = self.ticks.advance(now);
+        self.line.served_at = ticks.tick;
+        let mut waiters = std::mem::take(&mut self.line.waiters);
+        let mut queued = Queued::default();
+        let mut planned = 0;
+        for waiter in waiters.values_mut().filter(|it| it.picked.is_none()) {
+            if planned < MOST_PLANNED {
+                let criteria = waiter.wish.criteria(true);
+                let Picked { booking, skipped, soonest } =
+                    self.pick_behind(&criteria, &|provider, bucket| queued.of(provider, bucket), now);
+                if let Some(booking) = booking {
+                    waiter.picked = Some((booking, skipped));
+                    waiter.plan = Plan::default();
+                    waiter.wake.notify_one();
+                    continue;
+                }
+                planned += 1;
+                waiter.replan(self.plan(soonest, ticks));
+            }
+            queued.add(&waiter.plan);
+        }
+        self.line.waiters = waiters;
+        self.line.queued = queued;
+    }
+
+    fn plan(&self, soonest: Option<Soonest>, ticks: Now) -> Plan {
+        let Some(Soonest { candidate, price, wait, .. }) = soonest else { return Plan::default() };
+        let provider = self.provider(candidate.provider);
+        let charges = provider.map(|it| it.charges(candidate.account, candidate.model, price));
+        Plan {
+            at: (wait < Duration::MAX).then(|| ticks.tick.saturating_add(wait)),
+            provider: candidate.provider,
+            charges: charges.unwrap_or_default(),
+        }
+    }
+}

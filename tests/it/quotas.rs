@@ -1,0 +1,129 @@
+//! Limits of free plans: kept before they are hit, waited for, and remembered.
+
+use std::time::Duration;
+
+use ai_proxy_free::internals::providers::Provider;
+use ai_proxy_free::internals::simulator::{Behaviour, Trouble};
+use serde_json::json;
+
+use crate::support::{ProxyBuilder, TestProxy, chat, question, within_patience};
+
+/// Groq alone, with one model and these limits.
+fn groq(limits: &str) -> ProxyBuilder {
+    TestProxy::builder()
+        .only([Provider::GROQ])
+        .with("GROQ_MODEL", "openai/gpt-oss-20b")
+        .with("GROQ_LIMITS", limits)
+}
+
+/// A prompt of some 3,000 tokens that asks for 32,768 more, where a minute has 8,000.
+#[tokio::test]
+async fn an_answer_is_cut_to_what_a_minute_can_take() -> anyhow::Result<()> {
+    let proxy = groq("tpm=8000").start().await?;
+    let long = "The quick brown fox jumps over the lazy dog. ".repeat(300);
+    let body = json!({"messages": [{"role": "user", "content": long}], "max_tokens": 32_768});
+    let reply = chat(&proxy, &body).await?;
+    assert_eq!(reply.status, 200);
+    let told: u64 = reply.header("x-max-tokens").expect("it was cut").parse()?;
+    assert!((3_500..5_000).contains(&told), "{told}");
+    let sent = proxy.provider(Provider::GROQ).chats().pop().expect("a call").json();
+    assert_eq!(sent["max_completion_tokens"], told);
+    proxy.clock.advance(Duration::from_secs(60));
+    let reply = chat(&proxy, &question()).await?;
+    assert_eq!((reply.status, reply.header("x-max-tokens")), (200, None), "what fits is not cut");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_no_plan_can_ever_take_is_the_requests_own_fault() -> anyhow::Result<()> {
+    let proxy = groq("tpm=1000").start().await?;
+    let long = "The quick brown fox jumps over the lazy dog. ".repeat(300);
+    let reply = chat(&proxy, &json!({"messages": [{"role": "user", "content": long}]})).await?;
+    assert_eq!((reply.status, reply.header("retry-after")), (400, None));
+    assert_eq!(reply.json()["attempts"][0]["reason"], "too_large");
+    assert_eq!(proxy.provider(Provider::GROQ).chats().len(), 0, "no call is wasted");
+    Ok(())
+}
+
+/// The proxy's clock stands still, so there is no room before it is put forward.
+#[tokio::test]
+async fn a_limit_is_kept_before_it_is_hit() -> anyhow::Result<()> {
+    let proxy = groq("rpm=2").start().await?;
+    let statuses = [chat(&proxy, &question()).await?.status, chat(&proxy, &question()).await?.status];
+    assert_eq!(statuses, [200, 200]);
+    let refused = chat(&proxy, &question()).await?;
+    assert_eq!((refused.status, refused.header("retry-after")), (429, Some("60")));
+    assert_eq!(refused.json()["attempts"][0]["reason"], "rate_limited");
+    assert_eq!(proxy.provider(Provider::GROQ).chats().len(), 2, "no call is wasted");
+    proxy.clock.advance(Duration::from_secs(60));
+    assert_eq!(chat(&proxy, &question()).await?.status, 200);
+    Ok(())
+}
+
+/// Two find room in the next minute, so the third that is refused is told the minute after.
+#[tokio::test]
+async fn who_is_refused_is_told_a_time_at_which_there_is_room() -> anyhow::Result<()> {
+    let proxy = groq("rpm=2").start().await?;
+    for _ in 0..2 {
+        assert_eq!(chat(&proxy, &question()).await?.status, 200);
+    }
+    let mut told = Vec::new();
+    for _ in 0..4 {
+        let refused = chat(&proxy, &question()).await?;
+        told.push(refused.header("retry-after").expect("a time").parse::<u64>()?);
+    }
+    assert_eq!(told, [60, 60, 120, 120]);
+    Ok(())
+}
+
+/// The provider says that there is room in 0.3 s.
+#[tokio::test]
+async fn a_short_wait_beats_a_refusal() -> anyhow::Result<()> {
+    for (max_wait, status, calls) in [("10000", 200, 2), ("0", 429, 1)] {
+        let proxy = groq("").with("MAX_WAIT_MS", max_wait).start().await?;
+        let groq = proxy.provider(Provider::GROQ);
+        groq.then(Behaviour::trouble(Trouble::RateLimited(0.3)));
+        let body = question();
+        let time_passes = async {
+            loop {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                proxy.clock.advance(Duration::from_millis(100));
+            }
+        };
+        let reply = tokio::select! {
+            reply = chat(&proxy, &body) => reply?,
+            () = time_passes => unreachable!("time does not end"),
+        };
+        assert_eq!((reply.status, groq.chats().len()), (status, calls), "{max_wait}");
+        if status == 200 {
+            assert_eq!(reply.header("x-attempts"), Some("Groq:rate_limited, Groq:ok"));
+        }
+    }
+    Ok(())
+}
+
+/// What was used is known to the next process, and nothing of keys is in the file.
+#[tokio::test]
+async fn a_restart_forgets_nothing() -> anyhow::Result<()> {
+    let directory = tempfile::tempdir()?;
+    let file = directory.path().join("state");
+    for (start, statuses) in [("first", [200, 200, 429]), ("second", [429, 429, 429])] {
+        let proxy = groq("rpm=2").start().await?;
+        proxy.keep_state(&file);
+        for status in statuses {
+            assert_eq!(chat(&proxy, &question()).await?.status, status, "{start}");
+        }
+        drop(proxy);
+        // What is still under way there holds the file until it has ended.
+        let is_free = async {
+            while std::fs::File::open(&file).is_ok_and(|file| file.try_lock().is_err()) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        within_patience("the end of the proxy", is_free).await;
+    }
+    let bytes = std::fs::read(&file)?;
+    let text = String::from_utf8_lossy(&bytes);
+    assert!(!text.contains("key-of-Groq") && !text.contains("gpt-oss"), "it names nobody");
+    Ok(())
+}
