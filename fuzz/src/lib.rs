@@ -79,8 +79,8 @@ fn decode_answer(
     let outcome = decoder.end(&mut events);
     // Only the end tells that a call has no name.
     let has_arguments = pieces.concat().windows(9).any(|window| window == b"arguments");
-    let lacks_name = has_arguments
-        && outcome.as_ref().is_err_and(|failure| failure.cause == Cause::GenerationUnreadable);
+    let lacks_name =
+        has_arguments && outcome.as_ref().is_err_and(|failure| failure.cause == Cause::GenerationUnreadable);
     assert!(
         !was_complete || may_go_on || lacks_name || outcome.is_ok(),
         "a complete answer that fails at its end"

@@ -29,7 +29,7 @@ impl Demo {
     /// No loopback port is free.
     pub(super) async fn start(clock: Clock) -> io::Result<Self> {
         let simulator = Simulator::start(Directory::core(), |provider| {
-            let limits = if provider == Provider::GROQ { few_requests() } else { Limits::Endless };
+            let limits = if provider == Provider::GROQ { few_requests() } else { Limits::Published };
             // One model each: a demo of fallback should not have to use up four models first.
             let models = provider.default_models().take(1).map(str::to_owned).collect();
             Settings {

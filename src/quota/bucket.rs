@@ -178,7 +178,7 @@ impl Bucket {
             wait if amount > most && !is_certain => Fit::Unsure(wait.unwrap_or_default()),
             _ if amount > most => Fit::Never,
             Some(Duration::ZERO) => Fit::Now,
-            _ if may_fit && is_certain && self.gives_back == Some(true) => Fit::Now,
+            _ if may_fit && self.gives_back == Some(true) => Fit::Now,
             Some(wait) if may_fit || !is_certain => Fit::Unsure(wait),
             wait => Fit::Later(self.time_until_may_fit(amount, ahead, now).or(wait)),
         }
@@ -226,7 +226,7 @@ impl Bucket {
         self.used_if_given_back.iter_mut().for_each(|used| used.add(amount, most, then));
     }
 
-    /// Counts a call that is being sent. `explores` says that it goes beyond a guess.
+    /// Counts a call that is being sent. If it goes beyond a guess, it is the one that finds out.
     pub(super) fn reserve(&mut self, attempt: u64, amount: u64, now: Now) {
         let most = self.most.unwrap_or(u64::MAX);
         if matches!(self.fit(amount, 0, now), Fit::Unsure(_)) {
@@ -258,8 +258,8 @@ impl Bucket {
         self.is_answered(attempt);
     }
 
-    /// The call has taken `actual` instead of what was reserved. `is_certain` says that the provider counts no more than
-    /// that; otherwise the rest of what was reserved may be given back or not.
+    /// The call has taken `actual` instead of what was `reserved`, or `at_least` this if the provider does not give back
+    /// what it had reserved.
     pub(super) fn settle(
         &mut self,
         attempt: u64,
@@ -308,6 +308,9 @@ impl Bucket {
         if would_fit && self.used.amount(most, now).saturating_add(amount) > most {
             // What was not needed has not come back.
             self.gives_back = Some(false);
+            return;
+        }
+        if !matches!(self.source, Source::Default | Source::Observed) {
             return;
         }
         // What has run off since does not make the limit smaller.

@@ -16,6 +16,8 @@ use crate::quota::{Blocked, LimitStatus, ModelSnapshot, ProviderSnapshot, Quota,
 /// The body.
 #[derive(Serialize)]
 pub(crate) struct Report {
+    /// How many requests wait in line.
+    waiting: usize,
     providers: Vec<ProviderReport>,
 }
 
@@ -86,7 +88,8 @@ struct PercentilesReport {
 
 /// The current state.
 pub(crate) fn report(quota: &Quota) -> Report {
-    Report { providers: quota.snapshot().into_iter().map(ProviderReport::from).collect() }
+    let providers = quota.snapshot().into_iter().map(ProviderReport::from);
+    Report { waiting: quota.waiting(), providers: providers.collect() }
 }
 
 impl From<ProviderSnapshot> for ProviderReport {

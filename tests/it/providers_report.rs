@@ -75,7 +75,7 @@ async fn the_report_has_exactly_the_promised_shape() -> anyhow::Result<()> {
     assert!((4_000..4_100).contains(&used), "{limits}");
     let expected = format!(
         concat!(
-            r#"{{"providers":["#,
+            r#"{{"waiting":0,"providers":["#,
             r#"{{"name":"Groq","configured":true,"keys":1,"models":[{{"id":"openai/gpt-oss-20b","#,
             r#""state":"cooling_down","reason":"rate_limited","until":"2026-11-23T20:00:02.000Z","limits":["#,
             r#"{{"unit":"requests","window":"minute","limit":30,"used":30,"remaining":0,"#,
