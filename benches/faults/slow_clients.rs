@@ -36,7 +36,8 @@ pub(crate) async fn measure(size: Size) -> Vec<Figure> {
     let clock = size.pick(Duration::from_secs(2), Duration::from_secs(4));
     let clock_ms = clock.as_millis().to_string();
     let groq = groq(0).await;
-    let own = [("HEADER_READ_TIMEOUT_MS", clock_ms.as_str()), ("BODY_READ_TIMEOUT_MS", clock_ms.as_str())];
+    let clocks = ["HEADER_READ_TIMEOUT_MS", "KEEP_ALIVE_TIMEOUT_MS", "BODY_READ_TIMEOUT_MS"];
+    let own = clocks.map(|name| (name, clock_ms.as_str()));
     let proxy = proxy_over([&groq], &own);
     // The connection that reads the list of models is kept, and none of the clients' business.
     assert!(comes_true(Duration::from_secs(10), || groq.request_count() > 0).await, "it reads the list");

@@ -9,7 +9,8 @@
 //! is the price of not knowing.
 //!
 //! `cargo bench --bench quota`; `-- quick` for less than a minute of it. The exit code is 1 if this program delivers less
-//! than 97 % of the second oracle's requests or tokens in any steady scenario.
+//! than 97 % of the second oracle's requests or tokens in any steady scenario, or than 95 % where the limits deviate from
+//! what is published.
 
 #![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a bench may panic")]
 
@@ -27,9 +28,6 @@ use std::process::ExitCode;
 
 use crate::scenarios::{Burst, Steady};
 
-/// The share of the oracle's requests and tokens that this program is to deliver.
-const WANTED: f64 = 0.97;
-
 fn main() -> ExitCode {
     // Cargo adds `--bench`.
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
@@ -42,9 +40,11 @@ fn main() -> ExitCode {
         }
     };
     let steady = if is_quick { Steady::few() } else { Steady::all() };
-    let shares: Vec<f64> = steady.iter().filter_map(Steady::report).collect();
+    let shares: Vec<(f64, f64)> =
+        steady.iter().filter_map(|steady| Some((steady.report()?, steady.wanted()))).collect();
     Burst::all(is_quick).iter().for_each(Burst::report);
-    let worst = shares.into_iter().fold(f64::INFINITY, f64::min);
+    let worst = shares.iter().map(|(share, _)| *share).fold(f64::INFINITY, f64::min);
     println!("\nThis program's worst share of what the oracle delivers by its rules: {:.1} %", worst * 100.0);
-    if worst < WANTED { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    let is_enough = !shares.is_empty() && shares.iter().all(|(share, wanted)| share >= wanted);
+    if is_enough { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -94,6 +94,11 @@ impl Steady {
         shares.reduce(f64::min)
     }
 
+    /// The share that this program is to deliver: more if the limits are as published, since it begins with those.
+    pub(crate) fn wanted(&self) -> f64 {
+        if self.deviation == Deviation::None { 0.97 } else { 0.95 }
+    }
+
     /// Clients at `rate` a second.
     fn clients(&self, rate: f64, seed: u64) -> Vec<Client> {
         self.mix.poisson(rate, self.clump, beginning(), self.span, &mut Rng::with_seed(seed))

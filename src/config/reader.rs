@@ -89,9 +89,12 @@ impl<'l> Reader<'l> {
 
     /// Limits such as `rpm=30, tpd=200000`.
     fn limits(&mut self, name: &str) -> Vec<(Measure, u64)> {
-        let mut limits = Vec::new();
+        let mut limits: Vec<(Measure, u64)> = Vec::new();
         for entry in self.list(name) {
             match limit(&entry) {
+                Some((measure, _)) if limits.iter().any(|(known, _)| *known == measure) => {
+                    self.mistake(name, &entry, "each limit once");
+                }
                 Some(limit) => limits.push(limit),
                 None => self.mistake(name, &entry, LIMIT_FORM),
             }

@@ -20,6 +20,9 @@ use crate::middle::{Cause, Effect, ExpectedCalls, Failure, Feature, Needs, Polic
 use crate::providers::{Provider, WireRequest};
 use crate::quota::{Criteria, Demand, Pick, Place, Reservation, RuledOut, Wish};
 
+/// The least time that a call needs.
+const SHORTEST_CALL: Duration = Duration::from_secs(1);
+
 /// Who is told to come back within this time loses little if somebody else could have served sooner, in seconds.
 const SOON_SECONDS: u64 = 60;
 
@@ -231,7 +234,8 @@ impl Search {
         if self.dispatcher.quota.waiting() >= max_waiting {
             return Duration::ZERO;
         }
-        let left = self.deadline.saturating_duration_since(Instant::now());
+        // A call that is sent when the time is over is lost.
+        let left = self.deadline.saturating_duration_since(Instant::now()).saturating_sub(SHORTEST_CALL);
         max_wait.saturating_sub(self.waited).min(left)
     }
 

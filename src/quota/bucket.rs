@@ -176,12 +176,25 @@ impl Bucket {
         let may_fit = self.may_fit(amount, ahead, now);
         match wait {
             wait if amount > most && !is_certain => Fit::Unsure(wait.unwrap_or_default()),
-            _ if amount > most => Fit::Never,
+            _ if amount > most => self.never(now),
             Some(Duration::ZERO) => Fit::Now,
             _ if may_fit && self.gives_back == Some(true) => Fit::Now,
             Some(wait) if may_fit || !is_certain => Fit::Unsure(wait),
             wait => Fit::Later(self.time_until_may_fit(amount, ahead, now).or(wait)),
         }
+    }
+
+    /// What is larger than the whole never fits, unless the limit was only inferred, and for some time.
+    fn never(&self, now: Now) -> Fit {
+        match self.certain_until {
+            Some(Duration::MAX) | None => Fit::Never,
+            Some(until) => Fit::Later(Some(until.saturating_sub(now.tick))),
+        }
+    }
+
+    /// Whether the limit was stated: by the provider or by the user.
+    pub(super) fn is_stated(&self) -> bool {
+        self.certain_until == Some(Duration::MAX)
     }
 
     /// Whether it fits if the provider gives back what answers did not need, which it may do.
@@ -333,6 +346,9 @@ impl Bucket {
         now: Now,
     ) {
         // A limit of nothing in a good answer is no limit; in a refusal it is a matter of the plan.
+        if reading.limit == Some(0) && is_counted == IsCounted::Yes {
+            return;
+        }
         let stated = reading.limit.filter(|&limit| limit > 0);
         let used_up_to_now = self.used.amount(self.most.unwrap_or(u64::MAX), now);
         let most = match (stated, reading.remaining, self.most) {
@@ -409,7 +425,7 @@ impl Bucket {
             let is_beside = !it.is_answered && it.sent.saturating_add(IN_TRANSIT) > own.sent;
             it.attempt != attempt && (is_later || is_beside)
         });
-        others.map(|it| it.amount).sum()
+        others.map(|it| it.amount).fold(0, u64::saturating_add)
     }
 
     /// When all of it is back, if the provider says so and it is no longer than such a window can last.

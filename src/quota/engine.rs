@@ -111,14 +111,18 @@ impl Quota {
                     return Pick { reservation, skipped, soonest: None };
                 }
                 // A timer may be a little early for this clock.
-                Turn::Waiting(left) => left.map(|left| tokio::time::Instant::now() + left + TIMER_SLACK),
+                Turn::Waiting { left, is_unsure } => {
+                    let until = left.map(|left| tokio::time::Instant::now() + left + TIMER_SLACK);
+                    let is_in_vain = !is_unsure && until.is_some_and(|until| until > end + TIMER_SLACK);
+                    if is_in_vain || tokio::time::Instant::now() >= end {
+                        drop(place);
+                        return self.pick(&wish.criteria(false));
+                    }
+                    until
+                }
             };
             let next = until.map_or(end, |until| until.min(end));
             let _ = tokio::time::timeout_at(next, wake.notified()).await;
-            if tokio::time::Instant::now() >= end {
-                drop(place);
-                return self.pick(&wish.criteria(false));
-            }
         }
     }
 
@@ -152,6 +156,7 @@ impl Quota {
             demand,
             has_begun: false,
             has_figures: false,
+            seen: Vec::new(),
             named: None,
             booking: Some(booking),
         })
@@ -300,6 +305,8 @@ pub(crate) struct Reservation {
     has_begun: bool,
     /// Whether the provider has said in its refusal how much is left of a limit.
     has_figures: bool,
+    /// The limits of which the head of a good answer has said how much is left.
+    seen: Vec<Measure>,
     /// Which limit has refused the call, if the provider names it without a figure.
     named: Option<Measure>,
     /// Taken when the outcome is recorded.
@@ -353,8 +360,10 @@ impl Reservation {
 
     /// The head of a good answer has come: records what it says about limits. Returns for how many seconds the candidate
     /// is not called because nothing is left of one, rounded up; `None` if it may be called.
-    pub(crate) fn accepted(&self, head: &Reading) -> Option<u64> {
+    pub(crate) fn accepted(&mut self, head: &Reading) -> Option<u64> {
         let booking = self.booking.as_ref()?;
+        let figures = head.limits.iter().filter(|limit| limit.remaining.is_some());
+        self.seen = figures.map(|limit| limit.measure).collect();
         let now = self.quota.now();
         let mut state = self.quota.lock();
         state.overwrite(booking, &head.limits, IsCounted::Yes, now);
@@ -387,7 +396,7 @@ impl Reservation {
         }
         let now = self.quota.now();
         let mut state = self.quota.lock();
-        state.settle(&booking, self.demand.prompt, usage, now);
+        state.settle(&booking, self.demand.prompt, usage, &self.seen, now);
         state.serve_line_soon(now);
     }
 
@@ -419,7 +428,7 @@ impl Drop for Reservation {
             self.stats.ended(Outcome::Cancelled);
             let now = self.quota.now();
             let mut state = self.quota.lock();
-            state.settle(&booking, self.demand.prompt, None, now);
+            state.settle(&booking, self.demand.prompt, None, &self.seen, now);
             if !self.has_begun {
                 state.release(booking.admission);
             }

@@ -41,6 +41,8 @@ pub(super) struct Waiter {
 pub(super) struct Plan {
     /// In ticks; `None` if that depends on calls under way.
     pub(super) at: Option<Duration>,
+    /// Whether only guesses stand in the way.
+    pub(super) is_unsure: bool,
     pub(super) provider: usize,
     pub(super) charges: Vec<(usize, u64)>,
 }
@@ -50,8 +52,8 @@ pub(super) struct Plan {
 pub(super) enum Turn {
     /// It may be sent.
     Picked(Booking, Vec<Skipped>),
-    /// It waits on, until then if that is known.
-    Waiting(Option<Duration>),
+    /// It waits on, for so long if that is known. `is_unsure` says that only guesses stand in the way.
+    Waiting { left: Option<Duration>, is_unsure: bool },
 }
 
 impl Queued {
@@ -105,8 +107,10 @@ impl Waiter {
             (Some(new), Some(known)) => new < known,
             (new, known) => new.is_some() && known.is_none(),
         };
+        // Whoever waits in vain need not wait at all.
+        let has_become_sure = self.plan.is_unsure && !plan.is_unsure;
         self.plan = plan;
-        if is_sooner {
+        if is_sooner || has_become_sure {
             self.wake.notify_one();
         }
     }

@@ -54,7 +54,12 @@ impl Price {
             }
             TokenCharge::Used => {
                 let answer = asked.unwrap_or(SENSIBLE_ANSWER).min(SENSIBLE_ANSWER);
-                Some(Self { tokens: prompt + answer, prompt, max_tokens: demand.answer, is_cut: false })
+                Some(Self {
+                    tokens: prompt.saturating_add(answer),
+                    prompt,
+                    max_tokens: demand.answer,
+                    is_cut: false,
+                })
             }
         }
     }
@@ -75,10 +80,10 @@ impl Price {
         match charge {
             TokenCharge::Longest => {
                 let reserved = self.tokens.saturating_sub(self.prompt);
-                (prompt + reserved.max(answer), prompt + answer)
+                (prompt.saturating_add(reserved.max(answer)), prompt.saturating_add(answer))
             }
             TokenCharge::Prompt => (prompt, prompt),
-            TokenCharge::Used => (prompt + answer, prompt + answer),
+            TokenCharge::Used => (prompt.saturating_add(answer), prompt.saturating_add(answer)),
         }
     }
 
@@ -94,7 +99,7 @@ impl Price {
             _ => return None,
         };
         let max_tokens = u32::try_from(answer).ok();
-        Some(Self { tokens: prompt + answer, prompt, max_tokens, is_cut: answer < wanted })
+        Some(Self { tokens: prompt.saturating_add(answer), prompt, max_tokens, is_cut: answer < wanted })
     }
 }
 

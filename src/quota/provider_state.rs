@@ -245,7 +245,7 @@ impl ProviderState {
         let charge = self.provider.profile().token_charge;
         let longest = self.models.get(model).map_or(u32::MAX, |it| it.can.max_output);
         let prompt = self.correction.apply(demand.prompt);
-        let cap = self.token_cap(account, model, charge, now);
+        let cap = self.token_cap(account, model, charge);
         let Some(price) = Price::of(demand, prompt, charge, cap, longest) else { return Room::TooLarge };
         let mut room = Room::Fits(price);
         for (number, bucket) in self.buckets_of(account, model) {
@@ -257,11 +257,11 @@ impl ProviderState {
     }
 
     /// The smallest limit of tokens into which an answer must fit that is reserved before the call.
-    fn token_cap(&self, account: usize, model: usize, charge: TokenCharge, now: Now) -> Option<Cap> {
+    fn token_cap(&self, account: usize, model: usize, charge: TokenCharge) -> Option<Cap> {
         let tokens = self.buckets_of(account, model).map(|(_, bucket)| bucket);
         let tokens =
             tokens.filter(|bucket| bucket.measure().unit == Unit::Tokens && charge == TokenCharge::Longest);
-        let caps = tokens.filter_map(|it| Some(Cap { most: it.most()?, is_certain: it.is_certain(now) }));
+        let caps = tokens.filter_map(|it| Some(Cap { most: it.most()?, is_certain: it.is_stated() }));
         caps.min_by_key(|cap| cap.most)
     }
 

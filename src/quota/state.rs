@@ -23,6 +23,9 @@ use crate::middle::{Cause, Counted, Failure, Lift, LimitReading, Measure, Policy
 use crate::models::{Catalogue, Stock};
 use crate::time::Moment;
 
+/// Whoever is told a longer time is not expected at that very moment.
+const LONGEST_PROMISE: Duration = Duration::from_secs(86_400);
+
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) providers: Vec<ProviderState>,
@@ -56,26 +59,17 @@ impl State {
 
     /// Goes on from what `ledger` has kept, and keeps it up to date. `keys` are those of each provider's accounts.
     pub(super) fn keep(&mut self, ledger: Ledger, keys: &[Vec<&str>], now: Moment) {
-        let ticks = self.ticks.advance(now);
         self.first_call = u64::try_from(now.wall.as_millisecond()).unwrap_or_default() << 20;
         for (provider, keys) in self.providers.iter_mut().zip(keys) {
             let name = provider.provider.name();
-            let models: Vec<u64> =
-                provider.models.iter().map(|it| ledger.place(name, "", &it.id).model).collect();
-            for (number, key) in keys.iter().enumerate() {
-                let account = ledger.place(name, key, "").account;
-                if let Some(state) = provider.accounts.get_mut(number) {
-                    state.ledger_name = account;
-                }
-                for (place, uses) in ledger.uses().filter(|(place, _)| place.account == account) {
-                    // A model that was used and is not known any more has no limits to count it for.
-                    if let Some(model) = models.iter().position(|model| *model == place.model) {
-                        provider.restore(number, model, uses, ticks);
-                    }
-                }
+            for (account, key) in provider.accounts.iter_mut().zip(keys) {
+                account.ledger_name = ledger.place(name, key, "").account;
             }
         }
         self.ledger = ledger;
+        for provider in 0..self.providers.len() {
+            self.restore(provider, 0, now);
+        }
     }
 
     /// Trouble with the ledger that nobody has been told of.
@@ -118,10 +112,33 @@ impl State {
         stock: Stock,
         now: Moment,
     ) -> Change {
+        let known = self.provider(provider).map_or(0, |it| it.models.len());
         if let Some(provider) = self.providers.get_mut(provider) {
             provider.catalogue = catalogue;
         }
-        self.go_by(provider, stock, now)
+        let change = self.go_by(provider, stock, now);
+        self.restore(provider, known, now);
+        change
+    }
+
+    /// Counts what was used before this process of a provider's models from this number on.
+    fn restore(&mut self, provider: usize, first: usize, now: Moment) {
+        let ticks = self.ticks.advance(now);
+        let Self { providers, ledger, .. } = self;
+        let Some(provider) = providers.get_mut(provider) else { return };
+        let name = provider.provider.name();
+        let models = provider.models.iter().enumerate().skip(first);
+        let models: Vec<(usize, u64)> =
+            models.map(|(number, it)| (number, ledger.place(name, "", &it.id).model)).collect();
+        let accounts: Vec<u64> = provider.accounts.iter().map(|it| it.ledger_name).collect();
+        for (place, uses) in ledger.uses() {
+            let account = accounts.iter().position(|account| *account == place.account);
+            let model = models.iter().find(|(_, name)| *name == place.model).map(|(number, _)| *number);
+            // A model that was used and is not known any more has no limits to count it for.
+            if let Some((account, model)) = account.zip(model) {
+                provider.restore(account, model, uses, ticks);
+            }
+        }
     }
 
     /// Picks from this stock from now on. An attempt in progress keeps its model.
@@ -148,6 +165,7 @@ impl State {
         let mut second_best: Option<(Candidate, Price, usize)> = None;
         let mut third_best: Option<(Candidate, Price, usize)> = None;
         let mut soonest: Option<Soonest> = None;
+        let mut beyond: Option<Soonest> = None;
         for number in line {
             let Some(provider) = self.providers.get_mut(number) else { continue };
             let mut reason: Option<Blocked> = None;
@@ -175,6 +193,9 @@ impl State {
                     }
                     Prospect::Later { price: Some(price), wait, is_unsure } => {
                         let wait = wait.unwrap_or(Duration::MAX);
+                        if is_unsure && beyond.as_ref().is_none_or(|it| wait < it.wait) {
+                            beyond = Some(Soonest { candidate, price, wait, is_unsure });
+                        }
                         let is_sooner = soonest.as_ref().is_none_or(|it| wait < it.wait);
                         if is_sooner && (wait < Duration::MAX || is_unsure) {
                             soonest = Some(Soonest { candidate, price, wait, is_unsure });
@@ -199,12 +220,9 @@ impl State {
         }
         // Nobody is well. Those ahead of it that are no better come after it.
         let best = second_best.or(third_best);
-        let best = best.or_else(|| {
-            soonest
-                .as_ref()
-                .filter(|it| it.is_unsure && !criteria.can_wait)
-                .map(|it| (it.candidate, it.price, passed_over.len()))
-        });
+        // Whoever cannot wait goes beyond the guess while somebody else finds out.
+        let impatient = beyond.as_ref().filter(|_| !criteria.can_wait);
+        let best = best.or_else(|| impatient.map(|it| (it.candidate, it.price, passed_over.len())));
         let ahead = best.map_or(passed_over.len(), |(_, _, ahead)| ahead);
         let skipped = passed_over.into_iter().take(ahead).filter(|(_, is_second_best)| !is_second_best);
         let skipped = skipped.map(|(skipped, _)| skipped).collect();
@@ -263,6 +281,9 @@ impl State {
         let Some((Candidate { provider, account, model }, price, wait)) = soonest else {
             return self.soonest(criteria, None, now);
         };
+        if wait > LONGEST_PROMISE {
+            return Some(ticks.after(wait));
+        }
         let due = ticks.tick.saturating_add(wait);
         let provider = self.providers.get_mut(provider)?;
         for (number, amount) in provider.charges(account, model, price) {
@@ -395,11 +416,28 @@ impl State {
     }
 
     /// The answer is complete and has taken these tokens, if the provider says so.
-    pub(super) fn settle(&mut self, booking: &Booking, demand: u64, usage: Option<Usage>, now: Moment) {
+    ///
+    /// Of the limits that it has `seen`, the head has told more than what was reserved.
+    pub(super) fn settle(
+        &mut self,
+        booking: &Booking,
+        demand: u64,
+        usage: Option<Usage>,
+        seen: &[Measure],
+        now: Moment,
+    ) {
         let now = self.ticks.advance(now);
         let attempt = booking.admission.attempt;
         let Some(provider) = self.providers.get_mut(booking.admission.candidate.provider) else { return };
         let charge = provider.provider.profile().token_charge;
+        // No answer takes more than its model's window.
+        let window =
+            provider.models.get(booking.admission.candidate.model).map_or(u64::MAX, |it| it.can.window);
+        let usage = usage.map(|usage| Usage {
+            prompt_tokens: usage.prompt_tokens.min(window),
+            completion_tokens: usage.completion_tokens.min(window),
+            ..usage
+        });
         if let Some(usage) = usage {
             provider.correction.learn(demand, usage.prompt_tokens);
         }
@@ -409,7 +447,10 @@ impl State {
             self.warning = self.warning.take().or(warning);
         }
         self.for_each_bucket(booking, |bucket, amount| match actual.filter(|_| bucket.counts_tokens()) {
-            Some((at_least, actual)) => bucket.settle(attempt, amount, at_least, actual, booking.sent, now),
+            Some((at_least, actual)) => {
+                let reserved = if seen.contains(&bucket.measure()) { at_least } else { amount };
+                bucket.settle(attempt, reserved, at_least, actual, booking.sent, now);
+            }
             None => bucket.close(attempt),
         });
     }
@@ -443,19 +484,18 @@ impl State {
     pub(super) fn refused(&mut self, booking: &Booking, named: Option<Measure>, window: Window, now: Moment) {
         let now = self.ticks.advance(now);
         let Some(provider) = self.providers.get_mut(booking.admission.candidate.provider) else { return };
-        let fullest = booking.charges.iter().copied().max_by_key(|&(number, _)| {
-            let bucket = provider.buckets.get(number).map(|it| &it.bucket);
-            let bucket = bucket.filter(|it| match named {
-                Some(named) => it.measure() == named,
-                None => it.measure().window.exhausted() == window.exhausted(),
-            });
-            bucket.and_then(|it| it.fullness(now))
+        let fullest = booking.charges.iter().filter_map(|&(number, amount)| {
+            let bucket = &provider.buckets.get(number)?.bucket;
+            let is_meant = match named {
+                Some(named) => bucket.measure() == named,
+                None => bucket.measure().window.exhausted() == window.exhausted(),
+            };
+            Some((bucket.fullness(now).filter(|_| is_meant)?, number, amount))
         });
-        let Some((number, amount)) = fullest else { return };
-        let bucket = provider.buckets.get_mut(number).map(|it| &mut it.bucket);
-        let is_guilty = |it: &&mut Bucket| named.is_none_or(|named| it.measure() == named);
-        if let Some(bucket) = bucket.filter(|it| it.fullness(now).is_some()).filter(is_guilty) {
-            bucket.refused(amount, booking.sent, now);
+        if let Some((_, number, amount)) = fullest.max()
+            && let Some(shared) = provider.buckets.get_mut(number)
+        {
+            shared.bucket.refused(amount, booking.sent, now);
         }
         provider.share_lessons(&booking.charges);
     }

@@ -165,7 +165,9 @@ impl Trial {
                 let reservation = self.quota.reserve(&mut self.quota.lock(), booking, wish.demand);
                 reservation.map_or(TrialTurn::Refused(None), |it| self.sent(it))
             }
-            Turn::Waiting(_) if patience.is_zero() => {
+            Turn::Waiting { left, is_unsure }
+                if patience.is_zero() || (!is_unsure && left.is_some_and(|left| left > patience)) =>
+            {
                 self.waiting.remove(&client);
                 self.quota.lock().leave_line(ticket, now);
                 let criteria = wish.criteria(false);
@@ -174,7 +176,7 @@ impl Trial {
                     None => TrialTurn::Refused(self.quota.promise(&criteria)),
                 }
             }
-            Turn::Waiting(left) => {
+            Turn::Waiting { left, .. } => {
                 let left = left.map_or(patience, |left| left + TIMER_SLACK);
                 TrialTurn::Waits(left.min(patience))
             }

@@ -12,6 +12,8 @@ use crate::middle::{Renewal, Window, Zone};
 /// The most uses of a sliding window that are kept apart. Beyond that, neighbours within a small part of the window are
 /// counted as one, from the later one on.
 const MOST_ENTRIES: usize = 512;
+/// More than so many whole limits are never owed to a limit that comes back continuously.
+const MOST_WINDOWS: f64 = 4.0;
 /// How many parts a window has for that.
 const PARTS: u32 = 256;
 
@@ -70,9 +72,11 @@ impl Used {
     /// How much counts now, of a limit of `most`.
     pub(super) fn amount(&self, most: u64, now: Now) -> u64 {
         match self {
-            Self::Sliding { length, uses } => {
-                uses.iter().filter(|it| counts(it, *length, now)).map(|it| it.amount).sum()
-            }
+            Self::Sliding { length, uses } => uses
+                .iter()
+                .filter(|it| counts(it, *length, now))
+                .map(|it| it.amount)
+                .fold(0, u64::saturating_add),
             Self::Refill { .. } => self.level(most, now).ceil() as u64,
             Self::Period { used, end, .. } => {
                 if end.is_some_and(|end| end.left(now).is_zero()) {
@@ -90,7 +94,7 @@ impl Used {
         match self {
             Self::Sliding { length, uses } => {
                 let counted = |it: &&Use| it.at <= at && at < it.at.saturating_add(*length);
-                uses.iter().filter(counted).map(|it| it.amount).sum()
+                uses.iter().filter(counted).map(|it| it.amount).fold(0, u64::saturating_add)
             }
             _ => self.amount(most, now),
         }
@@ -106,7 +110,8 @@ impl Used {
                     merge(uses, *length / PARTS);
                 }
             }
-            Self::Refill { level, .. } => *level += amount as f64,
+            // However much is reported at once, it is back after some windows.
+            Self::Refill { level, .. } => *level = (*level + amount as f64).min(MOST_WINDOWS * most as f64),
             Self::Period { used, .. } | Self::AtOnce(used) => *used = used.saturating_add(amount),
         }
     }
@@ -234,12 +239,16 @@ fn counts(it: &Use, length: Duration, now: Now) -> bool {
 /// Neighbours within `part` become one, which counts from the later one on.
 fn merge(uses: &mut VecDeque<Use>, part: Duration) {
     let mut merged: VecDeque<Use> = VecDeque::with_capacity(MOST_ENTRIES);
+    let mut begun = Duration::ZERO;
     for it in uses.drain(..) {
         match merged.back_mut() {
-            Some(last) if it.at.saturating_sub(last.at) < part => {
+            Some(last) if it.at.saturating_sub(begun) < part => {
                 *last = Use { at: it.at, amount: last.amount.saturating_add(it.amount) };
             }
-            _ => merged.push_back(it),
+            _ => {
+                begun = it.at;
+                merged.push_back(it);
+            }
         }
     }
     *uses = merged;

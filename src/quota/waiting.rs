@@ -15,17 +15,24 @@ use crate::time::Moment;
 
 /// How many requests that cannot be served yet are planned anew in one go. Those behind them keep their plan: whatever
 /// becomes free is taken by those before them.
-const MOST_PLANNED: usize = 64;
+const MOST_PLANNED: usize = 1_024;
 /// How often the line is served because something has become free, at most. At a plan's moment it is served at once.
-const SERVE_INTERVAL: Duration = Duration::from_millis(20);
+const SERVE_INTERVAL: Duration = Duration::from_millis(50);
 
 impl State {
     /// Lets a request join the line; it is woken through `wake`. Returns its ticket.
     pub(super) fn join_line(&mut self, wish: Arc<Wish>, wake: Arc<Notify>, now: Moment) -> u64 {
+        let ticks = self.ticks.advance(now);
+        let queued = self.line.lend_queued();
+        let behind = |provider, bucket| queued.of(provider, bucket);
+        let Picked { booking, skipped, soonest } = self.pick_behind(&wish.criteria(true), &behind, now);
+        self.line.return_queued(queued);
+        let plan = if booking.is_some() { Plan::default() } else { self.plan(soonest, ticks) };
+        self.line.queued.add(&plan);
+        let picked = booking.map(|booking| (booking, skipped));
         self.line.last_ticket += 1;
         let ticket = self.line.last_ticket;
-        self.line.waiters.insert(ticket, Waiter { wish, plan: Plan::default(), picked: None, wake });
-        self.serve_line(now);
+        self.line.waiters.insert(ticket, Waiter { wish, plan, picked, wake });
         ticket
     }
 
@@ -36,13 +43,18 @@ impl State {
         if self.line.waiters.get(&ticket).is_some_and(is_due) {
             self.serve_line(now);
         }
-        let Some(waiter) = self.line.waiters.get_mut(&ticket) else { return Turn::Waiting(None) };
+        let Some(waiter) = self.line.waiters.get_mut(&ticket) else {
+            return Turn::Waiting { left: None, is_unsure: true };
+        };
         match waiter.picked.take() {
             Some((booking, skipped)) => {
                 self.line.waiters.remove(&ticket);
                 Turn::Picked(booking, skipped)
             }
-            None => Turn::Waiting(waiter.plan.at.map(|at| at.saturating_sub(ticks.tick))),
+            None => {
+                let left = waiter.plan.at.map(|at| at.saturating_sub(ticks.tick));
+                Turn::Waiting { left, is_unsure: waiter.plan.is_unsure }
+            }
         }
     }
 
@@ -60,8 +72,15 @@ impl State {
     /// Something may have become free.
     pub(super) fn serve_line_soon(&mut self, now: Moment) {
         let ticks = self.ticks.advance(now);
-        if !self.line.waiters.is_empty() && ticks.tick >= self.line.served_at + SERVE_INTERVAL {
+        let due = self.line.served_at.saturating_add(SERVE_INTERVAL);
+        let first = self.line.waiters.values_mut().find(|it| it.picked.is_none());
+        let Some(first) = first else { return };
+        if ticks.tick >= due {
             self.serve_line(now);
+        } else if first.plan.at.is_none_or(|at| at > due) {
+            // It is served a moment later.
+            first.plan.at = Some(due);
+            first.wake.notify_one();
         }
     }
 
@@ -73,7 +92,7 @@ impl State {
         let mut queued = Queued::default();
         let mut planned = 0;
         for waiter in waiters.values_mut().filter(|it| it.picked.is_none()) {
-            if planned < MOST_PLANNED {
+            if planned < MOST_PLANNED || waiter.plan.at.is_some_and(|at| at <= ticks.tick) {
                 let criteria = waiter.wish.criteria(true);
                 let Picked { booking, skipped, soonest } =
                     self.pick_behind(&criteria, &|provider, bucket| queued.of(provider, bucket), now);
@@ -93,11 +112,12 @@ impl State {
     }
 
     fn plan(&self, soonest: Option<Soonest>, ticks: Now) -> Plan {
-        let Some(Soonest { candidate, price, wait, .. }) = soonest else { return Plan::default() };
+        let Some(Soonest { candidate, price, wait, is_unsure }) = soonest else { return Plan::default() };
         let provider = self.provider(candidate.provider);
         let charges = provider.map(|it| it.charges(candidate.account, candidate.model, price));
         Plan {
             at: (wait < Duration::MAX).then(|| ticks.tick.saturating_add(wait)),
+            is_unsure,
             provider: candidate.provider,
             charges: charges.unwrap_or_default(),
         }

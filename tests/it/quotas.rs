@@ -127,3 +127,30 @@ async fn a_restart_forgets_nothing() -> anyhow::Result<()> {
     assert!(!text.contains("key-of-Groq") && !text.contains("gpt-oss"), "it names nobody");
     Ok(())
 }
+
+/// Hours of two requests a minute and more, over sockets and on a clock that is put forward: whoever is called has room,
+/// but for what has to be found out once.
+#[tokio::test]
+async fn real_limiters_hardly_ever_refuse_a_call() -> anyhow::Result<()> {
+    let proxy = TestProxy::builder().limited().start().await?;
+    let (mut answered, mut refused) = (0, 0);
+    for number in 0..1_500_u64 {
+        // From one to nine seconds.
+        proxy.clock.advance(Duration::from_millis(1_000 + number * 7_919 % 8_000));
+        let words = "One word and another. ".repeat(usize::try_from(number * 31 % 90)?);
+        let body = json!({"messages": [{"role": "user", "content": words + "?"}], "max_tokens": 200});
+        match chat(&proxy, &body).await?.status {
+            200 => answered += 1,
+            429 => refused += 1,
+            other => panic!("{other}"),
+        }
+    }
+    let (mut calls, mut failures) = (0, 0);
+    for provider in [Provider::GROQ, Provider::CEREBRAS, Provider::GEMINI] {
+        let counts = proxy.counts(provider).await?;
+        (calls, failures) = (calls + counts.0, failures + counts.1);
+    }
+    assert!(answered >= 1_490, "{answered} answered, {refused} refused");
+    assert!(failures * 100 <= calls, "{failures} of {calls} calls were refused upstream");
+    Ok(())
+}

@@ -167,7 +167,7 @@ fn whether_a_provider_gives_back_is_learned() {
                 cached_tokens: None,
                 reasoning_tokens: None,
             };
-            state.settle(&booking, 1_000, Some(usage), at(now));
+            state.settle(&booking, 1_000, Some(usage), &[Measure::TOKENS_A_MINUTE], at(now));
             Some(())
         };
         call(0, None).expect("there is room");
@@ -309,7 +309,8 @@ async fn who_waits_is_sent_in_order_as_soon_as_there_is_room() {
     let expected: Vec<(usize, u64, bool)> = (0..10)
         .map(|number| match number {
             0..9 => (number, 60 * (number as u64 / 3), true),
-            _ => (number, 130, false),
+            // It would wait for 180 seconds, which is too long, so it does not wait at all.
+            _ => (number, 0, false),
         })
         .collect();
     assert_eq!(ends, expected);
@@ -342,7 +343,7 @@ async fn who_leaves_the_line_makes_room() {
     let quota = quota(vec![(Measure::REQUESTS_A_MINUTE, 1)]);
     let first = quota.wait(wish(10), Duration::ZERO).await.reservation.expect("there is room");
     let leaving = tokio::time::timeout(Duration::from_secs(5), quota.wait(wish(10), Duration::from_secs(70)));
-    let staying = quota.wait(wish(10), Duration::from_secs(70));
+    let staying = quota.wait(wish(10), Duration::from_secs(130));
     let (left, stayed) = futures::future::join(leaving, staying).await;
     assert!(left.is_err() && stayed.reservation.is_some(), "the one behind has the first's turn");
     drop(first);
@@ -363,4 +364,97 @@ async fn room_that_appears_is_used_at_once() {
     let (pick, ()) = futures::future::join(waiting, fail).await;
     assert!(pick.reservation.is_some());
     assert_eq!(begun.elapsed().as_secs(), 3);
+}
+
+/// The head has told what is left; the margin of the estimate is not given back on top of it.
+#[test]
+fn a_settled_call_gives_back_nothing_that_the_head_has_not_counted() {
+    let mut state = groq();
+    let booking = ask(&mut state, 4_000, 1_000, false, at(0)).booking.unwrap();
+    state.overwrite(&booking, &[header(Measure::TOKENS_A_MINUTE, 8_000, 3_000, 37.5)], IsCounted::Yes, at(0));
+    state.accepted(&booking, at(0));
+    let usage = Usage {
+        prompt_tokens: 4_000,
+        completion_tokens: 1_000,
+        total_tokens: 5_000,
+        cached_tokens: None,
+        reasoning_tokens: None,
+    };
+    state.settle(&booking, 4_000, Some(usage), &[Measure::TOKENS_A_MINUTE], at(0));
+    assert_eq!(left(&state, Measure::TOKENS_A_MINUTE, 0), Some(3_000));
+}
+
+/// A limit of a minute has refused a call, and which one is not said: the day is not to blame.
+#[test]
+fn a_minutes_refusal_leaves_the_day_alone() {
+    let mut state = groq();
+    let mut last = None;
+    for minute in 0..20 {
+        last = ask(&mut state, 100, 3_900, false, at(60 * minute)).booking;
+    }
+    let refused = last.unwrap();
+    state.uncount(&refused, Counted::Nothing, at(1_140));
+    let before = left(&state, Measure::TOKENS_A_DAY, 1_140).unwrap();
+    state.refused(&refused, None, Window::Minute, at(1_140));
+    assert_eq!(left(&state, Measure::TOKENS_A_DAY, 1_140), Some(before));
+}
+
+/// Somebody has room in a minute for certain; another only by a guess has none. Who cannot wait is not refused for a guess.
+#[test]
+fn a_guess_refuses_nobody_beside_a_certain_limit() {
+    let offer = |provider, model: &str, limits| Offer {
+        provider,
+        accounts: 1,
+        models: vec![model.to_owned()],
+        limits,
+    };
+    let offers = vec![
+        offer(Provider::GROQ, MODEL, vec![(Measure::REQUESTS_A_MINUTE, 1)]),
+        offer(Provider::CEREBRAS, "gpt-oss-120b", Vec::new()),
+    ];
+    let mut state = State::new(offers, fastrand::Rng::with_seed(7));
+    let target = anybody();
+    let mut pick = |can_wait| {
+        let demand = Demand { prompt: 10, answer: Some(10) };
+        let needs = Needs::default();
+        state.pick(&Criteria { target: &target, needs: &needs, ruled_out: &[], demand, can_wait }, at(0))
+    };
+    // One at Groq, five at Cerebras, and the sixth finds out.
+    for _ in 0..7 {
+        assert!(pick(true).booking.is_some());
+    }
+    assert!(pick(true).booking.is_none(), "one call at a time");
+    assert!(pick(false).booking.is_some(), "it cannot wait");
+}
+
+/// More uses than are kept apart: what is merged counts too long by a small part of the window, and no more.
+#[test]
+fn merged_uses_run_off_in_time() {
+    let mut state = groq_with(vec![(Measure::new(Unit::Requests, Window::Hour), 100_000)]);
+    for second in 0..3_600 {
+        ask(&mut state, 1, 1, false, at(second));
+    }
+    let hour = Measure::new(Unit::Requests, Window::Hour);
+    let half = 100_000 - left(&state, hour, 5_400).unwrap();
+    assert!((1_800..1_830).contains(&half), "{half}");
+}
+
+/// Two calls at once end the wait of two, although little time has passed since the line was served.
+#[tokio::test(start_paused = true)]
+async fn no_news_is_lost_because_it_comes_soon() {
+    let quota = quota(vec![(Measure::REQUESTS_A_MINUTE, 2)]);
+    let begun = Instant::now();
+    let first = quota.wait(wish(10), Duration::ZERO).await.reservation.expect("there is room");
+    let second = quota.wait(wish(10), Duration::ZERO).await.reservation.expect("there is room");
+    let fail = async {
+        for reservation in [first, second] {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            reservation.failed(&failure(Cause::RequestRefused, None));
+        }
+    };
+    let patience = Duration::from_secs(100);
+    let waits = futures::future::join(quota.wait(wish(10), patience), quota.wait(wish(10), patience));
+    let ((one, other), ()) = futures::future::join(waits, fail).await;
+    assert!(one.reservation.is_some() && other.reservation.is_some());
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
 }

@@ -9,7 +9,7 @@ use ai_proxy_free::internals::config::Config;
 use ai_proxy_free::internals::http;
 use ai_proxy_free::internals::http::AppState;
 use ai_proxy_free::internals::providers::{Directory, Provider};
-use ai_proxy_free::internals::simulator::{Behaviour, Settings, SimulatedProvider, Simulator};
+use ai_proxy_free::internals::simulator::{Behaviour, Limits, Settings, SimulatedProvider, Simulator};
 use ai_proxy_free::internals::time::{Clock, Moment, Shutdown};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -76,6 +76,7 @@ pub(crate) struct TestProxy {
 pub(crate) struct ProxyBuilder {
     variables: HashMap<String, String>,
     reads_models: bool,
+    is_limited: bool,
 }
 
 impl ProxyBuilder {
@@ -103,11 +104,18 @@ impl ProxyBuilder {
         self
     }
 
+    /// Over providers that limit as their published free plans do.
+    pub(crate) fn limited(mut self) -> Self {
+        self.is_limited = true;
+        self
+    }
+
     pub(crate) async fn start(self) -> anyhow::Result<TestProxy> {
         super::log::search();
         let clock = TestClock::default();
         let simulator = Simulator::start(Directory::built_in(), |provider| {
-            Settings::new(provider, clock.reliable_clock())
+            let limits = if self.is_limited { Limits::Published } else { Limits::Endless };
+            Settings { limits, ..Settings::new(provider, clock.reliable_clock()) }
         })
         .await?;
         let variables = simulated_variables(&simulator, self.variables);
