@@ -39,7 +39,8 @@ impl Process {
         on_line: impl FnMut(&str) + Send + 'static,
     ) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ai-proxy-free"));
-        command.env_clear().env("PORT", "0").envs(variables);
+        // What one bench has used must not slow down the next.
+        command.env_clear().env("PORT", "0").env("STATE_FILE", "").envs(variables);
         Self::start(command, on_line)
     }
 

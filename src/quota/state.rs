@@ -172,6 +172,10 @@ impl State {
             let mut is_second_best = false;
             let mut unexplored: Option<(Candidate, Price)> = None;
             for candidate in provider.in_order_of_preference(number, criteria, now) {
+                // A guess is no reason to use a worse model either, but another key with room comes first.
+                if unexplored.is_some_and(|(it, _)| it.model != candidate.model) {
+                    break;
+                }
                 provider.open_buckets(candidate.account, candidate.model, ticks);
                 let (prospect, blocked) = provider.prospect(candidate, criteria, ahead, now, ticks);
                 match prospect {

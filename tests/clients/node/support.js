@@ -49,7 +49,7 @@ export function assertIncludes(whole, part) {
 /** Starts a proxy on a free port, a demo if nothing else is said; it ends with the test. */
 export async function startProxy(test, env = {}, command = ['demo']) {
   const proxy = spawn(process.env.PROXY_BIN, command, {
-    env: { PORT: '0', ...env },
+    env: { PORT: '0', STATE_FILE: '', ...env },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   test.after(async () => {

@@ -78,7 +78,7 @@ BASE_URLS = {"Groq": "GROQ_BASE_URL", "Cerebras": "CEREBRAS_BASE_URL", "Gemini":
 def running_proxy(**env):
     """The address of a proxy over the simulated providers; `env` has settings that differ, None for those unset."""
     usual = (
-        {"PORT": "0"}
+        {"PORT": "0", "STATE_FILE": ""}
         | {KEYS[name]: "a-key" for name in PROVIDERS}
         | {BASE_URLS[name]: URLS[name] for name in PROVIDERS}
     )
