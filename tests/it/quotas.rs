@@ -154,3 +154,19 @@ async fn real_limiters_hardly_ever_refuse_a_call() -> anyhow::Result<()> {
     assert!(failures * 100 <= calls, "{failures} of {calls} calls were refused upstream");
     Ok(())
 }
+
+/// Everybody was at a limit for the same time: then it is the turn of who was asked first.
+#[tokio::test]
+async fn the_rotation_goes_on_after_a_limit_of_everybody() -> anyhow::Result<()> {
+    let proxy = crate::support::with_one_model_each().start().await?;
+    for provider in [Provider::GROQ, Provider::CEREBRAS, Provider::GEMINI] {
+        proxy.provider(provider).then(Behaviour::named("rate_limited").expect("known"));
+    }
+    let refused = chat(&proxy, &question()).await?;
+    assert_eq!(refused.status, 429);
+    let seconds: u64 = refused.header("retry-after").expect("a time").parse()?;
+    proxy.clock.advance(Duration::from_secs(seconds));
+    let reply = chat(&proxy, &question()).await?;
+    assert_eq!(reply.header("x-attempts"), Some("Groq:ok"), "after {seconds} s: {}", refused.text());
+    Ok(())
+}
