@@ -7,7 +7,7 @@
 //! A provider that reserves the longest answer may give back what was not needed, or not. Both are counted until its own
 //! figures show which is true.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -268,7 +268,7 @@ impl Bucket {
                 self.source = Source::Observed;
             }
         }
-        self.is_answered(attempt);
+        self.close(attempt);
     }
 
     /// The call has taken `actual` instead of what was `reserved`, or `at_least` this if the provider does not give back
@@ -287,18 +287,13 @@ impl Bucket {
         if let Some(used) = &mut self.used_if_given_back {
             correct(used, reserved, actual, sent, most, now);
         }
-        self.is_answered(attempt);
+        self.close(attempt);
     }
 
     /// The call was not counted by the provider.
     pub(super) fn take_back(&mut self, attempt: u64, amount: u64, sent: Duration, now: Now) {
         self.settle(attempt, amount, 0, 0, sent, now);
         self.open.retain(|it| it.attempt != attempt);
-    }
-
-    /// The call is over, whatever came of it.
-    pub(super) fn close(&mut self, attempt: u64) {
-        self.is_answered(attempt);
     }
 
     /// How full it is, in thousandths, unless its limit was stated: the fullest is the likeliest reason of a refusal.
@@ -357,9 +352,6 @@ impl Bucket {
             (None, Some(remaining), None) if remaining > 0 => remaining.saturating_add(used_up_to_now),
             _ => return,
         };
-        if self.most.is_none() && reading.remaining.is_none() && stated.is_none() {
-            return;
-        }
         self.most = Some(most);
         if stated.is_some() {
             // The first refusal of a calendar's day may not be what it calls itself: one call finds out.
@@ -439,7 +431,8 @@ impl Bucket {
         Some(reset?.deadline(now.wall)).filter(|&reset| reset <= now.after(longest) && reset > now.wall)
     }
 
-    fn is_answered(&mut self, attempt: u64) {
+    /// The call's head has come, or it is over: it finds out nothing more.
+    pub(super) fn close(&mut self, attempt: u64) {
         if self.explorer == Some(attempt) {
             self.explorer = None;
         }
@@ -463,7 +456,7 @@ fn correct(used: &mut Used, reserved: u64, actual: u64, sent: Duration, most: u6
 /// The limits of several accounts added up. Used and left are known only if they are known for all of them. The reset
 /// is the soonest of all, and the sum is as certain as its least certain part.
 pub(crate) fn together(accounts: impl IntoIterator<Item = Vec<LimitStatus>>) -> Vec<LimitStatus> {
-    let mut sums: std::collections::BTreeMap<Measure, LimitStatus> = std::collections::BTreeMap::new();
+    let mut sums: BTreeMap<Measure, LimitStatus> = BTreeMap::new();
     for status in accounts.into_iter().flatten() {
         sums.entry(status.measure).and_modify(|sum| *sum = add(*sum, status)).or_insert(status);
     }

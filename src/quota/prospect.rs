@@ -43,7 +43,7 @@ impl ProviderState {
         ticks: Now,
     ) -> (Prospect, Option<Blocked>) {
         let Candidate { provider, account, model } = candidate;
-        let room = self.room(account, model, criteria.demand, &|bucket, _| ahead(provider, bucket), ticks);
+        let room = self.room(account, model, criteria.demand, &|bucket| ahead(provider, bucket), ticks);
         let standing = self.standing(candidate, now);
         let limited = |window: Window, wait: Option<Duration>| {
             let until = ticks.after(wait.unwrap_or_default());

@@ -239,7 +239,7 @@ impl ProviderState {
         account: usize,
         model: usize,
         demand: Demand,
-        ahead: &dyn Fn(usize, Unit) -> u64,
+        ahead: &dyn Fn(usize) -> u64,
         now: Now,
     ) -> Room {
         let charge = self.provider.profile().token_charge;
@@ -250,7 +250,7 @@ impl ProviderState {
         let mut room = Room::Fits(price);
         for (number, bucket) in self.buckets_of(account, model) {
             let Measure { unit, window } = bucket.measure();
-            let fit = bucket.fit(price.amount(unit), ahead(number, unit), now);
+            let fit = bucket.fit(price.amount(unit), ahead(number), now);
             room = room.and(price, fit, window, bucket.is_explored());
         }
         room

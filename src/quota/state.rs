@@ -378,7 +378,7 @@ impl State {
         let ticks = self.ticks.read(now);
         let smallest = Demand { prompt: 1, answer: Some(1) };
         let provider = self.provider(candidate.provider)?;
-        match provider.room(candidate.account, candidate.model, smallest, &|_, _| 0, ticks) {
+        match provider.room(candidate.account, candidate.model, smallest, &|_| 0, ticks) {
             Room::Full { wait: Some(wait), .. } => Some(wait.as_millis().div_ceil(1_000) as u64),
             _ => None,
         }
