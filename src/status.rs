@@ -1,6 +1,7 @@
-//! What the proxy reports about itself: `/health` and `/providers`. Calls no provider.
+//! What the proxy reports about itself: `/health` and `/providers`, and the page that shows it. Calls no provider.
 
 mod health;
+pub(crate) mod page;
 mod providers;
 
 pub(crate) use self::health::Health;

@@ -35,6 +35,16 @@ pub(crate) const HEALTH_PATH: &str = "/health";
 pub(super) const HEALTH: Area =
     Area { path: HEALTH_PATH, extent: Extent::Path, surface: Surface::Chat, is_open: true };
 
+/// The page for people. It holds nothing secret, and it is where a person is asked for the client key.
+pub(super) const PAGE: Area =
+    Area { path: "/", extent: Extent::Path, surface: Surface::Chat, is_open: true };
+
+/// The files that the page is made of.
+pub(super) const PAGE_FILES: Area = Area { is_open: true, ..below("/page", Surface::Chat) };
+
+/// One of the files in [`PAGE_FILES`].
+pub(super) const PAGE_FILE: &str = "/{file}";
+
 /// OpenAI's paths; Groq's SDK uses the second prefix.
 pub(super) const OPENAI: [Area; 2] = [below("/v1", Surface::OpenAi), below("/openai/v1", Surface::OpenAi)];
 
@@ -54,7 +64,7 @@ pub(super) fn all_paths() -> Vec<String> {
     let [openai, _] = OPENAI.map(|area| area.path);
     let below = [("POST", COMPLETIONS), ("GET", MODELS), ("GET", MODEL)];
     let below = below.map(|(method, path)| format!("{method} {openai}{}", path.replace('*', "")));
-    let others = [("POST", CHAT), ("GET", PROVIDERS), ("GET", HEALTH_PATH)];
+    let others = [("GET", PAGE.path), ("POST", CHAT), ("GET", PROVIDERS), ("GET", HEALTH_PATH)];
     others.map(|(method, path)| format!("{method} {path}")).into_iter().chain(below).collect()
 }
 
@@ -68,7 +78,7 @@ const fn below(path: &'static str, surface: Surface) -> Area {
 impl Area {
     /// The area of `path`, whether a route has that path or not.
     pub(super) fn of(path: &str) -> Self {
-        let mut areas = std::iter::once(HEALTH).chain(OPENAI);
+        let mut areas = [HEALTH, PAGE, PAGE_FILES].into_iter().chain(OPENAI);
         areas.find(|area| area.has(path)).unwrap_or(ELSEWHERE)
     }
 
@@ -95,6 +105,9 @@ mod tests {
             ("/health", Surface::Chat, true),
             ("/health/", Surface::Chat, false),
             ("/healthy", Surface::Chat, false),
+            ("/", Surface::Chat, true),
+            ("/page/main.js", Surface::Chat, true),
+            ("/pages", Surface::Chat, false),
             ("/chat", Surface::Chat, false),
             ("/providers", Surface::Chat, false),
             ("/v1", Surface::OpenAi, false),
