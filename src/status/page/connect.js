@@ -1,14 +1,14 @@
 // Lines to copy and settings of other programs, with the address by which this page was opened.
 
 import { el, on, show } from './dom.js';
-import { needsKey, onNews } from './proxy.js';
 import { copyLine } from './providers.js';
+import { needsKey, onNews } from './proxy.js';
 import { inEachLanguage, t } from './texts.js';
 
-const KEY = 'your-client-key';
-const ANY_KEY = 'any-key';
 const { origin } = location;
 const base = `${origin}/v1`;
+const OWN_KEY = 'your-client-key';
+const QUESTION = '{"messages":[{"role":"user","content":"Hola"}]}';
 let chosen = 0;
 
 /** Puts the tab to work. */
@@ -22,73 +22,68 @@ export function startConnect() {
 }
 
 function draw() {
-  const lines = linesToCopy();
+  const key = needsKey() ? OWN_KEY : 'any-key';
+  const lines = [...chatLines(needsKey()), ...openAiLines(key)];
+  const need = (name, value) => el('div', null, el('dt', null, t(name)), el('dd', null, copyLine(value)));
   show(document.getElementById('connect'),
-    el('div', { class: 'title' }, el('h2', null, t('connect_title')), el('p', null, t('connect_more'))),
-    el('dl', { class: 'needs' },
-      need(t('base_url'), copyLine(base, t('base_url'))),
-      need(t('api_key'), el('p', null, needsKey() ? t('own_key') : t('any_key', { key: ANY_KEY }))),
-      need(t('model'), copyLine('auto', t('model')))),
+    el('h2', null, t('connect_title')),
+    el('p', null, t('connect_more')),
+    el('dl', { class: 'needs' }, need('base_url', base), need('api_key', key), need('model', 'auto')),
     el('p', { class: 'small' }, t(needsKey() ? 'key_note_locked' : 'key_note_open')),
     el('h3', null, t('lines_title')),
     el('div', { class: 'choices', role: 'group', 'aria-label': t('lines_title') }, lines.map(choice)),
-    el('div', { 'data-key': `line-${chosen}` }, copyLine(lines[chosen].text, lines[chosen].name)),
+    el('div', { 'data-key': chosen }, copyLine(lines[chosen].text)),
+    lines[chosen].isTried && el('p', { class: 'small' }, t('tried_more')),
     el('h3', null, t('apps_title')),
     el('p', { class: 'small' }, t('apps_more')),
-    el('div', { class: 'cards' }, apps().map(app)),
-    el('p', { class: 'small' }, el('span', { class: 'tried' }, t('tried')), ' ', t('tried_more')));
+    el('div', { class: 'cards' }, apps(key).map(app)));
 }
-
-const need = (name, value) => el('div', null, el('dt', null, name), el('dd', null, value));
 
 const choice = ({ name, isTried }, at) =>
   el('button', { type: 'button', 'data-do': 'line', 'data-value': at, 'aria-pressed': String(at === chosen) },
     name, isTried && el('span', { class: 'tried' }, t('tried')));
 
-const app = ({ name, where, text }) =>
-  el('article', { class: 'card', 'data-key': name },
-    el('header', null, el('h4', null, name), el('span', { class: 'small' }, t('untried'))),
-    el('p', { class: 'small' }, where),
-    copyLine(text, name));
+const app = ([name, where, text]) =>
+  el('article', { class: 'card', 'data-key': name }, el('h4', null, name), el('p', { class: 'small' }, where), copyLine(text));
 
-const key = () => (needsKey() ? KEY : ANY_KEY);
-const question = () => '{"messages":[{"role":"user","content":"Hola"}]}';
-
-/** Those that our tests run are marked as tried. */
-function linesToCopy() {
-  const locked = needsKey();
+/** Lines for `/chat`. What our tests run is marked as tried. */
+function chatLines(isLocked) {
+  const header = (text) => (isLocked ? text : '');
   return [
-    { name: 'curl (bash)', isTried: true, text: curl(locked ? ` -H 'Authorization: Bearer ${KEY}'` : '') },
-    { name: 'cmd.exe', text: cmd(locked ? ` -H "Authorization: Bearer ${KEY}"` : '') },
-    { name: 'PowerShell', text: powerShell(locked ? ` -Headers @{Authorization='Bearer ${KEY}'}` : '') },
-    { name: 'JavaScript (fetch)', isTried: true, text: javaScript(locked ? `, Authorization: 'Bearer ${KEY}'` : '') },
-    { name: 'Python (openai)', isTried: true, text: python() },
-    { name: 'Node (openai)', isTried: true, text: node() },
+    {
+      name: 'curl (bash)',
+      isTried: true,
+      text: `curl -N ${origin}/chat${header(` -H 'Authorization: Bearer ${OWN_KEY}'`)} -H 'Content-Type: application/json' -d '${QUESTION}'`,
+    },
+    {
+      name: 'cmd.exe',
+      text: `curl -N ${origin}/chat${header(` -H "Authorization: Bearer ${OWN_KEY}"`)} -H "Content-Type: application/json" -d "${QUESTION.replaceAll('"', '\\"')}"`,
+    },
+    {
+      name: 'PowerShell',
+      text: `Invoke-RestMethod ${origin}/chat -Method Post${header(` -Headers @{Authorization='Bearer ${OWN_KEY}'}`)} -ContentType 'application/json; charset=utf-8' -Body '${QUESTION.slice(0, -1)},"stream":false}'`,
+    },
+    {
+      name: 'fetch',
+      isTried: true,
+      text: `const response = await fetch('${origin}/chat', {
+  method: 'POST',
+  headers: { 'Content-Type': 'application/json'${header(`, Authorization: 'Bearer ${OWN_KEY}'`)} },
+  body: JSON.stringify({ messages: [{ role: 'user', content: 'Hola' }], stream: false }),
+});
+const { content, provider } = await response.json();
+console.log(provider, content);`,
+    },
   ];
 }
 
-const curl = (header) => `curl -N ${origin}/chat${header} -H 'Content-Type: application/json' -d '${question()}'`;
+const openAiLines = (key) => [
+  {
+    name: 'Python (openai)',
+    isTried: true,
+    text: `from openai import OpenAI
 
-const cmd = (header) =>
-  `curl -N ${origin}/chat${header} -H "Content-Type: application/json" -d "${question().replaceAll('"', '\\"')}"`;
-
-const powerShell = (header) =>
-  `Invoke-RestMethod ${origin}/chat -Method Post${header} -ContentType 'application/json; charset=utf-8' -Body '${question().replace(/}$/, ',"stream":false}')}'`;
-
-const javaScript = (header) => `const response = await fetch('${origin}/chat', {
-  method: 'POST',
-  headers: { 'Content-Type': 'application/json'${header} },
-  body: JSON.stringify({
-    messages: [{ role: 'user', content: 'Hola' }],
-    stream: false,
-  }),
-});
-const { content, provider } = await response.json();
-console.log(provider, content);`;
-
-const python = () => `from openai import OpenAI
-
-client = OpenAI(base_url="${base}", api_key="${key()}")
+client = OpenAI(base_url="${base}", api_key="${key}")
 stream = client.chat.completions.create(
     model="auto",
     messages=[{"role": "user", "content": "Hola"}],
@@ -96,11 +91,14 @@ stream = client.chat.completions.create(
 )
 for chunk in stream:
     if chunk.choices:
-        print(chunk.choices[0].delta.content or "", end="", flush=True)`;
+        print(chunk.choices[0].delta.content or "", end="", flush=True)`,
+  },
+  {
+    name: 'Node (openai)',
+    isTried: true,
+    text: `import OpenAI from 'openai';
 
-const node = () => `import OpenAI from 'openai';
-
-const client = new OpenAI({ baseURL: '${base}', apiKey: '${key()}' });
+const client = new OpenAI({ baseURL: '${base}', apiKey: '${key}' });
 const stream = await client.chat.completions.create({
   model: 'auto',
   messages: [{ role: 'user', content: 'Hola' }],
@@ -108,69 +106,50 @@ const stream = await client.chat.completions.create({
 });
 for await (const chunk of stream) {
   process.stdout.write(chunk.choices[0]?.delta?.content ?? '');
-}`;
+}`,
+  },
+];
 
-/** The places are named as the programs name them, in English. */
-const apps = () => [
-  {
-    name: 'Open WebUI',
-    where: 'Admin Panel → Settings → Connections → OpenAI API',
-    text: `OPENAI_API_BASE_URL=${base}\nOPENAI_API_KEY=${key()}`,
-  },
-  {
-    name: 'LibreChat',
-    where: 'librechat.yaml',
-    text: `endpoints:
+/** Name, place and settings; the places are named as the programs name them. */
+const apps = (key) => [
+  ['Open WebUI', 'Admin Panel → Settings → Connections → OpenAI API', `URL: ${base}\nKey: ${key}\nModel: auto`],
+  [
+    'LibreChat',
+    'librechat.yaml',
+    `endpoints:
   custom:
-    - name: "AI Proxy Free"
-      apiKey: "${key()}"
-      baseURL: "${base}"
+    - name: AI Proxy Free
+      apiKey: ${key}
+      baseURL: ${base}
       models:
-        default: ["auto"]
+        default: [auto]
         fetch: true`,
-  },
-  {
-    name: 'Continue',
-    where: 'config.yaml',
-    text: `models:
+  ],
+  [
+    'Continue',
+    'config.yaml',
+    `models:
   - name: AI Proxy Free
     provider: openai
     model: auto
     apiBase: ${base}
-    apiKey: ${key()}`,
-  },
-  {
-    name: 'Cline',
-    where: 'Settings → API Provider → OpenAI Compatible',
-    text: `Base URL: ${base}\nAPI Key: ${key()}\nModel ID: auto`,
-  },
-  {
-    name: 'aider',
-    where: 'bash',
-    text: `export OPENAI_API_BASE=${base}\nexport OPENAI_API_KEY=${key()}\naider --model openai/auto`,
-  },
-  {
-    name: 'opencode',
-    where: 'opencode.json',
-    text: `{
+    apiKey: ${key}`,
+  ],
+  ['Cline', 'Settings → API Provider → OpenAI Compatible', `Base URL: ${base}\nAPI Key: ${key}\nModel ID: auto`],
+  ['aider', 'bash', `export OPENAI_API_BASE=${base}\nexport OPENAI_API_KEY=${key}\naider --model openai/auto`],
+  [
+    'opencode',
+    'opencode.json',
+    `{
   "provider": {
     "ai-proxy-free": {
       "npm": "@ai-sdk/openai-compatible",
-      "name": "AI Proxy Free",
-      "options": { "baseURL": "${base}", "apiKey": "${key()}" },
-      "models": { "auto": { "name": "auto" } }
+      "options": { "baseURL": "${base}", "apiKey": "${key}" },
+      "models": { "auto": {} }
     }
   }
 }`,
-  },
-  {
-    name: 'n8n',
-    where: 'Credentials → OpenAI; OpenAI Chat Model → Use Responses API: off',
-    text: `Base URL: ${base}\nAPI Key: ${key()}\nModel (By ID): auto`,
-  },
-  {
-    name: 'Home Assistant',
-    where: 'HACS → Extended OpenAI Conversation',
-    text: `Base Url: ${base}\nAPI Key: ${key()}\nModel: auto`,
-  },
+  ],
+  ['n8n', 'OpenAI Chat Model → Use Responses API: off', `Base URL: ${base}\nAPI Key: ${key}\nModel (By ID): auto`],
+  ['Home Assistant', 'HACS → Extended OpenAI Conversation', `Base Url: ${base}\nAPI Key: ${key}\nModel: auto`],
 ];

@@ -1,4 +1,4 @@
-// Building and updating elements. Nothing here, or anywhere on the page, makes HTML of a text.
+// Building and updating elements. Nothing on the page makes HTML of a text.
 
 /** An element with these attributes and children; a handler is an attribute whose name begins with `on`. */
 export const el = (name, attributes, ...children) => fill(document.createElement(name), attributes, children);
@@ -13,18 +13,15 @@ export const foreign = (text) => el('bdi', null, text);
 function fill(element, attributes, children) {
   for (const [name, value] of Object.entries(attributes ?? {})) {
     if (name.startsWith('on')) element.addEventListener(name.slice(2), value);
-    else if (value === true) element.setAttribute(name, '');
-    else if (value !== false && value != null) element.setAttribute(name, value);
+    else if (value != null && value !== false) element.setAttribute(name, value === true ? '' : value);
   }
-  element.append(...children.flat(9).filter((child) => child != null && child !== false));
+  element.append(...children.flat(9).filter((it) => it != null && it !== false));
   return element;
 }
 
 /** Makes the children of `parent` like `children`, and keeps every element that need not change. */
 export function show(parent, ...children) {
-  const fresh = document.createDocumentFragment();
-  fresh.append(...children.flat(9).filter((child) => child != null && child !== false));
-  matchChildren(parent, fresh);
+  matchChildren(parent, fill(document.createDocumentFragment(), null, children));
 }
 
 function matchChildren(parent, fresh) {
@@ -35,48 +32,44 @@ function matchChildren(parent, fresh) {
 }
 
 function match(node, fresh) {
-  // It tells for a moment that it was pressed.
-  if (node.dataset?.flash && node.nodeName === fresh.nodeName) return;
-  const isSame = node.nodeName === fresh.nodeName && node.dataset?.key === fresh.dataset?.key;
-  if (!isSame) return node.replaceWith(fresh);
+  if (node.nodeName !== fresh.nodeName || node.dataset?.key !== fresh.dataset?.key) return node.replaceWith(fresh);
   if (node.nodeType === Node.TEXT_NODE) {
     if (node.data !== fresh.data) node.data = fresh.data;
     return;
   }
-  for (const { name } of [...node.attributes]) {
-    // What a person has opened stays open.
-    if (name !== 'open' && !fresh.hasAttribute(name)) node.removeAttribute(name);
+  // For a moment it tells that it was pressed.
+  if (node.dataset.flash) return;
+  // What a person has opened stays open.
+  const names = [...node.getAttributeNames(), ...fresh.getAttributeNames()].filter((name) => name !== 'open');
+  for (const name of names) {
+    const value = fresh.getAttribute(name);
+    if (value === null) node.removeAttribute(name);
+    else if (node.getAttribute(name) !== value) node.setAttribute(name, value);
   }
-  for (const { name, value } of fresh.attributes) {
-    if (name !== 'open' && node.getAttribute(name) !== value) node.setAttribute(name, value);
-  }
-  // The answer under way writes into this one itself.
+  // An answer draws itself.
   if (!fresh.hasAttribute('data-own')) matchChildren(node, fresh);
 }
 
 const actions = new Map();
 
-/** What a click on an element with `data-do` of this name does. */
+/** What a click on an element does whose `data-do` is `name`. */
 export const on = (name, action) => actions.set(name, action);
 
-document.addEventListener('click', (event) => {
-  const target = event.target.closest?.('[data-do]');
-  if (target) actions.get(target.dataset.do)?.(target);
+document.addEventListener('click', ({ target }) => {
+  const pressed = target.closest('[data-do]');
+  actions.get(pressed?.dataset.do)?.(pressed);
 });
 
-/** A button; its action is found by its name, so it survives `show`. */
+/** A button for an action; found by its name, so it survives `show`. */
 export const button = (text, action, attributes) => el('button', { type: 'button', 'data-do': action, ...attributes }, text);
 
-/** Puts a text on the clipboard; plain HTTP beyond this machine has only the old way. */
+/** Puts a text on the clipboard. Without TLS only this machine has the new way. */
 export async function copy(text) {
-  try {
-    await navigator.clipboard.writeText(text);
-  } catch {
-    const field = el('textarea', { class: 'unseen', readonly: true });
-    field.value = text;
-    (document.querySelector('dialog[open]') ?? document.body).append(field);
-    field.select();
-    document.execCommand('copy');
-    field.remove();
-  }
+  if (navigator.clipboard) return navigator.clipboard.writeText(text);
+  const field = el('textarea', { class: 'unseen' });
+  field.value = text;
+  document.body.append(field);
+  field.select();
+  document.execCommand('copy');
+  field.remove();
 }

@@ -5,7 +5,7 @@ import { copy, el } from './dom.js';
 import { inline, visible } from './inline.js';
 import { flash, t } from './texts.js';
 
-/** A longer line is cut, and a longer paragraph ends: what is under way is drawn again for each frame. */
+/** A longer line is cut and a longer paragraph ends: what is under way is drawn again for each frame. */
 const MOST_CHARS = 8_000;
 /** Lists and quotes within each other. */
 const DEEPEST = 5;
@@ -16,7 +16,7 @@ const MOST_COLUMNS = 40;
 const FENCE = /^(\s{0,12})(`{3,}|~{3,}(?!~))([^`]*)$/;
 const HEADING = /^ {0,3}(#{1,6})\s+(\S.*)$/;
 const RULE = /^ {0,3}([-*_])(?:\s{0,3}\1){2,60}\s{0,9}$/;
-const ITEM = /^(\s{0,12})([-*+]|\d{1,9}[.)])(\s{1,4})(?=\S)/;
+const ITEM = /^(\s{0,12})([-*+]|\d{1,9}[.)])\s{1,4}(?=\S)/;
 const QUOTE = /^ {0,3}> ?/;
 const TABLE_RULE = /^(?=.*-)[\s|:-]*$/;
 /** A line that has only begun, so far that nobody can say what it will be. */
@@ -28,7 +28,7 @@ export class Markdown {
   #depth;
   #block = null;
   #list = null;
-  #draft = [];
+  #draft = null;
   #partial = '';
 
   constructor(parent, depth = 0) {
@@ -43,7 +43,7 @@ export class Markdown {
       this.#partial += part;
       while (this.#partial.length > MOST_CHARS) this.#cut();
       if (at === lines.length - 1) break;
-      this.line(this.#partial.replace(/\r$/, ''), true);
+      this.line(this.#partial.replace(/\r$/, ''), '\n');
       this.#partial = '';
     }
     this.draw(this.#partial);
@@ -51,27 +51,29 @@ export class Markdown {
 
   /** There is no more. */
   end() {
-    if (this.#partial) this.line(this.#partial, false);
-    this.#partial = '';
+    if (this.#partial) this.line(this.#partial, '');
     this.close();
   }
 
   #cut() {
-    const last = this.#partial.charCodeAt(MOST_CHARS - 1);
     // Not within a character of two halves.
-    const end = last >= 0xd800 && last < 0xdc00 ? MOST_CHARS - 1 : MOST_CHARS;
-    const rest = this.#partial.slice(end);
-    this.line(this.#partial.slice(0, end), false);
-    this.#partial = rest;
+    const end = /[\ud800-\udbff]/.test(this.#partial[MOST_CHARS - 1]) ? MOST_CHARS - 1 : MOST_CHARS;
+    this.line(this.#partial.slice(0, end), '');
+    this.#partial = this.#partial.slice(end);
   }
 
-  /** A line is complete, or so long that it is taken for complete. */
-  line(line, hasEnd) {
+  /** A line with its end; one that was cut has none. */
+  line(line, end) {
     this.#dropDraft();
-    if (this.#block?.isTableHead?.(line)) return this.#replace(new Table(this.#block, line));
+    if (this.#block?.isTableHead?.(line)) {
+      const table = new Table(this.#block.text, line);
+      this.#block.element.replaceWith(table.element);
+      this.#block = table;
+      return;
+    }
     if (this.#block && !this.#block.takes(line)) this.close();
-    if (this.#block) this.#block.add(line, hasEnd);
-    else if (line.trim()) this.#begin(line, hasEnd);
+    if (this.#block) this.#block.add(line, end);
+    else if (line.trim()) this.#begin(line, end);
     if (this.#block?.isOver) this.close();
   }
 
@@ -80,12 +82,17 @@ export class Markdown {
     this.#dropDraft();
     const isTaken = this.#block?.takes(partial);
     this.#block?.draw(isTaken ? partial : '');
-    if (!isTaken && !UNDECIDED.test(partial.trim())) this.#drawDraft(partial);
+    if (isTaken || UNDECIDED.test(partial.trim())) return;
+    const list = this.#list;
+    const block = newBlock(partial, this.#depth, '');
+    this.#draft = this.#place(block);
+    block.close();
+    this.#list = list;
   }
 
   /** Whether a line that stands further to the left may go on with what was said last. */
   isInParagraph() {
-    return this.#block instanceof Paragraph || Boolean(this.#block?.isInParagraph?.());
+    return Boolean(this.#block?.isInParagraph?.());
   }
 
   close() {
@@ -94,54 +101,38 @@ export class Markdown {
     this.#block = null;
   }
 
-  #begin(line, hasEnd) {
-    this.#block = newBlock(line, this.#depth, hasEnd);
+  #begin(line, end) {
+    this.#block = newBlock(line, this.#depth, end);
     this.#place(this.#block);
-    if (!(this.#block instanceof Item)) this.#list = null;
-  }
-
-  #replace(block) {
-    this.#block.element.replaceWith(block.element);
-    this.#block = block;
+    if (!this.#block.listName) this.#list = null;
   }
 
   /** Puts a block where it belongs; gives the element that is new. */
   #place(block) {
-    const isItem = block instanceof Item;
-    if (isItem && this.#list?.localName === block.listName) {
+    if (block.listName && this.#list?.localName === block.listName) {
       this.#list.append(block.element);
       return block.element;
     }
-    const element = isItem ? block.list() : block.element;
-    if (isItem) this.#list = element;
+    const element = block.listName ? (this.#list = block.list()) : block.element;
     this.#parent.append(element);
     return element;
   }
 
-  #drawDraft(partial) {
-    const list = this.#list;
-    const block = newBlock(partial, this.#depth, false);
-    const element = this.#place(block);
-    block.close();
-    this.#draft = [element];
-    this.#list = list;
-  }
-
   #dropDraft() {
-    for (const element of this.#draft) element.remove();
-    this.#draft = [];
+    this.#draft?.remove();
+    this.#draft = null;
   }
 }
 
-function newBlock(line, depth, hasEnd) {
+function newBlock(line, depth, end) {
   const fence = FENCE.exec(line);
   if (fence) return new Code(fence);
   if (RULE.test(line)) return new Single(el('hr'));
   const heading = HEADING.exec(line);
   if (heading) return new Single(headed(heading));
-  if (depth < DEEPEST && QUOTE.test(line)) return new Quote(line, depth, hasEnd);
+  if (depth < DEEPEST && QUOTE.test(line)) return new Quote(line, depth, end);
   const item = depth < DEEPEST && ITEM.exec(line);
-  return item ? new Item(item, line, depth, hasEnd) : new Paragraph(line);
+  return item ? new Item(item, line, depth, end) : new Paragraph(line);
 }
 
 /** The page has its own headings of the first two levels. */
@@ -149,6 +140,7 @@ const headed = ([, marks, text]) =>
   el(`h${Math.min(marks.length + 2, 6)}`, { dir: 'auto' }, inline(text.replace(/\s#+\s*$/, '')));
 
 const beginsOther = (line) => [FENCE, HEADING, QUOTE, RULE, ITEM].some((pattern) => pattern.test(line));
+const indentOf = (line) => line.length - line.trimStart().length;
 
 /** A heading or a rule. */
 class Single {
@@ -158,50 +150,42 @@ class Single {
     this.element = element;
   }
 
-  takes() {
-    return false;
-  }
-
-  draw() {}
-
   close() {}
 }
 
 class Paragraph {
-  #text;
+  element = el('p', { dir: 'auto' });
   #drawn = null;
 
   constructor(line) {
-    this.#text = line.trim();
-    this.element = el('p', { dir: 'auto' });
-  }
-
-  get text() {
-    return this.#text;
+    this.text = line.trim();
   }
 
   get isOver() {
-    return this.#text.length >= MOST_CHARS;
+    return this.text.length >= MOST_CHARS;
+  }
+
+  isInParagraph() {
+    return true;
   }
 
   isTableHead(line) {
-    const [head, rule] = [cells(this.#text), cells(line)];
-    return !this.#text.includes('\n') && line.includes('|') && TABLE_RULE.test(line) && head.length === rule.length;
+    const isOneLine = !this.text.includes('\n');
+    return isOneLine && line.includes('|') && TABLE_RULE.test(line) && cells(this.text).length === cells(line).length;
   }
 
   takes(line) {
-    return line.trim() !== '' && !beginsOther(line);
+    return line.trim() && !beginsOther(line);
   }
 
   add(line) {
-    this.#text += `\n${line.trim()}`;
+    this.text += `\n${line.trim()}`;
   }
 
   draw(partial) {
-    const text = partial ? `${this.#text}\n${partial.trim()}` : this.#text;
-    if (text === this.#drawn) return;
+    const text = partial ? `${this.text}\n${partial.trim()}` : this.text;
+    if (text !== this.#drawn) this.element.replaceChildren(...inline(text));
     this.#drawn = text;
-    this.element.replaceChildren(...inline(text));
   }
 
   close() {
@@ -209,78 +193,74 @@ class Paragraph {
   }
 }
 
-class Quote {
-  #content;
+/** Blocks within a block. */
+class Nest {
+  constructor(name, depth) {
+    this.element = el(name, { dir: 'auto' });
+    this.content = new Markdown(this.element, depth + 1);
+  }
 
-  constructor(line, depth, hasEnd) {
-    this.element = el('blockquote', { dir: 'auto' });
-    this.#content = new Markdown(this.element, depth + 1);
-    this.add(line, hasEnd);
+  add(line, end) {
+    this.content.line(this.within(line), end);
+  }
+
+  draw(partial) {
+    this.content.draw(this.within(partial));
+  }
+
+  close() {
+    this.content.close();
+  }
+}
+
+class Quote extends Nest {
+  constructor(line, depth, end) {
+    super('blockquote', depth);
+    this.add(line, end);
   }
 
   takes(line) {
     return QUOTE.test(line);
   }
 
-  add(line, hasEnd) {
-    this.#content.line(line.replace(QUOTE, ''), hasEnd);
-  }
-
-  draw(partial) {
-    this.#content.draw(partial.replace(QUOTE, ''));
-  }
-
-  close() {
-    this.#content.close();
+  within(line) {
+    return line.replace(QUOTE, '');
   }
 }
 
-class Item {
-  #content;
+class Item extends Nest {
   #indent;
+  #number;
   #isAfterBlank = false;
-  #start;
 
-  constructor([mark, indent, bullet], line, depth, hasEnd) {
+  constructor([mark, indent, bullet], line, depth, end) {
+    super('li', depth);
     this.#indent = indent.length;
-    this.#start = parseInt(bullet, 10);
-    this.listName = this.#start >= 0 ? 'ol' : 'ul';
-    this.element = el('li', { dir: 'auto' });
-    this.#content = new Markdown(this.element, depth + 1);
-    this.#content.line(line.slice(mark.length), hasEnd);
+    this.#number = parseInt(bullet, 10);
+    this.listName = this.#number >= 0 ? 'ol' : 'ul';
+    this.content.line(line.slice(mark.length), end);
   }
 
   list() {
-    return el(this.listName, this.#start >= 0 && this.#start !== 1 ? { start: this.#start } : null, this.element);
+    return el(this.listName, { start: this.#number > 1 && this.#number }, this.element);
   }
 
   takes(line) {
-    if (!line.trim()) return true;
-    if (/^\s*/.exec(line)[0].length >= this.#indent + 2) return true;
-    return !this.#isAfterBlank && !beginsOther(line) && this.isInParagraph();
+    const isInside = !line.trim() || indentOf(line) >= this.#indent + 2;
+    return isInside || (!this.#isAfterBlank && !beginsOther(line) && this.isInParagraph());
   }
 
   isInParagraph() {
-    return this.#content.isInParagraph();
+    return this.content.isInParagraph();
   }
 
-  /** The same line as it stands within the item. */
-  #within(line) {
-    const blanks = /^\s*/.exec(line)[0].length;
-    return line.slice(Math.min(blanks, this.#indent + (this.#start >= 0 ? 3 : 2)));
+  within(line) {
+    return line.slice(Math.min(indentOf(line), this.#indent + (this.#number >= 0 ? 3 : 2)));
   }
 
-  add(line, hasEnd) {
+  add(line, end) {
     this.#isAfterBlank = !line.trim();
-    this.#content.line(this.#within(line), hasEnd);
-  }
-
-  draw(partial) {
-    this.#content.draw(this.#within(partial));
-  }
-
-  close() {
-    this.#content.close();
+    super.add(line, end);
   }
 }
 
@@ -289,17 +269,18 @@ class Code {
   #fence;
   #indent;
   #code = el('code');
-  #parts = [];
-  #part = null;
+  #said = [];
+  #part;
   #tail = document.createTextNode('');
 
   constructor([, indent, fence, info]) {
     this.#fence = fence;
     this.#indent = indent.length;
-    const take = (event) => copy(this.#parts.join('')).then(() => flash(event.target, 'copied'));
-    const button = el('button', { type: 'button', class: 'quiet', 'data-text': 'copy', onclick: take }, t('copy'));
-    this.element = el('div', { class: 'code' }, el('div', { class: 'bar' }, el('bdi', null, info.trim().split(/\s/)[0].slice(0, 40)), button));
-    this.element.append(el('pre', { tabindex: 0, dir: 'ltr' }, this.#code));
+    const onclick = ({ target }) => copy(this.#said.join('')).then(() => flash(target, 'copied'));
+    const button = el('button', { type: 'button', class: 'quiet', 'data-text': 'copy', onclick }, t('copy'));
+    const language = el('bdi', null, info.trim().split(/\s/)[0].slice(0, 40));
+    const pre = el('pre', { tabindex: 0, dir: 'ltr' }, this.#code);
+    this.element = el('div', { class: 'code' }, el('div', { class: 'bar' }, language, button), pre);
     this.#newPart();
   }
 
@@ -307,55 +288,48 @@ class Code {
     return true;
   }
 
-  #ends(line) {
-    const text = line.trim();
-    return text.length >= this.#fence.length && text === this.#fence[0].repeat(text.length);
-  }
-
   #within(line) {
-    return line.slice(Math.min(/^\s*/.exec(line)[0].length, this.#indent));
+    return line.slice(Math.min(indentOf(line), this.#indent));
   }
 
-  add(line, hasEnd) {
+  add(line, end) {
     this.#tail.data = '';
-    if (this.#ends(line)) {
-      this.isOver = true;
-      return;
-    }
-    const text = this.#within(line) + (hasEnd ? '\n' : '');
-    this.#parts.push(text);
-    this.#part.appendData(visible(text));
+    const text = line.trim();
+    this.isOver = text.length >= this.#fence.length && text === this.#fence[0].repeat(text.length);
+    if (this.isOver) return;
+    this.#said.push(this.#within(line) + end);
+    this.#part.appendData(visible(this.#said.at(-1)));
     if (this.#part.length > CODE_PART_CHARS) this.#newPart();
   }
 
-  /** A line of nothing but marks may be the end. */
   draw(partial) {
-    this.#tail.data = /^\s*[`~]+$/.test(partial) ? '' : visible(this.#within(partial));
+    // A line of nothing but marks may be the end.
+    this.#tail.data = UNDECIDED.test(partial.trim()) ? '' : visible(this.#within(partial));
   }
 
   #newPart() {
     this.#part = document.createTextNode('');
-    this.#code.append(el('span', { class: 'part' }, this.#part, this.#tail));
+    this.#code.append(el('span', { class: 'part-of-code' }, this.#part, this.#tail));
   }
 
   close() {
-    this.#tail.data = '';
+    this.draw('');
   }
 }
 
 class Table {
-  #alignments;
   #rows = el('tbody');
+  #columns;
 
   constructor(head, rule) {
-    this.#alignments = cells(rule).map((cell) => (/^:-*:$/.test(cell) ? 'middle' : cell.endsWith(':') ? 'end' : null));
-    const table = el('table', null, el('thead', null, this.#row('th', head.text)), this.#rows);
+    this.#columns = cells(rule);
+    const table = el('table', null, el('thead', null, this.#row('th', head)), this.#rows);
     this.element = el('div', { class: 'table', tabindex: 0 }, table);
   }
 
   #row(name, line) {
     const all = cells(line);
-    return el('tr', null, this.#alignments.map((it, at) => el(name, { class: it, dir: 'auto' }, inline(all[at] ?? ''))));
+    return el('tr', null, this.#columns.map((_, at) => el(name, { dir: 'auto' }, inline(all[at] ?? ''))));
   }
 
   takes(line) {
@@ -373,4 +347,4 @@ class Table {
 
 /** The cells of a line of a table; `\|` is no border. */
 const cells = (line) =>
-  line.trim().replace(/^\||(?<!\\)\|$/g, '').split(/(?<!\\)\|/, MOST_COLUMNS).map((cell) => cell.trim().replaceAll('\\|', '|'));
+  line.trim().replace(/^\||(?<!\\)\|$/g, '').split(/(?<!\\)\|/, MOST_COLUMNS).map((it) => it.trim().replaceAll('\\|', '|'));

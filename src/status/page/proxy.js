@@ -4,12 +4,18 @@ import { Events } from './sse.js';
 
 const KEPT = 'client-key';
 const EVERY_MS = 2_000;
-const HISTORY = 150;
+const PATIENCE_MS = 8_000;
+/** Five minutes. */
+const MOST_SAMPLES = 150;
 
-/** What is known of the proxy. `state` is `loading`, `known`, `locked` (it wants a key), `forbidden` or `away`. */
-export const proxy = { state: 'loading', report: null, health: null, isKeyWrong: false, clockAhead: 0, firstTokens: new Map() };
+/**
+ * What is known. `state` is `loading`, `known`, `locked` (the proxy wants a key), `forbidden` or `away`. `series` has
+ * the typical time to the first token of each model over the last minutes.
+ */
+export const proxy = { state: 'loading', report: null, health: null, isKeyWrong: false, clockAhead: 0, series: new Map() };
 
 const listeners = [];
+let key = sessionStorage.getItem(KEPT);
 let timer = null;
 let reading = null;
 
@@ -17,38 +23,25 @@ let reading = null;
 export const onNews = (listener) => listeners.push(listener);
 const tell = () => listeners.forEach((listener) => listener());
 
-function key() {
-  try {
-    return sessionStorage.getItem(KEPT);
-  } catch {
-    return memory.key;
-  }
-}
-
-const memory = { key: null };
-
-/** Uses a key from now on; it stays in this tab. */
+/** Uses a key from now on. It stays in this tab. */
 export function useKey(value) {
-  memory.key = value;
-  try {
-    sessionStorage.setItem(KEPT, value);
-  } catch {
-    // It lasts until the page is closed.
-  }
-  proxy.isKeyWrong = false;
+  key = value;
+  sessionStorage.setItem(KEPT, value);
   proxy.state = 'loading';
   return refresh();
 }
 
 /** Whether clients need a key. */
-export const needsKey = () => proxy.state === 'locked' || Boolean(key());
+export const needsKey = () => proxy.state === 'locked' || Boolean(key);
 
-/** The time of the proxy, which may have another clock than this browser. */
+/** The time of the proxy, whose clock may differ from the browser's. */
 export const now = () => Date.now() + proxy.clockAhead;
 
-function call(path, options = {}) {
-  const headers = { ...options.headers };
-  if (key()) headers.authorization = `Bearer ${key()}`;
+/** The providers that have a key. */
+export const configured = () => (proxy.report?.providers ?? []).filter((it) => it.configured);
+
+function call(path, options) {
+  const headers = { ...options.headers, ...(key && { authorization: `Bearer ${key}` }) };
   return fetch(path, { ...options, headers, cache: 'no-store' });
 }
 
@@ -72,10 +65,11 @@ export function refresh() {
 
 async function read() {
   try {
-    const health = await fetch('/health', { cache: 'no-store', signal: AbortSignal.timeout(8_000) });
+    const health = await fetch('/health', { cache: 'no-store', signal: AbortSignal.timeout(PATIENCE_MS) });
     proxy.health = await health.json();
     proxy.clockAhead = Date.parse(proxy.health.timestamp) - Date.now();
-    await readProviders();
+    // A refused key stays refused, and a browser notes each refusal as an error.
+    if (proxy.state !== 'locked') await readProviders();
   } catch {
     proxy.state = 'away';
   }
@@ -83,68 +77,40 @@ async function read() {
 }
 
 async function readProviders() {
-  // A key that was refused stays refused, and the browser would note each refusal as an error.
-  if (proxy.state === 'locked') return;
-  const used = key();
-  const response = await call('/providers', { signal: AbortSignal.timeout(8_000) });
-  if (response.status === 401) {
-    lock(used);
-  } else if (response.ok) {
-    proxy.report = await response.json();
-    proxy.state = 'known';
-    keepFirstTokens();
-  } else {
-    proxy.state = response.status === 403 ? 'forbidden' : 'away';
-  }
+  const response = await call('/providers', { signal: AbortSignal.timeout(PATIENCE_MS) });
+  if (response.status === 401) return lock();
+  proxy.state = response.ok ? 'known' : response.status === 403 ? 'forbidden' : 'away';
+  if (response.ok) proxy.report = await response.json();
+  for (const { name, models } of configured()) models.forEach((model) => keepSample(`${name} ${model.id}`, model));
 }
 
-/** The proxy has refused the key that was used. */
-export function lock(used = key()) {
+function keepSample(name, { time_to_first_token_ms: times }) {
+  if (!times) return;
+  proxy.series.set(name, [...(proxy.series.get(name) ?? []), times.p50].slice(-MOST_SAMPLES));
+}
+
+/** The proxy has refused the key, or there was none. */
+export function lock() {
   proxy.state = 'locked';
-  proxy.isKeyWrong = Boolean(used);
+  proxy.isKeyWrong = Boolean(key);
   tell();
 }
 
-/** The name of a model among all providers. */
-export const modelKey = (provider, model) => `${provider} ${model}`;
-
-function keepFirstTokens() {
-  for (const { name, models } of proxy.report.providers) {
-    for (const { id, time_to_first_token_ms: times } of models) {
-      if (!times) continue;
-      const series = proxy.firstTokens.get(modelKey(name, id)) ?? [];
-      series.push(times.p50);
-      if (series.length > HISTORY) series.shift();
-      proxy.firstTokens.set(modelKey(name, id), series);
-    }
-  }
-}
-
-/** The providers that have a key. */
-export const configured = () => (proxy.report?.providers ?? []).filter((it) => it.configured);
-
-/** A refusal of the proxy: its status, its words, and what failed. */
+/** A refusal: its status, its words, and what failed. */
 export class Refusal extends Error {
-  constructor(response, body) {
-    super(body?.error ?? '');
-    this.status = response.status;
+  constructor({ status, headers }, body) {
+    super(body?.error);
+    this.status = status;
     this.attempts = body?.attempts ?? [];
-    this.retryAfter = Number(response.headers.get('retry-after')) || null;
-    this.requestId = response.headers.get('x-request-id');
+    this.retryAfter = Number(headers.get('retry-after'));
+    this.requestId = headers.get('x-request-id');
   }
 }
 
-/**
- * Asks, and calls `take` with each event of the answer: `{head}`, `{content}`, `{end}`, `{failed}`. Whether the answer
- * was complete is what it gives back.
- */
+/** Asks, and calls `take` with the head of the answer and then with each event. Tells whether it was complete. */
 export async function ask(messages, model, signal, take) {
-  const response = await call('/chat', {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ messages, model }),
-    signal,
-  });
+  const body = JSON.stringify({ messages, model });
+  const response = await call('/chat', { method: 'POST', headers: { 'content-type': 'application/json' }, body, signal });
   if (!response.ok) throw new Refusal(response, await response.json().catch(() => null));
   take({ head: response.headers });
   const reader = response.body.getReader();
@@ -155,14 +121,7 @@ export async function ask(messages, model, signal, take) {
     if (done) return false;
     for (const data of events.push(decoder.decode(value, { stream: true }))) {
       if (data === '[DONE]') return true;
-      takeEvent(data, take);
+      take(JSON.parse(data));
     }
   }
-}
-
-function takeEvent(data, take) {
-  const event = JSON.parse(data);
-  if (event.error) take({ failed: event });
-  else if (event.finish_reason) take({ content: event.content, end: event });
-  else take({ content: event.content });
 }

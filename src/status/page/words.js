@@ -2,44 +2,29 @@
 
 import { hasText, number, t } from './texts.js';
 
-/** A time span; whole seconds from a second on. */
-export function span(milliseconds) {
-  if (milliseconds < 1000) return t('milliseconds', { count: Math.max(0, Math.round(milliseconds)) });
-  return wholeSpan(Math.round(milliseconds / 1000));
-}
-
-/** The same for a short time that somebody looks at: tenths of a second. */
-export const shortSpan = (milliseconds) =>
-  milliseconds < 1000 || milliseconds >= 60_000
-    ? span(milliseconds)
-    : t('seconds', { count: number(Math.round(milliseconds / 100) / 10) });
-
+/** A time span of whole seconds. */
 function wholeSpan(seconds) {
-  if (seconds < 60) return t('seconds', { count: seconds });
   const minutes = Math.floor(seconds / 60);
+  if (minutes < 1) return t('seconds', { count: seconds });
   if (minutes < 60) return t('minutes', { minutes, seconds: seconds % 60 });
   return t('hours', { hours: Math.floor(minutes / 60), minutes: minutes % 60 });
 }
 
-/** How long it is until then, rounded up to seconds; `null` if it is over or unknown. */
-export function until(timeStamp, now) {
-  const milliseconds = Date.parse(timeStamp) - now;
-  return milliseconds > 0 ? wholeSpan(Math.ceil(milliseconds / 1000)) : null;
+/** A time span, exact enough for its length. */
+export function span(milliseconds) {
+  if (milliseconds < 1_000) return t('milliseconds', { count: Math.round(milliseconds) });
+  if (milliseconds < 60_000) return t('seconds', { count: number(Math.round(milliseconds / 100) / 10) });
+  return wholeSpan(Math.round(milliseconds / 1_000));
 }
 
-/** A countdown of whole seconds. */
-export const countdown = (milliseconds) => wholeSpan(Math.max(0, Math.ceil(milliseconds / 1000)));
+/** How long it is until `at`, in whole seconds; `null` if that is over or unknown. */
+export const left = (at, now) => (at > now ? wholeSpan(Math.ceil((at - now) / 1_000)) : null);
 
-/** What has happened, so that it completes "Groq …". */
+/** Why a provider did not answer, so that it completes "Groq …". */
 export const reason = (word) => (hasText(`reason_${word}`) ? t(`reason_${word}`) : word.replaceAll('_', ' '));
 
-/** `Groq:rate_limited, Cerebras:ok` as a list. */
-export const attempts = (header) =>
-  (header ?? '').split(',').map((it) => it.trim().split(':')).filter(([provider, word]) => provider && word);
-
-/** One attempt that was no answer, as a sentence. */
-export const attemptSentence = (provider, word) =>
-  word === 'cooling_down' ? t('passed_over', { provider }) : t('failed_because', { provider, reason: reason(word) });
+/** `Groq:rate_limited, Cerebras:ok` as a list of pairs. */
+export const attempts = (header) => (header ?? '').split(',').map((it) => it.trim().split(':')).filter((it) => it[1]);
 
 /** Where keys come from; of other providers only the variable is known. */
 const KEYS = {
@@ -48,9 +33,9 @@ const KEYS = {
   Cerebras: { variable: 'CEREBRAS_API_KEY', address: 'https://cloud.cerebras.ai', isTrial: true },
 };
 
-/** The variable of a provider's key and where to get one. */
+/** The variable of a provider's key, and where to get one. */
 export const keyOf = (provider) =>
   KEYS[provider] ?? { variable: `${provider.toUpperCase().replace(/[^A-Z0-9]+/g, '_')}_API_KEY` };
 
-/** The providers that newcomers are shown. */
+/** The providers that a newcomer is shown. */
 export const FIRST_PROVIDERS = Object.keys(KEYS);

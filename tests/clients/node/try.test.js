@@ -12,7 +12,7 @@ test('look', async (t) => {
   await say(page, 'Hello there');
   await page.getByRole('button', { name: 'Retry' }).waitFor();
   await inspect(page, 'answer');
-  for (let i = 0; i < 9; i++) { await say(page, 'Once more ' + i); await page.locator('.turn').nth(i+1).getByText('tokens/s').waitFor(); }
+  for (let i = 0; i < 9; i++) { await say(page, 'Once more **bold** `code` ' + i); await page.locator('.turn').nth(i+1).getByText('tokens/s').waitFor(); }
   await inspect(page, 'fallback');
   await page.getByRole('tab', { name: 'Providers' }).click();
   await page.waitForTimeout(5000);
