@@ -195,6 +195,7 @@ function drawWelcome() {
   const examples = ['try_1', 'try_2', 'try_3'].map((name) => button(t(name), 'example', { class: 'example' }));
   const welcome = () =>
     el('div', { class: 'welcome' }, el('h2', null, t('welcome')), el('p', null, t('welcome_more')), el('div', { class: 'examples' }, examples));
+  byId('ask').hidden = hasNoKeys;
   show(byId('welcome'), hasNoKeys ? firstSteps() : turns.length === 0 && welcome());
 }
 
@@ -267,11 +268,10 @@ function buttons(turn) {
 }
 
 /** What went wrong, and what to do. */
-function errorTexts({ status, retryAfter, message }) {
-  const isKeyless = status === 503 && !retryAfter && message.includes('API key');
-  const name = isKeyless ? 'no_keys' : status || 'network';
-  const known = hasText(`error_${name}`) ? name : 'other';
-  return [t(`error_${known}`, { status }), t(`error_${known}_do`, { origin: location.origin })];
+function errorTexts({ status }) {
+  const known = (name) => (hasText(name) ? name : name.replace(/\d+/, 'other'));
+  const name = `error_${status || 'network'}`;
+  return [t(known(name), { status }), t(status === 401 ? 'key_why' : known(`${name}_do`), { origin: location.origin })];
 }
 
 function refused(refusal) {

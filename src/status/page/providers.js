@@ -26,7 +26,7 @@ function draw() {
     el('p', { class: 'small' }, t('providers_more')),
     report && el('dl', { class: 'figures' },
       figure('waiting_now', number(report.waiting)),
-      figure('up_for', span(parseInt(health.stats.uptime, 10) * 1_000))),
+      figure('up_for', span(Math.max(1, parseInt(health.stats.uptime, 10)) * 1_000))),
     report && el('div', { class: 'cards' }, report.providers.map(card)));
 }
 
@@ -52,7 +52,8 @@ const keyLink = (provider, href, isTrial) => [
 function part(provider, model, open) {
   const { id, state, until, reason: word, limits } = model;
   const time = state !== 'disabled' && left(Date.parse(until), now());
-  const todo = hasText(`act_${word}`) ? ` ${t(`act_${word}`)}` : '';
+  const act = word === 'not_in_plan' ? 'act_model_gone' : `act_${word}`;
+  const todo = hasText(act) ? ` ${t(act)}` : '';
   return el('details', { class: 'part', 'data-key': id, open },
     el('summary', null,
       el('span', { class: `dot ${state}` }),
@@ -107,7 +108,7 @@ function sparkline(series) {
 function outcomes({ outcomes: counts }) {
   const all = Object.entries(counts);
   if (!all.length) return el('p', { class: 'small' }, t('no_calls'));
-  const name = (word) => (hasText(`outcome_${word}`) ? t(`outcome_${word}`) : reason(word));
+  const name = (word) => (hasText(`outcome_${word}`) ? t(`outcome_${word}`) : t('outcome_failed', { reason: reason(word) }));
   return el('ul', { class: 'outcomes', 'aria-label': t('outcomes') },
     all.map(([word, count]) => el('li', { class: word === 'ok' ? 'ok' : word !== 'cancelled' && 'bad' }, `${number(count)} × ${name(word)}`)));
 }

@@ -52,17 +52,17 @@ const TEXTS = {
   asking: ['Waiting for the first word…', 'Esperando la primera palabra…'],
   waiting: ['Waiting for a free provider…', 'Esperando a que un proveedor quede libre…'],
   waiting_many: ['{count} requests are in line.', 'Hay {count} peticiones en la cola.'],
-  seconds: ['{count} s', '{count} s'],
-  milliseconds: ['{count} ms', '{count} ms'],
-  minutes: ['{minutes} min {seconds} s', '{minutes} min {seconds} s'],
-  hours: ['{hours} h {minutes} min', '{hours} h {minutes} min'],
+  seconds: ['{count} s'],
+  milliseconds: ['{count} ms'],
+  minutes: ['{minutes} min {seconds} s'],
+  hours: ['{hours} h {minutes} min'],
   answering: ['{provider} is answering.', '{provider} está respondiendo.'],
   answered: ['{provider} answered:', '{provider} respondió:'],
   empty: ['(The answer is empty.)', '(La respuesta está vacía.)'],
   first_word: ['first word after {time}', 'primera palabra en {time}'],
-  speed: ['{count} tokens/s', '{count} tokens/s'],
+  speed: ['{count} tokens/s'],
   speed_guess: ['about {count} tokens/s (estimated)', 'unos {count} tokens/s (estimado)'],
-  tokens: ['{count} tokens', '{count} tokens'],
+  tokens: ['{count} tokens'],
   cut_to: ['The free plan has room for {count} tokens at most, so no longer answer was asked for.', 'En el plan gratuito caben {count} tokens como máximo, así que no se pidió una respuesta más larga.'],
   note_length: ['The answer reached its longest length. Ask the model to continue.', 'La respuesta llegó a su longitud máxima. Pídele al modelo que continúe.'],
   note_content_filter: ['The provider’s safety filter stopped this answer.', 'El filtro de seguridad del proveedor detuvo esta respuesta.'],
@@ -71,7 +71,7 @@ const TEXTS = {
   note_late: ['{provider} failed in the middle of its answer. What you see is only a part.', '{provider} falló a mitad de su respuesta. Lo que ves es solo una parte.'],
   note_long: ['The answer was too long to show, so it was stopped here.', 'La respuesta era demasiado larga para mostrarla y se detuvo aquí.'],
   passed_over: ['{provider} was passed over: it is resting or at its limit.', 'A {provider} no se le preguntó: está en pausa o en su límite.'],
-  provider_is: ['{provider} {reason}.', '{provider} {reason}.'],
+  provider_is: ['{provider} {reason}.'],
   fell_back: ['{provider} answered instead.', 'En su lugar respondió {provider}.'],
   reason_rate_limited: ['is at its limit', 'está en su límite'],
   reason_quota_exhausted: ['has no quota left for today', 'ya no tiene cuota para hoy'],
@@ -92,7 +92,6 @@ const TEXTS = {
   error_400: ['The request was refused', 'La petición fue rechazada'],
   error_400_do: ['Change the message and send it again.', 'Cambia el mensaje y envíalo otra vez.'],
   error_401: ['The key is missing or wrong', 'Falta la clave o no es correcta'],
-  error_401_do: ['Enter one of the keys in PROXY_API_KEY, then retry.', 'Escribe una de las claves de PROXY_API_KEY y reintenta.'],
   error_403: ['This page may not call the proxy', 'Esta página no puede llamar al proxy'],
   error_403_do: ['Open it as http://localhost, or set PROXY_API_KEY on the server.', 'Ábrela como http://localhost o define PROXY_API_KEY en el servidor.'],
   error_413: ['The conversation is too large', 'La conversación es demasiado grande'],
@@ -102,17 +101,12 @@ const TEXTS = {
   free_in: ['Somebody is free again in {time}.', 'Habrá alguien libre en {time}.'],
   free_now: ['Somebody should be free again now.', 'Ya debería haber alguien libre.'],
   error_502: ['No provider could answer', 'Ningún proveedor pudo responder'],
-  error_502_do: ['Retry in a moment. The tab Providers shows how each one is.', 'Reintenta en un momento. La pestaña Proveedores muestra cómo está cada uno.'],
   error_503: ['The proxy cannot take this request now', 'El proxy no puede atender esta petición ahora'],
-  error_503_do: ['Retry in a moment.', 'Reintenta en un momento.'],
-  error_no_keys: ['No provider has a key', 'Ningún proveedor tiene clave'],
-  error_no_keys_do: ['Set up one free key, as shown at the top.', 'Configura una clave gratuita, como se explica arriba.'],
   error_504: ['No provider answered in time', 'Ningún proveedor respondió a tiempo'],
-  error_504_do: ['Retry, or pick another model.', 'Reintenta o elige otro modelo.'],
   error_network: ['The proxy cannot be reached', 'No se puede contactar con el proxy'],
   error_network_do: ['Check that it is running at {origin}, then retry.', 'Comprueba que está en marcha en {origin} y reintenta.'],
   error_other: ['Something went wrong ({status})', 'Algo salió mal ({status})'],
-  error_other_do: ['Retry. The proxy’s log says more.', 'Reintenta. El registro del proxy dice más.'],
+  error_other_do: ['Retry in a moment. The tab Providers and the proxy’s log say more.', 'Reintenta en un momento. La pestaña Proveedores y el registro del proxy dicen más.'],
   details: ['What the proxy said', 'Lo que dijo el proxy'],
   request_id: ['Request {id}', 'Petición {id}'],
   providers_more: ['Live, every two seconds. No provider is called for it.', 'En vivo, cada dos segundos. No se llama a ningún proveedor para ello.'],
@@ -125,11 +119,10 @@ const TEXTS = {
   state_no_key: ['No key', 'Sin clave'],
   act_bad_key: ['Replace the key.', 'Cambia la clave.'],
   act_no_credit: ['Add credit, or use a free model.', 'Añade saldo o usa un modelo gratuito.'],
-  act_not_in_plan: ['Choose another model.', 'Elige otro modelo.'],
   act_model_gone: ['Choose another model.', 'Elige otro modelo.'],
   keys_count: ['{count} keys', '{count} claves'],
   unit_requests: ['Requests', 'Peticiones'],
-  unit_tokens: ['Tokens', 'Tokens'],
+  unit_tokens: ['Tokens'],
   unit_neurons: ['Neurons', 'Neuronas'],
   window_second: ['a second', 'por segundo'],
   window_minute: ['a minute', 'por minuto'],
@@ -147,6 +140,7 @@ const TEXTS = {
   source_observed: ['observed', 'observado'],
   source_default: ['documented (a guess)', 'documentado (una suposición)'],
   outcome_ok: ['answered', 'respondidas'],
+  outcome_failed: ['because it {reason}', 'porque {reason}'],
   outcome_cancelled: ['client left', 'el cliente se fue'],
   no_calls: ['Not called yet.', 'Aún no se le ha llamado.'],
   outcomes: ['Answers and failures', 'Respuestas y fallos'],
@@ -164,8 +158,8 @@ const TEXTS = {
   lines_title: ['Lines to copy', 'Líneas para copiar'],
   apps_title: ['Settings of popular programs', 'Ajustes de programas conocidos'],
   apps_more: [
-    'These follow the programs’ documentation; we have not tried them. From within a container, localhost is host.docker.internal.',
-    'Siguen la documentación de cada programa; no los hemos probado. Desde un contenedor, localhost es host.docker.internal.',
+    'From their documentation; we have not tried them. In a container, localhost is host.docker.internal.',
+    'Según su documentación; no los hemos probado. En un contenedor, localhost es host.docker.internal.',
   ],
   tried: ['tried', 'probado'],
   tried_more: ['Our own tests run these lines.', 'Nuestras pruebas ejecutan estas líneas.'],
@@ -190,8 +184,10 @@ function preferred() {
 }
 
 /** The text of this name, with `values` where it has their names in braces. */
-export const t = (name, values = {}) =>
-  TEXTS[name][LANGUAGES.indexOf(language)].replace(/\{(\w+)\}/g, (_, it) => String(values[it]));
+export function t(name, values = {}) {
+  const [text, translated = text] = TEXTS[name];
+  return (language === LANGUAGES[0] ? text : translated).replace(/\{(\w+)\}/g, (_, it) => values[it]);
+}
 
 /** Whether there is a text of this name. */
 export const hasText = (name) => Object.hasOwn(TEXTS, name);
