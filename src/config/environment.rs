@@ -46,6 +46,11 @@ impl Environment {
     /// `docker run --env-file` knows no quotes and passes them on, so a pair around the value is taken off here, too.
     pub(crate) fn get(&self, name: &str) -> Option<String> {
         let own = std::env::var_os(name).map(|value| without_quotes(&value.to_string_lossy()).to_owned());
-        own.filter(|value| !value.trim().is_empty()).or_else(|| self.0.variables.get(name).cloned())
+        let (said, empty) = match own {
+            Some(value) if value.trim().is_empty() => (None, Some(value)),
+            own => (own, None),
+        };
+        // What is empty everywhere is known to be: for `STATE_FILE` that is not the same as unset.
+        said.or_else(|| self.0.variables.get(name).cloned()).or(empty)
     }
 }

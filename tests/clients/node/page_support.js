@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { mkdir, readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
+import { test } from 'node:test';
 import { chromium } from 'playwright-core';
 import { startProxy } from './support.js';
 
@@ -28,9 +29,21 @@ export const launch = () =>
     ],
   });
 
+/** A test whose parts end in the reverse order of their beginning: the page before the proxy that it calls. */
+export const pageTest = (name, body) =>
+  test(name, async (t) => {
+    const ends = [];
+    try {
+      await body({ after: (end) => ends.unshift(end), diagnostic: (text) => t.diagnostic(text) });
+    } finally {
+      for (const end of ends) await end();
+    }
+  });
+
 /**
  * Opens the page of a proxy as a visitor with these settings of the browser. When the test ends, nothing may have been
- * complained about but refusals with the statuses in `expected`, and nothing but the proxy may have been called.
+ * complained about but refusals with the statuses in `expected` (`lost` is a lost connection), and nobody but the proxy
+ * may have been called.
  */
 export async function visit(test, browser, proxy, { path = '/', expected = [], ...settings } = {}) {
   const context = await browser.newContext({ locale: 'en-GB', viewport: WIDE, ...settings });
@@ -40,8 +53,9 @@ export async function visit(test, browser, proxy, { path = '/', expected = [], .
   page.on('pageerror', (error) => complaints.push(`${error.stack}`));
   page.on('console', (message) => {
     if (message.type() !== 'error' && message.type() !== 'warning') return;
-    const status = message.text().match(/^Failed to load resource: .* status of (\d+)/)?.[1];
-    if (!expected.includes(Number(status))) complaints.push(message.text());
+    const why = message.text().match(/^Failed to load resource: (?:.* status of (\d+)|(net::ERR_(?:CONNECTION|INCOMPLETE)_\w+))/);
+    const status = why?.[2] ? 'lost' : Number(why?.[1]);
+    if (!expected.includes(status)) complaints.push(message.text());
   });
   const strangers = [];
   page.on('request', (request) => {
@@ -105,7 +119,7 @@ export const startOver = (test, { url }, env = {}) =>
 
 /** Streams these pieces at once, as an answer of Groq. */
 export function stream(response, pieces) {
-  response.writeHead(200, { 'content-type': 'text/event-stream' });
+  if (!response.headersSent) response.writeHead(200, { 'content-type': 'text/event-stream' });
   for (const piece of pieces) response.write(piece);
 }
 
