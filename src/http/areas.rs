@@ -36,8 +36,7 @@ pub(super) const HEALTH: Area =
     Area { path: HEALTH_PATH, extent: Extent::Path, surface: Surface::Chat, is_open: true };
 
 /// The page for people. It holds nothing secret, and it is where a person is asked for the client key.
-pub(super) const PAGE: Area =
-    Area { path: "/", extent: Extent::Path, surface: Surface::Chat, is_open: true };
+pub(super) const PAGE: Area = Area { path: "/", extent: Extent::Path, surface: Surface::Chat, is_open: true };
 
 /// The files that the page is made of.
 pub(super) const PAGE_FILES: Area = Area { is_open: true, ..below("/page", Surface::Chat) };

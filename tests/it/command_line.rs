@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use ai_proxy_free::internals::config;
 use ai_proxy_free::internals::providers::Directory;
+use ai_proxy_free::internals::simulator::{Settings, Simulator};
 
 use crate::support::{Binary, http_client, question};
 
@@ -378,5 +379,23 @@ async fn the_demo_rotates_and_falls_back_and_needs_nothing() -> anyhow::Result<(
     assert_eq!(served[..3], ["Groq:ok", "Cerebras:ok", "Gemini:ok"]);
     assert!(served.contains(&"Groq:rate_limited, Cerebras:ok".to_owned()), "{served:?}");
     assert!(served.iter().any(|attempts| attempts.starts_with("Groq:cooling_down, ")), "{served:?}");
+    Ok(())
+}
+
+/// Empty means unset everywhere else; in `.env` it has always meant what it should.
+#[tokio::test]
+async fn an_empty_state_file_means_none_in_the_environment_too() -> anyhow::Result<()> {
+    let simulator = Simulator::start(Directory::core(), |provider| {
+        Settings::new(provider, std::sync::Arc::new(ai_proxy_free::internals::time::Moment::now))
+    })
+    .await?;
+    for (own, is_kept) in [(&[][..], true), (&[("STATE_FILE", "")][..], false)] {
+        let (binary, address) = Binary::over(&simulator, own).await?;
+        let reply = http_client()?.post(format!("http://{address}/chat")).json(&question()).send().await?;
+        assert_eq!(reply.status(), 200);
+        reply.bytes().await?;
+        let file = binary.directory().join("ai-proxy-free.state");
+        assert_eq!(file.exists(), is_kept, "{own:?}");
+    }
     Ok(())
 }

@@ -268,9 +268,10 @@ function buttons(turn) {
 }
 
 /** What went wrong, and what to do. */
-function errorTexts({ status }) {
+function errorTexts({ status, attempts: all }) {
   const known = (name) => (hasText(name) ? name : name.replace(/\d+/, 'other'));
-  const name = `error_${status || 'network'}`;
+  const isTooLong = status === 400 && all.some((it) => ['too_large', 'context_too_long'].includes(it.reason));
+  const name = `error_${isTooLong ? 413 : status || 'network'}`;
   return [t(known(name), { status }), t(status === 401 ? 'key_why' : known(`${name}_do`), { origin: location.origin })];
 }
 

@@ -359,7 +359,7 @@ pageTest('failures are told in plain words, with what to do', async (t) => {
         return response.writeHead(400, { 'content-type': 'application/json' }).end('{"error":{"message":"The prompt is strange","type":"invalid_request_error"}}');
     }
   });
-  const page = await visit(t, browser, await startOver(t, groq), { expected: [400, 413, 502] });
+  const page = await visit(t, browser, await startOver(t, groq), { expected: [400, 502] });
   await say(page, 'fail');
   await page.getByRole('heading', { name: 'No provider could answer' }).waitFor();
   assert.match(await lastTurn(page).innerText(), /Retry in a moment\..*Groq failed\. \(HTTP 500\)/s);
@@ -370,6 +370,9 @@ pageTest('failures are told in plain words, with what to do', async (t) => {
   await inspect(page, 'broken-off');
   await say(page, 'too long');
   await lastTurn(page).getByText('The answer reached its longest length.').waitFor();
+  await say(page, 'x'.repeat(200_000));
+  await page.getByRole('heading', { name: 'The conversation is too large' }).waitFor();
+  await page.getByRole('button', { name: 'Clear' }).click();
   await say(page, 'strange');
   await page.getByRole('heading', { name: 'The request was refused' }).waitFor();
   await lastTurn(page).getByText('What the proxy said').click();

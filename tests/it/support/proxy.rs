@@ -235,7 +235,7 @@ fn simulated_variables(simulator: &Simulator, own: HashMap<String, String>) -> H
 /// The program itself in a process of its own, in an empty directory, with no environment but what it is given.
 pub(crate) struct Binary {
     pub(crate) child: Child,
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
     /// Everything written so far, both streams.
     pub(crate) output: String,
     lines: BufReader<tokio::process::ChildStdout>,
@@ -298,8 +298,7 @@ impl Binary {
     ) -> anyhow::Result<(Self, SocketAddr)> {
         let mut child = command.spawn()?;
         let stdout = child.stdout.take().expect("standard output is piped");
-        let mut binary =
-            Self { child, _directory: directory, output: String::new(), lines: BufReader::new(stdout) };
+        let mut binary = Self { child, directory, output: String::new(), lines: BufReader::new(stdout) };
         let line = binary.line_with("listening on http://").await?;
         let address = line.rsplit("http://").next().expect("an address");
         let address = address.trim_end_matches(|c: char| !c.is_ascii_digit()).parse()?;
@@ -331,6 +330,11 @@ impl Binary {
         ]);
         command.env("PORT", "0").envs(simulated_variables(simulator, own));
         Self::launch(command, directory).await
+    }
+
+    /// What it runs in.
+    pub(crate) fn directory(&self) -> &std::path::Path {
+        self.directory.path()
     }
 
     /// CPU time so far, user and system.
