@@ -4,7 +4,7 @@ import { startConnect } from './connect.js';
 import { button, el, on, show } from './dom.js';
 import { startPlayground } from './playground.js';
 import { startProviders } from './providers.js';
-import { configured, onNews, proxy, useKey, watch } from './proxy.js';
+import { configured, onNews, proxy, useKey, usedUp, watch } from './proxy.js';
 import { inEachLanguage, speak, t, translate } from './texts.js';
 
 const byId = (id) => document.getElementById(id);
@@ -67,7 +67,7 @@ function startKey() {
 
 function pulse() {
   const all = configured();
-  const ready = all.filter(({ models }) => models.some(({ state }) => state === 'ready')).length;
+  const ready = all.filter(({ models }) => models.some((it) => it.state === 'ready' && !usedUp(it))).length;
   const known = all.length ? [ready ? 'ready' : 'cooling_down', t('pulse_ready', { ready, all: all.length })] : ['disabled', t('pulse_none')];
   const others = { loading: ['asking', t('loading')], known, locked: ['cooling_down', t('pulse_locked')] };
   return others[proxy.state] ?? ['disabled', t('pulse_away')];

@@ -220,7 +220,6 @@ function who(turn) {
   return [
     el('span', { class: 'dot asking' }),
     el('span', { class: 'waiting' }, t(waiting ? 'waiting' : 'asking'), ' ', span(milliseconds)),
-    waiting > 1 && el('span', { class: 'small' }, t('waiting_many', { count: waiting })),
   ];
 }
 
@@ -246,10 +245,10 @@ function notes({ state, maxTokens, end, failure }) {
   ].filter(Boolean);
 }
 
-function facts({ text, sentAt, firstAt, endAt, end }) {
+function facts({ state, text, sentAt, firstAt, endAt, end }) {
   if (!firstAt) return [];
   const first = t('first_word', { time: span(firstAt - sentAt) });
-  if (!endAt) return [first];
+  if (state !== 'done') return [first];
   const counted = end?.usage?.completion_tokens;
   const count = number(Math.round(((counted || text.length / 4) * 1_000) / (endAt - firstAt)));
   return [

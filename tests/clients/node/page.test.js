@@ -195,19 +195,24 @@ pageTest('the providers are shown live, each limit with its bar and where its nu
   await ask();
   await ask();
   await card.getByText('5 of 7 left').waitFor();
+  assert.equal(await card.locator('.state').innerText(), 'Ready');
   await card.getByText('2 × answered').waitFor();
   assert.match(await card.innerText(), /Requests a minute\s+5 of 7 left\s+from your settings\s+more in (1 min )?\d+ s/);
-  assert.match(await card.innerText(), /the provider’s headers say so/);
+  assert.match(await card.innerText(), /from the provider’s headers/);
   assert.match(await card.innerText(), /First word\s+typical \d+ ms, slowest \d+ ms/);
   const bar = card.getByRole('progressbar', { name: 'Requests a minute' });
   assert.ok(Math.abs((await bar.evaluate((it) => it.value)) - 2 / 7) < 0.001);
-  await card.getByRole('img', { name: /Over the last minutes: now \d+ ms/ }).waitFor();
+  await card.getByRole('img', { name: /Last minutes: now \d+ ms/ }).waitFor();
   await inspect(page, 'providers');
   // What a person has closed stays closed.
   await card.locator('summary').click();
   await ask();
   await eventually('news', () => page.evaluate(async () => (await import('/page/proxy.js')).proxy.report.providers[1].models[0].outcomes.ok === 3));
   assert.equal(await card.locator('details').evaluate((it) => it.open), false);
+  await page.getByText('3 of 3 ready').waitFor();
+  for (let count = 3; count < 7; count += 1) await ask();
+  await card.getByText(/Used up · \d/).waitFor();
+  await page.getByText('2 of 3 ready').waitFor();
 });
 
 pageTest('nobody is polled while nobody looks', async (t) => {
@@ -353,6 +358,10 @@ pageTest('failures are told in plain words, with what to do', async (t) => {
       case 'break off':
         stream(response, answerOf(['Half an ans']).slice(0, 2));
         return setTimeout(() => response.destroy(), 100);
+      case 'long story':
+        return response
+          .writeHead(400, { 'content-type': 'application/json' })
+          .end('{"error":{"message":"Please reduce the length of the messages or completion.","type":"invalid_request_error","param":"messages","code":"context_length_exceeded"}}');
       case 'too long':
         return stream(response, [event({ content: 'Cut' }), event({}, { finish_reason: 'length' }), 'data: [DONE]\n\n']) ?? response.end();
       default:
@@ -370,7 +379,7 @@ pageTest('failures are told in plain words, with what to do', async (t) => {
   await inspect(page, 'broken-off');
   await say(page, 'too long');
   await lastTurn(page).getByText('The answer reached its longest length.').waitFor();
-  await say(page, 'x'.repeat(200_000));
+  await say(page, 'long story');
   await page.getByRole('heading', { name: 'The conversation is too large' }).waitFor();
   await page.getByRole('button', { name: 'Clear' }).click();
   await say(page, 'strange');
