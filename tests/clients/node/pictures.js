@@ -59,7 +59,7 @@ pageTest('the playground', async (t) => {
 pageTest('the providers', async (t) => {
   const { url: here } = await answering(t, ANSWER);
   const proxy = await startProxy(t, settings(here, here), []);
-  const page = await visit(t, browser, proxy, { viewport: { width: 1060, height: 690 }, colorScheme: 'dark', path: '/#providers' });
+  const page = await visit(t, browser, proxy, { viewport: { width: 1120, height: 690 }, colorScheme: 'dark', path: '/#providers' });
   for (let count = 0; count < 14; count += 1) {
     const body = JSON.stringify({ messages: [{ role: 'user', content: QUESTION }], stream: false });
     const reply = await fetch(`${proxy.origin}/chat`, { method: 'POST', headers: { 'content-type': 'application/json' }, body });
