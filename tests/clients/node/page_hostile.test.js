@@ -73,8 +73,6 @@ pageTest('characters that turn the direction stay within their paragraph, and ar
   await inspect(page, 'hostile-directions');
   assert.match(await shown.innerText(), /a\[U\+202E\]b/);
   assert.match(await shown.locator('pre').innerText(), /x = "\[U\+2066\]y"/);
-  const isolation = await shown.locator('p').evaluateAll((all) => all.map((it) => getComputedStyle(it).unicodeBidi));
-  assert.deepEqual([...new Set(isolation)], ['isolate']);
   // "after" begins where "before" begins: nothing has turned it.
   const left = (text) => shown.getByText(text).evaluate((it) => {
     const range = document.createRange();
@@ -136,3 +134,35 @@ for (const [name, text] of Object.entries(FLOODS)) {
     assert.match(await (await answer(page, 'small')).innerText(), /^Well again\.$/);
   });
 }
+
+pageTest('a line that grows for ever is drawn as it comes, in time that grows with its length', async (t) => {
+  const pieces = Array(256).fill(many('word', 4_096));
+  const groq = await upstream(t, async (_, response) => {
+    const [head, ...rest] = answerOf(pieces);
+    stream(response, [head]);
+    for (const piece of rest) {
+      stream(response, [piece]);
+      // A frame or so.
+      await new Promise((resolve) => setTimeout(resolve, 15));
+    }
+    response.end();
+  });
+  const page = await visit(t, browser, await startOver(t, groq));
+  const redrawn = page.evaluate(() => new Promise((resolve) => {
+    let characters = 0;
+    const { replaceChildren } = Element.prototype;
+    Element.prototype.replaceChildren = function (...nodes) {
+      for (const node of nodes) characters += typeof node === 'string' ? node.length : (node.textContent?.length ?? 0);
+      return replaceChildren.apply(this, nodes);
+    };
+    globalThis.tell = () => resolve(characters);
+  }));
+  await say(page, 'Hello');
+  await lastTurn(page).getByRole('button', { name: 'Copy' }).last().waitFor({ timeout: 60_000 });
+  await page.evaluate(() => globalThis.tell());
+  assert.equal((await lastTurn(page).locator('.answer').innerText()).replaceAll('\n', '').length, MIB);
+  const drawn = await redrawn;
+  t.diagnostic(`${drawn} characters drawn for ${MIB}`);
+  // Each line is drawn whenever it has grown: four times at this pace, and half of it each time.
+  assert.ok(drawn < 8 * MIB, `${drawn} characters were drawn`);
+});

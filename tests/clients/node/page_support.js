@@ -33,11 +33,18 @@ export const launch = () =>
 export const pageTest = (name, body) =>
   test(name, async (t) => {
     const ends = [];
-    try {
-      await body({ after: (end) => ends.unshift(end), diagnostic: (text) => t.diagnostic(text) });
-    } finally {
-      for (const end of ends) await end();
-    }
+    const complaints = [];
+    const attempt = async (part) => {
+      try {
+        await part();
+      } catch (error) {
+        complaints.push(error);
+      }
+    };
+    await attempt(() => body({ after: (end) => ends.unshift(end), diagnostic: (text) => t.diagnostic(text) }));
+    // All of them end, whatever one of them says.
+    for (const end of ends) await attempt(end);
+    if (complaints.length) throw complaints[0];
   });
 
 /**
