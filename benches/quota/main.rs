@@ -9,8 +9,8 @@
 //! is the price of not knowing.
 //!
 //! `cargo bench --bench quota`; `-- quick` for less than a minute of it. The exit code is 1 if this program delivers less
-//! than 97 % of the second oracle's requests or tokens in any steady scenario, or than 95 % where the limits deviate from
-//! what is published.
+//! than 97 % of the second oracle's requests or tokens in any steady scenario. Less is asked for where the limits are half of
+//! what is published, or have other windows.
 
 #![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a bench may panic")]
 
