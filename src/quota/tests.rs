@@ -4,6 +4,7 @@ mod limits;
 mod lists;
 mod policy;
 mod reservations;
+mod spending;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;

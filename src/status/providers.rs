@@ -78,6 +78,9 @@ struct LimitReport {
     #[serde(skip_serializing_if = "Option::is_none")]
     resets_at: Option<String>,
     source: &'static str,
+    /// When that source last spoke; the documents and the settings have no time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    as_of: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -178,6 +181,7 @@ impl From<LimitStatus> for LimitReport {
             remaining: known.remaining,
             resets_at: known.resets_at.map(time_stamp),
             source: known.source.as_str(),
+            as_of: known.as_of.map(time_stamp),
         }
     }
 }
