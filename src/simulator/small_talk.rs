@@ -16,6 +16,7 @@ enum Language {
 enum Topic {
     Joke,
     Code,
+    Ideas,
     Explanation,
     Greeting,
     Other,
@@ -80,6 +81,7 @@ const TOPICS: &[(Topic, &[&str])] = &[
             "programa",
         ],
     ),
+    (Topic::Ideas, &["idea", "ideas"]),
     (Topic::Explanation, &["explain", "what is", "why", "explica", "explicame", "que es", "por que"]),
     (Topic::Greeting, &["hello", "hi", "hey", "good morning", "hola", "buenas", "buenos dias", "que tal"]),
 ];
@@ -99,8 +101,9 @@ const JOKES: [[&str; 2]; 3] = [
     ],
 ];
 
-const FUNCTION: &str = "```python\ndef fibonacci(n):\n    a, b = 0, 1\n    for _ in range(n):\n        \
-                        a, b = b, a + b\n    return a\n```";
+const FUNCTION: &str = "```python\ndef primes(limit):\n    found = []\n    for number in range(2, limit):\n        \
+                        if all(number % prime for prime in found):\n            found.append(number)\n    \
+                        return found\n```\n\n`primes(20)`";
 
 /// Parts of the names of tools and parameters with which an agent changes the machine it runs on. A made-up argument
 /// there would be a command or a file named `text`.
@@ -124,6 +127,7 @@ pub(super) fn answer(name: &str, prompt: &Prompt) -> String {
     let said = match topic(&question) {
         Topic::Joke => joke(language, name).to_owned(),
         Topic::Code => code(language),
+        Topic::Ideas => ideas(language).to_owned(),
         Topic::Explanation => explanation(language, name),
         Topic::Greeting => greeting(language).to_owned(),
         Topic::Other => other(language).to_owned(),
@@ -214,13 +218,28 @@ fn greeting(language: Language) -> &'static str {
 fn code(language: Language) -> String {
     match language {
         Language::English => format!(
-            "Here is a small function in Python:\n\n{FUNCTION}\n\n`fibonacci(10)` gives 55. A simulated model has \
+            "Here is a small function in Python:\n\n{FUNCTION} gives `[2, 3, 5, 7, 11, 13, 17, 19]`. A simulated model has \
              only this one; a real model writes the one you ask for."
         ),
         Language::Spanish => format!(
-            "Aquí tienes una función corta en Python:\n\n{FUNCTION}\n\n`fibonacci(10)` da 55. Un modelo simulado solo \
+            "Aquí tienes una función corta en Python:\n\n{FUNCTION} da `[2, 3, 5, 7, 11, 13, 17, 19]`. Un modelo simulado solo \
              tiene esta; uno real escribe la que le pidas."
         ),
+    }
+}
+
+fn ideas(language: Language) -> &'static str {
+    match language {
+        Language::English => {
+            "1. A bot that answers in your group chat.\n2. A page that turns your notes into questions to practise \
+             with.\n3. A script that sums up what is new in your favourite blogs.\n\nA simulated model always has these \
+             three. A real one has yours."
+        }
+        Language::Spanish => {
+            "1. Un bot que responda en tu grupo de amigos.\n2. Una página que convierta tus apuntes en preguntas para \
+             repasar.\n3. Un script que resuma las novedades de tus blogs favoritos.\n\nUn modelo simulado siempre da \
+             estas tres. Uno de verdad da las tuyas."
+        }
     }
 }
 
@@ -318,6 +337,10 @@ mod tests {
             ("Hola, explícame la recursión", "Soy un modelo simulado"),
             ("¿Por qué el cielo es azul?", "Soy un modelo simulado"),
             ("What is la Tomatina?", "I am simulated"),
+            ("Write a Python function that finds primes", "Here is a small function"),
+            ("Tres ideas para un proyecto de fin de semana", "1. Un bot "),
+            ("Three ideas for a weekend project", "1. A bot "),
+            ("Explica la recursividad con un ejemplo de cocina", "Soy un modelo simulado"),
             ("Capital of France", "This is a simulated answer"),
             ("Dime la capital de Francia", "Esta respuesta es simulada"),
             ("", "This is a simulated answer"),
@@ -344,9 +367,10 @@ mod tests {
     #[test]
     fn code_is_a_block_of_markdown() {
         let said = says("Groq", "Some code in Python, please");
+        assert!(said.contains("\n\n```python\ndef primes(limit):\n    found = []\n"), "{said}");
         assert!(
-            said.contains("\n\n```python\ndef fibonacci(n):\n    a, b = 0, 1\n")
-                && said.contains("\n```\n\n")
+            said.contains("\n            found.append(number)\n    return found\n```\n\n`primes(20)`"),
+            "{said}"
         );
     }
 

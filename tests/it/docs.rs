@@ -230,6 +230,43 @@ fn the_compose_file_is_for_a_small_old_server_too() {
     }
 }
 
+#[test]
+fn the_systemd_unit_keeps_its_state_where_it_may_write_and_lets_streams_finish() {
+    let unit = read("packaging/ai-proxy-free.service");
+    let value = |name: &str| {
+        let line = unit.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap_or_else(|| panic!("the unit has no {name}"))
+    };
+    let state = value("StateDirectory=");
+    assert!(value("Environment=STATE_FILE=").starts_with(&format!("%S/{state}/")), "{unit}");
+    assert_eq!(value("WorkingDirectory="), format!("%S/{state}"), "a relative STATE_FILE ends up there, too");
+    let patience_seconds: u64 = value("TimeoutStopSec=").parse().expect("seconds");
+    assert!(patience_seconds > config::SHUTDOWN_GRACE_SECONDS.default, "{unit}");
+    for (name, text) in in_both_languages("docs/install") {
+        for word in [value("EnvironmentFile="), value("ExecStart=").trim_end_matches("ai-proxy-free"), state]
+        {
+            assert!(text.contains(word), "{name} lacks {word}");
+        }
+    }
+}
+
+#[test]
+fn the_documents_name_the_files_that_a_release_makes() {
+    let workflow = read(".github/workflows/release.yml");
+    let names = workflow.lines().filter_map(|line| line.trim().strip_prefix("- { name: ")?.split(',').next());
+    let names: Vec<&str> = names.collect();
+    assert_eq!(names.len(), 5, "{names:?}");
+    for (document, text) in in_both_languages("docs/install") {
+        let told = text.lines().filter(|line| line.contains("| `ai-proxy-free-")).count();
+        assert_eq!(told, names.len(), "{document}");
+        for name in &names {
+            let ending = if name.starts_with("windows") { "zip" } else { "tar.gz" };
+            let file = format!("| `ai-proxy-free-{name}.{ending}` |");
+            assert!(text.contains(&file), "{document} lacks {file}");
+        }
+    }
+}
+
 /// The words of a line of cmd.exe as a program gets them: only `"` quotes, and `\"` is a quote within.
 fn words_in_cmd(line: &str) -> Vec<String> {
     let mut words = vec![String::new()];
