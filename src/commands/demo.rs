@@ -90,7 +90,7 @@ pub(super) fn invitation(address: SocketAddr, needs_client_key: bool) -> String 
          curl -iN http://{address}/chat{windows_key} -H \"Content-Type: application/json\" \
          -d \"{{\\\"messages\\\":[{{\\\"role\\\":\\\"user\\\",\\\"content\\\":\\\"Tell me a joke\\\"}}]}}\"\n\n\
          The header x-provider says who answered. The limits are those of the free plans: Groq's is reached after two or \
-         three answers, and x-attempts shows how the others take over. http://{address}/health counts, \
+         three answers, and x-attempts shows how the others take over. http://{address}/health and /metrics count, \
          http://{address}/providers tells what is known of each model.\n\
          Clients of OpenAI's API: base URL http://{address}/v1, model auto, any key.\n\
          For real answers, put a free key into .env and start without demo: README.md says how.\n"
