@@ -35,7 +35,7 @@ enum Command {
     Serve,
     /// Start the proxy with built-in simulated providers: needs no key and no network
     Demo,
-    /// Try every key and name the models and limits; spends no quota: exit code 0 if a provider is usable, 1 if not
+    /// Try every key and name models and limits; spends no quota. Exit code 0 if a provider is usable, else 1
     Check,
     /// Ask the running server for /health: exit code 0 if it is well, 1 if not
     Healthcheck,
