@@ -1,4 +1,4 @@
-//! The variables of the process, with those of `.env` as a fallback.
+//! The variables of the process, with or without those of `.env` as a fallback.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -34,6 +34,11 @@ impl Environment {
             return Err(EnvironmentError);
         }
         Ok(Self(DotEnv::parse(&bytes)))
+    }
+
+    /// The variables of the process alone, whatever `.env` says.
+    pub(crate) fn without_file() -> Self {
+        Self(DotEnv::default())
     }
 
     /// The lines of `.env` that cannot be read, a sentence each; see [`DotEnv::mistakes`].

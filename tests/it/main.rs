@@ -14,6 +14,7 @@ mod concurrency;
 mod cooldowns;
 mod decoding;
 mod demand;
+mod demo;
 mod descriptors;
 mod docs;
 mod errors;

@@ -282,13 +282,14 @@ impl Binary {
 
     /// Starts the program where there is such a `.env`.
     pub(crate) async fn start_with_dot_env(
+        arguments: &[&str],
         dot_env: &[u8],
         variables: &[(&str, &str)],
     ) -> anyhow::Result<(Self, SocketAddr)> {
         let directory = tempfile::tempdir()?;
         std::fs::write(directory.path().join(".env"), dot_env)?;
         let mut command = Self::command(directory.path());
-        command.env("PORT", "0").envs(variables.iter().copied());
+        command.args(arguments).env("PORT", "0").envs(variables.iter().copied());
         Self::launch(command, directory).await
     }
 
