@@ -286,7 +286,10 @@ mod tests {
     fn nonsense_about_tokens_spoils_no_sum() {
         let model = ModelStats::default();
         let used = |prompt_tokens, completion_tokens| {
-            model.used(&Usage { prompt_tokens, completion_tokens, ..Usage::default() });
+            let (total_tokens, cached_tokens, reasoning_tokens) = (0, None, None);
+            let usage =
+                Usage { prompt_tokens, completion_tokens, total_tokens, cached_tokens, reasoning_tokens };
+            model.used(&usage);
         };
         used(9, 5);
         used(u64::MAX, u64::MAX);

@@ -38,17 +38,13 @@ pub(crate) fn metrics(
     requests: &RequestCounts,
     open_streams: &OpenStreams,
 ) -> Result<String, fmt::Error> {
-    let scrape = Scrape {
+    Scrape {
         requests: requests.counts(),
         open_streams: open_streams.count() as u64,
         waiting: quota.waiting() as u64,
         models: quota.snapshot().into_iter().flat_map(models).collect(),
-    };
-    let mut registry = Registry::default();
-    registry.register_collector(Box::new(scrape));
-    let mut text = String::with_capacity(USUAL_BYTES);
-    prometheus_text::encode(&mut text, &registry)?;
-    Ok(text)
+    }
+    .write()
 }
 
 /// What is known at one moment.
@@ -155,6 +151,14 @@ impl Collector for Scrape {
 }
 
 impl Scrape {
+    fn write(self) -> Result<String, fmt::Error> {
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(self));
+        let mut text = String::with_capacity(USUAL_BYTES);
+        prometheus_text::encode(&mut text, &registry)?;
+        Ok(text)
+    }
+
     fn write_requests(&self, to: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let help = "Requests by surface and by the HTTP status of their answer. Surface other: a path of no surface. Status \
                     499: the client left before there was a status. A stream that breaks off keeps its 200. Answers of \
@@ -284,4 +288,24 @@ fn histograms<'a, const N: usize>(
         family.encode_family(&labels)?.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::ModelStats;
+
+    /// Ids of models are checked where they come from; if one slips through, it must not forge a line.
+    #[test]
+    fn odd_names_stay_in_their_quotes() {
+        let odd = "a\"b\\c\nai_proxy_open_streams 7";
+        let stats = ModelStats::default();
+        stats.ended(Outcome::Ok, std::time::Duration::from_secs(1));
+        let model = Model::new("Groq", odd.into(), stats.recorded(), None);
+        let scrape = Scrape { requests: Vec::new(), open_streams: 0, waiting: 0, models: vec![model] };
+        let text = scrape.write().unwrap();
+        let line = r#"ai_proxy_attempts_total{provider="Groq",model="a\"b\\c\nai_proxy_open_streams 7",outcome="ok"} 1"#;
+        assert!(text.lines().any(|it| it == line), "{text}");
+        assert_eq!(text.lines().filter(|line| line.starts_with("ai_proxy_open_streams")).count(), 1);
+    }
 }

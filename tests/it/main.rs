@@ -25,6 +25,7 @@ mod https;
 mod interruption;
 mod ledger;
 mod log_lines;
+mod metrics;
 mod models;
 mod openai;
 mod openai_requests;
