@@ -106,12 +106,13 @@ impl Area {
         AREAS.into_iter().find(|area| area.has(path)).unwrap_or(ELSEWHERE)
     }
 
-    /// As what a request counts, and which of its answers. A report that is read every second must not hide the answers.
+    /// As what a request counts, and which of its answers. What is read every second to see how the proxy is must not hide
+    /// the answers.
     pub(super) fn counts_as(self) -> (&'static str, Counted) {
         match self.kind {
-            Kind::Answers => (self.surface.name(), Counted::Always),
-            Kind::Report => (OTHER, Counted::IfRefused),
             Kind::Nothing => (OTHER, Counted::Always),
+            Kind::Answers if !self.is_open => (self.surface.name(), Counted::Always),
+            Kind::Answers | Kind::Report => (OTHER, Counted::IfRefused),
         }
     }
 

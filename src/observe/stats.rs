@@ -5,7 +5,7 @@
 //! for each attempt, and none for each token.
 
 use std::array;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::iter::Sum;
 use std::ops::AddAssign;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -13,7 +13,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use super::histogram::{Distribution, Histogram};
-use crate::middle::{Reason, Usage};
+use crate::middle::{Cause, Reason, Usage};
 
 /// How many of the latest times to first token are kept: enough for a 99th percentile, few enough to forget yesterday.
 const KEPT_FIRST_TOKENS: usize = 256;
@@ -63,6 +63,12 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Every outcome there is.
+    pub(crate) fn all() -> BTreeSet<Self> {
+        let failures = Cause::ALL.map(|cause| Self::Failed(cause.reason()));
+        failures.into_iter().chain([Self::Ok, Self::Cancelled]).collect()
+    }
+
     /// Its place among all outcomes.
     const fn number(self) -> usize {
         match self {
@@ -243,10 +249,7 @@ fn micros(time: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
-    use crate::middle::Cause;
 
     #[test]
     fn percentiles_are_those_of_the_nearest_rank() {
@@ -274,9 +277,7 @@ mod tests {
     #[test]
     fn every_outcome_has_a_place_of_its_own() {
         let model = ModelStats::default();
-        let failures = Cause::ALL.map(|cause| Outcome::Failed(cause.reason()));
-        let outcomes: BTreeSet<Outcome> =
-            failures.into_iter().chain([Outcome::Ok, Outcome::Cancelled]).collect();
+        let outcomes = Outcome::all();
         outcomes.iter().for_each(|outcome| model.ended(*outcome, Duration::ZERO));
         assert_eq!(model.outcomes(), outcomes.iter().map(|outcome| (*outcome, 1)).collect());
         assert_eq!(outcomes.len(), OUTCOMES);

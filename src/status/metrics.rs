@@ -125,10 +125,10 @@ impl Model {
         [provider, model, ("gen_ai_token_type", kind)]
     }
 
-    /// How many attempts have ended in which way. Of good ones the zero, too, so that the first is seen as a change.
-    fn outcomes(&self) -> BTreeMap<Outcome, u64> {
-        let counts = self.recorded.durations.iter().map(|(outcome, durations)| (*outcome, durations.count()));
-        [(Outcome::Ok, 0)].into_iter().chain(counts).collect()
+    /// How many attempts have ended in which way. Zeros, too: a rate does not see what was not there before.
+    fn outcomes(&self) -> impl Iterator<Item = (Outcome, u64)> {
+        let count = |outcome| self.recorded.durations.get(&outcome).map_or(0, Distribution::count);
+        Outcome::all().into_iter().map(move |outcome| (outcome, count(outcome)))
     }
 
     fn limit(&self, limit: &LimitStatus) -> [(&'static str, &str); 4] {

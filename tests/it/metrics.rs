@@ -117,10 +117,14 @@ async fn before_the_first_request_everything_is_there_and_zero() -> anyhow::Resu
     assert_eq!(metrics.families().into_iter().collect::<Vec<_>>(), names);
     // What a rate is taken of begins at zero, else the first of each would not be seen.
     for surface in ["chat", "openai", "other"] {
-        assert_eq!(requests(&metrics, surface, 200), Some(0.0), "{surface}");
+        for status in [200, 400, 401, 429, 499, 502, 503, 504] {
+            assert_eq!(requests(&metrics, surface, status), Some(0.0), "{surface} {status}");
+        }
     }
     for provider in Directory::core() {
-        assert_eq!(attempts(&metrics, provider, "ok"), Some(0.0), "{provider:?}");
+        for outcome in ["ok", "cancelled", "rate_limited", "bad_key", "upstream_error"] {
+            assert_eq!(attempts(&metrics, provider, outcome), Some(0.0), "{provider:?} {outcome}");
+        }
         for name in [format!("{FIRST_TOKEN}_count"), format!("{FIRST_TOKEN}_sum")] {
             assert_eq!(gen_ai(&metrics, &name, provider, &[]), Some(0.0), "{provider:?}");
         }
