@@ -296,6 +296,8 @@ async fn who_waits_in_line_is_seen() -> anyhow::Result<()> {
     Ok(())
 }
 
+type Headers<'h> = &'h [(&'h str, &'h str)];
+
 #[tokio::test]
 async fn refusals_count_with_their_surface() -> anyhow::Result<()> {
     let proxy = groq()
@@ -317,7 +319,7 @@ async fn refusals_count_with_their_surface() -> anyhow::Result<()> {
     let json = ("content-type", "application/json");
     let evil = ("origin", "https://evil.example");
     let large = "x".repeat(2_000);
-    let cases: [(&str, u16, &reqwest::Method, &str, &[(&str, &str)], &str); 10] = [
+    let cases: [(&str, u16, &reqwest::Method, &str, Headers, &str); 10] = [
         ("chat", 401, &post, "/chat", &[json], "{}"),
         ("chat", 400, &post, "/chat", &[key, json], "{}"),
         ("chat", 413, &post, "/chat", &[key, json], &large),
@@ -517,7 +519,7 @@ async fn models_that_come_and_go_end_up_as_other() -> anyhow::Result<()> {
     let models = now.values(ATTEMPTS, "model");
     assert!(models.contains("other") && models.contains("some/model-0"), "{models:?}");
     assert!(models.len() <= 65, "{}", models.len());
-    assert_eq!(now.values("ai_proxy_limit", "model").contains("other"), false, "no sum of limits");
+    assert!(!now.values("ai_proxy_limit", "model").contains("other"), "no sum of limits");
     check_against_health(&proxy, &now).await
 }
 
