@@ -2,6 +2,8 @@
 
 mod exposition;
 
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::Duration;
 
 use ai_proxy_free::internals::providers::{Directory, Provider};
@@ -166,8 +168,7 @@ async fn a_good_answer_counts_once_everywhere() -> anyhow::Result<()> {
 #[tokio::test]
 async fn times_lie_in_their_buckets() -> anyhow::Result<()> {
     let proxy = groq().start().await?;
-    // The words have some 300 ms between them, so the first comes before 300 ms only if the machine is not too busy, and the
-    // whole never.
+    // The whole takes at least that; the first word comes earlier, unless the machine is busy.
     let pause = Duration::from_millis(300);
     proxy.provider(Provider::GROQ).then(Behaviour::answer(["One, ", "two."]).paced(pause));
     chat(&proxy, &question()).await?;
@@ -539,4 +540,33 @@ async fn providers_without_a_key_have_no_series() -> anyhow::Result<()> {
         assert_eq!(now.values(name, "provider").into_iter().collect::<Vec<_>>(), ["Groq"], "{name}");
     }
     Ok(())
+}
+
+#[tokio::test]
+async fn the_pages_and_the_dashboard_name_what_there_is() -> anyhow::Result<()> {
+    let proxy = groq().start().await?;
+    let now = metrics(&proxy).await?;
+    let families = now.families();
+    let read =
+        |name: &str| std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name));
+    for name in ["metrics.md", "metrics.es.md", "grafana-dashboard.json"] {
+        let text = read(name)?;
+        let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let names: BTreeSet<&str> =
+            words.filter(|word| word.starts_with("ai_proxy_") || is_gen_ai_metric(word)).collect();
+        for word in &names {
+            let family = ["_bucket", "_sum", "_count"].iter().find_map(|suffix| word.strip_suffix(suffix));
+            assert!(families.contains(family.unwrap_or(word)), "{name}: there is no {word}");
+        }
+        if name.ends_with(".md") {
+            let missing: Vec<_> = families.iter().filter(|family| !names.contains(**family)).collect();
+            assert!(missing.is_empty(), "{name} lacks {missing:?}");
+        }
+    }
+    Ok(())
+}
+
+/// Their labels begin like them.
+fn is_gen_ai_metric(word: &str) -> bool {
+    word.starts_with("gen_ai_server_") || word.starts_with("gen_ai_client_")
 }
