@@ -132,10 +132,8 @@ impl Model {
     }
 
     fn limit(&self, limit: &LimitStatus) -> [(&'static str, &str); 4] {
-        let measure = limit.measure;
-        let what = [("unit", measure.unit.as_str()), ("window", measure.window.as_str())];
-        let [unit, window] = what;
-        [("provider", self.provider), ("model", &self.id), unit, window]
+        let (unit, window) = (limit.measure.unit.as_str(), limit.measure.window.as_str());
+        [("provider", self.provider), ("model", &self.id), ("unit", unit), ("window", window)]
     }
 }
 
@@ -162,7 +160,7 @@ impl Scrape {
     fn write_requests(&self, to: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let help = "Requests by surface and by the HTTP status of their answer. Surface other: a path of no surface. Status \
                     499: the client left before there was a status. A stream that breaks off keeps its 200. Answers of \
-                    /health, /providers and /metrics and to preflights count only if they are refusals";
+                    the page, /health, /providers and /metrics and to preflights count only if they are refusals";
         let mut family = to.encode_descriptor("ai_proxy_requests", help, None, MetricType::Counter)?;
         for (surface, status, count) in &self.requests {
             let labels = [("surface", *surface), ("status", &status.to_string())];
