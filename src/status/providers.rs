@@ -9,9 +9,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
+use super::limits::limits_together;
 use crate::middle::Reason;
 use crate::observe::Outcome;
-use crate::quota::{Blocked, LimitStatus, ModelSnapshot, ProviderSnapshot, Quota, together};
+use crate::quota::{Blocked, LimitStatus, ModelSnapshot, ProviderSnapshot, Quota};
 
 /// The body.
 #[derive(Serialize)]
@@ -97,7 +98,7 @@ pub(crate) fn report(quota: &Quota) -> Report {
 
 impl From<ProviderSnapshot> for ProviderReport {
     fn from(snapshot: ProviderSnapshot) -> Self {
-        let ProviderSnapshot { provider, accounts, models } = snapshot;
+        let ProviderSnapshot { provider, accounts, models, .. } = snapshot;
         Self {
             name: provider.name(),
             configured: accounts > 0,
@@ -110,9 +111,7 @@ impl From<ProviderSnapshot> for ProviderReport {
 impl From<ModelSnapshot> for ModelReport {
     fn from(snapshot: ModelSnapshot) -> Self {
         let ModelSnapshot { id, blocked, limits, stats } = snapshot;
-        let usable = usable_accounts(&blocked);
-        let limits = limits.into_iter().enumerate().filter(|(account, _)| usable.contains(account));
-        let limits = together(limits.map(|(_, limits)| limits));
+        let limits = limits_together(&blocked, limits);
         let first_tokens = stats.first_tokens();
         Self {
             id,
@@ -145,18 +144,6 @@ fn state_of(reason: Reason) -> State {
         reason if reason.needs_a_person() => State::Disabled,
         _ => State::CoolingDown,
     }
-}
-
-/// The accounts whose limits are added up: those that are not refused, or all if all are refused.
-fn usable_accounts(accounts: &[Option<Blocked>]) -> Vec<usize> {
-    let is_usable = |block: &Option<Blocked>| block.is_none_or(|block| !block.reason.needs_a_person());
-    let usable: Vec<usize> = accounts
-        .iter()
-        .enumerate()
-        .filter(|(_, block)| is_usable(block))
-        .map(|(account, _)| account)
-        .collect();
-    if usable.is_empty() { (0..accounts.len().max(1)).collect() } else { usable }
 }
 
 fn as_text<S: Serializer>(text: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error> {

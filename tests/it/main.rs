@@ -26,6 +26,7 @@ mod https;
 mod interruption;
 mod ledger;
 mod log_lines;
+mod metrics;
 mod models;
 mod openai;
 mod openai_requests;
