@@ -14,12 +14,17 @@ mod cooldowns;
 mod demand;
 mod engine;
 mod ledger;
+mod limits;
 mod line;
+mod picking;
 mod place;
 mod price;
 mod prospect;
 mod provider_state;
+mod settling;
+mod shared_bucket;
 mod snapshot;
+mod spending;
 mod state;
 mod target;
 #[cfg(test)]

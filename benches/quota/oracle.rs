@@ -47,14 +47,21 @@ impl Strategy for Oracle {
     }
 }
 
+/// How long choosy clients are remembered, and what part of a calendar's day may be used before its time.
+const CHOOSY_FOR: Duration = Duration::from_secs(3_600);
+const PACE_SLACK: f64 = 0.1;
+
 /// Knows as much as the oracle, and keeps to this program's rules: providers in rotation, the best model first, accounts in
-/// turn. What it delivers less is the price of the rules, not of not knowing.
+/// turn, and a calendar's day left to those who need it. What it delivers less is the price of the rules, not of not
+/// knowing.
 pub(crate) struct Ruled {
     oracle: Oracle,
     /// For each provider, and for each account of it, the number of the last call.
     turns: Vec<(Provider, u64)>,
     uses: Vec<(Provider, usize, u64)>,
     calls: u64,
+    /// When a client came for whom a model of the provider is too small.
+    choosy: Vec<(Provider, Timestamp)>,
 }
 
 impl Ruled {
@@ -62,7 +69,13 @@ impl Ruled {
     pub(crate) const NAME: &str = "oracle, ruled";
 
     pub(crate) fn new(capacity: f64) -> Self {
-        Self { oracle: Oracle::new(capacity), turns: Vec::new(), uses: Vec::new(), calls: 0 }
+        Self {
+            oracle: Oracle::new(capacity),
+            turns: Vec::new(),
+            uses: Vec::new(),
+            calls: 0,
+            choosy: Vec::new(),
+        }
     }
 
     fn turn(&self, provider: Provider) -> u64 {
@@ -74,6 +87,22 @@ impl Ruled {
             (*provider, *account) == (place.provider, place.account)
         };
         self.uses.iter().find(is_it).map_or(0, |(_, _, call)| *call)
+    }
+
+    /// Whether this place is better left to others, though it has room.
+    fn leaves(&mut self, place: Place, size: Size, truth: &mut Truth, now: Timestamp) -> bool {
+        if !truth.is_ahead_of_its_day(place, PACE_SLACK, now) {
+            return false;
+        }
+        let siblings = truth.places().to_vec().into_iter().filter(|it| {
+            (it.provider, it.account) == (place.provider, place.account) && it.model != place.model
+        });
+        if siblings.into_iter().any(|it| truth.takes_badly(it, size, now)) {
+            self.choosy.retain(|(provider, _)| *provider != place.provider);
+            self.choosy.push((place.provider, now));
+            return false;
+        }
+        self.choosy.iter().any(|(provider, at)| *provider == place.provider && now < *at + CHOOSY_FOR)
     }
 
     fn sends(&mut self, place: Place) {
@@ -96,9 +125,19 @@ impl Strategy for Ruled {
         let with_room = |place: &&Place| truth.room_in(**place, size, now) == Some(Duration::ZERO);
         let open: Vec<Place> = places.iter().filter(with_room).copied().collect();
         let position = |model: &str| places.iter().position(|it| it.model == model);
-        let best = open
-            .into_iter()
-            .min_by_key(|&it| (self.turn(it.provider), position(it.model), self.last_use(it)));
+        let mut best = None;
+        for it in open {
+            let key = (
+                self.turn(it.provider),
+                self.leaves(it, size, truth, now),
+                position(it.model),
+                self.last_use(it),
+            );
+            if best.is_none_or(|(least, _)| key < least) {
+                best = Some((key, it));
+            }
+        }
+        let best = best.map(|(_, place)| place);
         match best {
             Some(place) => {
                 self.sends(place);

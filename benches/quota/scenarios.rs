@@ -26,6 +26,8 @@ pub(crate) struct Steady {
     deviation: Deviation,
     loads: &'static [f64],
     span: Duration,
+    /// Calls for clients who come earlier are counted as warm-up.
+    warm_up: Duration,
 }
 
 /// All accounts are fresh then. It is 21:30 in California: even short days have a midnight in them.
@@ -48,24 +50,35 @@ impl Steady {
             deviation: Deviation::None,
             loads: LOADS,
             span: 4 * HOUR,
+            warm_up: 4 * HOUR / 10,
         };
         let busy = Self { loads: &[0.95], ..usual };
-        let deviations = Deviation::ALL.map(|deviation| Self { deviation, ..busy });
+        // By then every limit has been met once.
+        let second_day = Self { span: 48 * HOUR, warm_up: 24 * HOUR, loads: &[0.7, 0.95], ..usual };
+        let deviations = Deviation::ALL.map(|deviation| Self { deviation, loads: &[0.95], ..second_day });
         let mixes = Mix::ALL.map(|mix| Self { mix, ..busy });
         let others = deviations.into_iter().chain(mixes);
         let others = others.filter(|it| it.deviation != Deviation::None || it.mix != Mix::Mixed);
-        let day = Self { loads: &[0.7], span: 24 * HOUR, ..usual };
+        let day = Self { loads: &[0.7], span: 24 * HOUR, warm_up: 24 * HOUR / 10, ..usual };
         let clumps = Self { clump: CLUMP, ..busy };
-        [usual, day, Self { accounts: 3, ..busy }, clumps].into_iter().chain(others).collect()
+        [usual, day, second_day, Self { accounts: 3, ..busy }, clumps].into_iter().chain(others).collect()
     }
 
-    /// Days of 24 hours, every mix with every deviation.
+    /// Two days, the first to warm up, every mix with every deviation.
     pub(crate) fn all() -> Vec<Self> {
         let mut all = Vec::new();
         for accounts in [1, 3] {
             for deviation in Deviation::ALL {
                 for (mix, clump) in Mix::ALL.into_iter().map(|mix| (mix, 1)).chain([(Mix::Mixed, CLUMP)]) {
-                    all.push(Self { mix, clump, accounts, deviation, loads: LOADS, span: 24 * HOUR });
+                    all.push(Self {
+                        mix,
+                        clump,
+                        accounts,
+                        deviation,
+                        loads: LOADS,
+                        span: 48 * HOUR,
+                        warm_up: 24 * HOUR,
+                    });
                 }
             }
         }
@@ -76,7 +89,7 @@ impl Steady {
     /// delivered, if it takes part.
     pub(crate) fn report(&self) -> Option<f64> {
         let capacity = self.capacity();
-        let Self { mix, clump, accounts, deviation, span, loads } = *self;
+        let Self { mix, clump, accounts, deviation, span, loads, .. } = *self;
         let shares = loads.iter().filter_map(|load| {
             println!(
                 "\n{}, {clump} at a time, {accounts} account(s), limits {}, {} h at {:.0} % of {:.1} requests a \
@@ -106,7 +119,7 @@ impl Steady {
 
     /// What the oracle and the others make of these clients.
     fn compare(&self, clients: &[Client], capacity: f64) -> (Tally, Vec<(&'static str, Tally)>) {
-        let warm_from = beginning() + self.span / 10;
+        let warm_from = beginning() + self.warm_up;
         let oracle = self.run(&mut Oracle::new(capacity), clients, warm_from);
         let others = self.others(capacity).into_iter();
         let others =
@@ -176,7 +189,8 @@ impl Burst {
     pub(crate) fn all(is_quick: bool) -> Vec<Self> {
         let steady = |accounts, deviation| {
             let (mix, clump, loads, span) = (Mix::Mixed, 1, LOADS, 2 * HOUR);
-            Self(Steady { mix, clump, accounts, deviation, loads, span })
+            let warm_up = Duration::ZERO;
+            Self(Steady { mix, clump, accounts, deviation, loads, span, warm_up })
         };
         let deviations: &[_] = if is_quick { &[Deviation::None] } else { &Deviation::ALL };
         let accounts: &[_] = if is_quick { &[1] } else { &[1, 3] };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ai_proxy_free::internals::providers::{Directory, Provider};
 use ai_proxy_free::internals::simulator::{
-    Admitted, Allowance, Call, Cost, Limit, Limiter, Plan, Refusal, Size, Used, Window, Zone,
+    Admitted, Allowance, Call, Cost, Limit, Limiter, Plan, Refusal, Size, Span, Used, Window, Zone,
 };
 use jiff::Timestamp;
 
@@ -117,6 +117,23 @@ impl Truth {
         (0..self.places.len()).any(|at| self.room_in(self.places[at], size, now) == Some(Duration::ZERO))
     }
 
+    /// Whether more of a calendar's day is used than has gone by of it, and this part.
+    pub(crate) fn is_ahead_of_its_day(&mut self, place: Place, slack: f64, now: Timestamp) -> bool {
+        let has_calendar = place.provider == Provider::GEMINI;
+        has_calendar
+            && self.left(place, now).iter().filter(|it| it.span == Span::Day).any(|it| {
+                let used = 1.0 - it.left as f64 / it.limit.max(1) as f64;
+                used > 1.0 - it.whole_in.as_secs_f64() / 86_400.0 + slack
+            })
+    }
+
+    /// Whether it never takes such a call, or only with more than half of its minute's tokens.
+    pub(crate) fn takes_badly(&mut self, place: Place, size: Size, now: Timestamp) -> bool {
+        let minutes = self.left(place, now).into_iter();
+        let mut minutes = minutes.filter(|it| it.cost != Cost::Requests && it.span == Span::Minute);
+        self.room_in(place, size, now).is_none() || minutes.any(|it| charge(it.cost, size) * 2 > it.limit)
+    }
+
     /// The place that can best spare such a call now, or else the time until the first has room; `None` if nobody ever
     /// has.
     pub(crate) fn best(&mut self, size: Size, now: Timestamp) -> Result<Place, Option<Duration>> {
@@ -141,14 +158,8 @@ impl Truth {
     /// How well a place can spare such a call: by the share that is left afterwards of its scarcest limit, and the better
     /// the smaller its minute of tokens is. So what alone can take long prompts is kept for them.
     fn spare(&mut self, place: Place, size: Size, now: Timestamp) -> f64 {
-        let share = |it: &Allowance| {
-            let cost = match it.cost {
-                Cost::Requests => 1,
-                Cost::Prompt => size.prompt,
-                Cost::Longest | Cost::LongestThenUsed => size.prompt + size.longest_answer,
-            };
-            it.left.saturating_sub(cost) as f64 / it.limit.max(1) as f64
-        };
+        let share =
+            |it: &Allowance| it.left.saturating_sub(charge(it.cost, size)) as f64 / it.limit.max(1) as f64;
         let left = self.left(place, now);
         let longest = left.iter().filter(|it| it.cost != Cost::Requests).map(|it| it.limit).min();
         let scarcest = left.iter().map(share).fold(1.0, f64::min);
@@ -158,6 +169,15 @@ impl Truth {
     fn limiter(&mut self, place: Place) -> &mut Limiter {
         let found = self.limiters.iter_mut().find(|(provider, _)| *provider == place.provider);
         &mut found.expect("its provider").1
+    }
+}
+
+/// What a call is charged before it.
+fn charge(cost: Cost, size: Size) -> u64 {
+    match cost {
+        Cost::Requests => 1,
+        Cost::Prompt => size.prompt,
+        Cost::Longest | Cost::LongestThenUsed => size.prompt + size.longest_answer,
     }
 }
 

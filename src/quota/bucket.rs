@@ -28,6 +28,9 @@ const INFERRED_PART: u64 = 3;
 /// A difference between two ways of counting that is smaller than this part of the limit proves nothing.
 const PROOF_PART: u64 = 20;
 
+/// This part of a calendar's window may be used before its time.
+const PACE_SLACK: f64 = 0.1;
+
 /// What is known of one limit at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct LimitStatus {
@@ -392,6 +395,13 @@ impl Bucket {
             resets_at,
             source: self.source,
         })
+    }
+
+    /// Whether more of a calendar's window is used than has gone by of it, and a tenth: so it will not last.
+    pub(super) fn is_ahead_of_its_time(&self, now: Now) -> bool {
+        let Some((most, gone_by)) = self.most.zip(self.used.gone_by(now)) else { return false };
+        let share = self.used_by_belief().amount(most, now) as f64 / most.max(1) as f64;
+        share > gone_by + PACE_SLACK
     }
 
     fn used_by_belief(&self) -> &Used {

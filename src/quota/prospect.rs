@@ -5,26 +5,48 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::cooldowns::{Blocked, Standing};
+use super::limits::Room;
 use super::place::Candidate;
 use super::price::Price;
-use super::provider_state::{ProviderState, Room};
+use super::provider_state::ProviderState;
 use super::target::Criteria;
 use super::ticks::Now;
 use crate::middle::{Reason, Window};
 use crate::time::Moment;
 
+/// How good it is to call a candidate now; the best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Rank {
+    /// It is well and has room.
+    Well,
+    /// The same, but its day's quota is better left to requests that no other model can serve as well.
+    Saved,
+    /// It is well, and the call finds out whether a guess is right.
+    Unexplored,
+    /// It has failed lately.
+    Demoted,
+    /// It has failed lately, and the call finds out whether a guess is right.
+    DemotedUnexplored,
+    /// Another call is finding out whether a guess is right, and the request cannot wait for it.
+    Beyond,
+}
+
+impl Rank {
+    /// Whether its provider is not passed over for another.
+    pub(super) fn keeps_its_turn(self) -> bool {
+        self < Self::Demoted
+    }
+}
+
 /// How a candidate stands for a request.
 pub(super) enum Prospect {
-    Callable(Price),
-    /// Callable, behind all who are well.
-    Demoted(Price),
-    /// Callable to find out whether a guess is right.
-    Unexplored(Price),
-    /// The same, behind all who are well.
-    DemotedUnexplored(Price),
+    /// It can be called, at this price.
+    Now(Rank, Price),
+    /// It cannot, perhaps after `wait`; never if there is no price.
     Later {
         price: Option<Price>,
         wait: Option<Duration>,
+        /// Whether only a guess stands in the way, about which another call is finding out.
         is_unsure: bool,
     },
 }
@@ -59,15 +81,18 @@ impl ProviderState {
                 let blocked = Blocked { until, reason: Reason::TooLarge, is_certain: true };
                 (Prospect::Later { price: None, wait: None, is_unsure: false }, Some(blocked))
             }
-            (Standing::Well, Room::Fits(price)) => (Prospect::Callable(price), None),
-            (Standing::Demoted(blocked), Room::Fits(price)) => (Prospect::Demoted(price), Some(blocked)),
+            (Standing::Well, Room::Fits(price)) => (Prospect::Now(Rank::Well, price), None),
+            (Standing::Demoted(blocked), Room::Fits(price)) => {
+                (Prospect::Now(Rank::Demoted, price), Some(blocked))
+            }
             (Standing::Well | Standing::Demoted(_), Room::Unsure { price, window, wait, is_explored }) => {
-                let prospect = if is_explored {
-                    Prospect::Later { price: Some(price), wait: Some(wait), is_unsure: true }
-                } else if standing == Standing::Well {
-                    Prospect::Unexplored(price)
-                } else {
-                    Prospect::DemotedUnexplored(price)
+                let prospect = match (is_explored, standing) {
+                    (true, _) if criteria.can_wait => {
+                        Prospect::Later { price: Some(price), wait: Some(wait), is_unsure: true }
+                    }
+                    (true, _) => Prospect::Now(Rank::Beyond, price),
+                    (false, Standing::Well) => Prospect::Now(Rank::Unexplored, price),
+                    (false, _) => Prospect::Now(Rank::DemotedUnexplored, price),
                 };
                 // A guess is nothing that a client could be told.
                 (prospect, Some(Blocked { is_certain: false, ..limited(window, Some(wait)) }))

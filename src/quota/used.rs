@@ -205,6 +205,14 @@ impl Used {
         }
     }
 
+    /// Which part of a calendar's window has gone by; `None` for other windows.
+    pub(super) fn gone_by(&self, now: Now) -> Option<f64> {
+        let Self::Period { window, zone, end, .. } = self else { return None };
+        let left = end.map(|end| end.left(now)).filter(|left| !left.is_zero());
+        let left = left.unwrap_or_else(|| period_left(*window, *zone, now));
+        Some(1.0 - left.as_secs_f64() / window.length().as_secs_f64().max(1.0))
+    }
+
     fn level(&self, most: u64, now: Now) -> f64 {
         let Self::Refill { length, level, as_of } = self else { return 0.0 };
         let gone = now.tick.saturating_sub(*as_of).as_secs_f64() / length.as_secs_f64().max(1e-3);

@@ -1,0 +1,74 @@
+//! A limit and who shares it, and what refused clients were promised of it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::bucket::Bucket;
+use super::ticks::Now;
+use crate::middle::Pool;
+
+/// A client that was told when to come back may take this long to do so.
+const LATE: Duration = Duration::from_secs(3);
+/// The most promises that are told apart; those of one second are one.
+const MOST_PROMISES: usize = 4_096;
+
+/// A bucket, and who shares it.
+#[derive(Debug)]
+pub(super) struct SharedBucket {
+    pub(super) sharers: Sharers,
+    pub(super) bucket: Bucket,
+    /// What refused clients were told to come back for, by the second at which they will.
+    promised: BTreeMap<u64, u64>,
+    promised_in_all: u64,
+}
+
+/// Who shares a bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sharers {
+    Everybody,
+    Account(usize),
+    Group(usize, &'static str),
+    AccountModel(usize, usize),
+}
+
+impl Sharers {
+    /// Who shares a limit of a model with an account.
+    pub(super) fn new(pool: Pool, account: usize, model: usize) -> Self {
+        match pool {
+            Pool::AccountModel => Self::AccountModel(account, model),
+            Pool::Group(name) => Self::Group(account, name),
+            Pool::Account => Self::Account(account),
+            Pool::Address => Self::Everybody,
+        }
+    }
+}
+
+impl SharedBucket {
+    /// One of which nothing was promised.
+    pub(super) fn new(sharers: Sharers, bucket: Bucket) -> Self {
+        Self { sharers, bucket, promised: BTreeMap::new(), promised_in_all: 0 }
+    }
+
+    /// What refused clients will come back for.
+    pub(super) fn promised(&self, now: Now) -> u64 {
+        let overdue = self.promised.range(..=overdue_at(now)).map(|(_, amount)| *amount);
+        self.promised_in_all.saturating_sub(overdue.fold(0, u64::saturating_add))
+    }
+
+    /// A refused client is told to come back at `due` for this much.
+    pub(super) fn promise(&mut self, due: Duration, amount: u64, now: Now) {
+        while let Some(first) = self.promised.first_entry().filter(|it| *it.key() <= overdue_at(now)) {
+            self.promised_in_all = self.promised_in_all.saturating_sub(first.remove());
+        }
+        let latest = self.promised.last_key_value().map(|(due, _)| *due);
+        let due = latest.filter(|_| self.promised.len() >= MOST_PROMISES).unwrap_or(due.as_secs());
+        let sum = self.promised.entry(due).or_default();
+        *sum = sum.saturating_add(amount);
+        self.promised_in_all = self.promised_in_all.saturating_add(amount);
+    }
+}
+
+/// Whoever was told to come back in this second or before it does not come any more.
+fn overdue_at(now: Now) -> u64 {
+    now.tick.saturating_sub(LATE).as_secs()
+}
