@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use ai_proxy_free::internals::config;
-use ai_proxy_free::internals::providers::Directory;
+use ai_proxy_free::internals::providers::{Directory, Provider};
+use ai_proxy_free::internals::simulator::{Settings, SimulatedProvider};
+use ai_proxy_free::internals::time::Moment;
 
 use crate::support::{Binary, http_client, question};
 
@@ -20,6 +22,34 @@ async fn help_and_version_are_as_usual() -> anyhow::Result<()> {
     assert_eq!((code, out.as_str()), (Some(0), concat!("ai-proxy-free ", env!("CARGO_PKG_VERSION"), "\n")));
     let (code, _, err) = Binary::run(&["nonsense"], &[], None).await?;
     assert!(code == Some(2) && err.contains("nonsense"), "{err}");
+    Ok(())
+}
+
+/// To this variable, empty means off. In `.env`, too, unless the environment says otherwise.
+#[tokio::test]
+async fn an_empty_state_file_is_none() -> anyhow::Result<()> {
+    let provider = SimulatedProvider::start(
+        Provider::GROQ,
+        Settings::new(Provider::GROQ, std::sync::Arc::new(Moment::now)),
+    )
+    .await?;
+    let base_url = provider.base_url();
+    let usual = [("PORT", "0"), ("GROQ_API_KEY", "key"), ("GROQ_BASE_URL", base_url.as_str())];
+    let cases: [(&str, &[(&str, &str)], &[u8], bool); 5] = [
+        ("unset", &[], b"", true),
+        ("empty in the environment", &[("STATE_FILE", "")], b"", false),
+        ("empty in .env", &[], b"STATE_FILE=\n", false),
+        ("empty in both", &[("STATE_FILE", "")], b"STATE_FILE=\n", false),
+        ("empty does not hide .env", &[("STATE_FILE", "")], b"STATE_FILE=ai-proxy-free.state\n", true),
+    ];
+    for (case, own, dot_env, is_kept) in cases {
+        let variables = [&usual[..], own].concat();
+        let (binary, address) = Binary::start_with_dot_env(dot_env, &variables).await?;
+        let reply = http_client()?.post(format!("http://{address}/chat")).json(&question()).send().await?;
+        assert_eq!(reply.status(), 200, "{case}");
+        let file = binary.directory.path().join("ai-proxy-free.state");
+        assert_eq!(file.exists(), is_kept, "{case}");
+    }
     Ok(())
 }
 

@@ -24,6 +24,7 @@ mod golden;
 mod https;
 mod interruption;
 mod ledger;
+mod line;
 mod log_lines;
 mod models;
 mod openai;
