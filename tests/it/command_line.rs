@@ -35,16 +35,16 @@ async fn an_empty_state_file_is_none() -> anyhow::Result<()> {
     .await?;
     let base_url = provider.base_url();
     let usual = [("PORT", "0"), ("GROQ_API_KEY", "key"), ("GROQ_BASE_URL", base_url.as_str())];
-    let cases: [(&str, &[(&str, &str)], &[u8], bool); 5] = [
-        ("unset", &[], b"", true),
-        ("empty in the environment", &[("STATE_FILE", "")], b"", false),
-        ("empty in .env", &[], b"STATE_FILE=\n", false),
-        ("empty in both", &[("STATE_FILE", "")], b"STATE_FILE=\n", false),
-        ("empty does not hide .env", &[("STATE_FILE", "")], b"STATE_FILE=ai-proxy-free.state\n", true),
+    let cases = [
+        ("unset", None, "", true),
+        ("empty in the environment", Some(""), "", false),
+        ("empty in .env", None, "STATE_FILE=\n", false),
+        ("empty in both", Some(""), "STATE_FILE=\n", false),
+        ("empty does not hide .env", Some(""), "STATE_FILE=ai-proxy-free.state\n", true),
     ];
     for (case, own, dot_env, is_kept) in cases {
-        let variables = [&usual[..], own].concat();
-        let (binary, address) = Binary::start_with_dot_env(dot_env, &variables).await?;
+        let variables: Vec<_> = usual.into_iter().chain(own.map(|value| ("STATE_FILE", value))).collect();
+        let (binary, address) = Binary::start_with_dot_env(dot_env.as_bytes(), &variables).await?;
         let reply = http_client()?.post(format!("http://{address}/chat")).json(&question()).send().await?;
         assert_eq!(reply.status(), 200, "{case}");
         let file = binary.directory.path().join("ai-proxy-free.state");
