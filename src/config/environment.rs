@@ -46,11 +46,16 @@ impl Environment {
         &self.0.mistakes
     }
 
-    /// The value of a variable; one that is set but empty in the process does not hide the one in `.env`.
+    /// The value of a variable; one that is set but empty in the process does not hide the one in `.env`. If both are
+    /// empty, so is the value: to some variables that means something.
     ///
     /// `docker run --env-file` knows no quotes and passes them on, so a pair around the value is taken off here, too.
     pub(crate) fn get(&self, name: &str) -> Option<String> {
         let own = std::env::var_os(name).map(|value| without_quotes(&value.to_string_lossy()).to_owned());
-        own.filter(|value| !value.trim().is_empty()).or_else(|| self.0.variables.get(name).cloned())
+        let fallback = || self.0.variables.get(name).cloned();
+        match own {
+            Some(own) if own.trim().is_empty() => fallback().or(Some(own)),
+            own => own.or_else(fallback),
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! The rotation and the cooldowns; with the helpers of all tests of this room.
 
+mod clocks;
 mod limits;
 mod lists;
 mod policy;

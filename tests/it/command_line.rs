@@ -4,7 +4,9 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 
 use ai_proxy_free::internals::config;
-use ai_proxy_free::internals::providers::Directory;
+use ai_proxy_free::internals::providers::{Directory, Provider};
+use ai_proxy_free::internals::simulator::{Settings, SimulatedProvider};
+use ai_proxy_free::internals::time::Moment;
 
 use crate::support::{Binary, http_client, question};
 
@@ -47,6 +49,34 @@ async fn help_names_every_setting_and_its_default() -> anyhow::Result<()> {
     }
     for default in ["HOST=127.0.0.1", "PORT=3001", "RUST_LOG=info", "LOG_FORMAT=text", "CORS_ORIGINS=*"] {
         assert!(words.contains(&default), "{default} is not in:\n{out}");
+    }
+    Ok(())
+}
+
+/// To this variable, empty means off. In `.env`, too, unless the environment says otherwise.
+#[tokio::test]
+async fn an_empty_state_file_is_none() -> anyhow::Result<()> {
+    let provider = SimulatedProvider::start(
+        Provider::GROQ,
+        Settings::new(Provider::GROQ, std::sync::Arc::new(Moment::now)),
+    )
+    .await?;
+    let base_url = provider.base_url();
+    let usual = [("PORT", "0"), ("GROQ_API_KEY", "key"), ("GROQ_BASE_URL", base_url.as_str())];
+    let cases = [
+        ("unset", None, "", true),
+        ("empty in the environment", Some(""), "", false),
+        ("empty in .env", None, "STATE_FILE=\n", false),
+        ("empty in both", Some(""), "STATE_FILE=\n", false),
+        ("empty does not hide .env", Some(""), "STATE_FILE=ai-proxy-free.state\n", true),
+    ];
+    for (case, own, dot_env, is_kept) in cases {
+        let variables: Vec<_> = usual.into_iter().chain(own.map(|value| ("STATE_FILE", value))).collect();
+        let (binary, address) = Binary::start_with_dot_env(&[], dot_env.as_bytes(), &variables).await?;
+        let reply = http_client()?.post(format!("http://{address}/chat")).json(&question()).send().await?;
+        assert_eq!(reply.status(), 200, "{case}");
+        let file = binary.directory.path().join("ai-proxy-free.state");
+        assert_eq!(file.exists(), is_kept, "{case}");
     }
     Ok(())
 }

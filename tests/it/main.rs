@@ -25,6 +25,7 @@ mod golden;
 mod https;
 mod interruption;
 mod ledger;
+mod line;
 mod log_lines;
 mod metrics;
 mod models;

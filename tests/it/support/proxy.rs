@@ -9,7 +9,7 @@ use ai_proxy_free::internals::config::Config;
 use ai_proxy_free::internals::http;
 use ai_proxy_free::internals::http::AppState;
 use ai_proxy_free::internals::providers::{Directory, Provider};
-use ai_proxy_free::internals::simulator::{Behaviour, Limits, Settings, SimulatedProvider, Simulator};
+use ai_proxy_free::internals::simulator::{Behaviour, Limits, Plan, Settings, SimulatedProvider, Simulator};
 use ai_proxy_free::internals::time::{Clock, Moment, Shutdown};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -76,7 +76,7 @@ pub(crate) struct TestProxy {
 pub(crate) struct ProxyBuilder {
     variables: HashMap<String, String>,
     reads_models: bool,
-    is_limited: bool,
+    limits: Option<Limits>,
 }
 
 impl ProxyBuilder {
@@ -106,7 +106,13 @@ impl ProxyBuilder {
 
     /// Over providers that limit as their published free plans do.
     pub(crate) fn limited(mut self) -> Self {
-        self.is_limited = true;
+        self.limits = Some(Limits::Published);
+        self
+    }
+
+    /// Over providers that limit like this.
+    pub(crate) fn limited_to(mut self, plan: &Plan) -> Self {
+        self.limits = Some(Limits::Custom(plan.clone()));
         self
     }
 
@@ -114,7 +120,7 @@ impl ProxyBuilder {
         super::log::search();
         let clock = TestClock::default();
         let simulator = Simulator::start(Directory::built_in(), |provider| {
-            let limits = if self.is_limited { Limits::Published } else { Limits::Endless };
+            let limits = self.limits.clone().unwrap_or_default();
             Settings { limits, ..Settings::new(provider, clock.reliable_clock()) }
         })
         .await?;
@@ -235,7 +241,8 @@ fn simulated_variables(simulator: &Simulator, own: HashMap<String, String>) -> H
 /// The program itself in a process of its own, in an empty directory, with no environment but what it is given.
 pub(crate) struct Binary {
     pub(crate) child: Child,
-    _directory: tempfile::TempDir,
+    /// Where it runs.
+    pub(crate) directory: tempfile::TempDir,
     /// Everything written so far, both streams.
     pub(crate) output: String,
     lines: BufReader<tokio::process::ChildStdout>,
@@ -299,8 +306,7 @@ impl Binary {
     ) -> anyhow::Result<(Self, SocketAddr)> {
         let mut child = command.spawn()?;
         let stdout = child.stdout.take().expect("standard output is piped");
-        let mut binary =
-            Self { child, _directory: directory, output: String::new(), lines: BufReader::new(stdout) };
+        let mut binary = Self { child, directory, output: String::new(), lines: BufReader::new(stdout) };
         let line = binary.line_with("listening on http://").await?;
         let address = line.rsplit("http://").next().expect("an address");
         let address = address.trim_end_matches(|c: char| !c.is_ascii_digit()).parse()?;
