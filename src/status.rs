@@ -1,8 +1,10 @@
-//! What the proxy reports about itself: `/health`, `/providers` and `/metrics`. Calls no provider.
+//! What the proxy reports about itself: `/health`, `/providers` and `/metrics`, and the page that shows it. Calls no
+//! provider.
 
 mod health;
 mod limits;
 mod metrics;
+pub(crate) mod page;
 mod providers;
 
 pub(crate) use self::health::Health;

@@ -49,6 +49,16 @@ pub(crate) const HEALTH_PATH: &str = "/health";
 /// Health checks have no key, and are answered when nobody else is.
 pub(super) const HEALTH: Area = Area { is_open: true, ..report(HEALTH_PATH) };
 
+/// The page for people. It holds nothing secret, and it is where a person is asked for the client key.
+pub(super) const PAGE: Area = Area { is_open: true, ..report("/") };
+
+/// The files that the page is made of.
+pub(super) const PAGE_FILES: Area =
+    Area { is_open: true, kind: Kind::Report, ..below("/page", Surface::Chat) };
+
+/// One of the files in [`PAGE_FILES`].
+pub(super) const PAGE_FILE: &str = "/{file}";
+
 /// OpenAI's paths; Groq's SDK uses the second prefix.
 pub(super) const OPENAI: [Area; 2] = [below("/v1", Surface::OpenAi), below("/openai/v1", Surface::OpenAi)];
 
@@ -70,15 +80,16 @@ pub(super) fn all_paths() -> Vec<String> {
     let [openai, _] = OPENAI.map(|area| area.path);
     let below = [("POST", COMPLETIONS), ("GET", MODELS), ("GET", MODEL)];
     let below = below.map(|(method, path)| format!("{method} {openai}{}", path.replace('*', "")));
-    let others = [("POST", CHAT), ("GET", PROVIDERS), ("GET", METRICS), ("GET", HEALTH_PATH)];
+    let others =
+        [("GET", PAGE.path), ("POST", CHAT), ("GET", PROVIDERS), ("GET", METRICS), ("GET", HEALTH_PATH)];
     others.map(|(method, path)| format!("{method} {path}")).into_iter().chain(below).collect()
 }
 
 /// All areas but [`ELSEWHERE`].
-const AREAS: [Area; 6] = {
+const AREAS: [Area; 8] = {
     let [openai, groq] = OPENAI;
     let chat = Area { extent: Extent::Path, ..below(CHAT, Surface::Chat) };
-    [HEALTH, chat, report(PROVIDERS), report(METRICS), openai, groq]
+    [HEALTH, PAGE, PAGE_FILES, chat, report(PROVIDERS), report(METRICS), openai, groq]
 };
 
 /// Everything else.
@@ -111,8 +122,8 @@ impl Area {
     pub(super) fn counts_as(self) -> (&'static str, Counted) {
         match self.kind {
             Kind::Nothing => (OTHER, Counted::Always),
-            Kind::Answers if !self.is_open => (self.surface.name(), Counted::Always),
-            Kind::Answers | Kind::Report => (OTHER, Counted::IfRefused),
+            Kind::Answers => (self.surface.name(), Counted::Always),
+            Kind::Report => (OTHER, Counted::IfRefused),
         }
     }
 
@@ -139,6 +150,9 @@ mod tests {
             ("/health", Surface::Chat, true, "other", Counted::IfRefused),
             ("/health/", Surface::Chat, false, "other", Counted::Always),
             ("/healthy", Surface::Chat, false, "other", Counted::Always),
+            ("/", Surface::Chat, true, "other", Counted::IfRefused),
+            ("/page/main.js", Surface::Chat, true, "other", Counted::IfRefused),
+            ("/pages", Surface::Chat, false, "other", Counted::Always),
             ("/chat", Surface::Chat, false, "chat", Counted::Always),
             ("/chat/", Surface::Chat, false, "other", Counted::Always),
             ("/providers", Surface::Chat, false, "other", Counted::IfRefused),

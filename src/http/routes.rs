@@ -24,7 +24,7 @@ use super::state::AppState;
 use super::{ingress, request_body, request_id};
 use crate::dispatch::{Answering, Extent, Question};
 use crate::observe::RequestLog;
-use crate::status::{self, Health};
+use crate::status::{self, Health, page};
 use crate::surfaces::ApiError;
 use crate::surfaces::chat::ChatAsk;
 use crate::surfaces::openai::{self, Completion};
@@ -43,6 +43,8 @@ const MAX_PATH_CHARS: usize = 100;
 pub(super) fn router(state: AppState) -> Router {
     let chat = Router::new()
         .route(areas::CHAT, post(complete::<ChatAsk>))
+        .route(areas::PAGE.path, get(page))
+        .route(&format!("{}{}", areas::PAGE_FILES.path, areas::PAGE_FILE), get(page))
         .route(areas::HEALTH.path, get(health))
         .route(areas::PROVIDERS, get(providers))
         .route(areas::METRICS, get(metrics));
@@ -101,6 +103,13 @@ async fn metrics(State(state): State<AppState>) -> Response {
         Ok(text) => ([(CONTENT_TYPE, status::METRICS_TYPE)], text).into_response(),
         Err(_) => Surface::Chat.error_response(&ApiError::Internal),
     }
+}
+
+async fn page(request: Request) -> Response {
+    let path = request.uri().path();
+    let name = path.strip_prefix(areas::PAGE_FILES.path).unwrap_or(path).trim_start_matches('/');
+    let shown = page::show(name, request.headers());
+    shown.unwrap_or_else(|| Surface::Chat.error_response(&not_found(&request)))
 }
 
 async fn list_models(State(state): State<AppState>) -> Response {

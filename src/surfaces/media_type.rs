@@ -9,3 +9,15 @@ pub(crate) const EVENT_STREAM: &str = "text/event-stream; charset=utf-8";
 
 /// Bare text.
 pub(crate) const TEXT: &str = "text/plain; charset=utf-8";
+
+/// The page.
+pub(crate) const HTML: &str = "text/html; charset=utf-8";
+
+/// The look of the page.
+pub(crate) const CSS: &str = "text/css; charset=utf-8";
+
+/// The programs of the page.
+pub(crate) const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
+
+/// The icon of the page.
+pub(crate) const SVG: &str = "image/svg+xml; charset=utf-8";

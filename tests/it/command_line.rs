@@ -75,7 +75,7 @@ async fn an_empty_state_file_is_none() -> anyhow::Result<()> {
         let (binary, address) = Binary::start_with_dot_env(&[], dot_env.as_bytes(), &variables).await?;
         let reply = http_client()?.post(format!("http://{address}/chat")).json(&question()).send().await?;
         assert_eq!(reply.status(), 200, "{case}");
-        let file = binary.directory.path().join("ai-proxy-free.state");
+        let file = binary.directory().join("ai-proxy-free.state");
         assert_eq!(file.exists(), is_kept, "{case}");
     }
     Ok(())

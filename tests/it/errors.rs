@@ -177,6 +177,7 @@ async fn unknown_paths_are_not_found() -> anyhow::Result<()> {
     let proxy = TestProxy::start().await?;
     let client = http_client()?;
     let paths = json!([
+        "GET /",
         "POST /chat",
         "GET /providers",
         "GET /metrics",
@@ -185,7 +186,7 @@ async fn unknown_paths_are_not_found() -> anyhow::Result<()> {
         "GET /v1/models",
         "GET /v1/models/{id}",
     ]);
-    for path in ["/", "/Chat", "/health/x", "/v2/chat", "/chat/../x", "/api/v1/chat/completions"] {
+    for path in ["/page", "/Chat", "/health/x", "/v2/chat", "/chat/../x", "/api/v1/chat/completions"] {
         let response = client.post(proxy.url(path)).body("{}").send().await?;
         assert_eq!(response.status(), 404, "{path}");
         assert_eq!(response.json::<Value>().await?, json!({"error": "Not Found", "paths": paths}), "{path}");

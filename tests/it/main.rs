@@ -32,6 +32,7 @@ mod models;
 mod openai;
 mod openai_requests;
 mod origins_and_keys;
+mod page;
 mod providers_report;
 mod quotas;
 mod rooms;

@@ -59,7 +59,7 @@ export async function startProxy(test, env = {}, command = ['demo']) {
   });
   test.after(async () => {
     proxy.kill();
-    if (proxy.exitCode === null) await once(proxy, 'exit');
+    if (proxy.exitCode === null && proxy.signalCode === null) await once(proxy, 'exit');
   });
   const lines = [];
   const waiting = new Set();
@@ -80,7 +80,8 @@ export async function startProxy(test, env = {}, command = ['demo']) {
     });
   const origin = (await logged(/ listening on http:/)).match(/http:\S+/)[0];
   const services = async () => (await (await fetch(`${origin}/health`)).json()).stats.services;
-  return { origin, logged, services };
+  const kill = (signal) => proxy.kill(signal);
+  return { origin, logged, services, kill };
 }
 
 export const PROVIDERS = ['Groq', 'Cerebras', 'Gemini'];

@@ -241,8 +241,7 @@ fn simulated_variables(simulator: &Simulator, own: HashMap<String, String>) -> H
 /// The program itself in a process of its own, in an empty directory, with no environment but what it is given.
 pub(crate) struct Binary {
     pub(crate) child: Child,
-    /// Where it runs.
-    pub(crate) directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
     /// Everything written so far, both streams.
     pub(crate) output: String,
     lines: BufReader<tokio::process::ChildStdout>,
@@ -338,6 +337,11 @@ impl Binary {
         ]);
         command.env("PORT", "0").envs(simulated_variables(simulator, own));
         Self::launch(command, directory).await
+    }
+
+    /// What it runs in.
+    pub(crate) fn directory(&self) -> &std::path::Path {
+        self.directory.path()
     }
 
     /// CPU time so far, user and system.
