@@ -197,6 +197,7 @@ async fn measure(quick: bool) {
     per_event("one_read_one_write_an_event_500_streams", 100 * scale, 10_000, 500, 1).await;
     per_event("as_fast_as_it_goes_50_streams_1k_events", 1_000, 0, 50, 4 * scale).await;
     memory(1_000 * scale.min(2)).await;
+    scrapes(500 * scale).await;
 }
 
 /// What a request costs before its first content, one after the other on one connection.
@@ -260,4 +261,33 @@ async fn memory(streams: usize) {
         println!("  {name:20} {cost:8.1} KiB a stream");
     }
     println!("  ratio {:.2}", costs[1] / costs[0]);
+}
+
+/// What Prometheus costs: CPU time for each time that it reads `/metrics`.
+async fn scrapes(times: usize) {
+    let ways = Ways::open(1, 0, false);
+    load(&ways.proxy, "/chat", 20, 10).await;
+    let mut stream = connect(&ways.proxy).await;
+    let request = b"GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    let mut body = Vec::new();
+    let before = ways.proxy.cpu();
+    for _ in 0..times {
+        stream.write_all(request).await.expect("a connection");
+        body.clear();
+        while !is_whole(&body) {
+            assert!(stream.read_buf(&mut body).await.expect("a body") > 0, "it ended early");
+        }
+    }
+    let cost = (ways.proxy.cpu() - before).as_secs_f64() / times as f64;
+    let lines = body.split(|byte| *byte == b'\n').count();
+    println!("\na_scrape ({times} of {lines} lines, {} KiB)", body.len() / 1024);
+    println!("  {:.0} µs CPU each: every second, that is {:.3} % of a core", cost * 1e6, cost * 100.0);
+}
+
+/// Whether a response has come to its end, as its head says.
+fn is_whole(response: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(response);
+    let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    length.is_some_and(|length| body.len() >= length.parse().expect("a number"))
 }

@@ -10,17 +10,17 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use self::demo::Demo;
 use self::fatal::Fatal;
-use crate::config::{Config, ConfigError, ENV_HOST, ENV_PORT, Environment};
+use crate::config::{self, Config, ConfigError, ENV_HOST, ENV_PORT, Environment};
 use crate::http::AppState;
 use crate::time::{Clock, Moment, Shutdown};
 
 /// One endpoint over the free tiers of Groq, Cerebras and Gemini that simply answers.
 ///
-/// Reads its settings from the environment and from `.env` in the working directory; README.md lists them.
+/// While it runs, http://127.0.0.1:3001/ is a page to try it with.
 #[derive(Parser)]
 #[command(version)]
 struct Cli {
@@ -35,7 +35,7 @@ enum Command {
     Serve,
     /// Start the proxy with built-in simulated providers: needs no key and no network
     Demo,
-    /// Try every key and name the models and limits; spends no quota: exit code 0 if a provider is usable, 1 if not
+    /// Try every key and name models and limits; spends no quota. Exit code 0 if a provider is usable, else 1
     Check,
     /// Ask the running server for /health: exit code 0 if it is well, 1 if not
     Healthcheck,
@@ -43,11 +43,20 @@ enum Command {
 
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
-    let command = Cli::parse().command.unwrap_or_default();
-    run(command).unwrap_or_else(|Fatal(code, message)| {
+    run(command()).unwrap_or_else(|Fatal(code, message)| {
         eprintln!("ai-proxy-free: {message}");
         ExitCode::from(code)
     })
+}
+
+/// The command of the arguments; `--help`, `--version` and mistakes end the process here, as clap does.
+fn command() -> Command {
+    let cli = Cli::command().after_help(format!(
+        "Settings, from the environment or from the file .env in the working directory (the demo reads no .env):\n{}\n\n\
+         docs/settings.md explains them, docs/settings.es.md en español.",
+        config::listing()
+    ));
+    Cli::from_arg_matches(&cli.get_matches()).unwrap_or_else(|error| error.exit()).command.unwrap_or_default()
 }
 
 fn run(command: Command) -> Result<ExitCode, Fatal> {
@@ -65,8 +74,9 @@ async fn serve() -> Result<ExitCode, Fatal> {
     serve::run(&config, clock(), None).await
 }
 
+/// `.env` is about the real providers, so the demo is the same with it and without it.
 async fn demo() -> Result<ExitCode, Fatal> {
-    let environment = environment()?;
+    let environment = Environment::without_file();
     let demo = Demo::start(clock()).await.map_err(Fatal::machine)?;
     let lookup = |name: &str| demo.variable(name).unwrap_or_else(|| environment.get(name));
     let config = config(&environment, lookup)?;

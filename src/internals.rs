@@ -6,7 +6,7 @@ pub mod config {
         BODY_READ_TIMEOUT_MS, CLIENT_STALL_TIMEOUT_MS, CONNECT_TIMEOUT_MS, Config, DEFAULT_HOST,
         DEFAULT_PORT, DotEnv, ENV_PROXY_API_KEY, FIRST_TOKEN_TIMEOUT_MS, HEADER_READ_TIMEOUT_MS,
         IDLE_TIMEOUT_MS, KEEP_ALIVE_TIMEOUT_MS, MAX_ATTEMPTS, MAX_BODY_BYTES, MAX_BODY_MEMORY_BYTES,
-        MAX_CONCURRENT_REQUESTS, MAX_WAIT_MS, MAX_WAITING_REQUESTS, REQUEST_TIMEOUT_MS,
+        MAX_CONCURRENT_REQUESTS, MAX_WAIT_MS, MAX_WAITING_REQUESTS, NUMBERS, REQUEST_TIMEOUT_MS,
         SHUTDOWN_GRACE_SECONDS,
     };
 }
@@ -47,7 +47,7 @@ pub mod simulator {
     pub use crate::simulator::{
         Admitted, After, Allowance, Behaviour, Call, Cost, Fault, Framing, Limit, Limiter, Limits, Outcome,
         Plan, ReceivedRequest, Refusal, Reply, Settings, SimulatedCall, SimulatedProvider, Simulator, Size,
-        Span, Trouble, Used, Window, Zone, faster, told_limits, told_refusal,
+        Span, Trouble, Used, Voice, Window, Zone, faster, told_limits, told_refusal,
     };
 }
 

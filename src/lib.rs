@@ -15,7 +15,7 @@
 //!
 //! * `commands`: what the program can be started for; `config`: the settings, read once.
 //! * `http`: connections, the checks on every request, the routes, the bodies of responses.
-//! * `surfaces`: the dialects of clients; `status`: `/health` and `/providers`.
+//! * `surfaces`: the dialects of clients; `status`: `/health`, `/providers` and `/metrics`.
 //! * `dispatch`: the one loop over candidates, and the attempts it makes.
 //! * `quota`: which candidate is called next; `models`: which models there are.
 //! * `providers`: a row of data for each provider, and the dialects that rows speak.

@@ -14,7 +14,7 @@ mod rows;
 mod wire;
 mod words;
 
-pub(crate) use self::capabilities::{Capabilities, Images, Lack};
+pub(crate) use self::capabilities::{Capabilities, Images, Lack, Model};
 pub use self::decoder::AnswerDecoder;
 pub use self::directory::{Directory, Provider};
 pub(crate) use self::model_id::is_model_id;

@@ -17,6 +17,7 @@ mod limiter;
 mod models;
 mod openai;
 mod schema_instance;
+mod small_talk;
 #[cfg(test)]
 mod tests;
 mod wire;
@@ -34,6 +35,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 pub use self::behaviour::{After, Behaviour, Fault, Reply, SimulatedCall, Trouble};
+pub use self::echo::Voice;
 pub use self::limiter::{
     Admitted, Allowance, Call, Cost, Limit, Limiter, Plan, Refusal, Size, Span, Used, Window, Zone,
 };
@@ -60,13 +62,16 @@ pub struct Settings {
     pub kept_requests: usize,
     /// The models at first; other ones get the provider's 404.
     pub models: Vec<String>,
+    /// How it answers unless a [`Behaviour`] says what.
+    pub voice: Voice,
 }
 
 impl Settings {
-    /// The provider's current models, as fast as possible, without limits.
+    /// The provider's current models, as fast as possible, without limits, with answers that repeat the question.
     pub fn new(provider: Provider, clock: Clock) -> Self {
         let models = provider.default_models().map(str::to_owned).collect();
-        Self { clock, pace: Duration::ZERO, limits: Limits::Endless, kept_requests: 10_000, models }
+        let (limits, voice) = (Limits::Endless, Voice::Echo);
+        Self { clock, pace: Duration::ZERO, limits, kept_requests: 10_000, models, voice }
     }
 }
 

@@ -17,21 +17,7 @@ pub(crate) async fn measure(size: Size) -> Vec<Figure> {
     let streams = size.pick(500, 2_000);
     let mut figures = Vec::new();
     for path in ["/chat", "/v1/chat/completions"] {
-        let groq = groq(0).await;
-        groq.always(Behaviour::answer(["word number 1", "word number 2"]).with(Fault::Stall(After::Text(1))));
-        let proxy = proxy_over([&groq], &[("IDLE_TIMEOUT_MS", "600000")]);
-        let mut clients = Vec::new();
-        let mut before = 0.0;
-        for index in 0..WARM_UP + streams {
-            if index == WARM_UP {
-                before = proxy.memory_kib();
-            }
-            let mut client = Client::connect(&proxy).await;
-            client.send(&question(path)).await.expect("a connection");
-            client.read_until(WORD).await.expect("an event");
-            clients.push(client);
-        }
-        let each = (proxy.memory_kib() - before) / streams as f64;
+        let each = kib_each(path, streams).await;
         figures.push(Figure {
             name: format!("memory of an open idle stream, {path}, {streams} streams"),
             bound: format!("≤ {BOUND} KiB"),
@@ -40,4 +26,23 @@ pub(crate) async fn measure(size: Size) -> Vec<Figure> {
         });
     }
     figures
+}
+
+/// What each of so many costs.
+pub(crate) async fn kib_each(path: &str, streams: usize) -> f64 {
+    let groq = groq(0).await;
+    groq.always(Behaviour::answer(["word number 1", "word number 2"]).with(Fault::Stall(After::Text(1))));
+    let proxy = proxy_over([&groq], &[("IDLE_TIMEOUT_MS", "600000")]);
+    let mut clients = Vec::new();
+    let mut before = 0.0;
+    for index in 0..WARM_UP + streams {
+        if index == WARM_UP {
+            before = proxy.memory_kib();
+        }
+        let mut client = Client::connect(&proxy).await;
+        client.send(&question(path)).await.expect("a connection");
+        client.read_until(WORD).await.expect("an event");
+        clients.push(client);
+    }
+    (proxy.memory_kib() - before) / streams as f64
 }

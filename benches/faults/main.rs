@@ -19,6 +19,7 @@ mod departures;
 mod fallbacks;
 mod floods;
 mod idle_streams;
+mod parked;
 mod shutdown;
 mod slow_clients;
 mod soak;
@@ -70,12 +71,13 @@ impl Size {
 }
 
 /// The figures by the names under which they can be asked for.
-const NAMES: [&str; 10] = [
+const NAMES: [&str; 11] = [
     "departures",
     "fallbacks",
     "refusals",
     "weather",
     "idle_streams",
+    "parked",
     "floods",
     "bodies",
     "slow_clients",
@@ -121,6 +123,7 @@ async fn measure(name: &str, size: Size, soak_requests: u64) -> Vec<Figure> {
         "refusals" => fallbacks::calls_while_all_fail(size).await,
         "weather" => weather::measure(size).await,
         "idle_streams" => idle_streams::measure(size).await,
+        "parked" => parked::measure(size).await,
         "floods" => floods::measure(size).await,
         "bodies" => bodies::measure(size).await,
         "slow_clients" => slow_clients::measure(size).await,

@@ -1,20 +1,21 @@
 //! `ai-proxy-free demo`: the proxy over simulated providers, to try without a key and without a network.
 //!
-//! The proxy is the real one, with its real settings; only the keys, models and base URLs lead to the simulator.
+//! The proxy is the real one, with the real settings of its client side; the providers, their keys, models and limits are
+//! the simulator's. `.env` is not read: it is about real providers.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use crate::providers::{Directory, Provider};
-use crate::simulator::{Cost, Limit, Limits, Plan, Settings, Simulator, Window};
+use crate::providers::{Directory, Profile};
+use crate::simulator::{Behaviour, Limits, Settings, Simulator, Voice};
 use crate::time::Clock;
 
 /// The time between two words: readable, and visibly a stream.
 const PACE: Duration = Duration::from_millis(40);
 
-/// Few enough that a curious hand reaches Groq's limit within a minute and sees the others take over.
-const GROQ_REQUESTS_PER_MINUTE: u64 = 3;
+/// The times to the first words, in rotation order: as different as those of the real ones.
+const FIRST_WORD_MS: [u64; 3] = [180, 120, 350];
 
 /// The simulated providers of a demo; they live as long as it does.
 #[derive(Debug)]
@@ -28,63 +29,79 @@ impl Demo {
     /// # Errors
     /// No loopback port is free.
     pub(super) async fn start(clock: Clock) -> io::Result<Self> {
-        let simulator = Simulator::start(Directory::core(), |provider| {
-            let limits = if provider == Provider::GROQ { few_requests() } else { Limits::Published };
+        let simulator = Simulator::start(Directory::core(), |provider| Settings {
+            pace: PACE,
+            // So the others take over soon: Groq's free minute has room for two or three answers.
+            limits: Limits::Published,
             // One model each: a demo of fallback should not have to use up four models first.
-            let models = provider.default_models().take(1).map(str::to_owned).collect();
-            Settings {
-                pace: PACE,
-                limits,
-                models,
-                kept_requests: 0,
-                ..Settings::new(provider, clock.clone())
-            }
+            models: provider.default_models().take(1).map(str::to_owned).collect(),
+            kept_requests: 0,
+            voice: Voice::SmallTalk,
+            ..Settings::new(provider, clock.clone())
         });
-        Ok(Self { simulator: simulator.await? })
+        let simulator = simulator.await?;
+        for (simulated, first_word) in simulator.providers().zip(FIRST_WORD_MS) {
+            simulated.always(Behaviour::echo().thinking_for(Duration::from_millis(first_word)));
+        }
+        Ok(Self { simulator })
     }
 
-    /// What a variable is in the demo: `Some` for those that lead to the simulator, whatever the real environment
-    /// says; none for all others.
+    /// What a variable is in the demo: `Some` for those that are about providers, whatever the real environment says, so
+    /// that no real one can be called; none for all others.
     pub(super) fn variable(&self, name: &str) -> Option<Option<String>> {
         // What simulated providers have given is not worth remembering.
         if name == "STATE_FILE" {
             return Some(Some(String::new()));
         }
-        self.simulator.providers().find_map(|simulated| {
-            let provider = simulated.provider();
+        let provider = Directory::built_in().iter().find(|it| is_about(it.profile(), name))?;
+        let simulated = self.simulator.providers().find(|it| it.provider() == provider);
+        Some(simulated.and_then(|simulated| {
             let profile = provider.profile();
             if profile.key_variables.contains(&name) {
-                Some(Some("simulated".to_owned()))
+                Some("simulated".to_owned())
             } else if name == profile.base_url_variable {
-                Some(Some(simulated.base_url()))
+                Some(simulated.base_url())
             } else if name == profile.models_variable {
-                Some(provider.default_models().next().map(str::to_owned))
+                provider.default_models().next().map(str::to_owned)
             } else {
                 None
             }
-        })
+        }))
     }
 }
 
-fn few_requests() -> Limits {
-    let minute = Window::Sliding(Duration::from_secs(60));
-    Limits::Custom(Plan::each_model([Limit::new(GROQ_REQUESTS_PER_MINUTE, Cost::Requests, minute)]))
+fn is_about(profile: &Profile, name: &str) -> bool {
+    let others = [profile.models_variable, profile.limits_variable, profile.base_url_variable];
+    profile.key_variables.contains(&name) || others.contains(&name)
 }
 
-/// What a newcomer can paste, for a proxy that listens on `address`.
+/// What a newcomer can open and paste, for a proxy that listens on `address`.
 pub(super) fn invitation(address: SocketAddr, needs_client_key: bool) -> String {
+    let address = from_here(address);
     let key = if needs_client_key { " -H \"Authorization: Bearer $PROXY_API_KEY\"" } else { "" };
     let windows_key = key.replace("$PROXY_API_KEY", "%PROXY_API_KEY%");
     format!(
-        "This is a demo: no real provider is called. Try, a few times in a row:\n\n  \
+        "This is a demo: no real provider is called. Open this page:\n\n  \
+         http://{address}/\n\n\
+         or ask in a terminal, a few times in a row:\n\n  \
          curl -iN http://{address}/chat{key} -H 'Content-Type: application/json' \
-         -d '{{\"messages\":[{{\"role\":\"user\",\"content\":\"Hola\"}}]}}'\n\n\
+         -d '{{\"messages\":[{{\"role\":\"user\",\"content\":\"Tell me a joke\"}}]}}'\n\n\
          In cmd.exe of Windows:\n\n  \
          curl -iN http://{address}/chat{windows_key} -H \"Content-Type: application/json\" \
-         -d \"{{\\\"messages\\\":[{{\\\"role\\\":\\\"user\\\",\\\"content\\\":\\\"Hola\\\"}}]}}\"\n\n\
-         The header x-provider says who answered. Groq is limited to {GROQ_REQUESTS_PER_MINUTE} requests a minute \
-         here: after them x-attempts shows how the others take over. http://{address}/health counts, \
+         -d \"{{\\\"messages\\\":[{{\\\"role\\\":\\\"user\\\",\\\"content\\\":\\\"Tell me a joke\\\"}}]}}\"\n\n\
+         The header x-provider says who answered. The limits are those of the free plans: Groq's is reached after two or \
+         three answers, and x-attempts shows how the others take over. http://{address}/health and /metrics count, \
          http://{address}/providers tells what is known of each model.\n\
-         Clients of OpenAI's API: base URL http://{address}/v1, model auto, any key.\n"
+         Clients of OpenAI's API: base URL http://{address}/v1, model auto, any key.\n\
+         For real answers, put a free key into .env and start without demo: README.md says how.\n"
     )
+}
+
+/// Where this machine reaches a server that listens on all addresses.
+fn from_here(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        let is_v4 = address.is_ipv4();
+        address.set_ip(if is_v4 { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { IpAddr::V6(Ipv6Addr::LOCALHOST) });
+    }
+    address
 }

@@ -1,4 +1,4 @@
-//! The variables of the process, with those of `.env` as a fallback.
+//! The variables of the process, with or without those of `.env` as a fallback.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -36,21 +36,26 @@ impl Environment {
         Ok(Self(DotEnv::parse(&bytes)))
     }
 
+    /// The variables of the process alone, whatever `.env` says.
+    pub(crate) fn without_file() -> Self {
+        Self(DotEnv::default())
+    }
+
     /// The lines of `.env` that cannot be read, a sentence each; see [`DotEnv::mistakes`].
     pub(crate) fn mistakes(&self) -> &[String] {
         &self.0.mistakes
     }
 
-    /// The value of a variable; one that is set but empty in the process does not hide the one in `.env`.
+    /// The value of a variable; one that is set but empty in the process does not hide the one in `.env`. If both are
+    /// empty, so is the value: to some variables that means something.
     ///
     /// `docker run --env-file` knows no quotes and passes them on, so a pair around the value is taken off here, too.
     pub(crate) fn get(&self, name: &str) -> Option<String> {
         let own = std::env::var_os(name).map(|value| without_quotes(&value.to_string_lossy()).to_owned());
-        let (said, empty) = match own {
-            Some(value) if value.trim().is_empty() => (None, Some(value)),
-            own => (own, None),
-        };
-        // What is empty everywhere is known to be: for `STATE_FILE` that is not the same as unset.
-        said.or_else(|| self.0.variables.get(name).cloned()).or(empty)
+        let fallback = || self.0.variables.get(name).cloned();
+        match own {
+            Some(own) if own.trim().is_empty() => fallback().or(Some(own)),
+            own => own.or_else(fallback),
+        }
     }
 }

@@ -88,3 +88,22 @@ pub const CLIENT_STALL_TIMEOUT_MS: NumberVariable =
 /// For open streams to finish after the first signal, in seconds.
 pub const SHUTDOWN_GRACE_SECONDS: NumberVariable =
     NumberVariable { name: "SHUTDOWN_GRACE_SECONDS", default: 30, least: 0, most: 86_400 };
+
+/// All of them, in the order of the documents.
+pub const NUMBERS: [NumberVariable; 15] = [
+    CONNECT_TIMEOUT_MS,
+    FIRST_TOKEN_TIMEOUT_MS,
+    IDLE_TIMEOUT_MS,
+    REQUEST_TIMEOUT_MS,
+    MAX_ATTEMPTS,
+    MAX_WAIT_MS,
+    MAX_WAITING_REQUESTS,
+    MAX_BODY_BYTES,
+    MAX_BODY_MEMORY_BYTES,
+    MAX_CONCURRENT_REQUESTS,
+    HEADER_READ_TIMEOUT_MS,
+    KEEP_ALIVE_TIMEOUT_MS,
+    BODY_READ_TIMEOUT_MS,
+    CLIENT_STALL_TIMEOUT_MS,
+    SHUTDOWN_GRACE_SECONDS,
+];

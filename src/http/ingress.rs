@@ -23,7 +23,7 @@ use super::request_body::BodyRead;
 use super::request_id::{self, X_REQUEST_ID};
 use super::state::AppState;
 use crate::config::{self, CorsOrigins, MAX_HEAD_BYTES, MAX_HEADERS};
-use crate::observe::{self, Refusal};
+use crate::observe::{self, Counted, Refusal};
 use crate::surfaces::ApiError;
 
 /// The headers in which clients may send their key, besides `Authorization: Bearer`.
@@ -48,6 +48,10 @@ pub(super) async fn admit(State(state): State<AppState>, mut request: Request, n
         let asked = std::mem::replace(request.method_mut(), Method::TRACE);
         request.extensions_mut().insert(AskedMethod(asked));
     }
+    let (counter, counted) = area.counts_as();
+    // What a browser asks beforehand is no request of its own.
+    let counted = if request.method() == Method::OPTIONS { Counted::IfRefused } else { counted };
+    let tally = state.requests.begin(counter, counted);
     let mut response = match check(&state, area, &request) {
         Ok(()) => {
             request.headers_mut().insert(X_REQUEST_ID, id.clone());
@@ -55,6 +59,7 @@ pub(super) async fn admit(State(state): State<AppState>, mut request: Request, n
         }
         Err(error) => area.surface.error_response(&error),
     };
+    tally.answered(response.status());
     if let Some(Refusal(reason)) = response.extensions().get() {
         observe::refused(response.status(), area.surface.name(), id.to_str().unwrap_or_default(), reason);
     }

@@ -21,7 +21,7 @@ use super::body_budget::BodyPermit;
 use super::connection::Closer;
 use crate::dispatch::{Answering, Broken, Progress, Signatures};
 use crate::middle::{Event, ToolCallPiece};
-use crate::observe::RequestLog;
+use crate::observe::{OpenStream, RequestLog};
 use crate::surfaces::{AfterFailure, ApiError, Author, Encode, Interrupted};
 use crate::time::Alarm;
 
@@ -50,11 +50,12 @@ pub(super) struct Held {
 #[error("the answer was interrupted")]
 struct Aborted;
 
-/// The body of a streamed answer. `ending` completes when open streams must end.
+/// The body of a streamed answer, which counts as `open` until it ends. `ending` completes when open streams must end.
 pub(super) fn body<E: Encode>(
     answering: Answering,
     encoder: E,
     held: Held,
+    open: OpenStream,
     ending: impl Future<Output = ()> + Send + 'static,
 ) -> Body {
     let Held { author, log, permit, memory, connection, signatures } = held;
@@ -73,6 +74,7 @@ pub(super) fn body<E: Encode>(
         keep_alive: Alarm::default(),
         ending: Box::pin(ending),
         _permit: permit,
+        _open: open,
     });
     Body::from_stream(stream::unfold(relay, Relay::next_frame))
 }
@@ -105,6 +107,7 @@ struct Relay<E> {
     keep_alive: Alarm,
     ending: Pin<Box<dyn Future<Output = ()> + Send>>,
     _permit: OwnedSemaphorePermit,
+    _open: OpenStream,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

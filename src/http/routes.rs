@@ -46,7 +46,8 @@ pub(super) fn router(state: AppState) -> Router {
         .route(areas::PAGE.path, get(page))
         .route(&format!("{}{}", areas::PAGE_FILES.path, areas::PAGE_FILE), get(page))
         .route(areas::HEALTH.path, get(health))
-        .route(areas::PROVIDERS, get(providers));
+        .route(areas::PROVIDERS, get(providers))
+        .route(areas::METRICS, get(metrics));
     let mut openai = Router::new();
     for prefix in areas::OPENAI.map(|area| area.path) {
         openai = openai
@@ -94,6 +95,14 @@ async fn health(State(state): State<AppState>) -> Response {
 
 async fn providers(State(state): State<AppState>) -> Response {
     json_response(json::to_vec(&status::report(state.dispatcher.quota())))
+}
+
+async fn metrics(State(state): State<AppState>) -> Response {
+    let written = status::metrics(state.dispatcher.quota(), &state.requests, &state.open_streams);
+    match written {
+        Ok(text) => ([(CONTENT_TYPE, status::METRICS_TYPE)], text).into_response(),
+        Err(_) => Surface::Chat.error_response(&ApiError::Internal),
+    }
 }
 
 async fn page(request: Request) -> Response {
@@ -194,7 +203,10 @@ async fn answer<A: Ask>(
     let held = Held { author: author.clone(), log, permit, memory, connection, signatures };
     let (content_type, body) = if is_stream {
         let encoder = ask.encoder(author);
-        (encoder.content_type(), relay::body(answering, encoder, held, state.shutdown.ending()))
+        (
+            encoder.content_type(),
+            relay::body(answering, encoder, held, state.open_streams.open(), state.shutdown.ending()),
+        )
     } else {
         let (content_type, body) = ask.encode_whole(relay::whole(answering, held).await, &author);
         (content_type, Body::from(body))

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use super::areas;
 use super::body_budget::BodyBudget;
 use super::server::ConnectionLimits;
 use crate::config::{self, Config, ServerConfig};
 use crate::dispatch::{Dispatcher, SetupError, Signatures};
 use crate::middle::Redactor;
-use crate::observe::RareWarning;
+use crate::observe::{OpenStreams, RareWarning, RequestCounts};
 use crate::time::{Clock, Shutdown};
 
 /// What all requests share. Cheap to clone.
@@ -35,6 +36,10 @@ pub struct App {
     pub signatures: Arc<Signatures>,
     /// Tells when the process is to end.
     pub shutdown: Shutdown,
+    /// How many requests were answered, and how.
+    pub(super) requests: RequestCounts,
+    /// How many streams are open.
+    pub(super) open_streams: OpenStreams,
     /// When the process started.
     pub started: Instant,
 }
@@ -71,6 +76,8 @@ impl AppState {
             overload_warning: RareWarning::default(),
             signatures: Arc::default(),
             shutdown,
+            requests: RequestCounts::new(areas::counters()),
+            open_streams: OpenStreams::default(),
             started: Instant::now(),
         })))
     }

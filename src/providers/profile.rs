@@ -47,7 +47,7 @@ pub struct Profile {
 }
 
 /// How a provider's wire format is read and written.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub enum Dialect {
     /// OpenAI's chat completions, with these deviations.
     OpenAi(Quirks),

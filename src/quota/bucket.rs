@@ -46,6 +46,8 @@ pub(crate) struct LimitStatus {
     pub resets_at: Option<Timestamp>,
     /// How the limit is known.
     pub source: Source,
+    /// When the provider last told something about it, or an answer showed it.
+    pub as_of: Option<Timestamp>,
 }
 
 /// Whether a request fits into a bucket now.
@@ -74,6 +76,8 @@ pub(crate) struct Bucket {
     measure: Measure,
     most: Option<u64>,
     source: Source,
+    /// When the provider last told something about it, or an answer showed it.
+    as_of: Option<Timestamp>,
     /// Until when the limit is certain; `None` while it is a guess.
     certain_until: Option<Duration>,
     /// What is used if nothing is ever given back.
@@ -126,6 +130,7 @@ impl Bucket {
             measure,
             most: None,
             source: Source::Default,
+            as_of: None,
             certain_until: None,
             used_if_given_back: may_give_back.then(|| used.clone()),
             used,
@@ -269,6 +274,7 @@ impl Bucket {
                 // The next guess: one refusal more is cheaper than one call at a time.
                 self.most = Some(counted.max(most.saturating_mul(2)));
                 self.source = Source::Observed;
+                self.as_of = Some(now.wall);
             }
         }
         self.close(attempt);
@@ -330,6 +336,7 @@ impl Bucket {
             self.most = Some(counted.max(1));
         }
         self.source = Source::Observed;
+        self.as_of = Some(now.wall);
         let inferred_for = INFERRED_FOR.max(self.measure.window.length());
         self.certain_until = Some(now.tick.saturating_add(inferred_for));
     }
@@ -356,6 +363,7 @@ impl Bucket {
             _ => return,
         };
         self.most = Some(most);
+        self.as_of = Some(now.wall);
         if stated.is_some() {
             // The first refusal of a calendar's day may not be what it calls itself: one call finds out.
             let is_doubtful = matches!(self.used, Used::Period { .. })
@@ -394,6 +402,7 @@ impl Bucket {
             remaining: Some(most.saturating_sub(used)),
             resets_at,
             source: self.source,
+            as_of: self.as_of,
         })
     }
 
@@ -464,7 +473,7 @@ fn correct(used: &mut Used, reserved: u64, actual: u64, sent: Duration, most: u6
 }
 
 /// The limits of several accounts added up. Used and left are known only if they are known for all of them. The reset
-/// is the soonest of all, and the sum is as certain as its least certain part.
+/// is the soonest of all, and the sum is as certain, and as old, as its worst part.
 pub(crate) fn together(accounts: impl IntoIterator<Item = Vec<LimitStatus>>) -> Vec<LimitStatus> {
     let mut sums: BTreeMap<Measure, LimitStatus> = BTreeMap::new();
     for status in accounts.into_iter().flatten() {
@@ -482,5 +491,6 @@ fn add(one: LimitStatus, other: LimitStatus) -> LimitStatus {
         remaining: sum(one.remaining, other.remaining),
         resets_at: one.resets_at.into_iter().chain(other.resets_at).min(),
         source: one.source.min(other.source),
+        as_of: one.as_of.zip(other.as_of).map(|(one, other)| one.min(other)),
     }
 }

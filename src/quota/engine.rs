@@ -153,6 +153,7 @@ impl Quota {
             can,
             model,
             stats,
+            begun: tokio::time::Instant::now(),
             demand,
             has_begun: false,
             has_figures: false,
@@ -301,6 +302,7 @@ pub(crate) struct Reservation {
     can: &'static Capabilities,
     model: Arc<str>,
     stats: Arc<ModelStats>,
+    begun: tokio::time::Instant,
     demand: Demand,
     has_begun: bool,
     /// Whether the provider has said in its refusal how much is left of a limit.
@@ -390,7 +392,7 @@ impl Reservation {
     pub(crate) fn complete(mut self, usage: Option<Usage>) {
         self.has_begun(None);
         let Some(booking) = self.booking.take() else { return };
-        self.stats.ended(Outcome::Ok);
+        self.stats.ended(Outcome::Ok, self.begun.elapsed());
         if let Some(usage) = usage {
             self.stats.used(&usage);
         }
@@ -404,7 +406,7 @@ impl Reservation {
     /// because of it, rounded up; `None` if it may be called.
     pub(crate) fn failed(mut self, failure: &Failure) -> Option<u64> {
         let booking = self.booking.take()?;
-        self.stats.ended(Outcome::Failed(failure.reason()));
+        self.stats.ended(Outcome::Failed(failure.reason()), self.begun.elapsed());
         let now = self.quota.now();
         let mut state = self.quota.lock();
         state.uncount(&booking, Policy::counted(failure.cause), now);
@@ -425,7 +427,7 @@ impl Reservation {
 impl Drop for Reservation {
     fn drop(&mut self) {
         if let Some(booking) = self.booking.take() {
-            self.stats.ended(Outcome::Cancelled);
+            self.stats.ended(Outcome::Cancelled, self.begun.elapsed());
             let now = self.quota.now();
             let mut state = self.quota.lock();
             state.settle(&booking, self.demand.prompt, None, &self.seen, now);

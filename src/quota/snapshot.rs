@@ -20,6 +20,8 @@ pub struct ProviderSnapshot {
     pub accounts: usize,
     /// The models that the user wants, then those that are used instead.
     pub models: Vec<ModelSnapshot>,
+    /// The counters of every model that was ever known, in an order that never changes.
+    pub(crate) stats: Vec<(Arc<str>, Arc<ModelStats>)>,
 }
 
 /// A model at one moment.
@@ -40,10 +42,12 @@ impl ProviderState {
         let wanted = self.catalogue.wanted();
         let others = self.in_use(now).into_iter().filter(|&model| model >= wanted);
         let models = (0..wanted).chain(others);
+        let stats = self.models().iter().map(|model| (model.id.clone(), model.stats.clone()));
         ProviderSnapshot {
             provider: self.provider,
             accounts: self.accounts.len(),
             models: models.filter_map(|model| self.model_snapshot(number, model, now, ticks)).collect(),
+            stats: stats.collect(),
         }
     }
 

@@ -1,9 +1,11 @@
 //! The rotation and the cooldowns; with the helpers of all tests of this room.
 
+mod clocks;
 mod limits;
 mod lists;
 mod policy;
 mod reservations;
+mod spending;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;

@@ -14,7 +14,7 @@ use super::line::Turn;
 use super::provider_state::Offer;
 use super::target::{Target, Wanted, Wish};
 use crate::middle::{Failure, Needs, Redactor, Usage};
-use crate::providers::Provider;
+use crate::providers::{Model, Profile, Provider};
 use crate::time::Moment;
 
 /// The engine over providers with their default models.
@@ -53,6 +53,23 @@ pub enum TrialTurn {
 }
 
 impl Trial {
+    /// Made-up providers with so many models each, which speak, charge and limit as Groq does. They stay in memory for
+    /// ever, as rows do.
+    pub fn many_providers(providers: usize, models: usize) -> Vec<Provider> {
+        let like = Provider::GROQ.profile();
+        let model = |number: usize| {
+            let like = like.models.first()?;
+            let id = Box::leak(format!("model-{number}").into_boxed_str());
+            Some(Model { id, can: like.can.clone(), free_plan: like.free_plan })
+        };
+        let row = |number: usize| {
+            let name = Box::leak(format!("Provider {number}").into_boxed_str());
+            let models = Box::leak((0..models).filter_map(model).collect::<Box<[Model]>>());
+            Provider::of(Box::leak(Box::new(Profile { name, models, ..*like })))
+        };
+        (0..providers).map(row).collect()
+    }
+
     /// Providers with so many accounts each.
     pub fn new(providers: &[Provider], accounts: usize, now: Moment) -> Self {
         let offers = providers.iter().map(|&provider| Offer {

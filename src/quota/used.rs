@@ -14,6 +14,8 @@ use crate::middle::{Renewal, Window, Zone};
 const MOST_ENTRIES: usize = 512;
 /// More than so many whole limits are never owed to a limit that comes back continuously.
 const MOST_WINDOWS: f64 = 4.0;
+/// What no longer counts is remembered for so long: a refusal that arrives may speak of a moment when it did.
+const LINGER: Duration = Duration::from_secs(5);
 /// How many parts a window has for that.
 const PARTS: u32 = 256;
 
@@ -150,7 +152,7 @@ impl Used {
                     let age = length.saturating_sub(left.unwrap_or(*length));
                     insert(uses, Use { at: now.tick.saturating_sub(age), amount: amount - counted });
                 } else {
-                    forget_oldest(uses, counted - amount);
+                    forget_oldest(uses, counted - amount, *length, now);
                 }
             }
             Self::Refill { level, .. } => *level = amount as f64,
@@ -224,7 +226,8 @@ impl Used {
         let level_now = self.level(most, now);
         match self {
             Self::Sliding { length, uses } => {
-                while uses.front().is_some_and(|it| it.amount == 0 || !counts(it, *length, now)) {
+                let is_past = |it: &Use| it.at.saturating_add(*length).saturating_add(LINGER) <= now.tick;
+                while uses.front().is_some_and(|it| it.amount == 0 || is_past(it)) {
                     uses.pop_front();
                 }
             }
@@ -267,9 +270,9 @@ fn insert(uses: &mut VecDeque<Use>, new: Use) {
     uses.insert(position, new);
 }
 
-fn forget_oldest(uses: &mut VecDeque<Use>, amount: u64) {
+fn forget_oldest(uses: &mut VecDeque<Use>, amount: u64, length: Duration, now: Now) {
     let mut rest = amount;
-    for entry in uses.iter_mut() {
+    for entry in uses.iter_mut().filter(|it| counts(it, length, now)) {
         let part = rest.min(entry.amount);
         entry.amount -= part;
         rest -= part;

@@ -3,7 +3,17 @@
 use serde_json::{Value, json};
 
 use super::behaviour::{Behaviour, Reply, SimulatedCall};
-use super::schema_instance;
+use super::{schema_instance, small_talk};
+
+/// How the small model answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Voice {
+    /// It repeats the question, so that a test can tell what has arrived.
+    #[default]
+    Echo,
+    /// It talks as people expect it from a model, and calls no tool that could do harm: for a demo.
+    SmallTalk,
+}
 
 /// The parts of a request that matter to this model.
 #[derive(Default)]
@@ -94,7 +104,7 @@ impl Said {
 }
 
 /// What the simulated model of the provider `name` says to `prompt`.
-pub(super) fn said(name: &str, behaviour: &Behaviour, prompt: &Prompt) -> Said {
+pub(super) fn said(name: &str, voice: Voice, behaviour: &Behaviour, prompt: &Prompt) -> Said {
     let said = match &behaviour.reply {
         Reply::Answer { thoughts, text, calls, finish } => {
             Said { thoughts: thoughts.clone(), text: text.clone(), calls: calls.clone(), finish }
@@ -105,30 +115,45 @@ pub(super) fn said(name: &str, behaviour: &Behaviour, prompt: &Prompt) -> Said {
             Said::calls(prompt.tools.iter().cycle().take(*count).map(call).collect())
         }
         Reply::Echo | Reply::Calls(_) | Reply::Trouble(_) | Reply::Html(_) | Reply::Raw { .. } => {
-            let thoughts = if prompt.thinks { vec!["I shall echo.".to_owned()] } else { Vec::new() };
-            Said { thoughts, ..echo(name, prompt) }
+            let thoughts = if prompt.thinks { vec![thought(voice).to_owned()] } else { Vec::new() };
+            Said { thoughts, ..usual(name, voice, prompt) }
         }
     };
     said.cut(&prompt.stops)
 }
 
-fn echo(name: &str, prompt: &Prompt) -> Said {
-    let calls = chosen_calls(prompt);
+fn thought(voice: Voice) -> &'static str {
+    match voice {
+        Voice::Echo => "I shall echo.",
+        Voice::SmallTalk => "A simulated thought.",
+    }
+}
+
+fn usual(name: &str, voice: Voice, prompt: &Prompt) -> Said {
+    let calls = chosen_calls(voice, prompt);
     if !calls.is_empty() {
         return Said::calls(calls);
     }
-    let told = format!("Tool said: {}", prompt.results.join(" | "));
-    let answer = if prompt.results.is_empty() { &prompt.question } else { &told };
+    let answer = match voice {
+        Voice::Echo => echo(name, prompt),
+        Voice::SmallTalk => small_talk::answer(name, prompt),
+    };
     Said::text(match &prompt.form {
+        // An echo in JSON is the bare question.
+        Form::JsonObject if voice == Voice::Echo && prompt.results.is_empty() => {
+            in_pieces(&json!({ "answer": prompt.question }))
+        }
         Form::JsonObject => in_pieces(&json!({ "answer": answer })),
         Form::JsonSchema(schema) => in_pieces(&schema_instance::instance(schema)),
-        Form::Words if prompt.results.is_empty() => words(&friendly(name, prompt)),
-        Form::Words => words(&told),
+        Form::Words => words(&answer),
     })
 }
 
-fn friendly(name: &str, prompt: &Prompt) -> String {
-    let Prompt { question, images, .. } = prompt;
+fn echo(name: &str, prompt: &Prompt) -> String {
+    let Prompt { question, images, results, .. } = prompt;
+    if !results.is_empty() {
+        return format!("Tool said: {}", results.join(" | "));
+    }
     let seen = match images.len() {
         0 => String::new(),
         count => format!("I see {count} image(s): {}\n", images.join(", ")),
@@ -139,17 +164,22 @@ fn friendly(name: &str, prompt: &Prompt) -> String {
 }
 
 /// If the choice is free, the model calls every tool that the question names. After their results it answers.
-fn chosen_calls(prompt: &Prompt) -> Vec<SimulatedCall> {
+fn chosen_calls(voice: Voice, prompt: &Prompt) -> Vec<SimulatedCall> {
     if !prompt.results.is_empty() {
         return Vec::new();
     }
-    let tools = prompt.tools.iter();
+    let may_call = |tool: &&Tool| voice == Voice::Echo || small_talk::is_harmless(tool);
+    let is_named = |tool: &&Tool| match voice {
+        Voice::Echo => prompt.question.contains(&tool.name),
+        Voice::SmallTalk => small_talk::is_named(&prompt.question, &tool.name),
+    };
+    let tools = prompt.tools.iter().filter(may_call);
     match &prompt.choice {
         Choice::Never => Vec::new(),
         Choice::Always(names) => {
             tools.filter(|tool| names.is_empty() || names.contains(&tool.name)).take(1).map(call).collect()
         }
-        Choice::Auto => tools.filter(|tool| prompt.question.contains(&tool.name)).map(call).collect(),
+        Choice::Auto => tools.filter(is_named).map(call).collect(),
     }
 }
 

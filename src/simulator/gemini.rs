@@ -110,7 +110,7 @@ fn answer(
     let longest_answer = body["generationConfig"]["maxOutputTokens"].as_u64().unwrap_or(0);
     let admitted = shared.admit(&key, model, Size { prompt: prompt_tokens, longest_answer });
     let call = admitted.map_err(|refusal| refused_for_quota(&refusal, model))?.call;
-    let said = echo::said(shared.provider.name(), behaviour, &prompt::read(&body));
+    let said = echo::said(shared.provider.name(), shared.settings.voice, behaviour, &prompt::read(&body));
     let used = Used { prompt: prompt_tokens, answer: said.tokens() + said.thoughts.len() as u64 };
     shared.takes(request.connection, call, used);
     if let (false, Some(Fault::ErrorEvent(_, trouble) | Fault::BareError(_, trouble))) =

@@ -91,7 +91,8 @@ fn answer(
     let size = Size { prompt: prompt_tokens, longest_answer: most };
     let admitted = shared.admit(&key, &model, size);
     let admitted = admitted.map_err(|refusal| refused_for_quota(host, &refusal, &model))?;
-    let said = echo::said(shared.provider.name(), behaviour, &prompt::read(host, &body));
+    let said =
+        echo::said(shared.provider.name(), shared.settings.voice, behaviour, &prompt::read(host, &body));
     let completion_tokens = said.tokens() + said.thoughts.len() as u64;
     let used = Used { prompt: prompt_tokens, answer: completion_tokens };
     shared.takes(request.connection, admitted.call, used);

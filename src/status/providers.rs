@@ -9,9 +9,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
+use super::limits::limits_together;
 use crate::middle::Reason;
 use crate::observe::Outcome;
-use crate::quota::{Blocked, LimitStatus, ModelSnapshot, ProviderSnapshot, Quota, together};
+use crate::quota::{Blocked, LimitStatus, ModelSnapshot, ProviderSnapshot, Quota};
 
 /// The body.
 #[derive(Serialize)]
@@ -78,6 +79,9 @@ struct LimitReport {
     #[serde(skip_serializing_if = "Option::is_none")]
     resets_at: Option<String>,
     source: &'static str,
+    /// When that source last spoke; the documents and the settings have no time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    as_of: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -94,7 +98,7 @@ pub(crate) fn report(quota: &Quota) -> Report {
 
 impl From<ProviderSnapshot> for ProviderReport {
     fn from(snapshot: ProviderSnapshot) -> Self {
-        let ProviderSnapshot { provider, accounts, models } = snapshot;
+        let ProviderSnapshot { provider, accounts, models, .. } = snapshot;
         Self {
             name: provider.name(),
             configured: accounts > 0,
@@ -107,9 +111,7 @@ impl From<ProviderSnapshot> for ProviderReport {
 impl From<ModelSnapshot> for ModelReport {
     fn from(snapshot: ModelSnapshot) -> Self {
         let ModelSnapshot { id, blocked, limits, stats } = snapshot;
-        let usable = usable_accounts(&blocked);
-        let limits = limits.into_iter().enumerate().filter(|(account, _)| usable.contains(account));
-        let limits = together(limits.map(|(_, limits)| limits));
+        let limits = limits_together(&blocked, limits);
         let first_tokens = stats.first_tokens();
         Self {
             id,
@@ -144,18 +146,6 @@ fn state_of(reason: Reason) -> State {
     }
 }
 
-/// The accounts whose limits are added up: those that are not refused, or all if all are refused.
-fn usable_accounts(accounts: &[Option<Blocked>]) -> Vec<usize> {
-    let is_usable = |block: &Option<Blocked>| block.is_none_or(|block| !block.reason.needs_a_person());
-    let usable: Vec<usize> = accounts
-        .iter()
-        .enumerate()
-        .filter(|(_, block)| is_usable(block))
-        .map(|(account, _)| account)
-        .collect();
-    if usable.is_empty() { (0..accounts.len().max(1)).collect() } else { usable }
-}
-
 fn as_text<S: Serializer>(text: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(text)
 }
@@ -178,6 +168,7 @@ impl From<LimitStatus> for LimitReport {
             remaining: known.remaining,
             resets_at: known.resets_at.map(time_stamp),
             source: known.source.as_str(),
+            as_of: known.as_of.map(time_stamp),
         }
     }
 }

@@ -1,10 +1,12 @@
 //! The program as it is started: commands, settings, mistakes, exit codes.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 
 use ai_proxy_free::internals::config;
-use ai_proxy_free::internals::providers::Directory;
-use ai_proxy_free::internals::simulator::{Settings, Simulator};
+use ai_proxy_free::internals::providers::{Directory, Provider};
+use ai_proxy_free::internals::simulator::{Settings, SimulatedProvider};
+use ai_proxy_free::internals::time::Moment;
 
 use crate::support::{Binary, http_client, question};
 
@@ -17,10 +19,65 @@ async fn help_and_version_are_as_usual() -> anyhow::Result<()> {
     {
         assert!(out.contains(word), "{out}");
     }
+    assert!(out.contains("http://127.0.0.1:3001/ is a page"), "{out}");
+    assert!(out.contains("docs/settings.md") && out.contains("docs/settings.es.md"), "{out}");
+    assert!(out.lines().all(|line| line.chars().count() <= 120), "{out}");
     let (code, out, _) = Binary::run(&["--version"], &[], None).await?;
     assert_eq!((code, out.as_str()), (Some(0), concat!("ai-proxy-free ", env!("CARGO_PKG_VERSION"), "\n")));
     let (code, _, err) = Binary::run(&["nonsense"], &[], None).await?;
     assert!(code == Some(2) && err.contains("nonsense"), "{err}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn help_names_every_setting_and_its_default() -> anyhow::Result<()> {
+    let (_, out, _) = Binary::run(&["--help"], &[], None).await?;
+    let words: Vec<&str> = out.split([' ', ',', '\n']).collect();
+    let named = |name: &str| words.iter().any(|word| word.split('=').next() == Some(name));
+    let read = RefCell::new(Vec::new());
+    let defaults = config::Config::from_lookup(|name| {
+        read.borrow_mut().push(name.to_owned());
+        None
+    });
+    assert!(defaults.is_ok(), "{defaults:?}");
+    for name in read.into_inner() {
+        assert!(named(&name), "{name} is not in:\n{out}");
+    }
+    for number in config::NUMBERS {
+        let default = format!("{}={}", number.name, number.default);
+        assert!(words.contains(&default.as_str()), "{default} is not in:\n{out}");
+    }
+    for default in ["HOST=127.0.0.1", "PORT=3001", "RUST_LOG=info", "LOG_FORMAT=text", "CORS_ORIGINS=*"] {
+        assert!(words.contains(&default), "{default} is not in:\n{out}");
+    }
+    Ok(())
+}
+
+/// To this variable, empty means off. In `.env`, too, unless the environment says otherwise.
+#[tokio::test]
+async fn an_empty_state_file_is_none() -> anyhow::Result<()> {
+    let provider = SimulatedProvider::start(
+        Provider::GROQ,
+        Settings::new(Provider::GROQ, std::sync::Arc::new(Moment::now)),
+    )
+    .await?;
+    let base_url = provider.base_url();
+    let usual = [("PORT", "0"), ("GROQ_API_KEY", "key"), ("GROQ_BASE_URL", base_url.as_str())];
+    let cases = [
+        ("unset", None, "", true),
+        ("empty in the environment", Some(""), "", false),
+        ("empty in .env", None, "STATE_FILE=\n", false),
+        ("empty in both", Some(""), "STATE_FILE=\n", false),
+        ("empty does not hide .env", Some(""), "STATE_FILE=ai-proxy-free.state\n", true),
+    ];
+    for (case, own, dot_env, is_kept) in cases {
+        let variables: Vec<_> = usual.into_iter().chain(own.map(|value| ("STATE_FILE", value))).collect();
+        let (binary, address) = Binary::start_with_dot_env(&[], dot_env.as_bytes(), &variables).await?;
+        let reply = http_client()?.post(format!("http://{address}/chat")).json(&question()).send().await?;
+        assert_eq!(reply.status(), 200, "{case}");
+        let file = binary.directory().join("ai-proxy-free.state");
+        assert_eq!(file.exists(), is_kept, "{case}");
+    }
     Ok(())
 }
 
@@ -159,7 +216,7 @@ async fn a_key_is_the_one_that_was_written() -> anyhow::Result<()> {
         [key.to_owned(), format!("'{key}'"), format!("\"{key}\""), format!("other, \"{key}\" ,'third'")];
     for value in written {
         let line = format!("\u{feff}export PROXY_API_KEY = {value} # the client's\r\n");
-        let from_dot_env = Binary::start_with_dot_env(line.as_bytes(), &[]).await?;
+        let from_dot_env = Binary::start_with_dot_env(&[], line.as_bytes(), &[]).await?;
         let from_environment =
             Binary::start(&[], HashMap::from([("PROXY_API_KEY".to_owned(), value.clone())])).await?;
         for (_binary, address) in [from_dot_env, from_environment] {
@@ -348,54 +405,5 @@ async fn healthcheck_asks_the_running_server() -> anyhow::Result<()> {
     binary.child.kill().await?;
     let dead = Binary::run(&["healthcheck"], &[("PORT", &port)], None).await?;
     assert!(dead.0 == Some(1) && dead.2.lines().count() == 1, "{dead:?}");
-    Ok(())
-}
-
-#[tokio::test]
-async fn the_demo_rotates_and_falls_back_and_needs_nothing() -> anyhow::Result<()> {
-    let variables = HashMap::from([
-        ("GROQ_API_KEY".to_owned(), "a-real-key".to_owned()),
-        ("GROQ_BASE_URL".to_owned(), "http://192.0.2.1".to_owned()),
-        ("RUST_LOG".to_owned(), "warn".to_owned()),
-    ]);
-    let (mut binary, address) = Binary::start(&["demo"], variables).await?;
-    let curl = binary.line_with("curl -iN").await?;
-    assert!(curl.contains(&format!("http://{address}/chat")) && curl.contains("\"messages\""), "{curl}");
-    let for_windows = binary.line_with("curl -iN").await?;
-    let body = r#"-d "{\"messages\":[{\"role\":\"user\",\"content\":\"Hola\"}]}""#;
-    assert!(
-        for_windows.contains(&format!("http://{address}/chat -H \"")) && for_windows.contains(body),
-        "{for_windows}"
-    );
-    let base_url = binary.line_with("base URL").await?;
-    assert!(base_url.contains(&format!("http://{address}/v1,")), "{base_url}");
-    let client = http_client()?;
-    let mut served = Vec::new();
-    for _ in 0..12 {
-        let response = client.post(format!("http://{address}/chat")).json(&question()).send().await?;
-        assert_eq!(response.status(), 200);
-        served.push(response.headers()["x-attempts"].to_str()?.to_owned());
-    }
-    assert_eq!(served[..3], ["Groq:ok", "Cerebras:ok", "Gemini:ok"]);
-    assert!(served.contains(&"Groq:rate_limited, Cerebras:ok".to_owned()), "{served:?}");
-    assert!(served.iter().any(|attempts| attempts.starts_with("Groq:cooling_down, ")), "{served:?}");
-    Ok(())
-}
-
-/// Empty means unset everywhere else; in `.env` it has always meant what it should.
-#[tokio::test]
-async fn an_empty_state_file_means_none_in_the_environment_too() -> anyhow::Result<()> {
-    let simulator = Simulator::start(Directory::core(), |provider| {
-        Settings::new(provider, std::sync::Arc::new(ai_proxy_free::internals::time::Moment::now))
-    })
-    .await?;
-    for (own, is_kept) in [(&[][..], true), (&[("STATE_FILE", "")][..], false)] {
-        let (binary, address) = Binary::over(&simulator, own).await?;
-        let reply = http_client()?.post(format!("http://{address}/chat")).json(&question()).send().await?;
-        assert_eq!(reply.status(), 200);
-        reply.bytes().await?;
-        let file = binary.directory().join("ai-proxy-free.state");
-        assert_eq!(file.exists(), is_kept, "{own:?}");
-    }
     Ok(())
 }

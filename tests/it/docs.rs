@@ -25,55 +25,185 @@ fn variables() -> BTreeSet<String> {
     read.into_inner()
 }
 
-#[test]
-fn every_variable_is_in_both_readmes_and_in_the_example() {
-    for name in ["README.md", "README.es.md", ".env.example"] {
-        let text = read(name);
-        for variable in variables() {
-            assert!(text.contains(&variable), "{name} lacks {variable}");
-        }
-    }
+/// The documents of a topic: English, Spanish.
+fn in_both_languages(topic: &str) -> [(String, String); 2] {
+    [format!("{topic}.md"), format!("{topic}.es.md")].map(|name| {
+        let text = read(&name);
+        (name, text)
+    })
+}
+
+/// The first two cells of the row of a table that begins with this variable, alone or with others.
+fn settings_row<'t>(text: &'t str, variable: &str) -> Option<[&'t str; 2]> {
+    let quoted = format!("`{variable}`");
+    text.lines().find_map(|line| {
+        let mut cells = line.strip_prefix("| ")?.split(" | ");
+        let (names, default) = (cells.next()?, cells.next()?);
+        names.contains(&quoted).then_some([names, default])
+    })
 }
 
 #[test]
-fn every_number_is_in_both_readmes() {
-    let numbers = [
-        config::CONNECT_TIMEOUT_MS,
-        config::FIRST_TOKEN_TIMEOUT_MS,
-        config::IDLE_TIMEOUT_MS,
-        config::REQUEST_TIMEOUT_MS,
-        config::MAX_BODY_BYTES,
-        config::MAX_BODY_MEMORY_BYTES,
-        config::MAX_CONCURRENT_REQUESTS,
-        config::HEADER_READ_TIMEOUT_MS,
-        config::KEEP_ALIVE_TIMEOUT_MS,
-        config::BODY_READ_TIMEOUT_MS,
-        config::CLIENT_STALL_TIMEOUT_MS,
-        config::SHUTDOWN_GRACE_SECONDS,
-    ];
-    for name in ["README.md", "README.es.md"] {
-        let text = read(name);
-        for number in numbers {
-            let row = format!("| `{}` | `{}` |", number.name, number.default);
-            assert!(text.contains(&row), "{name} lacks {row}");
+fn every_variable_has_its_row_in_both_languages_and_its_line_in_the_example() {
+    for (name, text) in in_both_languages("docs/settings") {
+        for variable in variables() {
+            assert!(settings_row(&text, &variable).is_some(), "{name} has no row for {variable}");
         }
     }
     let example = read(".env.example");
-    for number in numbers {
-        assert!(example.contains(&format!("{}={}", number.name, number.default)), "{}", number.name);
+    for variable in variables() {
+        assert!(example.lines().any(|line| line.starts_with(&format!("{variable}="))), "{variable}");
     }
 }
 
 #[test]
-fn every_default_model_is_in_both_readmes() {
-    for name in ["README.md", "README.es.md"] {
-        let text = read(name);
+fn every_default_is_the_programs_own_in_both_languages_and_in_the_example() {
+    let numbers = config::NUMBERS.map(|number| (number.name, number.default.to_string()));
+    let words = [
+        ("HOST", config::DEFAULT_HOST.to_owned()),
+        ("PORT", config::DEFAULT_PORT.to_string()),
+        ("CORS_ORIGINS", "*".to_owned()),
+        ("STATE_FILE", "ai-proxy-free.state".to_owned()),
+        ("LOG_FORMAT", "text".to_owned()),
+        ("RUST_LOG", "info".to_owned()),
+    ];
+    let example = read(".env.example");
+    for (variable, default) in numbers.into_iter().chain(words) {
+        for (name, text) in in_both_languages("docs/settings") {
+            let [_, told] = settings_row(&text, variable).expect("a row");
+            let told = told.split('`').nth(1).unwrap_or_default();
+            assert_eq!(told, default, "{name}: {variable}");
+        }
+        let line = format!("{variable}={default}");
+        assert!(example.lines().any(|it| it == line), ".env.example lacks {line}");
+    }
+}
+
+#[test]
+fn every_default_model_is_in_its_row_in_both_languages_and_in_order() {
+    for (name, text) in in_both_languages("docs/settings") {
         for provider in Directory::built_in() {
-            for model in provider.default_models() {
-                assert!(text.contains(&format!("`{model}`")), "{name} lacks {model}");
+            let variable = provider.profile().models_variable;
+            let [_, told] = settings_row(&text, variable).expect("a row");
+            let models: Vec<String> = provider.default_models().map(|model| format!("`{model}`")).collect();
+            assert_eq!(told, models.join(", "), "{name}: {variable}");
+        }
+    }
+}
+
+/// The documents for people who use the program: in English, and the same in Spanish.
+fn topics() -> Vec<String> {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let files = std::fs::read_dir(docs).expect("docs/").map(|entry| entry.expect("an entry").file_name());
+    let names = files.map(|name| name.into_string().expect("a plain name"));
+    let topics: BTreeSet<String> = names
+        .filter(|name| name.ends_with(".md") && name != "README.md")
+        .map(|name| name.trim_end_matches(".md").trim_end_matches(".es").to_owned())
+        .collect();
+    topics.into_iter().map(|topic| format!("docs/{topic}")).chain(["README".to_owned()]).collect()
+}
+
+/// Words in backticks outside of blocks, with those in the reader's language in English.
+fn code_words(text: &str) -> BTreeSet<String> {
+    let outside: String = text.split("```").step_by(2).collect();
+    let words = outside.split('`').skip(1).step_by(2).map(|word| {
+        let word = word.replace("<frase>", "<sentence>").replace("NOMBRE=valor", "NAME=value");
+        word.replace("ARCHIVO", "FILE").replace('\n', " ")
+    });
+    words.collect()
+}
+
+#[test]
+fn every_document_names_the_same_things_in_both_languages() {
+    for topic in topics() {
+        let [(_, english), (name, spanish)] = in_both_languages(&topic);
+        assert_eq!(code_words(&spanish), code_words(&english), "{name}");
+        let headings = |text: &str| {
+            let outside: String = text.split("```").step_by(2).collect();
+            outside
+                .lines()
+                .filter(|line| line.starts_with('#'))
+                .map(|line| line.find(' '))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(headings(&spanish), headings(&english), "{name}");
+        let rows = |text: &str| text.lines().filter(|line| line.starts_with('|')).count();
+        assert_eq!(rows(&spanish), rows(&english), "{name}");
+    }
+}
+
+#[test]
+fn the_index_and_both_readmes_lead_to_every_document() {
+    let [(_, readme), (_, readme_es)] = in_both_languages("README");
+    let index = read("docs/README.md");
+    for topic in topics().iter().filter_map(|topic| topic.strip_prefix("docs/")) {
+        for name in [format!("({topic}.md)"), format!("({topic}.es.md)")] {
+            assert!(index.contains(&name), "docs/README.md does not lead to {name}");
+        }
+        assert!(readme.contains(&format!("(docs/{topic}.md")), "README.md does not lead to {topic}");
+        assert!(readme_es.contains(&format!("(docs/{topic}.es.md")), "README.es.md does not lead to {topic}");
+    }
+}
+
+#[test]
+fn a_readme_can_be_finished() {
+    for (name, text) in in_both_languages("README") {
+        let count = text.lines().count();
+        assert!(count <= 120, "{name} has {count} lines: what is looked up belongs into docs/");
+    }
+}
+
+/// What follows `](`, outside of blocks of code.
+fn links(text: &str) -> Vec<String> {
+    let outside: String = text.split("```").step_by(2).collect();
+    let targets = outside.split("](").skip(1).filter_map(|rest| rest.split(')').next().map(str::to_owned));
+    targets.filter(|target| !target.contains("://") && !target.starts_with("mailto:")).collect()
+}
+
+/// The anchors that GitHub gives to the headings of a document.
+fn anchors(text: &str) -> BTreeSet<String> {
+    let outside: String = text.split("```").step_by(2).collect();
+    let headings = outside.lines().filter(|line| line.starts_with('#'));
+    let anchor = |heading: &str| {
+        let words = heading.trim_start_matches('#').trim().to_lowercase();
+        let kept = words.chars().filter(|it| it.is_alphanumeric() || matches!(it, ' ' | '-' | '_'));
+        kept.map(|it| if it == ' ' { '-' } else { it }).collect()
+    };
+    headings.map(anchor).collect()
+}
+
+#[test]
+fn every_link_between_documents_leads_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut broken = Vec::new();
+    let mut count = 0;
+    for directory in ["", "docs"] {
+        for entry in std::fs::read_dir(root.join(directory)).expect("a directory") {
+            let path = entry.expect("an entry").path();
+            if path.extension().is_none_or(|extension| extension != "md") {
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).expect("a document");
+            for link in links(&text) {
+                // The one place that is not in the repository but beside it, on GitHub.
+                if link == "../../../releases" && directory == "docs" {
+                    continue;
+                }
+                count += 1;
+                let (file, anchor) = link.split_once('#').unwrap_or((&link, ""));
+                let target = if file.is_empty() { path.clone() } else { path.with_file_name("").join(file) };
+                let leads = target.exists()
+                    && (anchor.is_empty()
+                        || std::fs::read_to_string(&target)
+                            .is_ok_and(|text| anchors(&text).contains(anchor)));
+                if !leads {
+                    broken.push(format!("{}: {link}", path.display()));
+                }
             }
         }
     }
+    assert!(count > 50, "the documents have links: {count}");
+    assert!(broken.is_empty(), "{broken:#?}");
 }
 
 #[test]
@@ -100,6 +230,43 @@ fn the_compose_file_is_for_a_small_old_server_too() {
     }
 }
 
+#[test]
+fn the_systemd_unit_keeps_its_state_where_it_may_write_and_lets_streams_finish() {
+    let unit = read("packaging/ai-proxy-free.service");
+    let value = |name: &str| {
+        let line = unit.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap_or_else(|| panic!("the unit has no {name}"))
+    };
+    let state = value("StateDirectory=");
+    assert!(value("Environment=STATE_FILE=").starts_with(&format!("%S/{state}/")), "{unit}");
+    assert_eq!(value("WorkingDirectory="), format!("%S/{state}"), "a relative STATE_FILE ends up there, too");
+    let patience_seconds: u64 = value("TimeoutStopSec=").parse().expect("seconds");
+    assert!(patience_seconds > config::SHUTDOWN_GRACE_SECONDS.default, "{unit}");
+    for (name, text) in in_both_languages("docs/install") {
+        for word in [value("EnvironmentFile="), value("ExecStart=").trim_end_matches("ai-proxy-free"), state]
+        {
+            assert!(text.contains(word), "{name} lacks {word}");
+        }
+    }
+}
+
+#[test]
+fn the_documents_name_the_files_that_a_release_makes() {
+    let workflow = read(".github/workflows/release.yml");
+    let names = workflow.lines().filter_map(|line| line.trim().strip_prefix("- { name: ")?.split(',').next());
+    let names: Vec<&str> = names.collect();
+    assert_eq!(names.len(), 5, "{names:?}");
+    for (document, text) in in_both_languages("docs/install") {
+        let told = text.lines().filter(|line| line.contains("| `ai-proxy-free-")).count();
+        assert_eq!(told, names.len(), "{document}");
+        for name in &names {
+            let ending = if name.starts_with("windows") { "zip" } else { "tar.gz" };
+            let file = format!("| `ai-proxy-free-{name}.{ending}` |");
+            assert!(text.contains(&file), "{document} lacks {file}");
+        }
+    }
+}
+
 /// The words of a line of cmd.exe as a program gets them: only `"` quotes, and `\"` is a quote within.
 fn words_in_cmd(line: &str) -> Vec<String> {
     let mut words = vec![String::new()];
@@ -119,10 +286,9 @@ fn words_in_cmd(line: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn the_line_for_windows_in_both_readmes_is_answered() -> anyhow::Result<()> {
+async fn the_line_for_windows_is_answered_in_both_languages() -> anyhow::Result<()> {
     let proxy = TestProxy::start().await?;
-    for name in ["README.md", "README.es.md"] {
-        let text = read(name);
+    for (name, text) in in_both_languages("docs/clients") {
         let line = text.lines().find(|line| line.starts_with("curl") && line.contains("-d \"{\\\""));
         let words = words_in_cmd(line.unwrap_or_else(|| panic!("{name} has no line for cmd.exe")));
         let behind = |option: &str| {

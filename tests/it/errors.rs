@@ -180,6 +180,7 @@ async fn unknown_paths_are_not_found() -> anyhow::Result<()> {
         "GET /",
         "POST /chat",
         "GET /providers",
+        "GET /metrics",
         "GET /health",
         "POST /v1/chat/completions",
         "GET /v1/models",

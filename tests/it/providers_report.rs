@@ -37,6 +37,9 @@ fn lines(content_type: &str, headers: &[(&str, &str)]) -> Vec<(String, String)> 
     all.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
+/// What the clock of a test says before it is moved.
+const START: &str = "2026-11-23T20:00:00.000Z";
+
 /// The limit of the provider's first model that is about this unit and window.
 async fn limit(proxy: &TestProxy, provider: Provider, unit: &str, window: &str) -> anyhow::Result<Value> {
     let report = proxy.report(provider).await?;
@@ -79,9 +82,9 @@ async fn the_report_has_exactly_the_promised_shape() -> anyhow::Result<()> {
             r#"{{"name":"Groq","configured":true,"keys":1,"models":[{{"id":"openai/gpt-oss-20b","#,
             r#""state":"cooling_down","reason":"rate_limited","until":"2026-11-23T20:00:02.000Z","limits":["#,
             r#"{{"unit":"requests","window":"minute","limit":30,"used":30,"remaining":0,"#,
-            r#""resets_at":"2026-11-23T20:00:02.000Z","source":"error_body"}},"#,
+            r#""resets_at":"2026-11-23T20:00:02.000Z","source":"error_body","as_of":"2026-11-23T20:00:00.000Z"}},"#,
             r#"{{"unit":"requests","window":"day","limit":1000,"used":30,"remaining":970,"#,
-            r#""resets_at":"2026-11-23T20:02:59.560Z","source":"header"}},"#,
+            r#""resets_at":"2026-11-23T20:02:59.560Z","source":"header","as_of":"2026-11-23T20:00:00.000Z"}},"#,
             r#"{{"unit":"tokens","window":"minute","limit":8000,"used":{used},"remaining":{left},"#,
             r#""resets_at":"{refilled}","source":"default"}},"#,
             r#"{{"unit":"tokens","window":"day","limit":200000,"used":{used},"remaining":{left_today},"#,
@@ -192,9 +195,9 @@ async fn headers_tell_what_is_left() -> anyhow::Result<()> {
         proxy.provider(provider).then(answer_with(headers));
         chat(&proxy, &asking(provider)).await?;
         let day = json!({"unit": "requests", "window": "day", "limit": 1000, "used": 30, "remaining": 970,
-            "resets_at": "2026-11-23T20:43:12.000Z", "source": "header"});
+            "resets_at": "2026-11-23T20:43:12.000Z", "source": "header", "as_of": START});
         let minute = json!({"unit": "tokens", "window": "minute", "limit": 8000, "used": 600,
-            "remaining": 7400, "resets_at": "2026-11-23T20:00:04.500Z", "source": "header"});
+            "remaining": 7400, "resets_at": "2026-11-23T20:00:04.500Z", "source": "header", "as_of": START});
         assert_eq!(limit(&proxy, provider, "requests", "day").await?, day, "{provider:?}");
         assert_eq!(limit(&proxy, provider, "tokens", "minute").await?, minute, "{provider:?}");
 
@@ -203,7 +206,7 @@ async fn headers_tell_what_is_left() -> anyhow::Result<()> {
         assert_eq!(nearly["remaining"], 7_999, "{provider:?}: they come back little by little");
         proxy.clock.advance(Duration::from_millis(1));
         let whole = json!({"unit": "tokens", "window": "minute", "limit": 8000, "used": 0, "remaining": 8000,
-            "source": "header"});
+            "source": "header", "as_of": START});
         assert_eq!(
             limit(&proxy, provider, "tokens", "minute").await?,
             whole,
@@ -241,7 +244,7 @@ async fn a_failed_answer_tells_what_is_left_as_well() -> anyhow::Result<()> {
 #[tokio::test]
 async fn refusals_tell_the_limit_that_was_hit() -> anyhow::Result<()> {
     let told = |limit: u64, remaining: Option<u64>, resets_at: Option<&str>| {
-        let mut told = json!({"limit": limit, "source": "error_body"});
+        let mut told = json!({"limit": limit, "source": "error_body", "as_of": START});
         if let Some(remaining) = remaining {
             told["remaining"] = json!(remaining);
             told["used"] = json!(limit - remaining);
@@ -303,6 +306,7 @@ async fn googles_day_begins_anew_at_midnight_in_california() -> anyhow::Result<(
     let anew = day().await?;
     assert_eq!((&anew["used"], &anew["remaining"]), (&json!(0), &json!(20)));
     assert_eq!(anew["source"], "error_body", "the limit is as it was told");
+    assert_eq!(anew["as_of"], START, "and when it was told");
     assert_eq!(anew["resets_at"], "2026-11-25T08:00:00.000Z");
     chat(&proxy, &asking(Provider::GEMINI)).await?;
     assert_eq!(day().await?["used"], 1);

@@ -16,6 +16,20 @@ fn groq(limits: &str) -> ProxyBuilder {
         .with("GROQ_LIMITS", limits)
 }
 
+/// Lets the proxy's time pass five times as fast as real time, until `future` is ready.
+async fn while_time_passes<T>(proxy: &TestProxy, future: impl Future<Output = T>) -> T {
+    let time_passes = async {
+        loop {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            proxy.clock.advance(Duration::from_millis(100));
+        }
+    };
+    tokio::select! {
+        ready = future => ready,
+        () = time_passes => unreachable!("time does not end"),
+    }
+}
+
 /// A prompt of some 3,000 tokens that asks for 32,768 more, where a minute has 8,000.
 #[tokio::test]
 async fn an_answer_is_cut_to_what_a_minute_can_take() -> anyhow::Result<()> {
@@ -83,17 +97,7 @@ async fn a_short_wait_beats_a_refusal() -> anyhow::Result<()> {
         let proxy = groq("").with("MAX_WAIT_MS", max_wait).start().await?;
         let groq = proxy.provider(Provider::GROQ);
         groq.then(Behaviour::trouble(Trouble::RateLimited(0.3)));
-        let body = question();
-        let time_passes = async {
-            loop {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-                proxy.clock.advance(Duration::from_millis(100));
-            }
-        };
-        let reply = tokio::select! {
-            reply = chat(&proxy, &body) => reply?,
-            () = time_passes => unreachable!("time does not end"),
-        };
+        let reply = while_time_passes(&proxy, chat(&proxy, &question())).await?;
         assert_eq!((reply.status, groq.chats().len()), (status, calls), "{max_wait}");
         if status == 200 {
             assert_eq!(reply.header("x-attempts"), Some("Groq:rate_limited, Groq:ok"));
@@ -168,5 +172,18 @@ async fn the_rotation_goes_on_after_a_limit_of_everybody() -> anyhow::Result<()>
     proxy.clock.advance(Duration::from_secs(seconds));
     let reply = chat(&proxy, &question()).await?;
     assert_eq!(reply.header("x-attempts"), Some("Groq:ok"), "after {seconds} s: {}", refused.text());
+    Ok(())
+}
+
+/// The same for a request that the proxy lets wait itself.
+#[tokio::test]
+async fn who_waits_for_everybody_is_served_in_the_rotation() -> anyhow::Result<()> {
+    let proxy = crate::support::with_one_model_each().core().with("MAX_WAIT_MS", "10000").start().await?;
+    for provider in [Provider::GROQ, Provider::CEREBRAS, Provider::GEMINI] {
+        proxy.provider(provider).then(Behaviour::trouble(Trouble::RateLimited(0.3)));
+    }
+    let reply = while_time_passes(&proxy, chat(&proxy, &question())).await?;
+    let trail = "Groq:rate_limited, Cerebras:rate_limited, Gemini:rate_limited, Groq:ok";
+    assert_eq!(reply.header("x-attempts"), Some(trail));
     Ok(())
 }

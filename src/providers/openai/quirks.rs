@@ -4,7 +4,7 @@ use crate::middle::{Feature, Measure};
 use crate::providers::words::limits::LimitHeaders;
 
 /// What differs between providers that speak this dialect.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Quirks {
     /// The path of chat completions.
     pub chat_path: &'static str,

@@ -38,7 +38,7 @@ proptest! {
         let mut outcomes: BTreeMap<&str, u64> = BTreeMap::new();
         let mut tokens = 0;
         for model in quota.snapshot().iter().flat_map(|provider| &provider.models) {
-            tokens += model.stats.tokens().completion;
+            tokens += model.stats.recorded().completion_tokens.sum;
             for (outcome, count) in model.stats.outcomes() {
                 *outcomes.entry(outcome.as_str()).or_default() += count;
             }

@@ -3,7 +3,7 @@
 import { EventSourceParserStream } from 'eventsource-parser/stream';
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { echo, startProxy } from './support.js';
+import { GREETING, echo, startOverSimulator, startProxy } from './support.js';
 
 const QUESTION = '¿Qué tal? 🎈';
 
@@ -30,7 +30,7 @@ async function read(response) {
 const text = (said) => said.map(({ content }) => content).join('');
 
 test('every event is one line of JSON with content, and the last one says how it ended', async (t) => {
-  const response = await ask(await startProxy(t));
+  const response = await ask(await startOverSimulator(t));
   assert.equal(response.status, 200);
   assert.equal(response.headers.get('content-type'), 'text/event-stream; charset=utf-8');
   const said = await read(response);
@@ -44,7 +44,7 @@ test('every event is one line of JSON with content, and the last one says how it
   assert.ok(said.every((event) => Object.keys(event).join() === 'content'));
 });
 
-test('every provider speaks the same, also when one of them is at its limit', async (t) => {
+test('every provider of the demo speaks the same, and others take over when one has no room', async (t) => {
   const proxy = await startProxy(t);
   const answers = [];
   for (let turn = 0; turn < 11; turn += 1) {
@@ -54,11 +54,11 @@ test('every provider speaks the same, also when one of them is at its limit', as
   }
   const providers = answers.map(({ headers }) => headers.get('x-provider'));
   for (const [turn, { said }] of answers.entries()) {
-    assert.equal(text(await said), echo(providers[turn], QUESTION));
+    assert.equal(text(await said), GREETING);
     assert.equal((await said).at(-1).provider, providers[turn]);
   }
-  // Groq is limited to three requests a minute in the demo.
-  const round = ['Groq', 'Cerebras', 'Gemini'];
-  assert.deepEqual(providers, [...round, ...round, ...round, 'Cerebras', 'Gemini']);
-  assert.equal(answers[9].headers.get('x-attempts'), 'Groq:rate_limited, Cerebras:ok');
+  assert.deepEqual(providers.slice(0, 3), ['Groq', 'Cerebras', 'Gemini']);
+  // Groq's free plan has no room for four answers a minute: of its 8,000 tokens each may take more than 4,000.
+  const passedOver = answers.filter(({ headers }) => headers.get('x-attempts').startsWith('Groq:cooling_down, '));
+  assert.ok(passedOver.length > 0, providers.join());
 });

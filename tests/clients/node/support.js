@@ -16,6 +16,11 @@ export const url = (provider) => JSON.parse(process.env.SIMULATOR_URLS)[provider
 export const echo = (provider, question) =>
   `[simulated ${provider}] You said: ${question}\nThis answer comes word by word, as a real one would.`;
 
+/** What every simulated model of the demo says to a greeting in Spanish. */
+export const GREETING =
+  '¡Hola! Soy un modelo simulado: para esta respuesta no hizo falta ninguna clave ni conexión a internet. Pídeme un ' +
+  'chiste, algo de código o que te explique cómo funciona esto.';
+
 /** A picture of one pixel, and what the little model says of it. */
 export const PIXEL = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==';
 export const SEEN = 'I see 1 image(s): image/png';

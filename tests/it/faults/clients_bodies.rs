@@ -414,7 +414,7 @@ async fn row_097_what_is_no_json_is_told_where_and_not_quoted() -> anyhow::Resul
     Ok(())
 }
 
-/// What a shell of Windows makes of the README's line, and what else has a known cause (curl/curl#4737).
+/// What a shell of Windows makes of the documents' line, and what else has a known cause (curl/curl#4737).
 #[tokio::test]
 async fn row_097_what_a_shell_has_eaten_is_told_so() -> anyhow::Result<()> {
     let proxy = TestProxy::start().await?;

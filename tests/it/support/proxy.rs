@@ -9,7 +9,7 @@ use ai_proxy_free::internals::config::Config;
 use ai_proxy_free::internals::http;
 use ai_proxy_free::internals::http::AppState;
 use ai_proxy_free::internals::providers::{Directory, Provider};
-use ai_proxy_free::internals::simulator::{Behaviour, Limits, Settings, SimulatedProvider, Simulator};
+use ai_proxy_free::internals::simulator::{Behaviour, Limits, Plan, Settings, SimulatedProvider, Simulator};
 use ai_proxy_free::internals::time::{Clock, Moment, Shutdown};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -76,7 +76,7 @@ pub(crate) struct TestProxy {
 pub(crate) struct ProxyBuilder {
     variables: HashMap<String, String>,
     reads_models: bool,
-    is_limited: bool,
+    limits: Option<Limits>,
 }
 
 impl ProxyBuilder {
@@ -106,7 +106,13 @@ impl ProxyBuilder {
 
     /// Over providers that limit as their published free plans do.
     pub(crate) fn limited(mut self) -> Self {
-        self.is_limited = true;
+        self.limits = Some(Limits::Published);
+        self
+    }
+
+    /// Over providers that limit like this.
+    pub(crate) fn limited_to(mut self, plan: &Plan) -> Self {
+        self.limits = Some(Limits::Custom(plan.clone()));
         self
     }
 
@@ -114,7 +120,7 @@ impl ProxyBuilder {
         super::log::search();
         let clock = TestClock::default();
         let simulator = Simulator::start(Directory::built_in(), |provider| {
-            let limits = if self.is_limited { Limits::Published } else { Limits::Endless };
+            let limits = self.limits.clone().unwrap_or_default();
             Settings { limits, ..Settings::new(provider, clock.reliable_clock()) }
         })
         .await?;
@@ -282,13 +288,14 @@ impl Binary {
 
     /// Starts the program where there is such a `.env`.
     pub(crate) async fn start_with_dot_env(
+        arguments: &[&str],
         dot_env: &[u8],
         variables: &[(&str, &str)],
     ) -> anyhow::Result<(Self, SocketAddr)> {
         let directory = tempfile::tempdir()?;
         std::fs::write(directory.path().join(".env"), dot_env)?;
         let mut command = Self::command(directory.path());
-        command.env("PORT", "0").envs(variables.iter().copied());
+        command.args(arguments).env("PORT", "0").envs(variables.iter().copied());
         Self::launch(command, directory).await
     }
 
