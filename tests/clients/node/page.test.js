@@ -182,14 +182,18 @@ pageTest('a provider at its limit is shown with a countdown, in the answer and i
 });
 
 pageTest('the providers are shown live, each limit with its bar and where its number is from', async (t) => {
-  const proxy = await startProxy(t, { CEREBRAS_LIMITS: 'rpm=3' });
+  const groq = await upstream(t, (_, response) => {
+    const told = { 'x-ratelimit-limit-requests': '1000', 'x-ratelimit-remaining-requests': '970', 'x-ratelimit-reset-requests': '43m12s' };
+    response.writeHead(200, { 'content-type': 'text/event-stream', ...told }).end(answerOf(['Hi.']).join(''));
+  });
+  const proxy = await startOver(t, groq, { GROQ_LIMITS: 'rpm=3' });
   const page = await visit(t, browser, proxy, { path: '/#providers' });
   const ask = () => fetch(`${proxy.origin}/chat`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
-    body: '{"messages":[{"role":"user","content":"Hi"}],"model":"cerebras","stream":false}',
+    body: '{"messages":[{"role":"user","content":"Hi"}],"stream":false}',
   }).then((it) => it.text());
-  const card = page.locator('.card', { hasText: 'Cerebras' });
+  const card = page.locator('.card', { hasText: 'Groq' });
   await card.getByText('3 of 3 left').waitFor();
   await card.getByText('Not called yet.').waitFor();
   await ask();
@@ -198,7 +202,7 @@ pageTest('the providers are shown live, each limit with its bar and where its nu
   assert.equal(await card.locator('.state').innerText(), 'Ready');
   await card.getByText('2 × answered').waitFor();
   assert.match(await card.innerText(), /Requests a minute\s+1 of 3 left\s+from your settings\s+more in (1 min )?\d+ s/);
-  assert.match(await card.innerText(), /from the provider’s headers/);
+  assert.match(await card.innerText(), /Requests a day\s+970 of 1,000 left\s+from the provider’s headers/);
   assert.match(await card.innerText(), /First word\s+typical \d+ ms, slowest \d+ ms/);
   const bar = card.getByRole('progressbar', { name: 'Requests a minute' });
   assert.ok(Math.abs((await bar.evaluate((it) => it.value)) - 2 / 3) < 0.001);
@@ -207,10 +211,10 @@ pageTest('the providers are shown live, each limit with its bar and where its nu
   // What a person has closed stays closed.
   await card.locator('summary').click();
   await ask();
-  await eventually('news', () => page.evaluate(async () => (await import('/page/proxy.js')).proxy.report.providers[1].models[0].outcomes.ok === 3));
+  await eventually('news', () => page.evaluate(async () => (await import('/page/proxy.js')).proxy.report.providers[0].models[0].outcomes.ok === 3));
   assert.equal(await card.locator('details').evaluate((it) => it.open), false);
   await card.getByText(/Used up · \d/).waitFor();
-  await page.getByText('2 of 3 ready').waitFor();
+  await page.getByText('0 of 1 ready').waitFor();
 });
 
 pageTest('nobody is polled while nobody looks', async (t) => {
