@@ -196,6 +196,11 @@ impl ProviderState {
         candidates.filter(|&candidate| criteria.allows_account(candidate))
     }
 
+    /// How many candidates it has at most.
+    pub(super) fn candidates(&self) -> usize {
+        self.accounts.len() * self.stock.models().count()
+    }
+
     /// The first rank that still has a model for this account; if no rank has one, the first rank.
     pub(super) fn rank_in_use(&self, account: usize, now: Moment) -> usize {
         let is_left = |&model: &usize| !self.is_gone(account, model, now);

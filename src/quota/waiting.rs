@@ -7,15 +7,18 @@ use tokio::sync::Notify;
 
 use super::booking::{Picked, Soonest};
 use super::line::{Plan, Queued, Turn, Waiter};
+use super::provider_state::ProviderState;
 use super::state::State;
 use super::target::Wish;
 use super::ticks::Now;
 use crate::middle::Counted;
 use crate::time::Moment;
 
-/// How many requests that cannot be served yet are planned anew in one go. Those behind them keep their plan: whatever
-/// becomes free is taken by those before them.
-const MOST_PLANNED: usize = 1_024;
+/// How many candidates are looked at in one go for requests that cannot be served yet: some milliseconds under the lock.
+/// Requests behind them keep their plan: whatever becomes free is taken by those before them.
+const MOST_LOOKED_AT: usize = 2_048;
+/// So many requests are planned anew in any case.
+const LEAST_PLANNED: usize = 8;
 /// How often the line is served because something has become free, at most. At a plan's moment it is served at once.
 const SERVE_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -91,8 +94,10 @@ impl State {
         let mut waiters = std::mem::take(&mut self.line.waiters);
         let mut queued = Queued::default();
         let mut planned = 0;
+        let candidates: usize = self.providers.iter().map(ProviderState::candidates).sum();
+        let most_planned = (MOST_LOOKED_AT / candidates.max(1)).max(LEAST_PLANNED);
         for waiter in waiters.values_mut().filter(|it| it.picked.is_none()) {
-            if planned < MOST_PLANNED || waiter.plan.at.is_some_and(|at| at <= ticks.tick) {
+            if planned < most_planned || waiter.plan.at.is_some_and(|at| at <= ticks.tick) {
                 let criteria = waiter.wish.criteria(true);
                 let Picked { booking, skipped, soonest } =
                     self.pick_behind(&criteria, &|provider, bucket| queued.of(provider, bucket), now);
