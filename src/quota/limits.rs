@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::bucket::{Bucket, Fit, IsCounted, LimitStatus};
+use super::cooldowns::Blocked;
 use super::demand::Demand;
 use super::ledger::PastUse;
 use super::price::{Cap, Price};
@@ -22,6 +23,12 @@ pub(super) enum Room {
     Full { price: Price, window: Window, wait: Option<Duration> },
     /// It is larger than a whole limit.
     TooLarge,
+}
+
+/// Why a candidate is not called whose limit of this window is used up.
+pub(super) fn full(window: Window, wait: Option<Duration>, now: Now) -> Blocked {
+    let until = now.after(wait.unwrap_or_default());
+    Blocked { until, reason: window.exhausted(), is_certain: wait.is_some() }
 }
 
 impl Room {
@@ -63,6 +70,16 @@ impl ProviderState {
             room = room.and(price, fit, window, bucket.is_explored());
         }
         room
+    }
+
+    /// Why a candidate has no room for even the smallest request, and until when; `None` if it has, or if only a guess says
+    /// that it has not.
+    pub(super) fn lacks_room(&self, account: usize, model: usize, now: Now) -> Option<Blocked> {
+        let smallest = Demand { prompt: 1, answer: Some(1) };
+        let Room::Full { window, wait, .. } = self.room(account, model, smallest, &|_| 0, now) else {
+            return None;
+        };
+        Some(full(window, Some(wait?), now))
     }
 
     /// What a request costs a candidate; `None` if it is larger than a whole limit.

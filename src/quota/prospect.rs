@@ -5,13 +5,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::cooldowns::{Blocked, Standing};
-use super::limits::Room;
+use super::limits::{Room, full};
 use super::place::Candidate;
 use super::price::Price;
 use super::provider_state::ProviderState;
 use super::target::Criteria;
 use super::ticks::Now;
-use crate::middle::{Reason, Window};
+use crate::middle::Reason;
 use crate::time::Moment;
 
 /// How good it is to call a candidate now; the best first.
@@ -67,10 +67,6 @@ impl ProviderState {
         let Candidate { provider, account, model } = candidate;
         let room = self.room(account, model, criteria.demand, &|bucket| ahead(provider, bucket), ticks);
         let standing = self.standing(candidate, now);
-        let limited = |window: Window, wait: Option<Duration>| {
-            let until = ticks.after(wait.unwrap_or_default());
-            Blocked { until, reason: window.exhausted(), is_certain: wait.is_some() }
-        };
         let resting = |blocked: Blocked| {
             let left = Duration::try_from(blocked.until.duration_since(now.wall)).unwrap_or_default();
             (blocked.until < Timestamp::MAX && blocked.is_certain).then_some(left)
@@ -95,11 +91,12 @@ impl ProviderState {
                     (false, _) => Prospect::Now(Rank::DemotedUnexplored, price),
                 };
                 // A guess is nothing that a client could be told.
-                (prospect, Some(Blocked { is_certain: false, ..limited(window, Some(wait)) }))
+                (prospect, Some(Blocked { is_certain: false, ..full(window, Some(wait), ticks) }))
             }
-            (Standing::Well | Standing::Demoted(_), Room::Full { price, window, wait }) => {
-                (Prospect::Later { price: Some(price), wait, is_unsure: false }, Some(limited(window, wait)))
-            }
+            (Standing::Well | Standing::Demoted(_), Room::Full { price, window, wait }) => (
+                Prospect::Later { price: Some(price), wait, is_unsure: false },
+                Some(full(window, wait, ticks)),
+            ),
             (Standing::Blocked(blocked), Room::Full { price, wait, .. }) => {
                 let wait = resting(blocked).zip(wait).map(|(one, other)| one.max(other));
                 (Prospect::Later { price: Some(price), wait, is_unsure: false }, Some(blocked))

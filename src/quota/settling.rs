@@ -3,8 +3,6 @@
 use super::booking::{Admission, Booking};
 use super::bucket::{Bucket, IsCounted};
 use super::cooldowns::{Cooldowns, Standing};
-use super::demand::Demand;
-use super::limits::Room;
 use super::place::{Candidate, Place};
 use super::provider_state::ProviderState;
 use super::state::State;
@@ -66,13 +64,9 @@ impl State {
 
     /// For how many seconds a candidate has no room for even the smallest request, rounded up; `None` if it has.
     pub(super) fn seconds_without_room(&self, candidate: Candidate, now: Moment) -> Option<u64> {
-        let ticks = self.ticks.read(now);
-        let smallest = Demand { prompt: 1, answer: Some(1) };
         let provider = self.provider(candidate.provider)?;
-        match provider.room(candidate.account, candidate.model, smallest, &|_| 0, ticks) {
-            Room::Full { wait: Some(wait), .. } => Some(wait.as_millis().div_ceil(1_000) as u64),
-            _ => None,
-        }
+        let full = provider.lacks_room(candidate.account, candidate.model, self.ticks.read(now))?;
+        now.seconds_until(full.until).filter(|_| full.is_certain)
     }
 
     /// The call is over: what it was to find out, another call may.

@@ -60,7 +60,7 @@ impl ProviderState {
     ) -> Option<ModelSnapshot> {
         let accounts = 0..self.accounts.len();
         let blocked = |account| match self.standing(Candidate { provider, account, model }, now) {
-            Standing::Well => None,
+            Standing::Well => self.lacks_room(account, model, ticks),
             Standing::Demoted(blocked) | Standing::Blocked(blocked) => Some(blocked),
         };
         let limits = |account| {

@@ -217,6 +217,30 @@ async fn headers_tell_what_is_left() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A day of 1,000 that comes back continuously has one again after 86.4 s. A guess that is used up refuses nobody.
+#[tokio::test]
+async fn a_model_without_room_says_so_and_until_when() -> anyhow::Result<()> {
+    let proxy = with_one_model_each().start().await?;
+    proxy.provider(Provider::GROQ).then(answer_with(&[
+        ("x-ratelimit-limit-requests", "1000"),
+        ("x-ratelimit-remaining-requests", "0"),
+        ("x-ratelimit-reset-requests", "24h0m0s"),
+    ]));
+    chat(&proxy, &asking(Provider::GROQ)).await?;
+    let used_up = ("exhausted".to_owned(), json!("quota_exhausted"), json!("2026-11-23T20:01:26.400Z"));
+    assert_eq!(standing(&proxy, Provider::GROQ).await?, used_up);
+    proxy.clock.advance(Duration::from_millis(86_400));
+    assert_eq!(standing(&proxy, Provider::GROQ).await?.0, "ready");
+
+    for _ in 0..5 {
+        chat(&proxy, &asking(Provider::CEREBRAS)).await?;
+    }
+    let minute = limit(&proxy, Provider::CEREBRAS, "requests", "minute").await?;
+    assert_eq!((&minute["remaining"], &minute["source"]), (&json!(0), &json!("default")));
+    assert_eq!(standing(&proxy, Provider::CEREBRAS).await?.0, "ready");
+    Ok(())
+}
+
 /// Whatever becomes of the answer, its head has told.
 #[tokio::test]
 async fn a_failed_answer_tells_what_is_left_as_well() -> anyhow::Result<()> {
