@@ -47,8 +47,8 @@ impl Strategy for Oracle {
     }
 }
 
-/// How long choosy clients are remembered, and what part of a calendar's day may be used before its time.
-const CHOOSY_FOR: Duration = Duration::from_secs(3_600);
+/// How long demanding clients are remembered, and what part of a calendar's day may be used before its time.
+const REMEMBERED: Duration = Duration::from_secs(3_600);
 const PACE_SLACK: f64 = 0.1;
 
 /// Knows as much as the oracle, and keeps to this program's rules: providers in rotation, the best model first, accounts in
@@ -61,7 +61,7 @@ pub(crate) struct Ruled {
     uses: Vec<(Provider, usize, u64)>,
     calls: u64,
     /// When a client came for whom a model of the provider is too small.
-    choosy: Vec<(Provider, Timestamp)>,
+    demanded: Vec<(Provider, Timestamp)>,
 }
 
 impl Ruled {
@@ -74,7 +74,7 @@ impl Ruled {
             turns: Vec::new(),
             uses: Vec::new(),
             calls: 0,
-            choosy: Vec::new(),
+            demanded: Vec::new(),
         }
     }
 
@@ -91,18 +91,16 @@ impl Ruled {
 
     /// Whether this place is better left to others, though it has room.
     fn leaves(&mut self, place: Place, size: Size, truth: &mut Truth, now: Timestamp) -> bool {
-        if !truth.is_ahead_of_its_day(place, PACE_SLACK, now) {
+        let all = truth.places().to_vec().into_iter();
+        let mut its = all.filter(|it| (it.provider, it.account) == (place.provider, place.account));
+        if its.any(|it| truth.takes_badly(it, size, now)) {
+            self.demanded.retain(|(provider, _)| *provider != place.provider);
+            self.demanded.push((place.provider, now));
             return false;
         }
-        let siblings = truth.places().to_vec().into_iter().filter(|it| {
-            (it.provider, it.account) == (place.provider, place.account) && it.model != place.model
-        });
-        if siblings.into_iter().any(|it| truth.takes_badly(it, size, now)) {
-            self.choosy.retain(|(provider, _)| *provider != place.provider);
-            self.choosy.push((place.provider, now));
-            return false;
-        }
-        self.choosy.iter().any(|(provider, at)| *provider == place.provider && now < *at + CHOOSY_FOR)
+        let is_remembered =
+            |(provider, at): &(Provider, Timestamp)| *provider == place.provider && now < *at + REMEMBERED;
+        self.demanded.iter().any(is_remembered) && truth.is_ahead_of_its_day(place, PACE_SLACK, now)
     }
 
     fn sends(&mut self, place: Place) {

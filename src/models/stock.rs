@@ -17,6 +17,11 @@ impl Stock {
         self.listed.get(account)?.as_ref().map(|listed| listed.contains(&model))
     }
 
+    /// The models that are used as long as one of them is left, best first.
+    pub(crate) fn first_rank(&self) -> impl Iterator<Item = usize> + '_ {
+        self.ranks.first().into_iter().flatten().copied()
+    }
+
     /// All models of all ranks, best first.
     pub(crate) fn models(&self) -> impl Iterator<Item = usize> + '_ {
         self.ranks.iter().flatten().copied()

@@ -406,8 +406,13 @@ impl Bucket {
         })
     }
 
+    /// Whether the limit was only inferred from what calls have shown.
+    pub(super) fn is_observed(&self) -> bool {
+        self.source == Source::Observed
+    }
+
     /// Whether more of a calendar's window is used than has gone by of it, and a tenth: so it will not last.
-    pub(super) fn is_ahead_of_its_time(&self, now: Now) -> bool {
+    pub(super) fn is_used_too_fast(&self, now: Now) -> bool {
         let Some((most, gone_by)) = self.most.zip(self.used.gone_by(now)) else { return false };
         let share = self.used_by_belief().amount(most, now) as f64 / most.max(1) as f64;
         share > gone_by + PACE_SLACK

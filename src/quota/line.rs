@@ -22,6 +22,8 @@ pub(super) struct Line {
     pub(super) last_ticket: u64,
     pub(super) queued: Queued,
     pub(super) served_at: Duration,
+    /// The ticket up to which those who wait were looked at last time; 0 if all were.
+    pub(super) reached: u64,
 }
 
 /// What waiting requests will take of buckets, by provider and bucket.

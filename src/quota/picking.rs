@@ -9,7 +9,7 @@ use super::booking::{Admission, Booking, Picked, Skipped, Soonest};
 use super::cooldowns::Blocked;
 use super::place::Candidate;
 use super::price::Price;
-use super::prospect::{Ahead, Prospect, Rank};
+use super::prospect::{Ahead, Grade, Prospect};
 use super::provider_state::ProviderState;
 use super::state::State;
 use super::target::{Criteria, Turn};
@@ -23,7 +23,7 @@ const LONGEST_PROMISE: Duration = Duration::from_secs(86_400);
 #[derive(Default)]
 struct Outlook {
     /// Who can be called now.
-    now: Option<(Rank, Candidate, Price)>,
+    now: Option<(Grade, Candidate, Price)>,
     /// Who can first, of those who cannot be called now.
     soonest: Option<Soonest>,
     /// Why not simply the best candidate.
@@ -31,19 +31,19 @@ struct Outlook {
 }
 
 impl Outlook {
-    fn rank(&self) -> Option<Rank> {
-        self.now.map(|(rank, ..)| rank)
+    fn grade(&self) -> Option<Grade> {
+        self.now.map(|(grade, ..)| grade)
     }
 
     /// Whether nothing better can be found in another provider: it keeps its turn.
     fn ends_the_search(&self) -> bool {
-        self.rank().is_some_and(Rank::keeps_its_turn)
+        self.grade().is_some_and(Grade::keeps_its_turn)
     }
 
     fn add(&mut self, candidate: Candidate, prospect: Prospect, blocked: Option<Blocked>) {
         match prospect {
-            Prospect::Now(rank, price) if self.rank().is_none_or(|known| rank < known) => {
-                self.now = Some((rank, candidate, price));
+            Prospect::Now(grade, price) if self.grade().is_none_or(|known| grade < known) => {
+                self.now = Some((grade, candidate, price));
             }
             Prospect::Later { price: Some(price), wait, is_unsure } => {
                 let wait = wait.or(is_unsure.then_some(Duration::MAX));
@@ -74,20 +74,22 @@ impl ProviderState {
         ticks: Now,
     ) -> Outlook {
         let mut outlook = Outlook::default();
+        let is_modest = !self.notices_demand(candidates, criteria, ticks) && criteria.leaves_the_choice();
         for &candidate in candidates {
             // A guess is no reason to use a worse model, but another key with room comes first.
-            if matches!(outlook.now, Some((Rank::Unexplored, it, _)) if it.model != candidate.model) {
+            if matches!(outlook.now, Some((Grade::Unexplored, it, _)) if it.model != candidate.model) {
                 break;
             }
             self.open_buckets(candidate.account, candidate.model, ticks);
             let (mut prospect, blocked) = self.prospect(candidate, criteria, ahead, now, ticks);
-            if let Prospect::Now(Rank::Well, price) = prospect
-                && self.leaves_to_others(candidate, criteria, now, ticks)
+            if let Prospect::Now(grade, _) = &mut prospect
+                && is_modest
+                && self.is_better_spared(candidate, ticks)
             {
-                prospect = Prospect::Now(Rank::Saved, price);
+                *grade = grade.spared();
             }
             outlook.add(candidate, prospect, blocked);
-            if outlook.rank() == Some(Rank::Well) {
+            if outlook.grade() == Some(Grade::Well) {
                 break;
             }
         }
@@ -110,13 +112,13 @@ impl State {
     pub(super) fn pick_behind(&mut self, criteria: &Criteria<'_>, ahead: Ahead<'_>, now: Moment) -> Picked {
         let outlooks = self.outlooks(criteria, ahead, now);
         // The first of the best.
-        let ranked = outlooks.iter().enumerate().filter_map(|(at, (_, it))| Some((it.now?, at)));
-        let best = ranked.min_by_key(|((rank, ..), _)| *rank);
-        let ahead = best.map_or(outlooks.len(), |(_, at)| at);
+        let graded = outlooks.iter().enumerate().filter_map(|(at, (_, it))| Some((it.now?, at)));
+        let best = graded.min_by_key(|((grade, ..), _)| *grade);
+        let place_of_best = best.map_or(outlooks.len(), |(_, at)| at);
         // Those ahead of it that are no better come after it.
         let is_passed_over =
-            |it: &Outlook| it.rank().is_none_or(|rank| best.is_none_or(|((best, ..), _)| rank > best));
-        let passed_over = outlooks.iter().take(ahead).filter(|(_, it)| is_passed_over(it));
+            |it: &Outlook| it.grade().is_none_or(|grade| best.is_none_or(|((best, ..), _)| grade > best));
+        let passed_over = outlooks.iter().take(place_of_best).filter(|(_, it)| is_passed_over(it));
         let skipped = passed_over
             .filter_map(|&(provider, ref it)| Some(Skipped { provider, reason: it.blocked?.reason }))
             .collect();
@@ -130,12 +132,13 @@ impl State {
     /// turn.
     fn outlooks(&mut self, criteria: &Criteria<'_>, ahead: Ahead<'_>, now: Moment) -> Vec<(usize, Outlook)> {
         let ticks = self.ticks.advance(now);
-        let Self { providers, turns, candidates, .. } = self;
+        let Self { providers, turns, candidates, looked_at, .. } = self;
         let mut outlooks = Vec::with_capacity(1);
         for &number in turns.iter() {
             let Some(provider) = providers.get_mut(number) else { continue };
             candidates.clear();
             candidates.extend(provider.in_order_of_preference(number, criteria, now));
+            *looked_at = looked_at.saturating_add(candidates.len());
             let outlook = provider.outlook(candidates, criteria, ahead, now, ticks);
             let ends_the_search = outlook.ends_the_search();
             outlooks.push((number, outlook));

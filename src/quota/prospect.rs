@@ -1,4 +1,5 @@
-//! How a candidate stands for a request: its cooldowns and its limits together.
+//! How a candidate stands for a request: its cooldowns ([`Standing`]) and its limits ([`Room`]) together are its
+//! [`Prospect`].
 
 use std::time::Duration;
 
@@ -16,32 +17,45 @@ use crate::time::Moment;
 
 /// How good it is to call a candidate now; the best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Rank {
+pub(super) enum Grade {
     /// It is well and has room.
     Well,
-    /// The same, but its day's quota is better left to requests that no other model can serve as well.
-    Saved,
+    /// The same, but its day is better left to requests that need it: see [`spending`](super::spending).
+    Spared,
     /// It is well, and the call finds out whether a guess is right.
     Unexplored,
+    /// The same, but its day is better left to requests that need it.
+    SparedUnexplored,
     /// It has failed lately.
     Demoted,
     /// It has failed lately, and the call finds out whether a guess is right.
     DemotedUnexplored,
     /// Another call is finding out whether a guess is right, and the request cannot wait for it.
-    Beyond,
+    BeyondGuess,
+    /// The same, and it has failed lately.
+    DemotedBeyondGuess,
 }
 
-impl Rank {
+impl Grade {
     /// Whether its provider is not passed over for another.
     pub(super) fn keeps_its_turn(self) -> bool {
         self < Self::Demoted
+    }
+
+    /// The same, of a candidate that is better left to others.
+    pub(super) fn spared(self) -> Self {
+        match self {
+            Self::Well => Self::Spared,
+            Self::Unexplored => Self::SparedUnexplored,
+            other => other,
+        }
     }
 }
 
 /// How a candidate stands for a request.
 pub(super) enum Prospect {
     /// It can be called, at this price.
-    Now(Rank, Price),
+    Now(Grade, Price),
     /// It cannot, perhaps after `wait`; never if there is no price.
     Later {
         price: Option<Price>,
@@ -77,18 +91,19 @@ impl ProviderState {
                 let blocked = Blocked { until, reason: Reason::TooLarge, is_certain: true };
                 (Prospect::Later { price: None, wait: None, is_unsure: false }, Some(blocked))
             }
-            (Standing::Well, Room::Fits(price)) => (Prospect::Now(Rank::Well, price), None),
+            (Standing::Well, Room::Fits(price)) => (Prospect::Now(Grade::Well, price), None),
             (Standing::Demoted(blocked), Room::Fits(price)) => {
-                (Prospect::Now(Rank::Demoted, price), Some(blocked))
+                (Prospect::Now(Grade::Demoted, price), Some(blocked))
             }
             (Standing::Well | Standing::Demoted(_), Room::Unsure { price, window, wait, is_explored }) => {
                 let prospect = match (is_explored, standing) {
                     (true, _) if criteria.can_wait => {
                         Prospect::Later { price: Some(price), wait: Some(wait), is_unsure: true }
                     }
-                    (true, _) => Prospect::Now(Rank::Beyond, price),
-                    (false, Standing::Well) => Prospect::Now(Rank::Unexplored, price),
-                    (false, _) => Prospect::Now(Rank::DemotedUnexplored, price),
+                    (true, Standing::Well) => Prospect::Now(Grade::BeyondGuess, price),
+                    (true, _) => Prospect::Now(Grade::DemotedBeyondGuess, price),
+                    (false, Standing::Well) => Prospect::Now(Grade::Unexplored, price),
+                    (false, _) => Prospect::Now(Grade::DemotedUnexplored, price),
                 };
                 // A guess is nothing that a client could be told.
                 (prospect, Some(Blocked { is_certain: false, ..full(window, Some(wait), ticks) }))

@@ -14,7 +14,7 @@ use super::demand::Correction;
 use super::place::Candidate;
 use super::shared_bucket::SharedBucket;
 use super::target::Criteria;
-use crate::middle::{Measure, Reason};
+use crate::middle::{Measure, Reason, Renewal};
 use crate::models::{Catalogue, Stock};
 use crate::observe::ModelStats;
 use crate::providers::{Capabilities, Provider};
@@ -59,8 +59,10 @@ pub(super) struct ProviderState {
     pub(super) buckets: Vec<SharedBucket>,
     /// How its count of tokens differs from ours.
     pub(super) correction: Correction,
-    /// When a request came that some of its models cannot serve, or not well.
-    pub(super) choosy_at: Option<Duration>,
+    /// Whether a limit of its plan comes back with the calendar.
+    pub(super) has_calendar: bool,
+    /// When a request came that some of its models cannot serve well.
+    pub(super) demanded_at: Option<Duration>,
     /// The limits that the user has stated.
     pub(super) stated: Vec<(Measure, u64)>,
 }
@@ -106,7 +108,8 @@ impl ProviderState {
             models: Vec::new(),
             buckets: Vec::new(),
             correction: Correction::default(),
-            choosy_at: None,
+            has_calendar: false,
+            demanded_at: None,
             stated: limits,
         };
         state.add_new_models();
@@ -196,21 +199,10 @@ impl ProviderState {
         candidates.filter(|&candidate| criteria.allows_account(candidate))
     }
 
-    /// How many candidates it has at most.
-    pub(super) fn candidates(&self) -> usize {
-        self.accounts.len() * self.stock.models().count()
-    }
-
     /// The first rank that still has a model for this account; if no rank has one, the first rank.
     pub(super) fn rank_in_use(&self, account: usize, now: Moment) -> usize {
         let is_left = |&model: &usize| !self.is_gone(account, model, now);
         self.stock.ranks.iter().position(|models| models.iter().any(is_left)).unwrap_or_default()
-    }
-
-    /// Whether a model is used with an account.
-    pub(super) fn is_used(&self, account: usize, model: usize, now: Moment) -> bool {
-        let ranks = self.stock.ranks.iter().take(self.rank_in_use(account, now) + 1);
-        ranks.flatten().any(|it| *it == model) && !self.is_gone(account, model, now)
     }
 
     /// Whether a model is gone for all accounts.
@@ -249,6 +241,8 @@ impl ProviderState {
 
     fn add_new_models(&mut self) {
         let new = self.catalogue.ids().iter().skip(self.models.len());
+        let plans = new.clone().flat_map(|id| self.provider.free_plan(id));
+        self.has_calendar |= plans.into_iter().any(|limit| matches!(limit.renewal, Renewal::Calendar(_)));
         let new = new.map(|id| ModelState {
             id: id.clone(),
             can: self.provider.capabilities(id),

@@ -66,7 +66,7 @@ impl State {
     pub(super) fn seconds_without_room(&self, candidate: Candidate, now: Moment) -> Option<u64> {
         let provider = self.provider(candidate.provider)?;
         let full = provider.lacks_room(candidate.account, candidate.model, self.ticks.read(now))?;
-        now.seconds_until(full.until).filter(|_| full.is_certain)
+        now.seconds_until(full.until)
     }
 
     /// The call is over: what it was to find out, another call may.

@@ -60,8 +60,11 @@ impl SharedBucket {
         while let Some(first) = self.promised.first_entry().filter(|it| *it.key() <= overdue_at(now)) {
             self.promised_in_all = self.promised_in_all.saturating_sub(first.remove());
         }
-        let latest = self.promised.last_key_value().map(|(due, _)| *due);
-        let due = latest.filter(|_| self.promised.len() >= MOST_PROMISES).unwrap_or(due.as_secs());
+        // Clients are told whole seconds, rounded up.
+        let due = due.as_secs().saturating_add(u64::from(due.subsec_nanos() > 0));
+        let is_full = self.promised.len() >= MOST_PROMISES;
+        let next = self.promised.range(due..).next().or_else(|| self.promised.last_key_value());
+        let due = next.map(|(due, _)| *due).filter(|_| is_full).unwrap_or(due);
         let sum = self.promised.entry(due).or_default();
         *sum = sum.saturating_add(amount);
         self.promised_in_all = self.promised_in_all.saturating_add(amount);

@@ -1,66 +1,69 @@
-//! Which of a provider's models is spent on a request when the quota of a day does not last for all.
+//! Which of a provider's models is spent on a request when a calendar's day does not last for all. Today that concerns
+//! Gemini alone.
 //!
 //! The best model comes first. But its day may be small, and used up by short prompts in the morning; then long ones find
 //! no room for the rest of the day, while a lesser model that could have taken the short ones has hardly been used. So
-//! while choosy requests come (those that some model of the provider cannot take, or only with most of its minute), the
-//! others use no more of a calendar's day than has gone by of it, and a tenth. Beyond that they take the next model, if
-//! that has room. The rotation over providers stays as it is.
+//! while demanding requests come (those that some model of the provider cannot take, or only with more than half of its
+//! minute), the others use no more of a calendar's day than has gone by of it, and a tenth. Beyond that they take the next
+//! model, if that has room. The rotation over providers stays as it is.
 //!
-//! By `benches/quota` (November 2026, published limits, mixed prompts at 95 % of the capacity, four hours): 88 % of the
-//! requests and 72 % of the tokens that a free oracle delivers become 93 % and 82 %; over a day, 93 % and 76 % become
-//! 96 % and 87 %. Without choosy requests nothing changes.
+//! ARCHITECTURE.md has the figures. Without demanding requests nothing changes.
 
 use std::time::Duration;
 
 use super::place::Candidate;
 use super::provider_state::ProviderState;
-use super::target::{Criteria, Turn};
+use super::target::Criteria;
 use super::ticks::Now;
-use crate::middle::{Unit, Window};
-use crate::time::Moment;
+use crate::middle::{TokenCharge, Window};
 
-/// How long a choosy request is remembered.
-const CHOOSY_FOR: Duration = Duration::from_secs(3_600);
-/// A model takes a request badly that needs more than this part of its minute's tokens.
-const LARGE_PART: u64 = 2;
+/// How long a demanding request is remembered.
+const REMEMBERED: Duration = Duration::from_secs(3_600);
 
 impl ProviderState {
-    /// Whether a candidate that could serve is better left to requests that need it.
-    pub(super) fn leaves_to_others(
+    /// Whether a request is demanding, of which a note is made. These are all candidates that it allows.
+    pub(super) fn notices_demand(
         &mut self,
-        candidate: Candidate,
+        candidates: &[Candidate],
         criteria: &Criteria<'_>,
-        now: Moment,
-        ticks: Now,
+        now: Now,
     ) -> bool {
-        let Candidate { account, model, .. } = candidate;
-        // Whoever names a provider or a model gets the best of it.
-        if criteria.target.turn() == Turn::Untouched
-            || !self.buckets_of(account, model).any(|(_, it)| it.is_ahead_of_its_time(ticks))
-        {
-            return false;
+        let account = candidates.first().map(|it| it.account).filter(|_| self.has_calendar);
+        let Some(account) = account else { return false };
+        let mut position = 0;
+        loop {
+            let model = self.stock.first_rank().nth(position);
+            let Some(model) = model else { return false };
+            self.open_buckets(account, model, now);
+            if self.takes_badly(account, model, criteria) {
+                self.demanded_at = Some(now.tick);
+                return true;
+            }
+            position += 1;
         }
-        let others: Vec<usize> =
-            self.stock.models().filter(|&it| it != model && self.is_used(account, it, now)).collect();
-        for &other in &others {
-            self.open_buckets(account, other, ticks);
-        }
-        if others.iter().any(|&other| self.takes_badly(account, other, criteria)) {
-            self.choosy_at = Some(ticks.tick);
-            return false;
-        }
-        self.choosy_at.is_some_and(|at| ticks.tick < at.saturating_add(CHOOSY_FOR))
     }
 
-    /// Whether a model cannot do what a request needs, or only with most of what it may do in a minute.
+    /// Whether a candidate's day is better left to demanding requests.
+    pub(super) fn is_better_spared(&self, candidate: Candidate, now: Now) -> bool {
+        let is_remembered = self.demanded_at.is_some_and(|at| now.tick < at.saturating_add(REMEMBERED));
+        let mut buckets = self.buckets_of(candidate.account, candidate.model);
+        is_remembered && buckets.any(|(_, bucket)| bucket.is_used_too_fast(now))
+    }
+
+    /// Whether a model cannot do what a request needs, or only with more than half of the tokens that it has in a minute.
     fn takes_badly(&self, account: usize, model: usize, criteria: &Criteria<'_>) -> bool {
         let can = self.models.get(model).is_some_and(|it| it.can.lacks(criteria.needs).is_none());
         let Some(price) = self.price(account, model, criteria.demand).filter(|_| can) else { return true };
-        let mut minutes = self
-            .buckets_of(account, model)
-            .filter(|(_, it)| it.counts_tokens() && it.measure().window <= Window::Minute);
-        minutes.any(|(_, it)| {
-            it.most().is_some_and(|most| price.amount(Unit::Tokens).saturating_mul(LARGE_PART) > most)
-        })
+        // What nobody has asked for makes no request demanding.
+        let answer = match self.provider.profile().token_charge {
+            TokenCharge::Prompt => 0,
+            TokenCharge::Longest | TokenCharge::Used => criteria.demand.answer.map_or(0, u64::from),
+        };
+        let tokens = price.prompt.saturating_add(answer);
+        let minutes = self.buckets_of(account, model).map(|(_, bucket)| bucket);
+        // An inferred limit may be far too small.
+        let mut minutes = minutes
+            .filter(|it| it.counts_tokens() && it.measure().window <= Window::Minute && !it.is_observed());
+        minutes.any(|it| it.most().is_some_and(|most| tokens > most / 2))
     }
 }

@@ -20,6 +20,8 @@ pub(super) struct State {
     pub(super) turns: Vec<usize>,
     /// Room for the candidates of a pick, so that it need not be found each time.
     pub(super) candidates: Vec<Candidate>,
+    /// How many candidates have been looked at.
+    pub(super) looked_at: usize,
     pub(super) random: fastrand::Rng,
     /// How many attempts there have been, which is also the number of the latest one.
     pub(super) attempts: u64,
@@ -37,6 +39,7 @@ impl State {
         Self {
             turns: (0..providers.len()).collect(),
             candidates: Vec::new(),
+            looked_at: 0,
             providers,
             ticks: Ticks::default(),
             line: Line::default(),

@@ -111,6 +111,11 @@ impl Wish {
 }
 
 impl Criteria<'_> {
+    /// Whether the client has named neither one provider nor a model.
+    pub(super) fn leaves_the_choice(&self) -> bool {
+        self.target.turn() == Turn::Taken && !self.target.names_model()
+    }
+
     /// Whether this model may answer, meets the needs, and is worth trying with some account.
     pub(super) fn allows_model(&self, provider: usize, model: usize, can: &Capabilities) -> bool {
         let is_ruled_out = |it: &RuledOut| match *it {

@@ -2,6 +2,7 @@
 
 mod clocks;
 mod limits;
+mod line;
 mod lists;
 mod policy;
 mod reservations;

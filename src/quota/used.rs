@@ -14,10 +14,10 @@ use crate::middle::{Renewal, Window, Zone};
 const MOST_ENTRIES: usize = 512;
 /// More than so many whole limits are never owed to a limit that comes back continuously.
 const MOST_WINDOWS: f64 = 4.0;
-/// What no longer counts is remembered for so long: a refusal that arrives may speak of a moment when it did.
-const LINGER: Duration = Duration::from_secs(5);
 /// How many parts a window has for that.
 const PARTS: u32 = 256;
+/// What no longer counts is remembered for so long: a refusal that arrives may speak of a moment when it did.
+const LINGER: Duration = Duration::from_secs(5);
 
 /// What is used of a window.
 #[derive(Clone, Debug)]
@@ -109,7 +109,7 @@ impl Used {
             Self::Sliding { length, uses } => {
                 uses.push_back(Use { at: now.tick, amount });
                 if uses.len() > MOST_ENTRIES {
-                    merge(uses, *length / PARTS);
+                    merge(uses, *length, now);
                 }
             }
             // However much is reported at once, it is back after some windows.
@@ -123,7 +123,10 @@ impl Used {
         self.roll(most, now);
         match self {
             // What no longer counts cannot be taken back from others.
-            Self::Sliding { length, .. } if now.tick >= at.saturating_add(*length) => {}
+            Self::Sliding { length, uses } if now.tick >= at.saturating_add(*length) => {
+                let own = uses.iter_mut().find(|it| it.at == at);
+                own.into_iter().for_each(|own| own.amount = own.amount.saturating_sub(amount));
+            }
             Self::Sliding { uses, .. } => {
                 // A merged use stands at a later time.
                 let mut rest = amount;
@@ -247,13 +250,17 @@ fn counts(it: &Use, length: Duration, now: Now) -> bool {
     now.tick < it.at.saturating_add(length)
 }
 
-/// Neighbours within `part` become one, which counts from the later one on.
-fn merge(uses: &mut VecDeque<Use>, part: Duration) {
+/// Neighbours within a small part of the window become one, which counts from the later one on.
+fn merge(uses: &mut VecDeque<Use>, length: Duration, now: Now) {
+    let part = length / PARTS;
     let mut merged: VecDeque<Use> = VecDeque::with_capacity(MOST_ENTRIES);
     let mut begun = Duration::ZERO;
     for it in uses.drain(..) {
         match merged.back_mut() {
-            Some(last) if it.at.saturating_sub(begun) < part => {
+            Some(last)
+                if it.at.saturating_sub(begun) < part
+                    && counts(last, length, now) == counts(&it, length, now) =>
+            {
                 *last = Use { at: it.at, amount: last.amount.saturating_add(it.amount) };
             }
             _ => {

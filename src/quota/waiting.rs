@@ -7,18 +7,17 @@ use tokio::sync::Notify;
 
 use super::booking::{Picked, Soonest};
 use super::line::{Plan, Queued, Turn, Waiter};
-use super::provider_state::ProviderState;
 use super::state::State;
 use super::target::Wish;
 use super::ticks::Now;
 use crate::middle::Counted;
 use crate::time::Moment;
 
-/// How many candidates are looked at in one go for requests that cannot be served yet: some milliseconds under the lock.
-/// Requests behind them keep their plan: whatever becomes free is taken by those before them.
+/// How many candidates are looked at in one go: some milliseconds under the lock. Who is not reached is looked at a moment
+/// later.
 const MOST_LOOKED_AT: usize = 2_048;
-/// So many requests are planned anew in any case.
-const LEAST_PLANNED: usize = 8;
+/// So many requests at the head of the line are looked at each time.
+const HEAD: usize = 8;
 /// How often the line is served because something has become free, at most. At a plan's moment it is served at once.
 const SERVE_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -26,10 +25,7 @@ impl State {
     /// Lets a request join the line; it is woken through `wake`. Returns its ticket.
     pub(super) fn join_line(&mut self, wish: Arc<Wish>, wake: Arc<Notify>, now: Moment) -> u64 {
         let ticks = self.ticks.advance(now);
-        let queued = self.line.lend_queued();
-        let behind = |provider, bucket| queued.of(provider, bucket);
-        let Picked { booking, skipped, soonest } = self.pick_behind(&wish.criteria(true), &behind, now);
-        self.line.return_queued(queued);
+        let Picked { booking, skipped, soonest } = self.pick(&wish.criteria(true), now);
         let plan = if booking.is_some() { Plan::default() } else { self.plan(soonest, ticks) };
         self.line.queued.add(&plan);
         let picked = booking.map(|booking| (booking, skipped));
@@ -87,17 +83,28 @@ impl State {
         }
     }
 
-    /// Serves the line from its head, as far as the buckets take, and plans for those who wait on.
+    /// Serves the line in order of arrival, as far as the buckets take, and plans for those who wait on. If they are too
+    /// many for one go, it looks at the head, at those whose moment has come, and at the next ones in turn.
     fn serve_line(&mut self, now: Moment) {
         let ticks = self.ticks.advance(now);
         self.line.served_at = ticks.tick;
         let mut waiters = std::mem::take(&mut self.line.waiters);
         let mut queued = Queued::default();
-        let mut planned = 0;
-        let candidates: usize = self.providers.iter().map(ProviderState::candidates).sum();
-        let most_planned = (MOST_LOOKED_AT / candidates.max(1)).max(LEAST_PLANNED);
-        for waiter in waiters.values_mut().filter(|it| it.picked.is_none()) {
-            if planned < most_planned || waiter.plan.at.is_some_and(|at| at <= ticks.tick) {
+        let last_reached = std::mem::take(&mut self.line.reached);
+        let most = self.looked_at.saturating_add(MOST_LOOKED_AT);
+        let waiting = waiters.iter_mut().filter(|(_, it)| it.picked.is_none());
+        for (number, (&ticket, waiter)) in waiting.enumerate() {
+            let is_due = waiter.plan.at.is_some_and(|at| at <= ticks.tick);
+            let is_in_turn = ticket > last_reached;
+            if self.looked_at >= most {
+                // Those behind it come first next time.
+                if is_due {
+                    waiter.plan.at = Some(ticks.tick.saturating_add(SERVE_INTERVAL));
+                }
+            } else if number < HEAD || is_due || is_in_turn {
+                if is_in_turn {
+                    self.line.reached = ticket;
+                }
                 let criteria = waiter.wish.criteria(true);
                 let Picked { booking, skipped, soonest } =
                     self.pick_behind(&criteria, &|provider, bucket| queued.of(provider, bucket), now);
@@ -107,10 +114,13 @@ impl State {
                     waiter.wake.notify_one();
                     continue;
                 }
-                planned += 1;
                 waiter.replan(self.plan(soonest, ticks));
             }
             queued.add(&waiter.plan);
+        }
+        if self.looked_at < most {
+            // Everybody was reached.
+            self.line.reached = 0;
         }
         self.line.waiters = waiters;
         self.line.queued = queued;

@@ -62,6 +62,28 @@ fn small_requests_leave_a_days_rest_to_those_that_need_it() {
     assert_eq!(model(&mut state, SMALL, false, 67), Some(FLASH), "nobody has needed it for an hour");
 }
 
+/// The first of the day already shows that there are such requests, whoever they were sent to.
+#[test]
+fn demand_is_noticed_before_the_day_runs_short() {
+    for is_pinned in [false, true] {
+        let mut state = gemini();
+        assert_eq!(model(&mut state, LARGE, is_pinned, 0), Some(FLASH));
+        assert_eq!(model(&mut state, SMALL, false, 1), Some(FLASH));
+        assert_eq!(model(&mut state, SMALL, false, 2), Some(FLASH), "a tenth is free");
+        assert_eq!(model(&mut state, SMALL, false, 3), Some(GEMMA), "pinned: {is_pinned}");
+    }
+}
+
+/// Nobody knows if five a minute are all. It is not for a small request to find out.
+#[test]
+fn small_requests_do_not_explore_what_is_left_to_others() {
+    let mut state = gemini();
+    for call in 0..5 {
+        assert_eq!(model(&mut state, LARGE, false, 0), Some(FLASH), "call {call}");
+    }
+    assert_eq!(model(&mut state, SMALL, false, 0), Some(GEMMA));
+}
+
 /// Images are no question of size.
 #[test]
 fn a_model_that_alone_can_do_it_is_left_to_it() {
