@@ -136,18 +136,20 @@ async fn ask(proxy: &Process) -> u16 {
 
 /// Requests without end while every provider fails, over the time in which cooldowns end and are renewed.
 pub(crate) async fn calls_while_all_fail(size: Size) -> Vec<Figure> {
+    let all = MAX_ATTEMPTS.default as f64;
     let cases = [
-        // What happens is tried again with every request, what is announced is not.
-        ("500", Behaviour::trouble(Trouble::ServerError), MAX_ATTEMPTS.default as f64),
-        ("429", Behaviour::trouble(Trouble::RateLimited(1.0)), 1.2),
-        ("no answer", Behaviour::echo().with(Fault::Reset(After::Nothing)), MAX_ATTEMPTS.default as f64),
-        ("broken streams", Behaviour::echo().with(Fault::Cut(After::Text(1))), 1.0),
+        // What happens is tried again with every request, what is announced is not, unless a request waits for it.
+        ("500", Behaviour::trouble(Trouble::ServerError), "0", all),
+        ("429", Behaviour::trouble(Trouble::RateLimited(1.0)), "0", 1.2),
+        ("429, and they wait", Behaviour::trouble(Trouble::RateLimited(1.0)), "10000", all),
+        ("no answer", Behaviour::echo().with(Fault::Reset(After::Nothing)), "0", all),
+        ("broken streams", Behaviour::echo().with(Fault::Cut(After::Text(1))), "0", 1.0),
     ];
     let mut figures = Vec::new();
-    for (case, behaviour, most) in cases {
+    for (case, behaviour, max_wait_ms, most) in cases {
         let simulator = simulator(0).await;
         simulator.providers().for_each(|provider| provider.always(behaviour.clone()));
-        let proxy = proxy_over(simulator.providers(), &[]);
+        let proxy = proxy_over(simulator.providers(), &[("MAX_WAIT_MS", max_wait_ms)]);
         let crowd = 50;
         crowd_asks(&proxy, crowd, 1, Duration::ZERO).await;
         let first_round = calls(&simulator);

@@ -79,6 +79,7 @@ fn is_about(profile: &Profile, name: &str) -> bool {
 pub(super) fn invitation(address: SocketAddr, needs_client_key: bool) -> String {
     let address = from_here(address);
     let key = if needs_client_key { " -H \"Authorization: Bearer $PROXY_API_KEY\"" } else { "" };
+    let key_word = if needs_client_key { "and one of PROXY_API_KEY as the key" } else { "any key" };
     let windows_key = key.replace("$PROXY_API_KEY", "%PROXY_API_KEY%");
     format!(
         "This is a demo: no real provider is called. Open this page:\n\n  \
@@ -92,7 +93,7 @@ pub(super) fn invitation(address: SocketAddr, needs_client_key: bool) -> String 
          The header x-provider says who answered. The limits are those of the free plans: Groq's is reached after two or \
          three answers, and x-attempts shows how the others take over. http://{address}/health and /metrics count, \
          http://{address}/providers tells what is known of each model.\n\
-         Clients of OpenAI's API: base URL http://{address}/v1, model auto, any key.\n\
+         Clients of OpenAI's API: base URL http://{address}/v1, model auto, {key_word}.\n\
          For real answers, put a free key into .env and start without demo: README.md says how.\n"
     )
 }

@@ -66,7 +66,9 @@ static TAG: LazyLock<String> = LazyLock::new(|| {
 pub(crate) fn show(name: &str, headers: &HeaderMap) -> Option<Response> {
     let file = FILES.iter().find(|file| file.name == name)?;
     let has_it = headers.get(IF_NONE_MATCH).is_some_and(|tags| {
-        tags.to_str().is_ok_and(|tags| tags.split(',').any(|tag| tag.trim().trim_start_matches("W/") == *TAG))
+        tags.to_str().is_ok_and(|tags| {
+            tags.split(',').map(str::trim).any(|tag| tag == "*" || tag.trim_start_matches("W/") == *TAG)
+        })
     });
     let (status, body) = match has_it {
         true => (StatusCode::NOT_MODIFIED, Body::empty()),

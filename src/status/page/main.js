@@ -4,7 +4,7 @@ import { startConnect } from './connect.js';
 import { button, el, on, show } from './dom.js';
 import { startPlayground } from './playground.js';
 import { startProviders } from './providers.js';
-import { configured, onNews, proxy, useKey, usedUp, watch } from './proxy.js';
+import { configured, onNews, proxy, useKey, watch } from './proxy.js';
 import { inEachLanguage, speak, t, translate } from './texts.js';
 
 const byId = (id) => document.getElementById(id);
@@ -52,7 +52,7 @@ function askForKey() {
 function startKey() {
   on('key', askForKey);
   on('key-later', () => byId('key').close());
-  byId('key').addEventListener('close', () => (isLater = true));
+  byId('key').addEventListener('close', () => (isLater = proxy.state === 'locked'));
   byId('key-form').addEventListener('submit', async (event) => {
     event.preventDefault();
     await useKey(byId('key-value').value.trim());
@@ -67,7 +67,7 @@ function startKey() {
 
 function pulse() {
   const all = configured();
-  const ready = all.filter(({ models }) => models.some((it) => it.state === 'ready' && !usedUp(it))).length;
+  const ready = all.filter(({ models }) => models.some((it) => it.state === 'ready')).length;
   const known = all.length ? [ready ? 'ready' : 'cooling_down', t('pulse_ready', { ready, all: all.length })] : ['disabled', t('pulse_none')];
   const others = { loading: ['asking', t('loading')], known, locked: ['cooling_down', t('pulse_locked')] };
   return others[proxy.state] ?? ['disabled', t('pulse_away')];

@@ -147,7 +147,7 @@ function finish(turn) {
     current = null;
     draw();
   });
-  say(spoken(turn));
+  if (turns.includes(turn)) say(spoken(turn));
   refresh();
 }
 
@@ -187,7 +187,11 @@ function drawModels() {
     el('optgroup', { label: name },
       el('option', { value: name.toLowerCase() }, t('best_of', { provider: name })),
       models.map(({ id }) => el('option', { value: `${name.toLowerCase()}/${id}` }, id))));
-  show(byId('model'), el('option', { value: 'auto' }, t('auto')), options);
+  const select = byId('model');
+  const chosen = select.value;
+  show(select, el('option', { value: 'auto' }, t('auto')), options);
+  select.value = chosen;
+  if (!select.value) select.value = 'auto';
 }
 
 function drawWelcome() {

@@ -1,7 +1,7 @@
 // The providers, live: what each can do now, what is left of its free plan, and how its calls have ended.
 
 import { button, copy, el, foreign, on, show, svg } from './dom.js';
-import { now, onNews, proxy, usedUp } from './proxy.js';
+import { now, onNews, proxy } from './proxy.js';
 import { flash, hasText, inEachLanguage, number, t } from './texts.js';
 import { FIRST_PROVIDERS, keyOf, left, reason, span } from './words.js';
 
@@ -50,10 +50,8 @@ const keyLink = (provider, href, isTrial) => [
 
 /** One model of a provider. */
 function part(provider, model, open) {
-  const { id, until, reason: word, limits } = model;
-  const full = usedUp(model);
-  const state = full ? 'exhausted' : model.state;
-  const time = state !== 'disabled' && left(Date.parse(full?.resets_at ?? until), now());
+  const { id, state, until, reason: word, limits } = model;
+  const time = state !== 'disabled' && left(Date.parse(until), now());
   const act = word === 'not_in_plan' ? 'act_model_gone' : `act_${word}`;
   const todo = hasText(act) ? ` ${t(act)}` : '';
   return el('details', { class: 'part', 'data-key': id, open },

@@ -25,6 +25,10 @@ const tell = () => listeners.forEach((listener) => listener());
 
 /** Uses a key from now on. It stays in this tab. */
 export function useKey(value) {
+  if (/[^!-~]/.test(value)) {
+    Object.assign(proxy, { state: 'locked', isKeyWrong: true });
+    return tell();
+  }
   key = value;
   sessionStorage.setItem(KEPT, value);
   proxy.state = 'loading';
@@ -36,10 +40,6 @@ export const needsKey = () => proxy.state === 'locked' || Boolean(key);
 
 /** The time of the proxy, whose clock may differ from the browser's. */
 export const now = () => Date.now() + proxy.clockAhead;
-
-/** A limit that is known to be used up, as long as it is the only thing in the way. */
-export const usedUp = ({ state, limits }) =>
-  state === 'ready' ? limits.find((it) => it.remaining === 0 && it.source !== 'default') : undefined;
 
 /** The providers that have a key. */
 export const configured = () => (proxy.report?.providers ?? []).filter((it) => it.configured);

@@ -213,7 +213,7 @@ pageTest('the providers are shown live, each limit with its bar and where its nu
   await ask();
   await eventually('news', () => page.evaluate(async () => (await import('/page/proxy.js')).proxy.report.providers[0].models[0].outcomes.ok === 3));
   assert.equal(await card.locator('details').evaluate((it) => it.open), false);
-  await card.getByText(/Used up · \d/).waitFor();
+  await card.getByText(/Resting · \d/).waitFor();
   await page.getByText('0 of 1 ready').waitFor();
 });
 
@@ -248,6 +248,11 @@ pageTest('a client key is asked for, refused when it is wrong, and kept in the t
   await page.keyboard.press('Enter');
   await page.getByRole('alert').getByText('That key is wrong').waitFor();
   await inspect(page, 'wrong-key');
+  // A header cannot even hold these, as when quotes were copied along.
+  await key.fill('“a-key”');
+  await page.keyboard.press('Enter');
+  await page.getByRole('alert').getByText('That key is wrong').waitFor();
+  assert.equal(await page.evaluate(() => Object.values(sessionStorage).join().includes('“')), false);
   await key.fill('the-right-key');
   await page.getByRole('button', { name: 'Use this key' }).click();
   await page.getByText('3 of 3 ready').waitFor();
