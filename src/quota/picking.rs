@@ -138,7 +138,7 @@ impl State {
             let Some(provider) = providers.get_mut(number) else { continue };
             candidates.clear();
             candidates.extend(provider.in_order_of_preference(number, criteria, now));
-            *looked_at = looked_at.saturating_add(candidates.len());
+            *looked_at = looked_at.saturating_add(candidates.len() as u64);
             let outlook = provider.outlook(candidates, criteria, ahead, now, ticks);
             let ends_the_search = outlook.ends_the_search();
             outlooks.push((number, outlook));

@@ -21,7 +21,7 @@ pub(super) struct State {
     /// Room for the candidates of a pick, so that it need not be found each time.
     pub(super) candidates: Vec<Candidate>,
     /// How many candidates have been looked at.
-    pub(super) looked_at: usize,
+    pub(super) looked_at: u64,
     pub(super) random: fastrand::Rng,
     /// How many attempts there have been, which is also the number of the latest one.
     pub(super) attempts: u64,

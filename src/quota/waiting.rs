@@ -15,7 +15,7 @@ use crate::time::Moment;
 
 /// How many candidates are looked at in one go: some milliseconds under the lock. Who is not reached is looked at a moment
 /// later.
-const MOST_LOOKED_AT: usize = 2_048;
+const MOST_LOOKED_AT: u64 = 2_048;
 /// So many requests at the head of the line are looked at each time.
 const HEAD: usize = 8;
 /// How often the line is served because something has become free, at most. At a plan's moment it is served at once.
