@@ -68,7 +68,8 @@ pub(crate) async fn measure(size: Size) -> Vec<Figure> {
     let crowds = [
         half("half-sent bodies of 20 MiB", false),
         half("half-sent chunked bodies of 20 MiB", true),
-        whole("whole bodies of 20 MiB", &[], 4.0 * BUDGET, 2.0 * BUDGET),
+        // What glibc keeps varies: 120 to 264 MiB were seen of one program. It is less than what there was at most.
+        whole("whole bodies of 20 MiB", &[], 4.0 * BUDGET, 3.0 * BUDGET),
         whole("whole bodies of 20 MiB, in the image", &IMAGE, 2.0 * BUDGET + SLACK, LEFT),
     ];
     let mut figures = Vec::new();
