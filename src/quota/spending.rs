@@ -21,7 +21,7 @@ use crate::middle::{TokenCharge, Window};
 const REMEMBERED: Duration = Duration::from_secs(3_600);
 
 impl ProviderState {
-    /// Whether a request is demanding, of which a note is made. These are all candidates that it allows.
+    /// Whether a request is demanding; if so, that is remembered. `candidates` are all that it allows.
     pub(super) fn notices_demand(
         &mut self,
         candidates: &[Candidate],

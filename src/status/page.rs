@@ -70,9 +70,10 @@ pub(crate) fn show(name: &str, headers: &HeaderMap) -> Option<Response> {
             tags.split(',').map(str::trim).any(|tag| tag == "*" || tag.trim_start_matches("W/") == *TAG)
         })
     });
-    let (status, body) = match has_it {
-        true => (StatusCode::NOT_MODIFIED, Body::empty()),
-        false => (StatusCode::OK, Body::from(file.text)),
+    let (status, body) = if has_it {
+        (StatusCode::NOT_MODIFIED, Body::empty())
+    } else {
+        (StatusCode::OK, Body::from(file.text))
     };
     let headers = [
         (CONTENT_TYPE, file.content_type),
