@@ -75,3 +75,42 @@ impl SharedBucket {
 fn overdue_at(now: Now) -> u64 {
     now.tick.saturating_sub(LATE).as_secs()
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::middle::{Measure, Renewal};
+
+    fn at(milliseconds: u64) -> Now {
+        Now { wall: Timestamp::UNIX_EPOCH, tick: Duration::from_millis(milliseconds) }
+    }
+
+    fn bucket() -> SharedBucket {
+        let bucket = Bucket::unplanned(Measure::REQUESTS_A_MINUTE, Renewal::Sliding, false, at(0));
+        SharedBucket::new(Sharers::Everybody, bucket)
+    }
+
+    /// It is told 11 s, and may come until three seconds after that.
+    #[test]
+    fn a_promise_holds_for_whoever_is_a_little_late() {
+        let mut bucket = bucket();
+        bucket.promise(Duration::from_millis(10_900), 5, at(0));
+        assert_eq!(bucket.promised(at(13_900)), 5);
+        assert_eq!(bucket.promised(at(14_000)), 0);
+    }
+
+    #[test]
+    fn when_too_many_are_told_apart_a_promise_keeps_its_second_or_takes_the_next() {
+        let mut bucket = bucket();
+        let dues = (0..MOST_PROMISES as u64).map(|number| 100 + 2 * number);
+        dues.for_each(|due| bucket.promise(Duration::from_secs(due), 1, at(0)));
+        bucket.promise(Duration::from_secs(100), 1_000, at(0));
+        bucket.promise(Duration::from_secs(103), 10_000, at(0));
+        let all = MOST_PROMISES as u64 + 11_000;
+        assert_eq!(bucket.promised(at(102_900)), all);
+        assert_eq!(bucket.promised(at(103_000)), all - 1_001);
+        assert_eq!(bucket.promised(at(107_000)), all - 1_001 - 1 - 10_001);
+    }
+}

@@ -293,3 +293,44 @@ fn period_left(window: Window, zone: Option<Zone>, now: Now) -> Duration {
         |zone: Zone| Duration::try_from(zone.end(window, now.wall).duration_since(now.wall)).ok();
     zone.and_then(by_calendar).unwrap_or_else(|| window.length())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn at(milliseconds: u64) -> Now {
+        let tick = Duration::from_millis(milliseconds);
+        Now { wall: Timestamp::UNIX_EPOCH + tick, tick }
+    }
+
+    fn uses(all: &[(u64, u64)]) -> VecDeque<Use> {
+        all.iter().map(|&(when, amount)| Use { at: at(when).tick, amount }).collect()
+    }
+
+    /// What no longer counts is remembered for a moment; it must not count again because it lies beside what does.
+    #[test]
+    fn a_use_that_is_over_is_not_merged_into_one_that_counts() {
+        let mut used = uses(&[(0, 7), (100, 5), (200, 3)]);
+        merge(&mut used, MINUTE, at(60_050));
+        let used = Used::Sliding { length: MINUTE, uses: used };
+        assert_eq!(used.amount(100, at(60_050)), 8);
+    }
+
+    /// The refusal of a call arrives when its use is over: what was there besides it is what counted then.
+    #[test]
+    fn a_refused_call_does_not_count_itself() {
+        let mut used = Used::Sliding { length: MINUTE, uses: uses(&[(0, 4), (1_000, 2)]) };
+        used.take_back(2, at(1_000).tick, 100, at(61_500));
+        assert_eq!(used.amount_at(at(1_000).tick, 100, at(61_500)), 4);
+    }
+
+    /// A refusal speaks of the moment of its call, a little ago.
+    #[test]
+    fn what_has_just_run_off_is_still_known() {
+        let mut used = Used::Sliding { length: MINUTE, uses: uses(&[(0, 4)]) };
+        used.add(1, 100, at(60_100));
+        assert_eq!((used.amount(100, at(60_100)), used.amount_at(at(59_900).tick, 100, at(60_100))), (1, 4));
+    }
+}
