@@ -5,12 +5,14 @@ mod areas;
 mod body_budget;
 mod client_stream;
 mod connection;
+mod cors;
 mod head_timer;
 mod ingress;
 mod refusal;
 mod relay;
 mod request_body;
 mod request_id;
+mod response_body;
 mod routes;
 mod server;
 mod slips;
@@ -19,8 +21,3 @@ mod state;
 pub(crate) use self::areas::HEALTH_PATH;
 pub use self::server::serve;
 pub use self::state::AppState;
-
-/// The whole proxy as a service for [`serve`].
-pub fn app(state: AppState) -> axum::Router {
-    routes::router(state)
-}

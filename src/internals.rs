@@ -13,7 +13,7 @@ pub mod config {
 
 pub mod http {
     //! See `crate::http`.
-    pub use crate::http::{AppState, app, serve};
+    pub use crate::http::{AppState, serve};
 }
 
 pub mod middle {

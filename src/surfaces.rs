@@ -19,4 +19,5 @@ pub use self::author::Author;
 pub(crate) use self::encode::AfterFailure;
 pub use self::encode::{Encode, Interrupted};
 pub use self::error::ApiError;
+pub(crate) use self::error_response::Response;
 pub(crate) use self::surface::Surface;

@@ -2,8 +2,10 @@
 
 mod alarm;
 mod clock;
+mod rarely;
 mod shutdown;
 
 pub(crate) use self::alarm::Alarm;
 pub use self::clock::{Clock, Moment};
+pub(crate) use self::rarely::Rarely;
 pub use self::shutdown::Shutdown;

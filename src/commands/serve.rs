@@ -67,7 +67,7 @@ async fn listen(server: &ServerConfig) -> Result<(TcpListener, SocketAddr), Fata
 async fn serve(listener: TcpListener, state: AppState, shutdown: Shutdown) {
     let limits = state.connection_limits();
     tokio::select! {
-        () = http::serve(listener, http::app(state.clone()), limits, shutdown) => {}
+        () = http::serve(listener, state.clone(), limits, shutdown) => {}
         never = state.dispatcher.keep_models_current(fastrand::Rng::new()) => match never {},
     }
 }

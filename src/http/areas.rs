@@ -1,17 +1,16 @@
-//! Which paths there are, which surface each belongs to, and which are open. `routes.rs` names the surface once more, for
-//! panics.
+//! Which paths there are, which surface each belongs to, and which are open.
 //!
-//! [`ingress`](super::ingress) looks the area of a request up once, and everybody else reads it from the request's
-//! extensions. A new surface adds its rows here and its routes in `routes.rs`.
+//! [`routes`](super::routes) looks the area and the route of a request up once. A new surface adds its rows here and its
+//! routes' answers there.
 
 use std::collections::BTreeSet;
 
-use http::Extensions;
+use http::Method;
 
 use crate::observe::Counted;
 use crate::surfaces::Surface;
 
-/// A group of paths with one surface. Every admitted request carries its area in its extensions.
+/// A group of paths with one surface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Area {
     /// The path itself, or the prefix of all of its paths.
@@ -56,9 +55,6 @@ pub(super) const PAGE: Area = Area { is_open: true, ..report("/") };
 pub(super) const PAGE_FILES: Area =
     Area { is_open: true, kind: Kind::Report, ..below("/page", Surface::Chat) };
 
-/// One of the files in [`PAGE_FILES`].
-pub(super) const PAGE_FILE: &str = "/{file}";
-
 /// OpenAI's paths; Groq's SDK uses the second prefix.
 pub(super) const OPENAI: [Area; 2] = [below("/v1", Surface::OpenAi), below("/openai/v1", Surface::OpenAi)];
 
@@ -68,18 +64,85 @@ pub(super) const CHAT: &str = "/chat";
 pub(super) const PROVIDERS: &str = "/providers";
 /// The same, and more, for Prometheus.
 pub(super) const METRICS: &str = "/metrics";
-/// Where conversations are answered in OpenAI's dialect; like the next two below the prefixes of [`OPENAI`].
-pub(super) const COMPLETIONS: &str = "/chat/completions";
-/// What may stand in `model`.
-pub(super) const MODELS: &str = "/models";
-/// One of them; ids may have slashes.
-pub(super) const MODEL: &str = "/models/{*id}";
+/// Where conversations are answered in OpenAI's dialect; like the next below the prefixes of [`OPENAI`].
+const COMPLETIONS: &str = "/chat/completions";
+/// What may stand in `model`; one of them is below, and ids may have slashes.
+const MODELS: &str = "/models";
+
+/// A path that there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Route<'p> {
+    /// A conversation in the smallest dialect.
+    Chat,
+    /// A conversation in OpenAI's.
+    Completions,
+    /// What may stand in `model`.
+    Models,
+    /// One of them, as it is written in the path.
+    Model(&'p str),
+    /// A file of the page by its name; the page itself has none.
+    Page(&'p str),
+    /// That the server is alive.
+    Health,
+    /// Providers and models.
+    Providers,
+    /// The same for Prometheus.
+    Metrics,
+}
+
+impl<'p> Route<'p> {
+    /// The route of `path`, if there is one.
+    pub(super) fn of(path: &'p str) -> Option<Self> {
+        match path {
+            CHAT => Some(Self::Chat),
+            HEALTH_PATH => Some(Self::Health),
+            PROVIDERS => Some(Self::Providers),
+            METRICS => Some(Self::Metrics),
+            _ if path == PAGE.path => Some(Self::Page("")),
+            _ => Self::of_page(path).or_else(|| OPENAI.iter().find_map(|area| Self::of_openai(area, path))),
+        }
+    }
+
+    fn of_page(path: &'p str) -> Option<Self> {
+        let name = path.strip_prefix(PAGE_FILES.path)?.strip_prefix('/')?;
+        (!name.is_empty() && !name.contains('/')).then_some(Self::Page(name))
+    }
+
+    fn of_openai(area: &Area, path: &'p str) -> Option<Self> {
+        match path.strip_prefix(area.path)? {
+            COMPLETIONS => Some(Self::Completions),
+            MODELS => Some(Self::Models),
+            below => {
+                let id = below.strip_prefix(MODELS)?.strip_prefix('/')?;
+                (!id.is_empty()).then_some(Self::Model(id))
+            }
+        }
+    }
+
+    /// What it may be asked with, as the header `Allow` says it.
+    pub(super) fn methods(self) -> &'static str {
+        if self.takes_a_body() { "POST" } else { "GET,HEAD" }
+    }
+
+    /// Whether it may be asked with `method`.
+    pub(super) fn takes(self, method: &Method) -> bool {
+        if self.takes_a_body() {
+            method == Method::POST
+        } else {
+            method == Method::GET || method == Method::HEAD
+        }
+    }
+
+    fn takes_a_body(self) -> bool {
+        matches!(self, Self::Chat | Self::Completions)
+    }
+}
 
 /// Every path with its method, for clients that ask for another.
 pub(super) fn all_paths() -> Vec<String> {
     let [openai, _] = OPENAI.map(|area| area.path);
-    let below = [("POST", COMPLETIONS), ("GET", MODELS), ("GET", MODEL)];
-    let below = below.map(|(method, path)| format!("{method} {openai}{}", path.replace('*', "")));
+    let below = [("POST", COMPLETIONS, ""), ("GET", MODELS, ""), ("GET", MODELS, "/{id}")];
+    let below = below.map(|(method, path, id)| format!("{method} {openai}{path}{id}"));
     let others =
         [("GET", PAGE.path), ("POST", CHAT), ("GET", PROVIDERS), ("GET", METRICS), ("GET", HEALTH_PATH)];
     others.map(|(method, path)| format!("{method} {path}")).into_iter().chain(below).collect()
@@ -127,11 +190,6 @@ impl Area {
         }
     }
 
-    /// The area of an admitted request, from its extensions.
-    pub(super) fn from_extensions(extensions: &Extensions) -> Self {
-        extensions.get().copied().unwrap_or(ELSEWHERE)
-    }
-
     fn has(self, path: &str) -> bool {
         path.strip_prefix(self.path).is_some_and(|rest| match self.extent {
             Extent::Path => rest.is_empty(),
@@ -143,6 +201,46 @@ impl Area {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_path_leads_to_one_route() {
+        let cases = [
+            ("/chat", Some(Route::Chat)),
+            ("/", Some(Route::Page(""))),
+            ("/page/main.js", Some(Route::Page("main.js"))),
+            ("/page", None),
+            ("/page/", None),
+            ("/page/a/b", None),
+            ("/health", Some(Route::Health)),
+            ("/providers", Some(Route::Providers)),
+            ("/metrics", Some(Route::Metrics)),
+            ("/v1/chat/completions", Some(Route::Completions)),
+            ("/openai/v1/chat/completions", Some(Route::Completions)),
+            ("/openai/v1/models", Some(Route::Models)),
+            ("/v1/models/groq/openai%2Fx", Some(Route::Model("groq/openai%2Fx"))),
+            ("/v1/models/", None),
+            ("/v1/modelsx", None),
+            ("/v1", None),
+            ("/v1chat/completions", None),
+            ("/chat/completions", None),
+            ("/Chat", None),
+            ("*", None),
+            ("", None),
+        ];
+        for (path, route) in cases {
+            assert_eq!(Route::of(path), route, "{path}");
+        }
+    }
+
+    #[test]
+    fn every_path_that_is_told_is_there_and_takes_its_method() {
+        for told in all_paths() {
+            let (method, path) = told.split_once(' ').unwrap();
+            let route = Route::of(path).unwrap();
+            assert!(route.takes(&method.parse().unwrap()), "{told}");
+            assert!(route.methods().contains(method), "{told}");
+        }
+    }
 
     #[test]
     fn every_path_has_one_area() {

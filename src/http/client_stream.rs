@@ -24,9 +24,11 @@ use std::time::Duration;
 use tokio::io::Interest;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::{Sleep, sleep};
 use tracing::debug;
 
+use super::connection::Connection;
 use super::head_timer::Progress;
 use crate::time::Shutdown;
 
@@ -43,7 +45,10 @@ pub(super) type Refuse = fn(&[u8]) -> Option<Vec<u8>>;
 
 /// A connection whose writes fail if the peer reads nothing for a while, and whose end lets the peer finish.
 pub(super) struct ClientStream {
-    stream: Arc<TcpStream>,
+    read: OwnedReadHalf,
+    /// Shared with who waits for the client's departure.
+    write: Arc<OwnedWriteHalf>,
+    link: Arc<Connection>,
     stall_limit: Duration,
     shutdown: Shutdown,
     refuse: Refuse,
@@ -60,15 +65,32 @@ pub(super) struct ClientStream {
 
 impl ClientStream {
     /// Wraps `stream`. A write that waits for longer than `stall_limit` fails. Once `shutdown` has begun, the stream
-    /// does not keep reading after its last write. `refuse` replaces refusals of hyper's own.
-    pub(super) fn new(stream: TcpStream, stall_limit: Duration, shutdown: Shutdown, refuse: Refuse) -> Self {
+    /// does not keep reading after its last write. `refuse` replaces refusals of hyper's own. `link` learns when a write has
+    /// to wait.
+    pub(super) fn new(
+        stream: TcpStream,
+        stall_limit: Duration,
+        shutdown: Shutdown,
+        refuse: Refuse,
+        link: Arc<Connection>,
+    ) -> Self {
         if let Err(error) = tune(&stream) {
             debug!(%error, "Cannot set the options of a socket");
         }
-        let stream = Arc::new(stream);
-        let (refusal, stalled, lingering) = (None, None, None);
-        let progress = Progress::default();
-        Self { stream, stall_limit, shutdown, refuse, progress, refusal, is_cut: false, stalled, lingering }
+        let (read, write) = stream.into_split();
+        Self {
+            read,
+            write: Arc::new(write),
+            link,
+            stall_limit,
+            shutdown,
+            refuse,
+            progress: Progress::default(),
+            refusal: None,
+            is_cut: false,
+            stalled: None,
+            lingering: None,
+        }
     }
 
     /// Tells when something of a head has been read.
@@ -79,7 +101,7 @@ impl ClientStream {
     /// Completes when the peer has closed its side, even if data from it is still unread. Only Linux reports that; on
     /// other systems the future never completes.
     pub(super) fn departure(&self) -> impl Future<Output = ()> + Send + use<> {
-        let stream = self.stream.clone();
+        let stream = self.write.clone();
         async move {
             #[cfg(any(target_os = "android", target_os = "linux"))]
             // This interest wakes for priority data, which no socket of ours asks for, and for the end of the read
@@ -92,18 +114,24 @@ impl ClientStream {
         }
     }
 
+    /// Writes if the socket has room, as it nearly always has, and asks for more room only if it has not.
     fn poll_try_write(
         &self,
         context: &mut Context<'_>,
         mut write: impl FnMut(&TcpStream) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
+        let stream = self.stream();
         loop {
-            ready!(self.stream.poll_write_ready(context))?;
-            match write(&self.stream) {
+            match write(stream) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 written => return Poll::Ready(written),
             }
+            ready!(stream.poll_write_ready(context))?;
         }
+    }
+
+    fn stream(&self) -> &TcpStream {
+        self.read.as_ref()
     }
 
     /// Writes the refusal that replaces `bytes`, if there is one; else calls `write`, which writes `bytes` unchanged.
@@ -140,6 +168,7 @@ impl ClientStream {
         write: Poll<io::Result<usize>>,
         given: usize,
     ) -> Poll<io::Result<usize>> {
+        self.link.stall(write.is_pending());
         if let Poll::Ready(outcome) = &write {
             self.is_cut = outcome.as_ref().is_ok_and(|&taken| taken < given);
             self.stalled = None;
@@ -149,22 +178,8 @@ impl ClientStream {
         let timer = self.stalled.get_or_insert_with(|| Box::pin(sleep(limit)));
         ready!(timer.as_mut().poll(context));
         // Without a reset the kernel would go on offering the rest to a peer that does not read.
-        let _ = self.stream.set_zero_linger();
+        let _ = self.stream().set_zero_linger();
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
-    }
-}
-
-fn poll_read(
-    stream: &TcpStream,
-    context: &mut Context<'_>,
-    buffer: &mut ReadBuf<'_>,
-) -> Poll<io::Result<()>> {
-    loop {
-        ready!(stream.poll_read_ready(context))?;
-        match stream.try_read_buf(buffer) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            read => return Poll::Ready(read.map(drop)),
-        }
     }
 }
 
@@ -179,12 +194,13 @@ fn tune(stream: &TcpStream) -> io::Result<()> {
 
 impl AsyncRead for ClientStream {
     fn poll_read(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let known = buffer.filled().len();
-        let read = poll_read(&self.stream, context, buffer);
+        // tokio's own, because it knows after a short read that nothing is left: one system call less.
+        let read = Pin::new(&mut self.read).poll_read(context, buffer);
         self.progress.read(buffer.filled().get(known..).unwrap_or_default());
         read
     }
@@ -222,11 +238,11 @@ impl AsyncWrite for ClientStream {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Self { stream, shutdown, lingering, .. } = self.get_mut();
+        let Self { read, shutdown, lingering, .. } = self.get_mut();
         let lingering = match lingering {
             Some(lingering) => lingering,
             None => {
-                socket2::SockRef::from(&**stream).shutdown(Close::Write)?;
+                socket2::SockRef::from(read.as_ref()).shutdown(Close::Write)?;
                 let begun = shutdown.begun();
                 lingering.insert(Box::pin(async move {
                     tokio::select! {
@@ -239,8 +255,8 @@ impl AsyncWrite for ClientStream {
         let mut forgotten = [0; 4_096];
         while lingering.as_mut().poll(context).is_pending() {
             let mut buffer = ReadBuf::new(&mut forgotten);
-            let read = ready!(poll_read(stream, context, &mut buffer));
-            if read.is_err() || buffer.filled().is_empty() {
+            let outcome = ready!(Pin::new(&mut *read).poll_read(context, &mut buffer));
+            if outcome.is_err() || buffer.filled().is_empty() {
                 break;
             }
         }

@@ -8,13 +8,15 @@
 //! nothing outside of hyper can tell that part from the body before it.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use hyper::rt::{Sleep, Timer};
 use tokio::time;
+
+use crate::time::Alarm;
 
 /// Whether something of a head has been read; shared by a socket and its [`HeadTimer`].
 #[derive(Clone, Debug, Default)]
@@ -43,12 +45,14 @@ pub(super) struct HeadTimer {
     head: Duration,
     silence: Duration,
     is_first: AtomicBool,
+    /// One for all heads: most come long before it rings, and a timer that is set anew for each costs more than a head.
+    alarm: Arc<Mutex<Alarm>>,
 }
 
 impl HeadTimer {
     /// A head may take as long as `head`; before each but the first there may be as much `silence`.
     pub(super) fn new(progress: Progress, head: Duration, silence: Duration) -> Self {
-        Self { progress, head, silence, is_first: AtomicBool::new(true) }
+        Self { progress, head, silence, is_first: AtomicBool::new(true), alarm: Arc::default() }
     }
 }
 
@@ -58,7 +62,8 @@ impl Timer for HeadTimer {
         let is_first = self.is_first.swap(false, Ordering::Relaxed);
         let limit = if is_first { self.head } else { self.silence };
         let silent = (!is_first).then(|| self.progress.clone());
-        Box::pin(HeadSleep { silent, head: self.head, sleep: Box::pin(time::sleep(limit)) })
+        let deadline = time::Instant::now() + limit;
+        Box::pin(HeadSleep { silent, head: self.head, deadline, alarm: self.alarm.clone() })
     }
 
     fn sleep_until(&self, _: Instant) -> Pin<Box<dyn Sleep>> {
@@ -75,7 +80,8 @@ struct HeadSleep {
     /// Until the head has begun.
     silent: Option<Progress>,
     head: Duration,
-    sleep: Pin<Box<time::Sleep>>,
+    deadline: time::Instant,
+    alarm: Arc<Mutex<Alarm>>,
 }
 
 impl Sleep for HeadSleep {}
@@ -86,8 +92,8 @@ impl Future for HeadSleep {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
         if this.silent.take_if(|progress| progress.has_begun()).is_some() {
-            this.sleep.as_mut().reset(time::Instant::now() + this.head);
+            this.deadline = time::Instant::now() + this.head;
         }
-        this.sleep.as_mut().poll(context)
+        this.alarm.lock().unwrap_or_else(PoisonError::into_inner).poll_reached(context, this.deadline)
     }
 }

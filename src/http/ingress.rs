@@ -1,95 +1,55 @@
-//! The checks that every request passes before a surface sees it: request id, size of the head, framing, host, origin
-//! and client key. A request that is refused here costs no provider anything.
+//! The checks that every request passes before a surface sees it: size of the head, framing, host, origin and client
+//! key. A request that is refused here costs no provider anything.
 
-use std::time::Duration;
+use std::net::SocketAddrV4;
 
-use axum::body::HttpBody as _;
-use axum::extract::{Request, State};
-use axum::middleware::Next;
-use axum::response::Response;
-use http::header::{
-    ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, CONNECTION, HOST, ORIGIN, TRANSFER_ENCODING,
-};
+use http::header::{AUTHORIZATION, HOST, ORIGIN, TRANSFER_ENCODING};
+use http::request::Parts;
 use http::uri::Authority;
-use http::{HeaderMap, HeaderValue, Method, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
-use tower_http::cors::{AllowHeaders, AllowOrigin, Any, CorsLayer};
 use url::Host;
 
 use super::areas::Area;
-use super::connection::{Crowded, OnLoopback};
-use super::request_body::BodyRead;
-use super::request_id::{self, X_REQUEST_ID};
+use super::connection::Connection;
 use super::state::AppState;
 use crate::config::{self, CorsOrigins, MAX_HEAD_BYTES, MAX_HEADERS};
-use crate::observe::{self, Counted, Refusal};
 use crate::surfaces::ApiError;
 
 /// The headers in which clients may send their key, besides `Authorization: Bearer`.
-const KEY_HEADERS: [&str; 3] = ["x-api-key", "x-goog-api-key", "api-key"];
+static KEY_HEADERS: [HeaderName; 3] = [
+    HeaderName::from_static("x-api-key"),
+    HeaderName::from_static("x-goog-api-key"),
+    HeaderName::from_static("api-key"),
+];
 
-/// The method that a client has sent, in the extensions of a request that has another one by now.
-#[derive(Clone, Debug)]
-pub(super) struct AskedMethod(pub(super) Method);
-
-/// Gives every request its id and its [`Area`], and refuses what no route should see. Handlers find the id among the
-/// request's headers and the client among the response's; the area is in the request's extensions.
-pub(super) async fn admit(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
-    let id = request_id::given_or_new(request.headers());
-    let area = Area::of(request.uri().path());
-    request.extensions_mut().insert(area);
-    let is_tunnel = request.method() == Method::CONNECT;
-    let has_body = !request.body().is_end_stream();
-    let is_preflight = request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
-    if request.method() == Method::OPTIONS && !is_preflight {
-        // The CORS layer treats every OPTIONS as a preflight. No route has the method TRACE, so the router answers
-        // this one with its own 404 or 405.
-        let asked = std::mem::replace(request.method_mut(), Method::TRACE);
-        request.extensions_mut().insert(AskedMethod(asked));
-    }
-    let (counter, counted) = area.counts_as();
-    // What a browser asks beforehand is no request of its own.
-    let counted = if request.method() == Method::OPTIONS { Counted::IfRefused } else { counted };
-    let tally = state.requests.begin(counter, counted);
-    let mut response = match check(&state, area, &request) {
-        Ok(()) => {
-            request.headers_mut().insert(X_REQUEST_ID, id.clone());
-            next.run(request).await
-        }
-        Err(error) => area.surface.error_response(&error),
-    };
-    tally.answered(response.status());
-    if let Some(Refusal(reason)) = response.extensions().get() {
-        observe::refused(response.status(), area.surface.name(), id.to_str().unwrap_or_default(), reason);
-    }
-    response.headers_mut().insert(X_REQUEST_ID, id);
-    let is_body_unread = has_body && response.extensions().get::<BodyRead>().is_none();
-    // hyper would keep the connection open for a tunnel that does not exist. After a request whose body was not read it
-    // would close the connection without telling the client.
-    if is_tunnel || is_body_unread {
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    }
-    response
-}
-
-fn check(state: &AppState, area: Area, request: &Request) -> Result<(), ApiError> {
-    check_size(request)?;
-    check_framing(request.headers())?;
+/// Refuses what no route should see.
+///
+/// # Errors
+/// What is wrong with the request's head, or with whence it comes.
+pub(super) fn check(
+    state: &AppState,
+    connection: &Connection,
+    area: Area,
+    head: &Parts,
+) -> Result<(), ApiError> {
+    check_size(head)?;
+    check_framing(&head.headers)?;
     if area.is_open {
         return Ok(());
     }
-    if request.extensions().get::<Crowded>().is_some() {
+    if connection.is_crowded {
         return Err(ApiError::TooManyRequests);
     }
-    if request.extensions().get::<OnLoopback>().is_some() && state.server.client_keys.is_empty() {
-        check_host(request)?;
+    if connection.is_on_loopback && state.server.client_keys.is_empty() {
+        check_host(head)?;
     }
-    check_origin(&state.server.cors_origins, request)
+    check_origin(&state.server.cors_origins, head)
 }
 
-fn check_size(request: &Request) -> Result<(), ApiError> {
-    let (uri, headers) = (request.uri(), request.headers());
+fn check_size(head: &Parts) -> Result<(), ApiError> {
+    let (uri, headers) = (&head.uri, &head.headers);
     let authority = uri.authority().map_or(0, |authority| authority.as_str().len());
     let line = authority + uri.path_and_query().map_or(0, |path| path.as_str().len());
     let lengths = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len());
@@ -115,9 +75,9 @@ fn check_framing(headers: &HeaderMap) -> Result<(), ApiError> {
 /// Refuses a request to any other host than this machine. Only then is a page of somebody else's kept out whose name
 /// leads to 127.0.0.1 (DNS rebinding): its browser takes the proxy for the page's own server. A browser always names
 /// the host, so a request that names none is no page's.
-fn check_host(request: &Request) -> Result<(), ApiError> {
-    let target = request.uri().authority().map(Authority::as_str);
-    let headers = request.headers().get_all(HOST).iter();
+fn check_host(head: &Parts) -> Result<(), ApiError> {
+    let target = head.uri.authority().map(Authority::as_str);
+    let headers = head.headers.get_all(HOST).iter();
     // What is not ASCII names no host.
     let mut hosts = target.into_iter().chain(headers.map(|host| host.to_str().unwrap_or("?")));
     if hosts.all(|host| host.is_empty() || names_loopback(host)) {
@@ -129,19 +89,26 @@ fn check_host(request: &Request) -> Result<(), ApiError> {
 
 /// Whether the host of `authority`, with any port, is this machine.
 fn names_loopback(authority: &str) -> bool {
+    // What nearly all clients write; to parse it as the host of a URL allocates.
+    let is_port =
+        |rest: &str| rest.strip_prefix(':').is_some_and(|it| it.bytes().all(|it| it.is_ascii_digit()));
+    let is_localhost = authority.strip_prefix("localhost").is_some_and(|it| it.is_empty() || is_port(it));
+    if is_localhost || authority.parse::<SocketAddrV4>().is_ok_and(|it| it.ip().is_loopback()) {
+        return true;
+    }
     let authority = Authority::try_from(authority).ok();
     let host = authority.and_then(|authority| Host::parse(authority.host()).ok());
     host.is_some_and(|host| config::is_loopback(&host))
 }
 
-fn check_origin(allowed: &CorsOrigins, request: &Request) -> Result<(), ApiError> {
-    let Some(origin) = request.headers().get(ORIGIN) else { return Ok(()) };
-    let may_call = may_call(allowed, origin, request.uri(), request.headers());
+fn check_origin(allowed: &CorsOrigins, head: &Parts) -> Result<(), ApiError> {
+    let Some(origin) = head.headers.get(ORIGIN) else { return Ok(()) };
+    let may_call = may_call(allowed, origin, &head.uri, &head.headers);
     if may_call { Ok(()) } else { Err(ApiError::OriginRefused) }
 }
 
 /// Whether the pages of `origin` may call. Those that the proxy itself serves may, by whatever name it was called.
-fn may_call(allowed: &CorsOrigins, origin: &HeaderValue, uri: &Uri, headers: &HeaderMap) -> bool {
+pub(super) fn may_call(allowed: &CorsOrigins, origin: &HeaderValue, uri: &Uri, headers: &HeaderMap) -> bool {
     if *allowed == CorsOrigins::Any {
         return true;
     }
@@ -155,15 +122,14 @@ fn may_call(allowed: &CorsOrigins, origin: &HeaderValue, uri: &Uri, headers: &He
 }
 
 /// Refuses requests without a client key, if clients need one. Open areas never need one.
-pub(super) async fn authenticate(State(state): State<AppState>, request: Request, next: Next) -> Response {
+///
+/// # Errors
+/// [`ApiError::Unauthorized`].
+pub(super) fn authenticate(state: &AppState, area: Area, headers: &HeaderMap) -> Result<(), ApiError> {
     let keys = &state.server.client_keys;
-    let area = Area::from_extensions(request.extensions());
     let is_open = keys.is_empty() || area.is_open;
-    if is_open || shown_keys(request.headers()).any(|shown| is_known(shown, keys)) {
-        next.run(request).await
-    } else {
-        area.surface.error_response(&ApiError::Unauthorized)
-    }
+    let may_pass = is_open || shown_keys(headers).any(|shown| is_known(shown, keys));
+    if may_pass { Ok(()) } else { Err(ApiError::Unauthorized) }
 }
 
 fn shown_keys(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
@@ -173,28 +139,10 @@ fn shown_keys(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
     });
     bearer
         .into_iter()
-        .chain(KEY_HEADERS.iter().filter_map(|name| headers.get(*name)).map(HeaderValue::as_bytes))
+        .chain(KEY_HEADERS.iter().filter_map(|name| headers.get(name)).map(HeaderValue::as_bytes))
 }
 
 /// Compares with every key, each in constant time, so that timing reveals nothing about any of them.
 fn is_known(shown: &[u8], keys: &[SecretString]) -> bool {
     keys.iter().fold(false, |known, key| known | bool::from(key.expose_secret().as_bytes().ct_eq(shown)))
-}
-
-/// Adds the CORS headers. [`admit`] has already refused origins that may not call.
-pub(super) fn cors(origins: &CorsOrigins) -> CorsLayer {
-    let allow_origin = match origins {
-        CorsOrigins::Any => AllowOrigin::any(),
-        these => {
-            let these = these.clone();
-            AllowOrigin::predicate(move |origin, head| may_call(&these, origin, &head.uri, &head.headers))
-        }
-    };
-    CorsLayer::new()
-        .allow_origin(allow_origin)
-        .allow_methods([Method::GET, Method::POST])
-        // A `*` would not cover `Authorization`.
-        .allow_headers(AllowHeaders::mirror_request())
-        .expose_headers(Any)
-        .max_age(Duration::from_secs(86_400))
 }

@@ -6,19 +6,17 @@
 //! slows the provider down instead of filling memory.
 
 use std::fmt::Display;
-use std::future::Future;
-use std::pin::Pin;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use axum::body::Body;
-use bytes::Bytes;
-use futures::stream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use super::body_budget::BodyPermit;
-use super::connection::Closer;
+use super::connection::Connection;
+use super::response_body::{Aborted, Body, Stream};
 use crate::dispatch::{Answering, Broken, Progress, Signatures};
 use crate::middle::{Event, ToolCallPiece};
 use crate::observe::{OpenStream, RequestLog};
@@ -40,27 +38,16 @@ pub(super) struct Held {
     /// The memory of the request.
     pub memory: BodyPermit,
     /// The client's connection.
-    pub connection: Option<Closer>,
+    pub connection: Arc<Connection>,
     /// Keeps the signatures of tool calls.
     pub signatures: Arc<Signatures>,
 }
 
-/// Breaks the connection.
-#[derive(Debug, thiserror::Error)]
-#[error("the answer was interrupted")]
-struct Aborted;
-
-/// The body of a streamed answer, which counts as `open` until it ends. `ending` completes when open streams must end.
-pub(super) fn body<E: Encode>(
-    answering: Answering,
-    encoder: E,
-    held: Held,
-    open: OpenStream,
-    ending: impl Future<Output = ()> + Send + 'static,
-) -> Body {
+/// The body of a streamed answer, which counts as `open` until it ends.
+pub(super) fn body<E: Encode>(answering: Answering, encoder: E, held: Held, open: OpenStream) -> Body {
     let Held { author, log, permit, memory, connection, signatures } = held;
     let keeps_request = answering.keeps_request();
-    let relay = Box::new(Relay {
+    Body::Streamed(Box::new(Relay {
         answering,
         encoder,
         author,
@@ -72,11 +59,9 @@ pub(super) fn body<E: Encode>(
         events: Vec::new(),
         silent_since: None,
         keep_alive: Alarm::default(),
-        ending: Box::pin(ending),
         _permit: permit,
         _open: open,
-    });
-    Body::from_stream(stream::unfold(relay, Relay::next_frame))
+    }))
 }
 
 /// All events of an answer that has been read to its end.
@@ -97,7 +82,7 @@ struct Relay<E> {
     memory: Option<BodyPermit>,
     /// Taken when its line is written.
     log: Option<RequestLog>,
-    connection: Option<Closer>,
+    connection: Arc<Connection>,
     signatures: Arc<Signatures>,
     stage: Stage,
     /// Empty between frames; the allocation is reused.
@@ -105,7 +90,6 @@ struct Relay<E> {
     /// Since when the client has waited for the next bytes.
     silent_since: Option<Instant>,
     keep_alive: Alarm,
-    ending: Pin<Box<dyn Future<Output = ()> + Send>>,
     _permit: OwnedSemaphorePermit,
     _open: OpenStream,
 }
@@ -117,6 +101,8 @@ enum Stage {
     Complete,
     /// The connection is to break, once the bytes written so far have left.
     Aborting,
+    /// They have left.
+    Breaking,
     Ended,
 }
 
@@ -136,24 +122,28 @@ fn remember_signature(signatures: &Signatures, event: &Event) {
     }
 }
 
-impl<E: Encode> Relay<E> {
-    async fn next_frame(mut self: Box<Self>) -> Option<(Result<Bytes, Aborted>, Box<Self>)> {
+impl<E: Encode> Stream for Relay<E> {
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Vec<u8>, Aborted>>> {
         loop {
             match self.stage {
                 Stage::Relaying => {}
                 Stage::Complete => {
-                    self.answering.drain().await;
-                    return None;
+                    ready!(self.poll_drained(context));
+                    return Poll::Ready(None);
                 }
                 Stage::Aborting => {
                     // hyper drops a frame that is followed at once by an error. Yielding lets it write the frame first.
-                    tokio::task::yield_now().await;
-                    self.stage = Stage::Ended;
-                    return Some((Err(Aborted), self));
+                    self.stage = Stage::Breaking;
+                    context.waker().wake_by_ref();
+                    return Poll::Pending;
                 }
-                Stage::Ended => return None,
+                Stage::Breaking => {
+                    self.stage = Stage::Ended;
+                    return Poll::Ready(Some(Err(Aborted)));
+                }
+                Stage::Ended => return Poll::Ready(None),
             }
-            let frame = match self.wake().await {
+            let frame = match ready!(self.poll_wake(context)) {
                 Wake::Silence => {
                     // Also if nothing is written: else the alarm would ring on and on.
                     self.silent_since = None;
@@ -166,19 +156,44 @@ impl<E: Encode> Relay<E> {
             };
             if !frame.is_empty() {
                 self.silent_since = None;
-                return Some((Ok(Bytes::from(frame)), self));
+                if self.stage == Stage::Complete {
+                    // Nearly always the provider has ended, too. Then these bytes are the last ones, and the end of the body
+                    // leaves with them: one write and one poll less.
+                    let _ = self.poll_drained(context);
+                }
+                return Poll::Ready(Some(Ok(frame)));
             }
         }
     }
 
-    async fn wake(&mut self) -> Wake {
-        let silence = *self.silent_since.get_or_insert_with(Instant::now) + KEEP_ALIVE_EVERY;
-        tokio::select! {
-            biased;
-            () = &mut self.ending => Wake::Ending,
-            outcome = self.answering.read(&mut self.events) => Wake::Read(outcome),
-            () = self.keep_alive.reached(silence) => Wake::Silence,
+    fn is_over(&self) -> bool {
+        self.stage == Stage::Ended
+    }
+}
+
+impl<E: Encode> Relay<E> {
+    /// Everything here goes on where it was when it is polled again, so no future has to be kept in between: a stream that
+    /// waits holds nothing but its state.
+    fn poll_wake(&mut self, context: &mut Context<'_>) -> Poll<Wake> {
+        if self.connection.must_end() {
+            return Poll::Ready(Wake::Ending);
         }
+        // What is written must leave first; hyper asks again then.
+        if self.connection.is_stalled() {
+            return Poll::Pending;
+        }
+        if let Poll::Ready(outcome) = pin!(self.answering.read(&mut self.events)).poll(context) {
+            return Poll::Ready(Wake::Read(outcome));
+        }
+        let silence = *self.silent_since.get_or_insert_with(Instant::now) + KEEP_ALIVE_EVERY;
+        self.keep_alive.poll_reached(context, silence).map(|()| Wake::Silence)
+    }
+
+    /// Lets the provider end its part, which ends this one.
+    fn poll_drained(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        ready!(pin!(self.answering.drain()).poll(context));
+        self.stage = Stage::Ended;
+        Poll::Ready(())
     }
 
     fn encode(&mut self, outcome: Result<Progress, Broken>) -> Vec<u8> {
@@ -228,9 +243,7 @@ impl<E: Encode> Relay<E> {
         if let Some(log) = self.log.take() {
             log.interrupted(why);
         }
-        if let Some(connection) = &self.connection {
-            connection.close();
-        }
+        self.connection.close();
         let mut frame = Vec::new();
         self.stage = match self.encoder.interrupted(interrupted, &mut frame) {
             AfterFailure::EndNormally => Stage::Ended,

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use axum::body::{Body, HttpBody as _};
+use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
 use http_body_util::BodyExt as _;
+use hyper::body::Body;
 use tokio::time::Instant;
 
 use super::body_budget::{BodyBudget, BodyPermit};
@@ -18,10 +19,6 @@ const FORM: &str = "application/x-www-form-urlencoded";
 
 /// For whoever has pasted a POSIX line: the blank within the single quotes ends the header.
 const IN_CMD: &str = r#"Single quotes are no quotes in cmd.exe: write -H "Content-Type: application/json" -d "{\"messages\":[…]}""#;
-
-/// Marks a response, in its extensions, whose request has been read to its end.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct BodyRead;
 
 /// Refuses a body that is not JSON in UTF-8, as far as its headers say.
 ///
@@ -93,7 +90,10 @@ impl Limits<'_> {
 /// # Errors
 /// [`ApiError::BodyTooLarge`], from Content-Length before anything is read; [`ApiError::NoBodyMemory`];
 /// [`ApiError::BodyTimeout`]; [`ApiError::BadRequest`] if the body is cut off.
-pub(super) async fn read(mut body: Body, limits: Limits<'_>) -> Result<(Vec<u8>, BodyPermit), ApiError> {
+pub(super) async fn read(
+    mut body: impl Body<Data = Bytes> + Unpin,
+    limits: Limits<'_>,
+) -> Result<(Vec<u8>, BodyPermit), ApiError> {
     let announced = body.size_hint().exact().map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
     let most = announced.map_or(limits.budget.most_unannounced(), |_| limits.budget.most());
     let max_bytes = limits.max_bytes.min(most);
@@ -138,6 +138,8 @@ pub(super) async fn read(mut body: Body, limits: Limits<'_>) -> Result<(Vec<u8>,
 #[cfg(test)]
 mod tests {
     use futures::stream;
+    use http_body_util::StreamBody;
+    use hyper::body::Frame;
 
     use super::*;
 
@@ -147,8 +149,8 @@ mod tests {
         let budget = BodyBudget::new(800_000);
         let small = budget.reserve(700_001).await;
         let rest = budget.reserve(60_000).await;
-        let chunks = [vec![b'x'; 10], vec![b'x'; 200_000]].map(Ok::<_, std::io::Error>);
-        let body = Body::from_stream(stream::iter(chunks));
+        let chunks = [vec![b'x'; 10], vec![b'x'; 200_000]].map(|it| Frame::data(Bytes::from(it)));
+        let body = StreamBody::new(stream::iter(chunks.map(Ok::<_, std::io::Error>)));
         let limits = Limits { max_bytes: 700_000, budget: &budget, time: Duration::from_secs(10) };
         let begun = Instant::now();
         let later = async {

@@ -1,34 +1,33 @@
 //! The routes: thin handlers that take a request apart, let the dispatcher answer it and assemble the response.
 
+use std::future::poll_fn;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::task::Poll;
 
-use axum::body::Body;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, Request, State};
-use axum::response::{IntoResponse as _, Response};
-use axum::routing::{get, post};
-use axum::{Router, middleware};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use futures::FutureExt as _;
+use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use hyper::body::{Body as _, Bytes, Incoming};
+use percent_encoding::percent_decode_str;
 use tokio::sync::OwnedSemaphorePermit;
-use tower_http::catch_panic::CatchPanicLayer;
 use tracing::{error, warn};
 
-use super::areas::{self, Area};
+use super::areas::{self, Area, Route};
 use super::body_budget::BodyPermit;
-use super::connection::Closer;
-use super::ingress::AskedMethod;
+use super::connection::Connection;
 use super::relay::{self, Held};
+use super::request_id::{self, X_REQUEST_ID};
+use super::response_body::{Body, Response};
 use super::state::AppState;
-use super::{ingress, request_body, request_id};
+use super::{cors, ingress, request_body, slips};
 use crate::dispatch::{Answering, Extent, Question};
-use crate::observe::RequestLog;
+use crate::observe::{self, Counted, Refusal, RequestLog};
 use crate::status::{self, Health, page};
-use crate::surfaces::ApiError;
 use crate::surfaces::chat::ChatAsk;
 use crate::surfaces::openai::{self, Completion};
-use crate::surfaces::{Ask, Author, Encode as _, Surface, media_type};
+use crate::surfaces::{self, ApiError, Ask, Author, Encode as _, media_type};
 use crate::wire::json;
 
 /// Bodies of this size and more are parsed on tokio's threads for blocking work. The slowest smaller one takes some
@@ -38,112 +37,176 @@ const LARGE_BODY_BYTES: usize = 256 * 1024;
 /// As much of an unknown path is repeated to the client and in the log.
 const MAX_PATH_CHARS: usize = 100;
 
-/// All routes, with the layers that a request passes before them, from the outside in: id, size and origin; CORS;
-/// client key; panics.
-pub(super) fn router(state: AppState) -> Router {
-    let chat = Router::new()
-        .route(areas::CHAT, post(complete::<ChatAsk>))
-        .route(areas::PAGE.path, get(page))
-        .route(&format!("{}{}", areas::PAGE_FILES.path, areas::PAGE_FILE), get(page))
-        .route(areas::HEALTH.path, get(health))
-        .route(areas::PROVIDERS, get(providers))
-        .route(areas::METRICS, get(metrics));
-    let mut openai = Router::new();
-    for prefix in areas::OPENAI.map(|area| area.path) {
-        openai = openai
-            .route(&format!("{prefix}{}", areas::COMPLETIONS), post(complete::<Completion>))
-            .route(&format!("{prefix}{}", areas::MODELS), get(list_models))
-            .route(&format!("{prefix}{}", areas::MODEL), get(show_model));
+/// Headers of answers that no standard knows.
+const X_PROVIDER: HeaderName = HeaderName::from_static("x-provider");
+const X_MODEL: HeaderName = HeaderName::from_static("x-model");
+const X_ATTEMPTS: HeaderName = HeaderName::from_static("x-attempts");
+const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+const X_IGNORED_FIELDS: HeaderName = HeaderName::from_static("x-ignored-fields");
+const X_MAX_TOKENS: HeaderName = HeaderName::from_static("x-max-tokens");
+
+/// A response whose body is known.
+type Whole = surfaces::Response;
+
+/// A request that a route answers, and where it belongs.
+struct Admitted<'r> {
+    state: &'r AppState,
+    connection: &'r Arc<Connection>,
+    area: Area,
+    id: &'r str,
+}
+
+/// What a client gets, and whether its request has been read to its end.
+struct Reply {
+    response: Response,
+    is_body_read: bool,
+}
+
+impl From<Response> for Reply {
+    fn from(response: Response) -> Self {
+        Self { response, is_body_read: false }
     }
-    let refuse = |error: fn(&Request) -> ApiError| {
-        move |request: Request| async move {
-            Area::from_extensions(request.extensions()).surface.error_response(&error(&request))
-        }
+}
+
+/// Answers a request of `connection`, whatever it is: gives it its id, counts it and logs a refusal.
+pub(super) async fn respond(
+    state: &AppState,
+    connection: &Arc<Connection>,
+    request: http::Request<Incoming>,
+) -> Response {
+    let (mut head, body) = request.into_parts();
+    slips::put_right(&mut head.uri);
+    let id = request_id::given_or_new(&head.headers);
+    let area = Area::of(head.uri.path());
+    let is_tunnel = head.method == Method::CONNECT;
+    let has_body = !body.is_end_stream();
+    let (counter, counted) = area.counts_as();
+    // What a browser asks beforehand is no request of its own.
+    let counted = if cors::is_preflight(&head) { Counted::IfRefused } else { counted };
+    let tally = state.requests.begin(counter, counted);
+    let admitted = Admitted { state, connection, area, id: request_id::text(&id) };
+    let Reply { mut response, is_body_read } = match ingress::check(state, connection, area, &head) {
+        Ok(()) => admit(&admitted, head, body).await,
+        Err(error) => admitted.refuse(&error).into(),
     };
-    Router::new()
-        .merge(survive_panics(chat, Surface::Chat))
-        .merge(survive_panics(openai, Surface::OpenAi))
-        .fallback(refuse(not_found))
-        .method_not_allowed_fallback(refuse(|_| ApiError::MethodNotAllowed))
-        .layer(middleware::from_fn_with_state(state.clone(), ingress::authenticate))
-        .layer(ingress::cors(&state.server.cors_origins))
-        .layer(middleware::from_fn_with_state(state.clone(), ingress::admit))
-        .with_state(state)
+    tally.answered(response.status());
+    if let Some(Refusal(reason)) = response.extensions().get() {
+        observe::refused(response.status(), area.surface.name(), request_id::text(&id), reason);
+    }
+    response.headers_mut().insert(X_REQUEST_ID, id);
+    // hyper would keep the connection open for a tunnel that does not exist. After a request whose body was not read it
+    // would close the connection without telling the client.
+    if is_tunnel || (has_body && !is_body_read) {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
-fn not_found(request: &Request) -> ApiError {
-    // It is logged, too, and must not look like more than one line there.
-    let path = request.uri().path().chars().filter(char::is_ascii_graphic);
-    let path: String = path.take(MAX_PATH_CHARS).collect();
-    let method = request.extensions().get().map_or_else(|| request.method(), |AskedMethod(asked)| asked);
-    ApiError::NotFound { asked: format!("{method} {path}"), there_are: areas::all_paths() }
-}
-
-fn survive_panics(routes: Router<AppState>, surface: Surface) -> Router<AppState> {
-    routes.layer(CatchPanicLayer::custom(move |_| {
+/// Answers a request that [`ingress`] lets in.
+async fn admit(admitted: &Admitted<'_>, head: Parts, body: Incoming) -> Reply {
+    let readers = cors::readers(&admitted.state.server.cors_origins, &head);
+    if cors::is_preflight(&head) {
+        let mut response = Response::new(Body::from(Vec::new()));
+        *response.headers_mut() = cors::preflight(&head, readers);
+        return response.into();
+    }
+    let answered = AssertUnwindSafe(route(admitted, head, body)).catch_unwind().await;
+    let mut reply = answered.unwrap_or_else(|_| {
         // The panic's own message has gone to standard error, and may contain anything.
         error!("A handler panicked: this is a bug");
-        surface.error_response(&ApiError::Internal)
-    }))
+        admitted.refuse(&ApiError::Internal).into()
+    });
+    cors::allow(reply.response.headers_mut(), readers);
+    reply
 }
 
-async fn health(State(state): State<AppState>) -> Response {
+async fn route(admitted: &Admitted<'_>, head: Parts, body: Incoming) -> Reply {
+    let Admitted { state, area, .. } = admitted;
+    if let Err(error) = ingress::authenticate(state, *area, &head.headers) {
+        return admitted.refuse(&error).into();
+    }
+    let Some(route) = Route::of(head.uri.path()) else {
+        return admitted.refuse(&not_found(&head)).into();
+    };
+    if !route.takes(&head.method) {
+        let mut response = admitted.refuse(&ApiError::MethodNotAllowed);
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static(route.methods()));
+        return response.into();
+    }
+    match route {
+        Route::Chat => return complete::<ChatAsk>(admitted, head, body).await,
+        Route::Completions => return complete::<Completion>(admitted, head, body).await,
+        Route::Page(name) => page::show(name, &head.headers).ok_or_else(|| not_found(&head)),
+        Route::Health => Ok(health(state)),
+        Route::Providers => Ok(json_response(json::to_vec(&status::report(state.dispatcher.quota())))),
+        Route::Metrics => metrics(state),
+        Route::Models => Ok(json_response(openai::list_models(state.dispatcher.offered()))),
+        Route::Model(id) => show_model(state, id),
+    }
+    .map_or_else(|error| admitted.refuse(&error), |whole| whole.map(Body::from))
+    .into()
+}
+
+impl Admitted<'_> {
+    /// `error` in the dialect of the client.
+    fn refuse(&self, error: &ApiError) -> Response {
+        self.area.surface.error_response(error).map(Body::from)
+    }
+}
+
+fn not_found(head: &Parts) -> ApiError {
+    // It is logged, too, and must not look like more than one line there.
+    let path = head.uri.path().chars().filter(char::is_ascii_graphic);
+    let path: String = path.take(MAX_PATH_CHARS).collect();
+    ApiError::NotFound { asked: format!("{} {path}", head.method), there_are: areas::all_paths() }
+}
+
+fn health(state: &AppState) -> Whole {
     let quota = state.dispatcher.quota();
     let health = Health::new(quota.counts(), quota.now().wall, state.started.elapsed());
     json_response(json::to_vec(&health))
 }
 
-async fn providers(State(state): State<AppState>) -> Response {
-    json_response(json::to_vec(&status::report(state.dispatcher.quota())))
-}
-
-async fn metrics(State(state): State<AppState>) -> Response {
+fn metrics(state: &AppState) -> Result<Whole, ApiError> {
     let written = status::metrics(state.dispatcher.quota(), &state.requests, &state.open_streams);
-    match written {
-        Ok(text) => ([(CONTENT_TYPE, status::METRICS_TYPE)], text).into_response(),
-        Err(_) => Surface::Chat.error_response(&ApiError::Internal),
-    }
+    written.map(|text| whole(status::METRICS_TYPE, text.into_bytes())).map_err(|_| ApiError::Internal)
 }
 
-async fn page(request: Request) -> Response {
-    let path = request.uri().path();
-    let name = path.strip_prefix(areas::PAGE_FILES.path).unwrap_or(path).trim_start_matches('/');
-    let shown = page::show(name, request.headers());
-    shown.unwrap_or_else(|| Surface::Chat.error_response(&not_found(&request)))
-}
-
-async fn list_models(State(state): State<AppState>) -> Response {
-    json_response(openai::list_models(state.dispatcher.offered()))
-}
-
-async fn show_model(State(state): State<AppState>, id: Result<Path<String>, PathRejection>) -> Response {
+fn show_model(state: &AppState, id: &str) -> Result<Whole, ApiError> {
     // An id that is not UTF-8 names no model.
-    let id = id.map_or_else(|_| String::new(), |Path(id)| id);
-    let shown = openai::show_model(state.dispatcher.offered(), &id);
-    shown.map_or_else(|error| Surface::OpenAi.error_response(&error), json_response)
+    let id = percent_decode_str(id).decode_utf8().unwrap_or_default();
+    openai::show_model(state.dispatcher.offered(), &id).map(json_response)
 }
 
-fn json_response(body: Vec<u8>) -> Response {
-    ([(CONTENT_TYPE, media_type::JSON)], body).into_response()
+fn json_response(body: Vec<u8>) -> Whole {
+    whole(media_type::JSON, body)
+}
+
+fn whole(content_type: &'static str, body: Vec<u8>) -> Whole {
+    let mut response = Whole::new(body.into());
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
 }
 
 /// Answers a conversation in the dialect of `A`.
-async fn complete<A: Ask>(State(state): State<AppState>, request: Request) -> Response {
-    let surface = Area::from_extensions(request.extensions()).surface;
-    try_complete::<A>(&state, surface, request).await.unwrap_or_else(|error| surface.error_response(&error))
+async fn complete<A: Ask>(admitted: &Admitted<'_>, head: Parts, body: Incoming) -> Reply {
+    match try_complete::<A>(admitted, head, body).await {
+        Ok(response) => Reply { response, is_body_read: true },
+        Err(error) => admitted.refuse(&error).into(),
+    }
 }
 
 async fn try_complete<A: Ask>(
-    state: &AppState,
-    surface: Surface,
-    request: Request,
+    admitted: &Admitted<'_>,
+    head: Parts,
+    body: Incoming,
 ) -> Result<Response, ApiError> {
+    let state = admitted.state;
     let permit = state.admission.clone().try_acquire_owned().map_err(|_| {
         state.overload_warning.say(|| warn!("Too many requests at once: MAX_CONCURRENT_REQUESTS is reached"));
         ApiError::TooManyRequests
     })?;
-    request_body::expect_json(request.headers())?;
-    let (head, body) = request.into_parts();
+    request_body::expect_json(&head.headers)?;
     let server = &state.server;
     let limits = request_body::Limits {
         max_bytes: server.max_body_bytes,
@@ -151,19 +214,18 @@ async fn try_complete<A: Ask>(
         time: server.body_read_timeout,
     };
     let (body, memory) = request_body::read(body, limits).await?;
-    let answered = answer::<A>(state, &head, body, memory, permit).await;
-    let mut response = answered.unwrap_or_else(|error| surface.error_response(&error));
-    response.extensions_mut().insert(request_body::BodyRead);
-    Ok(response)
+    let answered = answer::<A>(admitted, head, body, memory, permit).await;
+    Ok(answered.unwrap_or_else(|error| admitted.refuse(&error)))
 }
 
 async fn answer<A: Ask>(
-    state: &AppState,
-    head: &Parts,
+    admitted: &Admitted<'_>,
+    head: Parts,
     body: Vec<u8>,
     memory: BodyPermit,
     permit: OwnedSemaphorePermit,
 ) -> Result<Response, ApiError> {
+    let state = admitted.state;
     let (mut ask, (memory, permit)) = parse::<A>(head, body, (memory, permit)).await?;
 
     // Nobody else has the request yet.
@@ -178,11 +240,11 @@ async fn answer<A: Ask>(
         (false, _) => Extent::Whole,
     };
     let target = ask.target(state.dispatcher.offered())?;
-    let request_id = request_id::of(&head.headers);
+    let request_id = admitted.id.to_owned();
     let mut log = RequestLog::begin(&request_id, ask.request().messages().len(), is_stream);
     let request = ask.request().clone();
     let question = Question { request, target, extent, request_id: request_id.clone() };
-    let answering = match find_answer(state, question).await {
+    let answering = match find_answer(admitted, question).await {
         Ok(answering) => answering,
         Err(error) => {
             log.failed(error.status().as_u16(), &error.log_text());
@@ -191,40 +253,38 @@ async fn answer<A: Ask>(
     };
     log.answers(answering.provider().name(), answering.model());
 
-    let headers = answer_headers::<A>(&answering, ask.ignored());
+    let mut headers = answer_headers::<A>(&answering, ask.ignored());
     let author = Author {
         provider: answering.provider(),
         model: answering.model().to_owned(),
         request_id,
         created: state.dispatcher.quota().now().wall.as_second(),
     };
-    let connection = head.extensions.get::<Closer>().cloned();
-    let signatures = state.signatures.clone();
+    let (connection, signatures) = (admitted.connection.clone(), state.signatures.clone());
     let held = Held { author: author.clone(), log, permit, memory, connection, signatures };
     let (content_type, body) = if is_stream {
         let encoder = ask.encoder(author);
-        (
-            encoder.content_type(),
-            relay::body(answering, encoder, held, state.open_streams.open(), state.shutdown.ending()),
-        )
+        (encoder.content_type(), relay::body(answering, encoder, held, state.open_streams.open()))
     } else {
         let (content_type, body) = ask.encode_whole(relay::whole(answering, held).await, &author);
         (content_type, Body::from(body))
     };
-    Ok((headers, [(CONTENT_TYPE, content_type)], body).into_response())
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    let mut response = Response::new(body);
+    *response.headers_mut() = headers;
+    Ok(response)
 }
 
 /// Parses a request. A large one can be built to take a second, so it does not block the threads that serve everybody.
 /// It keeps what it `holds` meanwhile, its memory and its place among the concurrent requests, even if its client leaves.
 async fn parse<A: Ask>(
-    head: &Parts,
+    head: Parts,
     body: Vec<u8>,
     holds: (BodyPermit, OwnedSemaphorePermit),
 ) -> Result<(A, (BodyPermit, OwnedSemaphorePermit)), ApiError> {
     if body.len() < LARGE_BODY_BYTES {
-        return A::parse(head, &body).map(|ask| (ask, holds));
+        return A::parse(&head, &body).map(|ask| (ask, holds));
     }
-    let head = head.clone();
     let parsed = tokio::task::spawn_blocking(move || A::parse(&head, &body).map(|ask| (ask, holds)));
     let parsed = parsed.await;
     parsed.unwrap_or_else(|error| match error.try_into_panic() {
@@ -233,32 +293,36 @@ async fn parse<A: Ask>(
     })
 }
 
-async fn find_answer(state: &AppState, question: Question) -> Result<Answering, ApiError> {
+async fn find_answer(admitted: &Admitted<'_>, question: Question) -> Result<Answering, ApiError> {
+    let Admitted { state, connection, .. } = admitted;
+    let ending = poll_fn(|_| if connection.must_end() { Poll::Ready(()) } else { Poll::Pending });
     tokio::select! {
         answering = state.dispatcher.answer(question) => Ok(answering?),
-        () = state.shutdown.ending() => Err(ApiError::ShuttingDown),
+        () = ending => Err(ApiError::ShuttingDown),
     }
 }
 
 /// The headers of every answer. None of them comes from the provider.
 fn answer_headers<A: Ask>(answering: &Answering, ignored: &[String]) -> HeaderMap {
-    let trail = answering.trail().to_string();
+    // Room for those that are added later, too: hyper keeps the map for the next request of the connection.
+    let mut headers = HeaderMap::with_capacity(12);
+    let mut say = |name: HeaderName, value: Bytes| {
+        if let Ok(value) = HeaderValue::from_maybe_shared(value) {
+            headers.insert(name, value);
+        }
+    };
+    say(X_PROVIDER, Bytes::from_static(answering.provider().name().as_bytes()));
+    say(X_MODEL, Bytes::copy_from_slice(answering.model().as_bytes()));
+    say(X_ATTEMPTS, answering.trail().to_string().into());
+    say(X_ACCEL_BUFFERING, Bytes::from_static(b"no"));
+    say(CACHE_CONTROL, Bytes::from_static(b"no-cache"));
     let left_out = answering.left_out().iter().filter_map(|feature| A::field(*feature));
     let ignored: Vec<&str> = left_out.chain(ignored.iter().map(String::as_str)).collect();
-    let ignored = ignored.join(", ");
-    let max_tokens = answering.cut_to().map(|most| most.to_string()).unwrap_or_default();
-    let values = [
-        ("x-provider", answering.provider().name()),
-        ("x-model", answering.model()),
-        ("x-attempts", trail.as_str()),
-        ("x-accel-buffering", "no"),
-        (CACHE_CONTROL.as_str(), "no-cache"),
-        ("x-ignored-fields", ignored.as_str()),
-        ("x-max-tokens", max_tokens.as_str()),
-    ];
-    let said = values.into_iter().filter(|(_, value)| !value.is_empty());
-    let headers = said.filter_map(|(name, value)| {
-        Some((HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?))
-    });
-    headers.collect()
+    if !ignored.is_empty() {
+        say(X_IGNORED_FIELDS, ignored.join(", ").into());
+    }
+    if let Some(most) = answering.cut_to() {
+        headers.insert(X_MAX_TOKENS, HeaderValue::from(most));
+    }
+    headers
 }

@@ -1,28 +1,32 @@
 //! The accept loop, the timeouts of a connection, and an orderly shutdown.
 //!
-//! `axum::serve` does not evict slow clients, and its graceful shutdown waits for ever on an open stream. So this is
-//! our own loop around hyper's HTTP/1 connections.
+//! A ready-made loop (`axum::serve`) does not evict slow clients, and its graceful shutdown waits for ever on an open
+//! stream. So this is our own around hyper's HTTP/1 connections.
 
+use std::convert::Infallible;
+use std::future::{pending, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
-use axum::Router;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::service::service_fn;
+use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tower::ServiceExt as _;
 use tracing::{debug, info, warn};
 
 use super::client_stream::ClientStream;
-use super::connection::{Closer, Crowded, OnLoopback};
+use super::connection::{Connection, ConnectionLimits};
 use super::head_timer::{HeadTimer, Progress};
-use super::{refusal, slips};
+use super::response_body::Body;
+use super::state::AppState;
+use super::{refusal, routes};
 use crate::config::{MAX_HEAD_BYTES, MAX_HEADERS};
 use crate::observe::RareWarning;
-use crate::time::Shutdown;
+use crate::time::{Rarely, Shutdown};
 
 /// The pause after an error of `accept`, such as no descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -39,40 +43,16 @@ const CROWDED_CONNECTIONS: usize = 256;
 /// How long a connection of those may take to send its request head.
 const CROWDED_HEADER_READ_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long clients may take, and how many requests there may be.
-#[derive(Clone, Copy, Debug)]
-pub struct ConnectionLimits {
-    /// For a whole request head.
-    pub header_read_timeout: Duration,
-    /// Between two requests.
-    pub keep_alive_timeout: Duration,
-    /// For a client that reads nothing.
-    pub client_stall_timeout: Duration,
-    /// The most requests at once.
-    pub max_concurrent_requests: usize,
-    /// For open streams to finish once the shutdown has begun.
-    pub shutdown_grace: Duration,
-}
-
-/// Where and when a connection came in.
-#[derive(Clone, Copy)]
-struct Arrival {
-    /// The server listens on an address that only this machine reaches.
-    is_on_loopback: bool,
-    /// There were as many connections as there may be.
-    is_crowded: bool,
-}
-
-/// Serves `app` on `listener` until `shutdown` is complete.
+/// Serves the proxy on `listener` until `shutdown` is complete.
 ///
 /// Once it has begun, new connections are refused, idle ones are closed, and open streams have `limits.shutdown_grace`
 /// to finish. Streams that are still open after that are told to end, and have most of a second for it.
-pub async fn serve(listener: TcpListener, app: Router, limits: ConnectionLimits, shutdown: Shutdown) {
+pub async fn serve(listener: TcpListener, state: AppState, limits: ConnectionLimits, shutdown: Shutdown) {
     let most = limits.max_concurrent_requests.saturating_add(SPARE_CONNECTIONS + CROWDED_CONNECTIONS);
     let most = u32::try_from(most.min(Semaphore::MAX_PERMITS)).unwrap_or(u32::MAX);
     let places = Arc::new(Semaphore::new(most as usize));
     tokio::select! {
-        () = accept(&listener, &app, limits, &shutdown, &places) => {}
+        () = accept(&listener, &state, limits, &shutdown, &places) => {}
         () = shutdown.begun() => {}
     }
     drop(listener);
@@ -90,7 +70,7 @@ pub async fn serve(listener: TcpListener, app: Router, limits: ConnectionLimits,
 
 async fn accept(
     listener: &TcpListener,
-    app: &Router,
+    state: &AppState,
     limits: ConnectionLimits,
     shutdown: &Shutdown,
     places: &Arc<Semaphore>,
@@ -103,7 +83,7 @@ async fn accept(
         match listener.accept().await {
             Ok((stream, _)) => {
                 let is_crowded = places.available_permits() < CROWDED_CONNECTIONS;
-                let arrival = Arrival { is_on_loopback, is_crowded };
+                let link = Connection::new(is_on_loopback, is_crowded);
                 if is_crowded {
                     crowd_warning.say(|| warn!("Too many connections at once: new ones are refused"));
                 }
@@ -112,7 +92,14 @@ async fn accept(
                     reason = "a connection is its own task; dropping its socket ends it"
                 )]
                 // Spawned directly: an async block around it would hold its memory twice.
-                tokio::spawn(connection(stream, app.clone(), limits, arrival, shutdown.clone(), place));
+                tokio::spawn(connection(
+                    stream,
+                    state.clone(),
+                    limits,
+                    Arc::new(link),
+                    shutdown.clone(),
+                    place,
+                ));
             }
             Err(error) => {
                 warning.say(|| warn!(%error, "Cannot accept a connection; is the descriptor limit too low?"));
@@ -125,55 +112,73 @@ async fn accept(
 /// Serves one client, and releases `_place` at the end.
 async fn connection(
     stream: TcpStream,
-    app: Router,
+    state: AppState,
     limits: ConnectionLimits,
-    arrival: Arrival,
+    link: Arc<Connection>,
     shutdown: Shutdown,
     _place: OwnedSemaphorePermit,
 ) {
-    let stream =
-        ClientStream::new(stream, limits.client_stall_timeout, shutdown.clone(), refusal::in_place_of);
-    let departure = stream.departure();
-    let closer = Closer::default();
-    let asked = closer.asked();
-    let service = service_fn(move |mut request: http::Request<Incoming>| {
-        slips::put_right(request.uri_mut());
-        request.extensions_mut().insert(closer.clone());
-        if arrival.is_crowded {
-            request.extensions_mut().insert(Crowded);
-        }
-        if arrival.is_on_loopback {
-            request.extensions_mut().insert(OnLoopback);
-        }
-        app.clone().oneshot(request)
+    let stall_limit = limits.client_stall_timeout;
+    let stream = ClientStream::new(stream, stall_limit, shutdown.clone(), refusal::in_place_of, link.clone());
+    let protocol = protocol(limits, stream.progress(), link.is_crowded);
+    let ending = ending(stream.departure(), shutdown, link.clone());
+    let service = service_fn(|request| {
+        let (state, link) = (state.clone(), link.clone());
+        // Boxed, so that a stream which waits does not hold the memory of what led to it.
+        Box::pin(async move { Ok::<_, Infallible>(routes::respond(&state, &link, request).await) })
     });
-    let progress = stream.progress();
-    let connection =
-        protocol(limits, progress, arrival.is_crowded).serve_connection(TokioIo::new(stream), service);
-    tokio::pin!(connection);
-    let is_last = async {
-        tokio::select! {
-            () = shutdown.begun() => {}
-            () = asked => {}
-        }
+    served(protocol.serve_connection(TokioIo::new(stream), service), ending, &link).await;
+}
+
+/// Marks the connection of `link` when the shutdown goes on, and completes when the client has left.
+async fn ending(departure: impl Future<Output = ()>, shutdown: Shutdown, link: Arc<Connection>) {
+    let marking = async {
+        shutdown.begun().await;
+        link.close();
+        shutdown.ending().await;
+        link.end();
+        pending().await
     };
-    let served = async {
-        tokio::select! {
-            ended = &mut connection => ended,
-            () = is_last => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
-        }
-    };
-    // In this order, because an answer that is ready is written even to a client that has left.
     tokio::select! {
-        biased;
-        ended = served => if let Err(error) = ended {
-            debug!(%error, "A connection ended early");
-        },
-        () = departure => debug!("A client left"),
+        () = departure => {}
+        () = marking => {}
     }
+}
+
+/// Polls `connection` to its end, or until `ending`, which sets the marks of `link` meanwhile.
+async fn served<S>(
+    connection: http1::Connection<TokioIo<ClientStream>, S>,
+    ending: impl Future<Output = ()>,
+    link: &Connection,
+) where
+    S: HttpService<Incoming, ResBody = Body, Error = Infallible>,
+{
+    let mut connection = pin!(connection);
+    let (mut ending, mut has_left, mut was_told) = (Rarely::new(ending), false, false);
+    poll_fn(|context| {
+        // First, because what is polled after it sees its marks.
+        has_left = has_left || ending.poll(context).is_ready();
+        loop {
+            if let Poll::Ready(ended) = connection.as_mut().poll(context) {
+                if let Err(error) = ended {
+                    debug!(%error, "A connection ended early");
+                }
+                return Poll::Ready(());
+            }
+            if was_told || !link.is_closing() {
+                break;
+            }
+            was_told = true;
+            connection.as_mut().graceful_shutdown();
+        }
+        // Last, because an answer that is ready is written even to a client that has left.
+        if has_left {
+            debug!("A client left");
+            return Poll::Ready(());
+        }
+        Poll::Pending
+    })
+    .await;
 }
 
 /// HTTP/1.1 with the timeouts and limits of a connection.

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::areas;
 use super::body_budget::BodyBudget;
-use super::server::ConnectionLimits;
+use super::connection::ConnectionLimits;
 use crate::config::{self, Config, ServerConfig};
 use crate::dispatch::{Dispatcher, SetupError, Signatures};
 use crate::middle::Redactor;

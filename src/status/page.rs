@@ -7,15 +7,13 @@
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::LazyLock;
 
-use axum::body::Body;
-use axum::response::{IntoResponse as _, Response};
 use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, REFERRER_POLICY,
     X_CONTENT_TYPE_OPTIONS,
 };
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 
-use crate::surfaces::media_type;
+use crate::surfaces::{Response, media_type};
 
 /// What the page may do: run and show its own files, and call the proxy that it came from. There is no
 /// `upgrade-insecure-requests`, because at home the page is served without TLS.
@@ -70,18 +68,16 @@ pub(crate) fn show(name: &str, headers: &HeaderMap) -> Option<Response> {
             tags.split(',').map(str::trim).any(|tag| tag == "*" || tag.trim_start_matches("W/") == *TAG)
         })
     });
-    let (status, body) = if has_it {
-        (StatusCode::NOT_MODIFIED, Body::empty())
-    } else {
-        (StatusCode::OK, Body::from(file.text))
-    };
-    let headers = [
-        (CONTENT_TYPE, file.content_type),
-        (CACHE_CONTROL, "no-cache"),
-        (ETAG, TAG.as_str()),
-        (CONTENT_SECURITY_POLICY, POLICY),
-        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (REFERRER_POLICY, "no-referrer"),
-    ];
-    Some((status, headers, body).into_response())
+    let (status, text) = if has_it { (StatusCode::NOT_MODIFIED, "") } else { (StatusCode::OK, file.text) };
+    let mut response = Response::new(text.as_bytes().into());
+    *response.status_mut() = status;
+    response.headers_mut().extend([
+        (CONTENT_TYPE, HeaderValue::from_static(file.content_type)),
+        (CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+        (ETAG, HeaderValue::try_from(&*TAG).ok()?),
+        (CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)),
+        (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+        (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    ]);
+    Some(response)
 }

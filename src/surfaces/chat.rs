@@ -14,7 +14,6 @@
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
-use axum::response::Response;
 use http::request::Parts;
 use http::{HeaderMap, Version};
 use serde::{Deserialize, Serialize};
@@ -24,7 +23,7 @@ use super::ask::Ask;
 use super::author::Author;
 use super::encode::{AfterFailure, Encode, Interrupted};
 use super::error::ApiError;
-use super::error_response::{AttemptBody, attempts, response};
+use super::error_response::{AttemptBody, Response, attempts, response};
 use super::fields::{bad, body_object, each, fields, kind, not_json, string, wrong};
 use super::media_type;
 use super::names;

@@ -1,7 +1,7 @@
 //! What the errors of all dialects have in common.
 
-use axum::body::Body;
-use axum::response::{IntoResponse as _, Response};
+use std::borrow::Cow;
+
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue};
 use serde::Serialize;
@@ -9,6 +9,9 @@ use serde::Serialize;
 use super::error::ApiError;
 use super::media_type;
 use crate::observe::Refusal;
+
+/// A whole response.
+pub(crate) type Response = http::Response<Cow<'static, [u8]>>;
 
 /// Says `false` where asking again soon cannot help. OpenAI's SDKs, and those made like them, read it: without it they
 /// ask again by themselves after 408, 409, 429 and 5xx.
@@ -39,7 +42,8 @@ pub(super) fn attempts(error: &ApiError) -> Option<Vec<AttemptBody>> {
 
 /// `error` with `body` in some dialect's form.
 pub(super) fn response(error: &ApiError, body: Vec<u8>) -> Response {
-    let mut response = (error.status(), Body::from(body)).into_response();
+    let mut response = Response::new(body.into());
+    *response.status_mut() = error.status();
     if let Some(reason) = error.refusal() {
         response.extensions_mut().insert(Refusal(reason));
     }

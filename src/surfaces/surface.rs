@@ -1,8 +1,7 @@
 //! Which dialect a client speaks.
 
-use axum::response::Response;
-
 use super::error::ApiError;
+use super::error_response::Response;
 use super::{chat, openai};
 
 /// A client's dialect.

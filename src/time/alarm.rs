@@ -3,13 +3,16 @@
 //! A stream restarts its idle timeout with every token. Registering a timer each time costs more than decoding the
 //! token, so an [`Alarm`] keeps one timer, lets it fire early, and only then looks at the deadline.
 
-use std::pin::Pin;
+use std::future::poll_fn;
+use std::task::{Context, Poll, ready};
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::rarely::Rarely;
+
 /// One reusable timer; allocates only when it is first waited for.
 #[derive(Debug, Default)]
-pub(crate) struct Alarm(Option<Pin<Box<Sleep>>>);
+pub(crate) struct Alarm(Option<Rarely<Sleep>>);
 
 impl Alarm {
     /// Returns once `deadline` has passed.
@@ -17,16 +20,23 @@ impl Alarm {
     /// # Cancel safety
     /// May be dropped and called again with another deadline.
     pub(crate) async fn reached(&mut self, deadline: Instant) {
-        let sleep = self.0.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-        if deadline < sleep.deadline() {
-            sleep.as_mut().reset(deadline);
+        poll_fn(|context| self.poll_reached(context, deadline)).await;
+    }
+
+    /// Ready once `deadline` has passed; may be asked again with another one.
+    pub(crate) fn poll_reached(&mut self, context: &Context<'_>, deadline: Instant) -> Poll<()> {
+        let timer = self.0.get_or_insert_with(|| Rarely::new(sleep_until(deadline)));
+        if deadline < timer.get().deadline() {
+            timer.change().reset(deadline);
         }
         loop {
-            sleep.as_mut().await;
+            ready!(timer.poll(context));
             if Instant::now() >= deadline {
-                return;
+                // The next question may be about the same deadline.
+                timer.change();
+                return Poll::Ready(());
             }
-            sleep.as_mut().reset(deadline);
+            timer.change().reset(deadline);
         }
     }
 }

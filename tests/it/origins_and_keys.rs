@@ -78,6 +78,62 @@ async fn with_a_list_only_its_pages_may_call() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The headers of `headers` that browsers read for CORS, sorted.
+fn cors_headers(headers: &reqwest::header::HeaderMap) -> Vec<String> {
+    let is_cors = |name: &str| name == "vary" || name.starts_with("access-control-");
+    let said = headers.iter().filter(|(name, _)| is_cors(name.as_str()));
+    let mut said: Vec<String> =
+        said.map(|(name, value)| format!("{name}: {}", value.to_str().expect("ASCII"))).collect();
+    said.sort();
+    said
+}
+
+#[tokio::test]
+async fn a_browser_is_told_exactly_this() -> anyhow::Result<()> {
+    const VARY: &str = "vary: origin, access-control-request-method, access-control-request-headers";
+    const ORIGIN: &str = "https://app.example";
+    let own = format!("access-control-allow-origin: {ORIGIN}");
+    for (setting, origin, allowed) in [
+        ("*", Some(ORIGIN), Some("access-control-allow-origin: *")),
+        ("*", None, Some("access-control-allow-origin: *")),
+        (ORIGIN, Some(ORIGIN), Some(own.as_str())),
+        (ORIGIN, None, None),
+    ] {
+        let proxy = TestProxy::builder().with("CORS_ORIGINS", setting).start().await?;
+        let ask = |method: &str, path: &str, headers: &[(&str, &str)]| -> anyhow::Result<_> {
+            let request = http_client()?.request(method.parse()?, proxy.url(path));
+            let headers = origin.map(|it| ("origin", it)).into_iter().chain(headers.iter().copied());
+            Ok(headers.fold(request, |request, (name, value)| request.header(name, value)))
+        };
+        let preflight = [
+            ("access-control-request-method", "POST"),
+            ("access-control-request-headers", "authorization,x-a"),
+            ("access-control-request-private-network", "true"),
+        ];
+        let told =
+            ["access-control-allow-headers: authorization,x-a", "access-control-allow-methods: GET,POST"];
+        let told = told.into_iter().chain(allowed).chain(["access-control-max-age: 86400", VARY]);
+        let told: Vec<&str> = told.collect();
+        for path in ["/chat", "/v1/models", "/nowhere"] {
+            let answer = ask("OPTIONS", path, &preflight)?.send().await?;
+            assert_eq!(answer.status(), 200, "{setting} {origin:?} {path}");
+            assert_eq!(cors_headers(answer.headers()), told, "{setting} {origin:?} {path}");
+            assert_eq!(answer.text().await?, "");
+        }
+        let short = ask("OPTIONS", "/chat", &preflight[..1])?.send().await?;
+        assert_eq!(cors_headers(short.headers()), told[1..], "nothing is mirrored if nothing was asked");
+
+        let told: Vec<&str> = allowed.into_iter().chain(["access-control-expose-headers: *", VARY]).collect();
+        for (method, path) in
+            [("GET", "/health"), ("GET", "/nowhere"), ("OPTIONS", "/chat"), ("PUT", "/v1/models")]
+        {
+            let answer = ask(method, path, &[])?.send().await?;
+            assert_eq!(cors_headers(answer.headers()), told, "{setting} {origin:?} {method} {path}");
+        }
+    }
+    Ok(())
+}
+
 /// A preflight from `origin` on both surfaces: status, and the origin that is allowed.
 async fn preflights(proxy: &TestProxy, origin: &str) -> anyhow::Result<Vec<(u16, Option<String>)>> {
     let mut answers = Vec::new();

@@ -2,14 +2,13 @@
 //!
 //! The SDKs choose an exception by the status and show the message.
 
-use axum::response::Response;
 use http::StatusCode;
 use serde::Serialize;
 
 use super::features;
 use crate::providers::Lack;
 use crate::surfaces::error::ApiError;
-use crate::surfaces::error_response::{AttemptBody, attempts, response};
+use crate::surfaces::error_response::{AttemptBody, Response, attempts, response};
 use crate::wire::json;
 
 #[derive(Serialize)]

@@ -134,12 +134,7 @@ impl ProxyBuilder {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
         let limits = state.connection_limits();
-        let serving = http::serve(
-            listener,
-            ai_proxy_free::internals::http::app(state.clone()),
-            limits,
-            shutdown.clone(),
-        );
+        let serving = http::serve(listener, state.clone(), limits, shutdown.clone());
         let server = tokio::spawn(serving);
         Ok(TestProxy { address, simulator, state, config, clock, shutdown, server })
     }

@@ -1,0 +1,76 @@
+//! The bodies of responses.
+
+use std::borrow::Cow;
+use std::io::Cursor;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use hyper::body::{Frame, SizeHint};
+
+/// A response to a client.
+pub(super) type Response = http::Response<Body>;
+
+/// The bytes of a body, whole or in part.
+type Bytes = Cow<'static, [u8]>;
+
+/// Breaks the connection.
+#[derive(Debug, thiserror::Error)]
+#[error("the answer was interrupted")]
+pub(super) struct Aborted;
+
+/// A body that comes bit by bit.
+pub(super) trait Stream: Send {
+    /// The next bytes, never none; nothing after the last ones.
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Vec<u8>, Aborted>>>;
+
+    /// Whether nothing follows.
+    fn is_over(&self) -> bool;
+}
+
+/// The body of a response.
+pub(super) enum Body {
+    /// It is known. Empty once it was taken.
+    Whole(Bytes),
+    /// It comes bit by bit.
+    Streamed(Box<dyn Stream>),
+}
+
+impl<B: Into<Bytes>> From<B> for Body {
+    fn from(bytes: B) -> Self {
+        Self::Whole(bytes.into())
+    }
+}
+
+impl hyper::body::Body for Body {
+    type Data = Cursor<Bytes>;
+    type Error = Aborted;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Aborted>>> {
+        let data = |bytes| Frame::data(Cursor::new(bytes));
+        match &mut *self {
+            Self::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Self::Whole(bytes) => Poll::Ready(Some(Ok(data(std::mem::take(bytes))))),
+            Self::Streamed(stream) => {
+                stream.poll_next(context).map(|next| next.map(|bytes| bytes.map(|bytes| data(bytes.into()))))
+            }
+        }
+    }
+
+    /// So that hyper writes the end of a body together with its last bytes.
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Whole(bytes) => bytes.is_empty(),
+            Self::Streamed(stream) => stream.is_over(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Self::Streamed(_) => SizeHint::default(),
+        }
+    }
+}
