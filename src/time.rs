@@ -7,5 +7,5 @@ mod shutdown;
 
 pub(crate) use self::alarm::Alarm;
 pub use self::clock::{Clock, Moment};
-pub(crate) use self::rarely::Rarely;
+pub(crate) use self::rarely::{Doorbell, Rarely};
 pub use self::shutdown::Shutdown;

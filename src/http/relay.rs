@@ -21,7 +21,7 @@ use crate::dispatch::{Answering, Broken, Progress, Signatures};
 use crate::middle::{Event, ToolCallPiece};
 use crate::observe::{OpenStream, RequestLog};
 use crate::surfaces::{AfterFailure, ApiError, Author, Encode, Interrupted};
-use crate::time::Alarm;
+use crate::time::{Alarm, Doorbell};
 
 /// The silence after which an event without text is sent, so that no proxy on the way takes the connection for dead.
 const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(15);
@@ -57,6 +57,7 @@ pub(super) fn body<E: Encode>(answering: Answering, encoder: E, held: Held, open
         signatures,
         stage: Stage::Relaying,
         events: Vec::new(),
+        reading: Doorbell::default(),
         silent_since: None,
         keep_alive: Alarm::default(),
         _permit: permit,
@@ -87,6 +88,8 @@ struct Relay<E> {
     stage: Stage,
     /// Empty between frames; the allocation is reused.
     events: Vec<Event>,
+    /// The answer rings when there may be more to read.
+    reading: Doorbell,
     /// Since when the client has waited for the next bytes.
     silent_since: Option<Instant>,
     keep_alive: Alarm,
@@ -182,7 +185,9 @@ impl<E: Encode> Relay<E> {
         if self.connection.is_stalled() {
             return Poll::Pending;
         }
-        if let Poll::Ready(outcome) = pin!(self.answering.read(&mut self.events)).poll(context) {
+        let Self { answering, events, .. } = self;
+        let read = self.reading.answer(context, |context| pin!(answering.read(events)).poll(context));
+        if let Poll::Ready(outcome) = read {
             return Poll::Ready(Wake::Read(outcome));
         }
         let silence = *self.silent_since.get_or_insert_with(Instant::now) + KEEP_ALIVE_EVERY;

@@ -78,6 +78,8 @@ pub(super) async fn respond(
     slips::put_right(&mut head.uri);
     let id = request_id::given_or_new(&head.headers);
     let area = Area::of(head.uri.path());
+    // Told with every refusal, so that nobody puts right one thing after the other.
+    let methods = Route::of(head.uri.path()).filter(|route| !route.takes(&head.method)).map(Route::methods);
     let is_tunnel = head.method == Method::CONNECT;
     let has_body = !body.is_end_stream();
     let (counter, counted) = area.counts_as();
@@ -94,6 +96,9 @@ pub(super) async fn respond(
         observe::refused(response.status(), area.surface.name(), request_id::text(&id), reason);
     }
     response.headers_mut().insert(X_REQUEST_ID, id);
+    if let Some(methods) = methods {
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
+    }
     // hyper would keep the connection open for a tunnel that does not exist. After a request whose body was not read it
     // would close the connection without telling the client.
     if is_tunnel || (has_body && !is_body_read) {
@@ -129,9 +134,7 @@ async fn route(admitted: &Admitted<'_>, head: Parts, body: Incoming) -> Reply {
         return admitted.refuse(&not_found(&head)).into();
     };
     if !route.takes(&head.method) {
-        let mut response = admitted.refuse(&ApiError::MethodNotAllowed);
-        response.headers_mut().insert(ALLOW, HeaderValue::from_static(route.methods()));
-        return response.into();
+        return admitted.refuse(&ApiError::MethodNotAllowed).into();
     }
     match route {
         Route::Chat => return complete::<ChatAsk>(admitted, head, body).await,

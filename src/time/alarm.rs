@@ -32,8 +32,6 @@ impl Alarm {
         loop {
             ready!(timer.poll(context));
             if Instant::now() >= deadline {
-                // The next question may be about the same deadline.
-                timer.change();
                 return Poll::Ready(());
             }
             timer.change().reset(deadline);

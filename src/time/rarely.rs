@@ -1,7 +1,8 @@
 //! A future that is nearly always pending, beside one that is nearly always ready.
 //!
 //! A task is woken for every token. Asking every timer and every signal of a connection again each time costs more than
-//! passing the token on. So such a future gets a waker of its own, and is polled only when that was used.
+//! passing the token on. So such a future gets a waker of its own, and is polled only when that was used. hyper asks a body
+//! three times for each token; the same waker answers the third question.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,15 +11,14 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use futures::task::AtomicWaker;
 
-/// A future that is polled at first, and after that only when it has asked for it.
+/// Polls something only when that has asked for it, or was ready the last time.
 #[derive(Debug)]
-pub(crate) struct Rarely<F> {
-    future: Pin<Box<F>>,
+pub(crate) struct Doorbell {
     bell: Arc<Bell>,
     waker: Waker,
 }
 
-/// Remembers that the future wants to be polled, and wakes the task.
+/// Remembers that somebody wants to be polled, and wakes the task.
 #[derive(Debug)]
 struct Bell {
     has_rung: AtomicBool,
@@ -36,11 +36,49 @@ impl Wake for Bell {
     }
 }
 
+impl Default for Doorbell {
+    fn default() -> Self {
+        let bell = Arc::new(Bell { has_rung: AtomicBool::new(true), task: AtomicWaker::new() });
+        Self { waker: Waker::from(bell.clone()), bell }
+    }
+}
+
+impl Doorbell {
+    /// Calls `poll` if there is a reason to.
+    pub(crate) fn answer<T>(
+        &self,
+        context: &Context<'_>,
+        poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        // In this order: a ring in between wakes the task.
+        self.bell.task.register(context.waker());
+        if !self.bell.has_rung.swap(false, Ordering::Acquire) {
+            return Poll::Pending;
+        }
+        let polled = poll(&mut Context::from_waker(&self.waker));
+        if polled.is_ready() {
+            self.ring();
+        }
+        polled
+    }
+
+    /// Makes the next call poll.
+    pub(crate) fn ring(&self) {
+        self.bell.has_rung.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A future that is polled at first, and after that only when it has asked for it.
+#[derive(Debug)]
+pub(crate) struct Rarely<F> {
+    future: Pin<Box<F>>,
+    bell: Doorbell,
+}
+
 impl<F: Future> Rarely<F> {
     /// Polls `future` rarely.
     pub(crate) fn new(future: F) -> Self {
-        let bell = Arc::new(Bell { has_rung: AtomicBool::new(true), task: AtomicWaker::new() });
-        Self { future: Box::pin(future), waker: Waker::from(bell.clone()), bell }
+        Self { future: Box::pin(future), bell: Doorbell::default() }
     }
 
     /// The future, to look at.
@@ -50,18 +88,14 @@ impl<F: Future> Rarely<F> {
 
     /// The future, to change. It is polled again after that.
     pub(crate) fn change(&mut self) -> Pin<&mut F> {
-        self.bell.has_rung.store(true, Ordering::Relaxed);
+        self.bell.ring();
         self.future.as_mut()
     }
 
     /// Polls the future if it has asked for it. Must not be called again once it is ready, unless the future allows that.
     pub(crate) fn poll(&mut self, context: &Context<'_>) -> Poll<F::Output> {
-        // In this order: a ring in between wakes the task.
-        self.bell.task.register(context.waker());
-        if !self.bell.has_rung.swap(false, Ordering::Acquire) {
-            return Poll::Pending;
-        }
-        self.future.as_mut().poll(&mut Context::from_waker(&self.waker))
+        let Self { future, bell } = self;
+        bell.answer(context, |context| future.as_mut().poll(context))
     }
 }
 
