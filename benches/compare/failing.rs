@@ -1,7 +1,9 @@
 //! The first of two providers fails each time: what the second call adds, on one connection.
 
 use std::path::Path;
+use std::time::Duration;
 
+use crate::machine;
 use crate::servers::Server;
 use crate::short::{PIECES, load};
 use crate::table::{Table, percentile};
@@ -13,11 +15,15 @@ pub(crate) const ADDED: &str = "added by the failure p50, µs";
 pub(crate) const CHAT: &str = "/chat";
 pub(crate) const BEFORE: &str = "/chat, before";
 
-/// A server that gets its answer at once, and the same kind of server whose first provider fails.
+/// Of a failing upstream for each request that it gets: less means that it was not asked.
+const LEAST_COST: Duration = Duration::from_micros(2);
+
+/// A server whose provider answers, and the same kind of server before a provider that fails and one that answers.
 struct Pair {
     name: &'static str,
     healthy: Way,
     failing: Way,
+    failed: u32,
 }
 
 pub(crate) async fn measure(setup: &Setup) -> Table {
@@ -26,26 +32,36 @@ pub(crate) async fn measure(setup: &Setup) -> Table {
     let healthy = Upstream::start(cores, script);
     let overloaded = Upstream::start(cores, Script { failure: Failure::Overloaded, ..script });
     let refusing = Upstream::start(cores, Script { failure: Failure::BadRequest, ..script });
-    let mut pairs =
-        vec![nginx(setup, &overloaded, &healthy), program(setup, CHAT, &setup.program, &refusing, &healthy)];
-    if let Some(before) = &setup.before {
-        pairs.push(program(setup, BEFORE, before, &refusing, &healthy));
-    }
-    let requests = setup.pick(300, 1_500);
+    let program = |name, path| program(setup, name, path, &refusing, &healthy);
+    let mut pairs = vec![nginx(setup, &overloaded, &healthy), program(CHAT, &setup.program)];
+    pairs.extend(setup.before.as_ref().map(|before| program(BEFORE, before)));
     let mut table = Table::new(NAME);
     for round in 0..setup.rounds {
         for turn in 0..pairs.len() {
-            let pair = &pairs[(round + turn) % pairs.len()];
-            let mut medians = [0.0; 2];
-            for (median, way) in medians.iter_mut().zip([&pair.healthy, &pair.failing]) {
-                load(way, 1, 20).await;
-                *median = percentile(&mut load(way, 1, requests).await, 0.5);
-            }
-            table.add(pair.name, "healthy p50, µs", medians[0]);
-            table.add(pair.name, ADDED, medians[1] - medians[0]);
+            one(&mut table, &pairs[(round + turn) % pairs.len()], setup.pick(300, 1_500)).await;
         }
     }
     table
+}
+
+/// One pair in one round: small shares of either in turn, because the difference is small beside the times.
+async fn one(table: &mut Table, pair: &Pair, requests: usize) {
+    let (mut healthy, mut failing) = (Vec::new(), Vec::new());
+    let shares = 10;
+    let spent = machine::cpu(pair.failed);
+    for _ in 0..shares {
+        for (times, way) in [(&mut healthy, &pair.healthy), (&mut failing, &pair.failing)] {
+            load(way, 1, 10).await;
+            times.extend(load(way, 1, requests / shares).await);
+        }
+    }
+    let spent = machine::cpu(pair.failed) - spent;
+    if spent < LEAST_COST * u32::try_from(requests).unwrap_or(u32::MAX) {
+        pair.failing.fail("the failing provider was not asked each time");
+    }
+    let healthy = percentile(&mut healthy, 0.5);
+    table.add(pair.name, "healthy p50, µs", healthy);
+    table.add(pair.name, ADDED, percentile(&mut failing, 0.5) - healthy);
 }
 
 /// It asks its backup after a 503, and the first one again with the next request.
@@ -54,6 +70,7 @@ fn nginx(setup: &Setup, failing: &Upstream, healthy: &Upstream) -> Pair {
     let servers = [format!("{first} max_fails=0"), format!("{second} backup")];
     let path = "/openai/v1/chat/completions";
     Pair {
+        failed: failing.child.id(),
         name: NGINX,
         healthy: Way::through(Server::nginx(setup.cores, &healthy.addresses[..1]), NGINX, path),
         failing: Way::through(Server::nginx(setup.cores, &servers), NGINX, path),
@@ -63,10 +80,9 @@ fn nginx(setup: &Setup, failing: &Upstream, healthy: &Upstream) -> Pair {
 /// After a 400 it asks Cerebras, and Groq first again with the next request, whose turn it is: after other failures Groq
 /// would be asked last for a while.
 fn program(setup: &Setup, name: &'static str, path: &Path, failing: &Upstream, healthy: &Upstream) -> Pair {
-    let over = |groq: &Upstream| {
-        let variables =
-            [Over::Groq.variables(&groq.addresses[0]), Over::Cerebras.variables(&healthy.addresses[1])];
-        Way::through(Server::program(setup.cores, path, &variables.concat()), name, "/chat")
-    };
-    Pair { name, healthy: over(healthy), failing: over(failing) }
+    let groq = Over::Groq.variables(&failing.addresses[0]);
+    let cerebras = Over::Cerebras.variables(&healthy.addresses[1]);
+    let over = |variables: &[_]| Way::through(Server::program(setup.cores, path, variables), name, "/chat");
+    let (healthy, failing_first) = (over(&cerebras), over(&[groq, cerebras].concat()));
+    Pair { name, healthy, failing: failing_first, failed: failing.child.id() }
 }
