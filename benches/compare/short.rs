@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 
 use crate::table::{Table, micros, percentile};
 use crate::upstream::Script;
-use crate::ways::{ALL, FEW, Kind, Lineup, Setup, Way};
+use crate::ways::{ALL, Lineup, Setup, Way};
 
 /// With the role, the finish, the usage and the end mark that makes 18 events of Groq's.
 pub(crate) const PIECES: usize = 14;
@@ -25,8 +25,7 @@ pub(crate) fn name(connections: usize) -> String {
 }
 
 pub(crate) async fn measure(setup: &Setup) -> Vec<Table> {
-    let kinds: &[Kind] = if setup.is_quick { &FEW } else { &ALL };
-    let lineup = Lineup::open(setup, Script::at_once(PIECES), kinds).await;
+    let lineup = Lineup::open(setup, Script::at_once(PIECES), &ALL).await;
     let mut tables = Vec::new();
     for (connections, requests) in
         [(1, setup.pick(300, 1_500)), (16, setup.pick(960, 3_200)), (64, setup.pick(1_280, 6_400))]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
@@ -57,7 +57,7 @@ fn plan(setup: &Setup) -> Plan {
 pub(crate) async fn measure(setup: &Setup) -> Table {
     let plan = plan(setup);
     let mut table = Table::new(name(setup));
-    let kinds = Kind::with_before(&FEW, setup);
+    let kinds = Kind::chosen(&FEW, setup);
     for round in 0..setup.rounds {
         for turn in 0..kinds.len() {
             // Each time in a new process: memory that was in use once is not given back.
@@ -78,7 +78,12 @@ async fn one(table: &mut Table, setup: &Setup, plan: Plan, kind: Kind) {
     let each = (way.memory_kib() - before) / plan.some as f64;
     crowd.grow(&way, plan, plan.all - plan.some - WARM_UP).await;
     let each_of_all = (way.memory_kib() - before) / (plan.all - WARM_UP) as f64;
+    let (cpu, begun) = (way.cpu(), Instant::now());
     let (errors, mut late) = crowd.outcome().await;
+    let busy = (way.cpu() - cpu).as_secs_f64() / begun.elapsed().as_secs_f64();
+    if errors > 0 {
+        eprintln!("{}: {errors} streams failed; its log: {}", way.name, way.said());
+    }
     if kind != Kind::Direct {
         table.add(&way.name, MEMORY, each);
         table.add(&way.name, MEMORY_OF_ALL, each_of_all);
@@ -87,6 +92,7 @@ async fn one(table: &mut Table, setup: &Setup, plan: Plan, kind: Kind) {
     table.add(&way.name, LATE_P50, percentile(&mut late, 0.5));
     table.add(&way.name, LATE_P99, percentile(&mut late, 0.99));
     table.add(&way.name, LATEST, percentile(&mut late, 1.0));
+    table.add(&way.name, "server busy with all open, %", busy * 100.0);
 }
 
 /// The clients that are reading.

@@ -19,6 +19,8 @@ pub(crate) struct Setup {
     pub(crate) program: PathBuf,
     /// An older build, to be measured beside the program.
     pub(crate) before: Option<PathBuf>,
+    /// Only ways with this in their names, beside the direct one and nginx.
+    pub(crate) way: String,
 }
 
 impl Setup {
@@ -72,7 +74,7 @@ pub(crate) const ALL: [Kind; 9] = [
     Kind::Program(Surface::V1, Over::Gemini),
 ];
 
-/// Those of a quick run, and those of scenarios in which the dialect makes no difference.
+/// Those of scenarios in which the dialect makes no difference.
 pub(crate) const FEW: [Kind; 5] = [ALL[0], ALL[1], ALL[2], ALL[3], ALL[4]];
 
 impl Kind {
@@ -86,13 +88,19 @@ impl Kind {
         }
     }
 
-    /// These, and the older build beside the program if there is one.
-    pub(crate) fn with_before(kinds: &[Self], setup: &Setup) -> Vec<Self> {
+    /// Those of `kinds` that were asked for, and the older build beside the program if there is one.
+    pub(crate) fn chosen(kinds: &[Self], setup: &Setup) -> Vec<Self> {
+        let is_chosen = |kind: &&Self| match kind {
+            Self::Direct | Self::Nginx => true,
+            // There is nothing of ours in it that could break.
+            Self::HaProxy if setup.is_quick => false,
+            kind => kind.name().contains(setup.way.as_str()),
+        };
         let older = |kind: &Self| match kind {
             Self::Program(surface, over) if setup.before.is_some() => Some(Self::Before(*surface, *over)),
             _ => None,
         };
-        kinds.iter().flat_map(|kind| [Some(*kind), older(kind)]).flatten().collect()
+        kinds.iter().filter(is_chosen).flat_map(|kind| [Some(*kind), older(kind)]).flatten().collect()
     }
 }
 
@@ -185,8 +193,12 @@ impl Way {
 
     /// Ends the run: `what` must not happen on this way.
     pub(crate) fn fail(&self, what: &str) -> ! {
-        let said = self.server.as_ref().map(Server::said).unwrap_or_default();
-        panic!("{}: {what}\nits log: {said}", self.name)
+        panic!("{}: {what}\nits log: {}", self.name, self.said())
+    }
+
+    /// The end of its server's log.
+    pub(crate) fn said(&self) -> String {
+        self.server.as_ref().map(Server::said).unwrap_or_default()
     }
 
     /// Asks a few times, so that what comes once is over, and looks at a reply thoroughly.
@@ -209,7 +221,7 @@ pub(crate) struct Lineup {
 impl Lineup {
     pub(crate) async fn open(setup: &Setup, script: Script, kinds: &[Kind]) -> Self {
         let upstream = Upstream::start(setup.cores, script);
-        let kinds = Kind::with_before(kinds, setup);
+        let kinds = Kind::chosen(kinds, setup);
         let ways: Vec<Way> = kinds.into_iter().map(|kind| Way::open(setup, &upstream, kind)).collect();
         for way in &ways {
             way.warm_up(script.pieces).await;
