@@ -65,14 +65,12 @@ impl Client {
         }
     }
 
+    /// Whether the body has ended, or begun if it is that of an error.
     pub(crate) fn is_at_the_end(&self) -> bool {
-        self.received.ends_with(END_OF_BODY) || self.has_length_and_is_whole()
-    }
-
-    /// A reply that is no stream: an error, which must not be waited for in vain.
-    fn has_length_and_is_whole(&self) -> bool {
-        !self.received.starts_with(b"HTTP/1.1 200")
-            && find(&self.received, b"\r\n\r\n").is_some_and(|head| self.received.len() > head + 4)
+        let is_error = || !self.received.starts_with(b"HTTP/1.1 200 ");
+        let has_body =
+            || find(&self.received, b"\r\n\r\n").is_some_and(|head| self.received.len() > head + 4);
+        self.received.ends_with(END_OF_BODY) || (is_error() && has_body())
     }
 
     /// Whether a reply of so many pieces was complete and in order.
@@ -133,11 +131,10 @@ fn text_of(event: &str) -> Option<String> {
 
 /// A `POST` of a short question to `path`.
 pub(crate) fn question(path: &str) -> Vec<u8> {
+    // Which model it is, this program chooses; what the others pass on must name one.
+    let model = if path.starts_with("/openai/") { "openai/gpt-oss-20b" } else { "auto" };
     let body =
-        r#"{"model":"openai/gpt-oss-20b","messages":[{"role":"user","content":"Hola"}],"stream":true}"#;
-    let body =
-        if path == "/chat" { body.replace(r#""model":"openai/gpt-oss-20b","#, "") } else { body.into() };
-    let body = if path.starts_with("/v1") { body.replace("openai/gpt-oss-20b", "auto") } else { body };
+        format!(r#"{{"model":"{model}","messages":[{{"role":"user","content":"Hola"}}],"stream":true}}"#);
     let length = body.len();
     let head = format!(
         "POST {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer key\r\n\

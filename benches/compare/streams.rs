@@ -31,7 +31,7 @@ struct Plan {
     /// Of each stream, one in `pace`.
     pieces: usize,
     pace: Duration,
-    opened_a_second: usize,
+    opened_a_second: u32,
 }
 
 pub(crate) fn name(setup: &Setup) -> String {
@@ -107,11 +107,9 @@ impl Crowd {
     async fn grow(&mut self, way: &Way, plan: Plan, more: usize) {
         let request: Arc<[u8]> = way.request.clone().into();
         let ready = self.tasks.len() + more;
-        let mut clock = tokio::time::interval(Duration::from_millis(10));
-        for number in 0..more {
-            if number % (plan.opened_a_second / 100) == 0 {
-                clock.tick().await;
-            }
+        let mut clock = tokio::time::interval(Duration::from_secs(1) / plan.opened_a_second);
+        for _ in 0..more {
+            clock.tick().await;
             let (address, request, begun) = (way.address, request.clone(), self.begun.clone());
             self.tasks.spawn(async move {
                 let client = Client::connect(address).await.map_err(|error| error.to_string());
