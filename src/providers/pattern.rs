@@ -136,9 +136,8 @@ impl Pattern {
         } else if is_plain {
             Some((std::str::from_utf8(text).ok()?.to_owned(), behind))
         } else {
-            // With its quotes.
-            let start = self.before.len() - 1;
-            Some((serde_json::from_slice(data.get(start..start + length + 2)?).ok()?, behind))
+            let start = self.before.len();
+            Some((string(data, start, start + length)?, behind))
         }
     }
 
@@ -164,9 +163,16 @@ fn places<'a>(data: &'a [u8], text: &'a str) -> impl Iterator<Item = (usize, usi
         Some((start, end))
     });
     strings.filter(move |(start, end)| {
-        let quoted = data.get(start - 1..=*end).unwrap_or_default();
-        serde_json::from_slice::<String>(quoted).is_ok_and(|string| string == text)
+        let body = data.get(*start..*end).unwrap_or_default();
+        body == text.as_bytes()
+            || (body.contains(&b'\\') && string(data, *start, *end).as_deref() == Some(text))
     })
+}
+
+/// The string whose body stands from `start` to `end`; `None` if it is none.
+fn string(data: &[u8], start: usize, end: usize) -> Option<String> {
+    let quoted = data.get(start.checked_sub(1)?..=end)?;
+    serde_json::from_slice(quoted).ok()
 }
 
 /// How many bytes there are before the quote that ends a string.

@@ -159,6 +159,9 @@ impl<'b> Feed<'_, 'b> {
     )]
     pub fn next(&mut self) -> Result<Option<Event<'_>>, EventTooLarge> {
         self.decoder.forget_spent();
+        if self.rest.is_empty() {
+            return Ok(None);
+        }
         if let Some(data) = self.whole_event() {
             return Ok(Some(Event { name: "", data }));
         }
