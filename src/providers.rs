@@ -9,6 +9,7 @@ mod directory;
 mod gemini;
 mod model_id;
 mod openai;
+mod pattern;
 mod profile;
 mod rows;
 mod wire;
