@@ -116,7 +116,8 @@ async fn row_129_what_nobody_has_asked_for_is_no_answer() -> anyhow::Result<()> 
 /// A size that could be read in two ways ends the answer where it stands, although one of the two would complete it.
 #[tokio::test]
 async fn row_130_chunks_that_are_none_are_no_answer() -> anyhow::Result<()> {
-    let bad: [(&str, fn(usize) -> String); 7] = [
+    type Line = fn(usize) -> String;
+    let bad: [(&str, Line); 7] = [
         ("minus", |size| format!("-{size:x}\r\n")),
         ("plus", |size| format!("+{size:x}\r\n")),
         ("0x", |size| format!("0x{size:x}\r\n")),
