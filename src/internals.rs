@@ -65,7 +65,7 @@ pub mod time {
 
 pub mod upstream {
     //! See `crate::upstream`.
-    pub use crate::upstream::{Replayed, replay};
+    pub use crate::upstream::{Replayed, read_response};
 }
 
 pub mod wire {

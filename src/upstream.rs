@@ -35,7 +35,7 @@ use tokio::time::{Instant, sleep_until};
 pub(crate) use self::body::Body;
 pub(crate) use self::lines::Lines;
 pub(crate) use self::origin::Origin;
-pub use self::replay::{Replayed, replay};
+pub use self::replay::{Replayed, read_response};
 pub(crate) use self::trust::TlsUnavailable;
 
 use self::body::Lent;

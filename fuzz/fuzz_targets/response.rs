@@ -1,7 +1,7 @@
 //! Any bytes from a provider, in any pieces, are read as the same response; and what is written in good order is read so.
 #![no_main]
 
-use ai_proxy_free::internals::upstream::replay;
+use ai_proxy_free::internals::upstream::read_response;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {
@@ -11,7 +11,7 @@ fuzz_target!(|input: &[u8]| {
     ai_proxy_free_fuzz::check_response(&[head, input].concat());
     let chunk = [format!("{:x}\r\n", input.len()).as_bytes(), input, b"\r\n0\r\n\r\n"].concat();
     if !input.is_empty() {
-        let read = replay(&[head, &chunk]).expect("a response");
+        let read = read_response(&[head, &chunk]).expect("a response");
         assert!(read.is_whole && read.is_kept && read.body == input, "a chunk is read as it was written");
     }
 });

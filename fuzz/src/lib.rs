@@ -9,7 +9,7 @@ use ai_proxy_free::internals::middle::{
 };
 use ai_proxy_free::internals::providers::{AnswerDecoder, Dialect, Directory, Provider};
 use ai_proxy_free::internals::surfaces::{ApiError, Ask as _, Author, ChatAsk, Completion, Encode};
-use ai_proxy_free::internals::upstream::{Replayed, replay};
+use ai_proxy_free::internals::upstream::{Replayed, read_response};
 use ai_proxy_free::internals::wire::sse;
 use http::request::Parts;
 use serde_json::Value;
@@ -37,10 +37,10 @@ fn without_cuts(input: &[u8]) -> Vec<u8> {
 /// Reads `input` as a provider's response, which ends with the connection.
 pub fn check_response(input: &[u8]) {
     // An empty piece would be the end.
-    let replay = |pieces: &[&[u8]]| {
-        replay(&pieces.iter().copied().filter(|piece| !piece.is_empty()).collect::<Vec<_>>())
+    let read = |pieces: &[&[u8]]| {
+        read_response(&pieces.iter().copied().filter(|piece| !piece.is_empty()).collect::<Vec<_>>())
     };
-    let Some(Replayed { status, body, is_kept, is_whole, surplus, .. }) = decode_in_any_cut(input, replay)
+    let Some(Replayed { status, body, is_kept, is_whole, surplus, .. }) = decode_in_any_cut(input, read)
     else {
         return;
     };

@@ -7,8 +7,8 @@ use std::mem::MaybeUninit;
 
 use bytes::Bytes;
 use http::HeaderMap;
-use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER_ENCODING};
-use httparse::{ParserConfig, Status};
+use http::header::{HeaderName, HeaderValue};
+use httparse::{Header, ParserConfig, Status};
 
 use super::framing::{Chunks, Framing};
 
@@ -114,8 +114,8 @@ fn parse(bytes: &[u8]) -> Result<Parsed, NotHttp> {
         }
         let headers = headers(rest, length, response.headers)?;
         let is_1_1 = response.version == Some(1);
-        let framing = framing(status, is_1_1, &headers)?;
-        let is_kept = is_kept(status, is_1_1, &headers) && framing != Framing::UntilClose;
+        let framing = framing(status, is_1_1, response.headers)?;
+        let is_kept = is_kept(status, is_1_1, response.headers) && framing != Framing::UntilClose;
         return Ok(Parsed::Head(Head { status, headers, framing, is_kept }, skipped + length));
     }
 }
@@ -126,7 +126,7 @@ fn is_interim(status: u16) -> bool {
 }
 
 /// The headers at the beginning of `bytes`, of which the head is the first `length`.
-fn headers(bytes: &[u8], length: usize, parsed: &[httparse::Header<'_>]) -> Result<HeaderMap, NotHttp> {
+fn headers(bytes: &[u8], length: usize, parsed: &[Header<'_>]) -> Result<HeaderMap, NotHttp> {
     // One buffer for all values costs less than one for each.
     let shared = Bytes::copy_from_slice(bytes.get(..length).ok_or(NotHttp)?);
     let mut headers = HeaderMap::with_capacity(parsed.len());
@@ -140,43 +140,47 @@ fn headers(bytes: &[u8], length: usize, parsed: &[httparse::Header<'_>]) -> Resu
 }
 
 /// RFC 9112, section 6.3, without what concerns HEAD and CONNECT.
-fn framing(status: u16, is_1_1: bool, headers: &HeaderMap) -> Result<Framing, NotHttp> {
+fn framing(status: u16, is_1_1: bool, headers: &[Header<'_>]) -> Result<Framing, NotHttp> {
     if matches!(status, 101 | 204 | 304) {
         return Ok(Framing::Length(0));
     }
-    if headers.contains_key(TRANSFER_ENCODING) {
+    let mut codings = tokens(headers, TRANSFER_ENCODING);
+    if let Some(coding) = codings.next() {
         // Chunks win over a length. HTTP/1.0 has none, so a coding there was meant for somebody in between.
-        return match tokens(headers, &TRANSFER_ENCODING).as_slice() {
-            [coding] if is_1_1 && coding == "chunked" => Ok(Framing::Chunked(Chunks::new())),
-            [coding] if is_1_1 && coding == "identity" => Ok(Framing::UntilClose),
+        return match coding {
+            _ if codings.next().is_some() || !is_1_1 => Err(NotHttp),
+            coding if coding.eq_ignore_ascii_case(b"chunked") => Ok(Framing::Chunked(Chunks::new())),
+            coding if coding.eq_ignore_ascii_case(b"identity") => Ok(Framing::UntilClose),
             _ => Err(NotHttp),
         };
     }
-    if !headers.contains_key(CONTENT_LENGTH) {
-        return Ok(Framing::UntilClose);
-    }
-    let lengths = tokens(headers, &CONTENT_LENGTH);
-    let (first, others) = lengths.split_first().ok_or(NotHttp)?;
-    let is_number = first.bytes().all(|byte| byte.is_ascii_digit());
-    if !is_number || others.iter().any(|other| other != first) {
+    let mut lengths = tokens(headers, CONTENT_LENGTH);
+    let Some(length) = lengths.next() else { return Ok(Framing::UntilClose) };
+    let is_number = length.iter().all(u8::is_ascii_digit);
+    if !is_number || lengths.any(|other| other != length) {
         return Err(NotHttp);
     }
-    first.parse().map(Framing::Length).map_err(|_| NotHttp)
+    let length = std::str::from_utf8(length).ok().and_then(|length| length.parse().ok());
+    length.map(Framing::Length).ok_or(NotHttp)
 }
 
 /// Whether the connection stays open behind the body.
-fn is_kept(status: u16, is_1_1: bool, headers: &HeaderMap) -> bool {
-    let options = if headers.contains_key(CONNECTION) { tokens(headers, &CONNECTION) } else { Vec::new() };
-    let says = |option: &str| options.iter().any(|it| it == option);
+fn is_kept(status: u16, is_1_1: bool, headers: &[Header<'_>]) -> bool {
+    let says = |option: &[u8]| tokens(headers, CONNECTION).any(|it| it.eq_ignore_ascii_case(option));
+    let has = |name: &str| tokens(headers, name).next().is_some();
     // Who sends chunks and a length may have meant something else (RFC 9112, section 6.1).
-    let has_two_ends = headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH);
-    status != 101 && !has_two_ends && !says("close") && (is_1_1 || says("keep-alive"))
+    let has_two_ends = has(TRANSFER_ENCODING) && has(CONTENT_LENGTH);
+    status != 101 && !has_two_ends && !says(b"close") && (is_1_1 || says(b"keep-alive"))
 }
 
-/// The elements of a list, in lower case. What is no text is an element without a name.
-fn tokens(headers: &HeaderMap, name: &HeaderName) -> Vec<String> {
-    let values = headers.get_all(name).iter().map(|value| value.to_str().unwrap_or_default());
-    values.flat_map(|value| value.split(',')).map(|token| token.trim().to_ascii_lowercase()).collect()
+const CONNECTION: &str = "connection";
+const CONTENT_LENGTH: &str = "content-length";
+const TRANSFER_ENCODING: &str = "transfer-encoding";
+
+/// The elements of a list, of which a header has one at least.
+fn tokens<'a>(headers: &'a [Header<'a>], name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+    let its = headers.iter().filter(move |header| header.name.eq_ignore_ascii_case(name));
+    its.flat_map(|header| header.value.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii)
 }
 
 #[cfg(test)]

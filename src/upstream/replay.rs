@@ -21,7 +21,7 @@ pub struct Replayed {
 }
 
 /// Reads an answer that arrives in `pieces`, behind which the connection ends; `None` if there is none.
-pub fn replay(pieces: &[&[u8]]) -> Option<Replayed> {
+pub fn read_response(pieces: &[&[u8]]) -> Option<Replayed> {
     let mut gathering = Gathering::default();
     let mut reading: Option<(Head, Replayed)> = None;
     let mut outcome = Ok(());
@@ -123,14 +123,14 @@ mod tests {
     }
 
     fn replay_all(pieces: &[Vec<u8>]) -> Option<Replayed> {
-        replay(&pieces.iter().map(Vec::as_slice).collect::<Vec<_>>())
+        read_response(&pieces.iter().map(Vec::as_slice).collect::<Vec<_>>())
     }
 
     proptest! {
         #[test]
         fn no_cut_changes_what_is_read(start in bytes(), more in bytes(), sizes in vec(0_usize..30, 0..20)) {
             for bytes in [[b"HTTP/1.1 200 OK\r\n".as_slice(), &start].concat(), start, more] {
-                let whole = replay(&[&bytes]);
+                let whole = read_response(&[&bytes]);
                 prop_assert_eq!(&replay_all(&cut(&bytes, &sizes)), &whole);
                 prop_assert_eq!(&replay_all(&cut(&bytes, &vec![1; bytes.len()])), &whole);
             }

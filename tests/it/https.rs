@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ai_proxy_free::internals::providers::Provider;
 use ai_proxy_free::internals::simulator::{Settings, SimulatedProvider};
@@ -130,7 +130,9 @@ async fn tunnels_to(behind: &Secured) -> anyhow::Result<(SocketAddr, Relay, Aske
                 while !head.ends_with(b"\r\n\r\n") {
                     head.push(outer.read_u8().await?);
                 }
-                keep.lock().unwrap().push(String::from_utf8_lossy(&head).into_owned());
+                keep.lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(String::from_utf8_lossy(&head).into_owned());
                 outer.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await?;
                 let mut inner = TcpStream::connect(behind).await?;
                 tokio::io::copy_bidirectional(&mut outer, &mut inner).await
