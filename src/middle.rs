@@ -30,4 +30,4 @@ pub use self::redaction::Redactor;
 pub(crate) use self::request::MAX_CALLS;
 pub use self::request::{AssistantPart, ChatRequest, Image, Message, Part, ToolCall};
 pub(crate) use self::request::{Effort, Feature, Json, JsonSchema, Needs, ResponseFormat, Tool, ToolChoice};
-pub(crate) use self::sink::{AnswerSoFar, Sink};
+pub(crate) use self::sink::{AnswerSoFar, Said, Sink};

@@ -49,7 +49,12 @@ impl AnswerSoFar {
 
     /// A sink for one event of the provider; content goes to `events` at once.
     pub(crate) fn sink<'a>(&'a mut self, events: &'a mut Vec<Event>) -> Sink<'a> {
-        Sink { answer: self, events }
+        Sink { answer: self, events, said: Said::default() }
+    }
+
+    /// The last usage.
+    pub(crate) fn usage(&self) -> Option<Usage> {
+        self.usage
     }
 
     /// Ends the answer: adds what is missing from the calls, then usage and finish. `unstated` is the reason if the
@@ -86,25 +91,47 @@ impl AnswerSoFar {
 pub struct Sink<'a> {
     answer: &'a mut AnswerSoFar,
     events: &'a mut Vec<Event>,
+    said: Said,
+}
+
+/// What the one event of a provider has said that a [`Sink`] is for, whether it was passed on or not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Said {
+    /// How many pieces of text and thoughts.
+    pub(crate) pieces: u32,
+    /// Usage.
+    pub(crate) usage: bool,
+    /// Calls, or how the answer ends.
+    pub(crate) more: bool,
 }
 
 impl Sink<'_> {
+    /// What was said so far.
+    pub(crate) fn said(&self) -> Said {
+        self.said
+    }
+
     /// A piece of the answer; nothing if it is empty.
-    pub fn text(&mut self, text: String) {
+    pub fn text(&mut self, text: impl Into<String>) {
+        let text = text.into();
         if !text.is_empty() {
+            self.said.pieces += 1;
             self.pass_on(Event::Text(text));
         }
     }
 
     /// A piece of what the model thinks; nothing if it is empty.
-    pub fn reasoning(&mut self, text: String) {
+    pub fn reasoning(&mut self, text: impl Into<String>) {
+        let text = text.into();
         if !text.is_empty() {
+            self.said.pieces += 1;
             self.pass_on(Event::Reasoning(text));
         }
     }
 
     /// A tool call, or a piece of one.
     pub fn call(&mut self, call: WireCall) {
+        self.said.more = true;
         // A call after the finish is dropped, so it must not decide how the answer ends either.
         if self.is_over() || self.answer.failure.is_some() {
             return;
@@ -118,16 +145,19 @@ impl Sink<'_> {
 
     /// The usage so far.
     pub fn usage(&mut self, usage: Usage) {
+        self.said.usage = true;
         self.answer.usage = Some(usage);
     }
 
     /// The answer is complete.
     pub fn finish(&mut self, reason: FinishReason) {
+        self.said.more = true;
         self.answer.finish.get_or_insert(reason);
     }
 
     /// The provider says that the answer is complete, but may still go on: text or a call that follows takes it back.
     pub fn stop_for_now(&mut self) {
+        self.said.more = true;
         if self.answer.finish.is_none() {
             self.answer.finish = Some(FinishReason::Stop);
             self.answer.may_go_on = true;
@@ -137,6 +167,7 @@ impl Sink<'_> {
     /// The provider has stopped the model for no reason that a client could know. Behind content that is a broken
     /// answer; without any it is an empty one, as after a stop.
     pub fn stop_without_reason(&mut self) {
+        self.said.more = true;
         if self.answer.finish.is_some() {
             return;
         }

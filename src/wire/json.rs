@@ -7,9 +7,12 @@ use serde::Serialize;
 use serde::de::{Deserializer as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+/// What a short text takes, in bytes, so that it grows in one piece.
+const SHORT: usize = 512;
+
 /// `value` as JSON text.
 pub(crate) fn to_vec(value: &impl Serialize) -> Vec<u8> {
-    let mut out = Vec::new();
+    let mut out = Vec::with_capacity(SHORT);
     write(&mut out, value);
     out
 }
@@ -18,6 +21,17 @@ pub(crate) fn to_vec(value: &impl Serialize) -> Vec<u8> {
 #[expect(clippy::expect_used, reason = "see the message")]
 pub(crate) fn write(out: &mut Vec<u8>, value: &impl Serialize) {
     serde_json::to_writer(out, value).expect("our own types have string keys only, and memory does not fail");
+}
+
+/// Appends `text` as a JSON string.
+pub(crate) fn write_string(out: &mut Vec<u8>, text: &str) {
+    // Few texts have anything to escape: they are looked at once and copied.
+    if text.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
+        return write(out, &text);
+    }
+    out.push(b'"');
+    out.extend_from_slice(text.as_bytes());
+    out.push(b'"');
 }
 
 /// The entries of an object, in their order.
