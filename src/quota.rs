@@ -23,6 +23,7 @@ mod prospect;
 mod provider_state;
 mod settling;
 mod shared_bucket;
+mod sliding;
 mod snapshot;
 mod spending;
 mod state;

@@ -34,7 +34,7 @@ pub(super) async fn run(
     let state = AppState::new(config, clock.clone(), fastrand::Rng::new(), shutdown.clone());
     let state = state.map_err(Fatal::settings)?;
 
-    let _log_guard = log::start(&config.log, clock);
+    let _log_guard = log::start(&config.log, clock).map_err(Fatal::machine)?;
     report(config);
     if let Some(path) = &config.state_file {
         state.dispatcher.keep_state(&config.providers, path, salt());
@@ -63,12 +63,14 @@ async fn listen(server: &ServerConfig) -> Result<(TcpListener, SocketAddr), Fata
     Ok((listener, address))
 }
 
-/// Serves clients, and meanwhile keeps the lists of models current: a start without a network serves at once.
+/// Serves clients, and meanwhile keeps the lists of models current (a start without a network serves at once) and
+/// closes unused connections to providers.
 async fn serve(listener: TcpListener, state: AppState, shutdown: Shutdown) {
     let limits = state.connection_limits();
     tokio::select! {
         () = http::serve(listener, http::app(state.clone()), limits, shutdown) => {}
         never = state.dispatcher.keep_models_current(fastrand::Rng::new()) => match never {},
+        never = state.dispatcher.close_unused_connections() => match never {},
     }
 }
 

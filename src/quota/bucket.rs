@@ -180,12 +180,14 @@ impl Bucket {
     pub(super) fn fit(&self, amount: u64, ahead: u64, now: Now) -> Fit {
         let Some(most) = self.most.filter(|_| amount > 0) else { return Fit::Now };
         let wait = self.time_until_fit(&self.used, amount, ahead, now);
+        if amount <= most && wait == Some(Duration::ZERO) {
+            return Fit::Now;
+        }
         let is_certain = self.is_certain(now);
         let may_fit = self.may_fit(amount, ahead, now);
         match wait {
             wait if amount > most && !is_certain => Fit::Unsure(wait.unwrap_or_default()),
             _ if amount > most => self.never(now),
-            Some(Duration::ZERO) => Fit::Now,
             _ if may_fit && self.gives_back == Some(true) => Fit::Now,
             Some(wait) if may_fit || !is_certain => Fit::Unsure(wait),
             wait => Fit::Later(self.time_until_may_fit(amount, ahead, now).or(wait)),

@@ -58,7 +58,7 @@ pub(crate) struct Pick {
 pub(crate) struct Survey {
     /// How many providers have a model that can do what the request needs.
     pub(crate) able: usize,
-    /// What models that cannot serve it lack, by provider.
+    /// What the models of the others lack, by provider.
     pub(crate) unable: Vec<(Provider, Lack)>,
 }
 
@@ -191,6 +191,10 @@ impl Quota {
         for wanted in target.wanted() {
             let provider = state.provider(wanted.provider).filter(|it| !it.accounts.is_empty());
             let Some(provider) = provider else { continue };
+            if wanted.model.is_none() && provider.serves(needs, now) {
+                survey.able += 1;
+                continue;
+            }
             let models = wanted.model.map_or_else(|| provider.in_use(now), |model| vec![model]);
             let models = models.into_iter().filter_map(|model| provider.models().get(model));
             let lacks: Vec<Option<Lack>> = models.map(|model| model.can.lacks(needs)).collect();

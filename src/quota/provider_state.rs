@@ -14,7 +14,7 @@ use super::demand::Correction;
 use super::place::Candidate;
 use super::shared_bucket::SharedBucket;
 use super::target::Criteria;
-use crate::middle::{Measure, Reason, Renewal};
+use crate::middle::{Measure, Needs, Reason, Renewal};
 use crate::models::{Catalogue, Stock};
 use crate::observe::ModelStats;
 use crate::providers::{Capabilities, Provider};
@@ -119,20 +119,30 @@ impl ProviderState {
     /// The models in use, best first, with any account. If every model is gone, returns the first rank (the wanted
     /// models) all the same.
     pub(super) fn in_use(&self, now: Moment) -> Vec<usize> {
-        let ranks_in_use: Vec<usize> =
-            (0..self.accounts.len()).map(|account| self.rank_in_use(account, now)).collect();
-        let mut used = Vec::new();
-        for (rank, models) in self.stock.ranks.iter().enumerate() {
-            let is_used = |&model: &usize| {
-                let mut accounts = ranks_in_use.iter().enumerate();
-                accounts.any(|(account, &in_use)| rank <= in_use && !self.is_gone(account, model, now))
-            };
-            used.extend(models.iter().copied().filter(is_used));
-        }
+        let used: Vec<usize> = self.used(now).collect();
         match self.stock.ranks.first() {
             Some(wanted) if used.is_empty() => wanted.clone(),
             _ => used,
         }
+    }
+
+    /// The models in use, best first, with any account; none if every model is gone.
+    fn used(&self, now: Moment) -> impl Iterator<Item = usize> + '_ {
+        let ranks = self.stock.ranks.iter().enumerate();
+        let models = ranks.flat_map(|(rank, models)| models.iter().map(move |&model| (rank, model)));
+        models.filter_map(move |(rank, model)| {
+            let is_used = |account| {
+                !self.is_gone(account, model, now) && (rank == 0 || rank <= self.rank_in_use(account, now))
+            };
+            (0..self.accounts.len()).any(is_used).then_some(model)
+        })
+    }
+
+    /// Whether a model in use can do what a request needs.
+    pub(super) fn serves(&self, needs: &Needs, now: Moment) -> bool {
+        let can_serve =
+            |model| self.models.get(model).is_some_and(|it: &ModelState| it.can.lacks(needs).is_none());
+        self.used(now).any(can_serve)
     }
 
     /// The best model in use with this account.

@@ -1,42 +1,28 @@
 //! What is used of one window, and when it comes back: the arithmetic of the three ways in which quota is renewed.
 //! Pure: the time is an argument, and no limit is known here.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::sliding::Sliding;
 use super::ticks::Now;
 use crate::middle::{Renewal, Window, Zone};
 
-/// The most uses of a sliding window that are kept apart. Beyond that, neighbours within a small part of the window are
-/// counted as one, from the later one on.
-const MOST_ENTRIES: usize = 512;
 /// More than so many whole limits are never owed to a limit that comes back continuously.
 const MOST_WINDOWS: f64 = 4.0;
-/// How many parts a window has for that.
-const PARTS: u32 = 256;
-/// What no longer counts is remembered for so long: a refusal that arrives may speak of a moment when it did.
-const LINGER: Duration = Duration::from_secs(5);
 
 /// What is used of a window.
 #[derive(Clone, Debug)]
 pub(super) enum Used {
-    /// Each use counts for `length`.
-    Sliding { length: Duration, uses: VecDeque<Use> },
+    /// Each use counts for the length of the window.
+    Sliding(Sliding),
     /// It runs off continuously: a whole limit in `length`.
     Refill { length: Duration, level: f64, as_of: Duration },
     /// It counts until the period ends.
     Period { window: Window, zone: Option<Zone>, used: u64, end: Option<End> },
     /// It counts until it is given back.
     AtOnce(u64),
-}
-
-/// One use of a sliding window, or several that are counted as one.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Use {
-    at: Duration,
-    amount: u64,
 }
 
 /// When something ends: when either clock says so.
@@ -65,7 +51,7 @@ impl Used {
         let length = window.length();
         match renewal {
             _ if window == Window::AtOnce => Self::AtOnce(0),
-            Renewal::Sliding => Self::Sliding { length, uses: VecDeque::new() },
+            Renewal::Sliding => Self::Sliding(Sliding::new(length)),
             Renewal::Refill => Self::Refill { length, level: 0.0, as_of: now.tick },
             Renewal::Calendar(zone) => Self::Period { window, zone: Some(zone), used: 0, end: None },
         }
@@ -74,11 +60,7 @@ impl Used {
     /// How much counts now, of a limit of `most`.
     pub(super) fn amount(&self, most: u64, now: Now) -> u64 {
         match self {
-            Self::Sliding { length, uses } => uses
-                .iter()
-                .filter(|it| counts(it, *length, now))
-                .map(|it| it.amount)
-                .fold(0, u64::saturating_add),
+            Self::Sliding(uses) => uses.amount(now.tick),
             Self::Refill { .. } => self.level(most, now).ceil() as u64,
             Self::Period { used, end, .. } => {
                 if end.is_some_and(|end| end.left(now).is_zero()) {
@@ -94,10 +76,7 @@ impl Used {
     /// How much counted at an earlier moment, as far as that is still known.
     pub(super) fn amount_at(&self, at: Duration, most: u64, now: Now) -> u64 {
         match self {
-            Self::Sliding { length, uses } => {
-                let counted = |it: &&Use| it.at <= at && at < it.at.saturating_add(*length);
-                uses.iter().filter(counted).map(|it| it.amount).fold(0, u64::saturating_add)
-            }
+            Self::Sliding(uses) => uses.amount_at(at),
             _ => self.amount(most, now),
         }
     }
@@ -106,12 +85,7 @@ impl Used {
     pub(super) fn add(&mut self, amount: u64, most: u64, now: Now) {
         self.roll(most, now);
         match self {
-            Self::Sliding { length, uses } => {
-                uses.push_back(Use { at: now.tick, amount });
-                if uses.len() > MOST_ENTRIES {
-                    merge(uses, *length, now);
-                }
-            }
+            Self::Sliding(uses) => uses.add(amount, now.tick, now.tick),
             // However much is reported at once, it is back after some windows.
             Self::Refill { level, .. } => *level = (*level + amount as f64).min(MOST_WINDOWS * most as f64),
             Self::Period { used, .. } | Self::AtOnce(used) => *used = used.saturating_add(amount),
@@ -122,23 +96,7 @@ impl Used {
     pub(super) fn take_back(&mut self, amount: u64, at: Duration, most: u64, now: Now) {
         self.roll(most, now);
         match self {
-            // What no longer counts cannot be taken back from others.
-            Self::Sliding { length, uses } if now.tick >= at.saturating_add(*length) => {
-                let own = uses.iter_mut().find(|it| it.at == at);
-                own.into_iter().for_each(|own| own.amount = own.amount.saturating_sub(amount));
-            }
-            Self::Sliding { uses, .. } => {
-                // A merged use stands at a later time.
-                let mut rest = amount;
-                for entry in uses.iter_mut().filter(|it| it.at >= at) {
-                    let part = rest.min(entry.amount);
-                    entry.amount -= part;
-                    rest -= part;
-                    if rest == 0 {
-                        break;
-                    }
-                }
-            }
+            Self::Sliding(uses) => uses.take_back(amount, at, now.tick),
             Self::Refill { level, .. } => *level = (*level - amount as f64).max(0.0),
             Self::Period { used, .. } | Self::AtOnce(used) => *used = used.saturating_sub(amount),
         }
@@ -149,15 +107,11 @@ impl Used {
         self.roll(most, now);
         let counted = self.amount(most, now);
         match self {
-            Self::Sliding { length, uses } => {
-                if amount > counted {
-                    let left = reset.map(|reset| End::at(reset, now).left(now).min(*length));
-                    let age = length.saturating_sub(left.unwrap_or(*length));
-                    insert(uses, Use { at: now.tick.saturating_sub(age), amount: amount - counted });
-                } else {
-                    forget_oldest(uses, counted - amount, *length, now);
-                }
+            Self::Sliding(uses) if amount > counted => {
+                let left = reset.map_or(Duration::MAX, |reset| End::at(reset, now).left(now));
+                uses.add_ending_in(left, amount - counted, now.tick);
             }
+            Self::Sliding(uses) => uses.forget_oldest(counted - amount, now.tick),
             Self::Refill { level, .. } => *level = amount as f64,
             Self::Period { used, end, .. } => {
                 *used = amount;
@@ -177,16 +131,7 @@ impl Used {
             return Some(Duration::ZERO);
         }
         match self {
-            Self::Sliding { length, uses } => {
-                let mut rest = excess;
-                for entry in uses.iter().filter(|it| counts(it, *length, now)) {
-                    rest = rest.saturating_sub(entry.amount);
-                    if rest == 0 {
-                        return Some((entry.at + *length).saturating_sub(now.tick));
-                    }
-                }
-                Some(*length)
-            }
+            Self::Sliding(uses) => Some(uses.time_until_gone(excess, now.tick)),
             Self::Refill { length, .. } => {
                 let excess = (self.level(most, now) - room as f64).max(0.0);
                 Some(length.mul_f64((excess / most.max(1) as f64).min(1e6)))
@@ -228,12 +173,7 @@ impl Used {
     fn roll(&mut self, most: u64, now: Now) {
         let level_now = self.level(most, now);
         match self {
-            Self::Sliding { length, uses } => {
-                let is_past = |it: &Use| it.at.saturating_add(*length).saturating_add(LINGER) <= now.tick;
-                while uses.front().is_some_and(|it| it.amount == 0 || is_past(it)) {
-                    uses.pop_front();
-                }
-            }
+            Self::Sliding(uses) => uses.forget_past(now.tick),
             Self::Refill { level, as_of, .. } => (*level, *as_of) = (level_now, now.tick),
             Self::Period { window, zone, used, end } => {
                 if end.is_none_or(|end| end.left(now).is_zero()) {
@@ -244,47 +184,6 @@ impl Used {
             Self::AtOnce(_) => {}
         }
     }
-}
-
-fn counts(it: &Use, length: Duration, now: Now) -> bool {
-    now.tick < it.at.saturating_add(length)
-}
-
-/// Neighbours within a small part of the window become one, which counts from the later one on.
-fn merge(uses: &mut VecDeque<Use>, length: Duration, now: Now) {
-    let part = length / PARTS;
-    let mut merged: VecDeque<Use> = VecDeque::with_capacity(MOST_ENTRIES);
-    let mut begun = Duration::ZERO;
-    for it in uses.drain(..) {
-        match merged.back_mut() {
-            Some(last)
-                if it.at.saturating_sub(begun) < part
-                    && counts(last, length, now) == counts(&it, length, now) =>
-            {
-                *last = Use { at: it.at, amount: last.amount.saturating_add(it.amount) };
-            }
-            _ => {
-                begun = it.at;
-                merged.push_back(it);
-            }
-        }
-    }
-    *uses = merged;
-}
-
-fn insert(uses: &mut VecDeque<Use>, new: Use) {
-    let position = uses.partition_point(|it| it.at <= new.at);
-    uses.insert(position, new);
-}
-
-fn forget_oldest(uses: &mut VecDeque<Use>, amount: u64, length: Duration, now: Now) {
-    let mut rest = amount;
-    for entry in uses.iter_mut().filter(|it| counts(it, length, now)) {
-        let part = rest.min(entry.amount);
-        entry.amount -= part;
-        rest -= part;
-    }
-    uses.retain(|it| it.amount > 0);
 }
 
 /// How long the current period lasts; without a calendar, from now on for the length of its window.
@@ -305,23 +204,16 @@ mod tests {
         Now { wall: Timestamp::UNIX_EPOCH + tick, tick }
     }
 
-    fn uses(all: &[(u64, u64)]) -> VecDeque<Use> {
-        all.iter().map(|&(when, amount)| Use { at: at(when).tick, amount }).collect()
-    }
-
-    /// What no longer counts is remembered for a moment; it must not count again because it lies beside what does.
-    #[test]
-    fn a_use_that_is_over_is_not_merged_into_one_that_counts() {
-        let mut used = uses(&[(0, 7), (100, 5), (200, 3)]);
-        merge(&mut used, MINUTE, at(60_050));
-        let used = Used::Sliding { length: MINUTE, uses: used };
-        assert_eq!(used.amount(100, at(60_050)), 8);
+    fn sliding(all: &[(u64, u64)]) -> Used {
+        let mut uses = Sliding::new(MINUTE);
+        all.iter().for_each(|&(when, amount)| uses.add(amount, at(when).tick, at(when).tick));
+        Used::Sliding(uses)
     }
 
     /// The refusal of a call arrives when its use is over: what was there besides it is what counted then.
     #[test]
     fn a_refused_call_does_not_count_itself() {
-        let mut used = Used::Sliding { length: MINUTE, uses: uses(&[(0, 4), (1_000, 2)]) };
+        let mut used = sliding(&[(0, 4), (1_000, 2)]);
         used.take_back(2, at(1_000).tick, 100, at(61_500));
         assert_eq!(used.amount_at(at(1_000).tick, 100, at(61_500)), 4);
     }
@@ -329,7 +221,7 @@ mod tests {
     /// A refusal speaks of the moment of its call, a little ago.
     #[test]
     fn what_has_just_run_off_is_still_known() {
-        let mut used = Used::Sliding { length: MINUTE, uses: uses(&[(0, 4)]) };
+        let mut used = sliding(&[(0, 4)]);
         used.add(1, 100, at(60_100));
         assert_eq!((used.amount(100, at(60_100)), used.amount_at(at(59_900).tick, 100, at(60_100))), (1, 4));
     }

@@ -154,32 +154,32 @@ impl TryFrom<f64> for Temperature {
 }
 
 fn parse_message(index: usize, item: &RawValue) -> Result<Message, ApiError> {
-    let at = format!("messages[{index}]");
+    let at = || format!("messages[{index}]");
     if !item.get().starts_with('{') {
-        return Err(wrong(at, format!("must be an object with 'role' and 'content', not {}", kind(item))));
+        return Err(wrong(at(), format!("must be an object with 'role' and 'content', not {}", kind(item))));
     }
-    let fields = fields!(item => role, content)
-        .map_err(|error| wrong(at.as_str(), format!("cannot be read: {error}")))?;
+    let fields =
+        fields!(item => role, content).map_err(|error| wrong(at(), format!("cannot be read: {error}")))?;
     let role: Option<String> = fields.role.present().and_then(|role| serde_json::from_str(role.get()).ok());
-    let role = role.ok_or_else(|| wrong(at.as_str(), format!("needs a 'role': one of {ROLES}")))?;
+    let role = role.ok_or_else(|| wrong(at(), format!("needs a 'role': one of {ROLES}")))?;
     let message = match role.as_str() {
         "system" => Message::system,
         "user" => Message::user,
         "assistant" => Message::assistant,
-        _ => return Err(wrong(format!("{at}.role"), format!("is not one of {ROLES}"))),
+        _ => return Err(wrong(format!("{}.role", at()), format!("is not one of {ROLES}"))),
     };
     let content = fields.content.present();
-    let content = content.ok_or_else(|| wrong(at.as_str(), "needs a 'content': a non-empty string"))?;
-    let at = format!("{at}.content");
+    let content = content.ok_or_else(|| wrong(at(), "needs a 'content': a non-empty string"))?;
+    let at = || format!("{}.content", at());
     if !content.get().starts_with('"') {
-        return Err(wrong(at, format!("must be a non-empty string, not {}", kind(content))));
+        return Err(wrong(at(), format!("must be a non-empty string, not {}", kind(content))));
     }
-    let content = string(content).map_err(|error| wrong(at.as_str(), error))?;
+    let content = string(content).map_err(|error| wrong(at(), error))?;
     if content.is_empty() && role == "assistant" {
         return Ok(Message::Assistant(Vec::new()));
     }
     if content.is_empty() {
-        return Err(wrong(at, "is empty: send a non-empty string"));
+        return Err(wrong(at(), "is empty: send a non-empty string"));
     }
     Ok(message(content))
 }

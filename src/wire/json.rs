@@ -7,9 +7,12 @@ use serde::Serialize;
 use serde::de::{Deserializer as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+/// What a short text takes, in bytes, so that it grows in one piece.
+const SHORT: usize = 512;
+
 /// `value` as JSON text.
 pub(crate) fn to_vec(value: &impl Serialize) -> Vec<u8> {
-    let mut out = Vec::new();
+    let mut out = Vec::with_capacity(SHORT);
     write(&mut out, value);
     out
 }
