@@ -62,6 +62,9 @@ pub fn check_answer(provider: Provider, input: &[u8]) {
     {
         let decode = |pieces: &[&[u8]]| decode_answer(provider, is_json, expected, pieces);
         let (events, outcome) = decode_in_any_cut(input, decode);
+        let decoder = AnswerDecoder::new(provider, is_json, expected.cloned()).without_memory();
+        let parsed = decode_with(decoder, provider, &[&without_cuts(input)]);
+        assert_eq!((&events, &outcome), (&parsed.0, &parsed.1), "with memory and without");
         check_order(&events, outcome.is_ok());
         check_calls(&events, expected.is_some(), outcome.is_ok());
         check_written(&events, outcome.is_ok());
@@ -78,7 +81,14 @@ fn decode_answer(
     expected: Option<&ExpectedCalls>,
     pieces: &[&[u8]],
 ) -> (Vec<Event>, Result<(), Diagnosis>) {
-    let mut decoder = AnswerDecoder::new(provider, is_json, expected.cloned());
+    decode_with(AnswerDecoder::new(provider, is_json, expected.cloned()), provider, pieces)
+}
+
+fn decode_with(
+    mut decoder: AnswerDecoder,
+    provider: Provider,
+    pieces: &[&[u8]],
+) -> (Vec<Event>, Result<(), Diagnosis>) {
     let mut events = Vec::new();
     // Gemini takes a stop back when it goes on.
     let may_go_on = matches!(provider.profile().dialect, Dialect::Gemini);

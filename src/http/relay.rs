@@ -203,8 +203,9 @@ impl<E: Encode> Relay<E> {
 
     fn encode(&mut self, outcome: Result<Progress, Broken>) -> Vec<u8> {
         self.memory = self.memory.take().filter(|_| self.answering.keeps_request());
-        // Each event takes some bytes of framing besides its text.
-        let mut frame = Vec::with_capacity(self.events.iter().map(|event| 32 + event.text().len()).sum());
+        // Exact for text.
+        let size = |event: &Event| self.encoder.framing() + event.text().len();
+        let mut frame = Vec::with_capacity(self.events.iter().map(size).sum());
         if matches!(self.events.last(), Some(Event::Finish(_))) {
             self.stage = Stage::Complete;
             if let Some(log) = self.log.take() {

@@ -52,11 +52,6 @@ impl AnswerSoFar {
         Sink { answer: self, events, said: Said::default() }
     }
 
-    /// The last usage.
-    pub(crate) fn usage(&self) -> Option<Usage> {
-        self.usage
-    }
-
     /// Ends the answer: adds what is missing from the calls, then usage and finish. `unstated` is the reason if the
     /// provider gave none.
     ///

@@ -5,11 +5,9 @@
 //! know is none behind content.
 
 use super::directory::Provider;
-use super::pattern::{Memory, Saying};
+use super::pattern::Memory;
 use super::wire::Decoded;
-use crate::middle::{
-    AnswerSoFar, Cause, Diagnosis, Event, ExpectedCalls, FinishReason, RawWords, Said, Usage,
-};
+use crate::middle::{AnswerSoFar, Cause, Diagnosis, Event, ExpectedCalls, FinishReason, RawWords, Said};
 use crate::wire::sse;
 
 /// Longest answer accepted as one JSON document instead of a stream, in bytes.
@@ -145,9 +143,7 @@ impl Content {
         if let (true, Some(Said { pieces: 1, usage: has_usage, more: false })) = (is_plain, said)
             && let [piece] = events.get(known..).unwrap_or_default()
         {
-            let said = Saying { piece: piece.clone(), has_usage };
-            let provider = self.provider;
-            self.memory.learn(data, &said, |data| saying(provider, data));
+            self.memory.learn(data, piece, has_usage);
         }
         Ok(())
     }
@@ -158,10 +154,12 @@ impl Content {
             return Ok(None);
         }
         self.has_begun = true;
-        self.read_usage();
         let mut sink = self.answer.sink(events);
         let decoded = self.provider.decode(name, data, &mut sink);
         let said = sink.said();
+        if said.usage {
+            self.memory.forget_usage();
+        }
         if let Some(diagnosis) = self.answer.take_failure() {
             return Err(diagnosis);
         }
@@ -175,12 +173,12 @@ impl Content {
         Ok(None)
     }
 
-    /// Reads the usage of events that were not parsed.
+    /// Reads the usage of the last event that was not parsed.
     fn read_usage(&mut self) {
-        if let Some(event) = self.memory.take_unread()
-            && let Some(usage) = usage(self.provider, &event)
-        {
-            self.answer.sink(&mut Vec::new()).usage(usage);
+        let event = self.memory.take_unread();
+        if !event.is_empty() {
+            // It was understood when it was learned, and its text is empty now.
+            let _ = self.provider.decode("", &event, &mut self.answer.sink(&mut Vec::new()));
         }
     }
 
@@ -197,26 +195,6 @@ impl Content {
         let unstated = self.is_done.then_some(FinishReason::Stop);
         self.answer.end(unstated, events).map_err(Diagnosis::from)
     }
-}
-
-/// What an event says by itself, if that is one piece and perhaps usage.
-fn saying(provider: Provider, data: &[u8]) -> Option<Saying> {
-    let (mut answer, mut events) = (AnswerSoFar::new(None), Vec::new());
-    let mut sink = answer.sink(&mut events);
-    let decoded = provider.decode("", data, &mut sink).ok()?;
-    match (decoded, sink.said()) {
-        (Decoded::Understood, Said { pieces: 1, usage: has_usage, more: false }) => {
-            Some(Saying { piece: events.pop()?, has_usage })
-        }
-        _ => None,
-    }
-}
-
-/// The usage in an event.
-fn usage(provider: Provider, data: &[u8]) -> Option<Usage> {
-    let mut answer = AnswerSoFar::new(None);
-    provider.decode("", data, &mut answer.sink(&mut Vec::new())).ok()?;
-    answer.usage()
 }
 
 fn too_large(error: sse::EventTooLarge) -> Diagnosis {

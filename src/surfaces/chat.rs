@@ -222,6 +222,10 @@ impl Format {
     }
 }
 
+/// What stands before the text in an event of a stream, and behind it.
+const TO_TEXT: &[u8] = br#"data: {"content":"#;
+const FROM_TEXT: &[u8] = b"}\n\n";
+
 /// The last event of a stream, and the whole of an answer that is not streamed.
 #[derive(Serialize)]
 struct Whole<'a> {
@@ -264,6 +268,13 @@ impl Encode for Encoder {
             Format::Json => write_piece(out, ""),
             // Every byte of bare text is text.
             Format::Text => {}
+        }
+    }
+
+    fn framing(&self) -> usize {
+        match self.format {
+            Format::Json => TO_TEXT.len() + 2 + FROM_TEXT.len(),
+            Format::Text => 0,
         }
     }
 
@@ -339,9 +350,9 @@ fn whole<'a>(content: &'a str, finish: FinishReason, author: &'a Author, usage: 
 }
 
 fn write_piece(out: &mut Vec<u8>, text: &str) {
-    out.extend_from_slice(br#"data: {"content":"#);
+    out.extend_from_slice(TO_TEXT);
     json::write_string(out, text);
-    out.extend_from_slice(b"}\n\n");
+    out.extend_from_slice(FROM_TEXT);
 }
 
 fn write_sse(out: &mut Vec<u8>, value: &impl Serialize) {

@@ -14,6 +14,10 @@ pub trait Encode: Send + 'static {
     /// such event. It is no comment, because readers that split at blank lines lose the event behind a comment.
     fn keep_alive(&mut self, out: &mut Vec<u8>);
 
+    /// How many bytes a piece of text takes besides the text itself, if nothing in it has to be escaped. A buffer of
+    /// exactly that size needs neither growing nor a second allocation when it becomes [`Bytes`](bytes::Bytes).
+    fn framing(&self) -> usize;
+
     /// Appends `event` to `out`; after a finish also the mark of a complete answer.
     fn event(&mut self, event: Event, out: &mut Vec<u8>);
 

@@ -114,6 +114,42 @@ fn seen(mut decoder: AnswerDecoder, events: &[Vec<u8>]) -> Vec<String> {
     seen
 }
 
+/// Answers whose events are nearly of one form, and what is to be seen of each.
+#[test]
+fn what_only_looks_like_the_last_event_is_parsed() {
+    let text =
+        |id: &str, text: &str| format!(r#"{{"id":"{id}","choices":[{{"delta":{{"content":"{text}"}}}}]}}"#);
+    let counted = |delta: &str, count: &str| {
+        format!(r#"{{"choices":[{delta}],"usage":{{"prompt_tokens":1,"completion_tokens":{count}}}}}"#)
+    };
+    let [a, b, stop] =
+        [r#"{"delta":{"content":"a"}}"#, r#"{"delta":{"content":"b"}}"#, r#"{"finish_reason":"stop"}"#];
+    let plain_stop = format!(r#"{{"choices":[{stop}]}}"#);
+    let cases = [
+        ("an id that is equal to the text", vec![text("x", "x"), text("y", "x"), text("y", "z")]),
+        ("an id that looks like a broken text", vec![text("\u{fffd}", r"\ud83d"), text("y", r"\ud83d")]),
+        (
+            "the end of an event within a text",
+            vec![text("x", "a"), text("x", r#"b"}}]}"#), text("x", r#"b\"}}]}"#)],
+        ),
+        ("usage in an event that is parsed", vec![counted(a, "1"), counted(b, "2"), counted(stop, "3")]),
+        ("usage in one that is not", vec![counted(a, "1"), counted(b, "2"), plain_stop.clone()]),
+        (
+            "a count that is none",
+            vec![counted(a, "1"), counted(b, "2"), counted(a, "012"), plain_stop.clone()],
+        ),
+        (
+            "too large a count",
+            vec![counted(a, "1"), counted(b, "2"), counted(a, &"9".repeat(20)), plain_stop],
+        ),
+    ];
+    for (case, events) in cases {
+        let events: Vec<Vec<u8>> = events.into_iter().map(String::into_bytes).collect();
+        let parsed = seen(decoder(Provider::GROQ).without_memory(), &events);
+        assert_eq!(seen(decoder(Provider::GROQ), &events), parsed, "{case}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(3000))]
 

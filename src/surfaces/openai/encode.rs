@@ -41,7 +41,10 @@ struct ChunkBeginning<'a> {
 const TO_DELTA: &[u8] = br#","choices":[{"index":0,"delta":"#;
 
 /// How a chunk ends behind the delta of an answer that goes on. Clients look for the keys.
-const TO_END: &[u8] = br#","logprobs":null,"finish_reason":null}]}"#;
+const TO_END: &[u8] = b",\"logprobs\":null,\"finish_reason\":null}]}\n\n";
+
+/// How the delta of a piece of text begins.
+const TO_TEXT: &[u8] = br#"{"content":"#;
 
 #[derive(Default, Serialize)]
 struct Delta<'a> {
@@ -169,22 +172,20 @@ impl Encoder {
             Some(reason) => {
                 out.extend_from_slice(br#","logprobs":null,"finish_reason":"#);
                 json::write(out, &reason.as_str());
-                out.extend_from_slice(b"}]}");
+                out.extend_from_slice(b"}]}\n\n");
             }
         }
-        out.extend_from_slice(b"\n\n");
     }
 
-    /// As [`write`](Self::write) does it, but only the text is made anew: −90 % of the instructions, 2026-11.
+    /// As [`write`](Self::write) does it, but only the text is made anew: 300 instead of 3,300 instructions,
+    /// 2026-11.
     fn write_text(&self, out: &mut Vec<u8>, field: &[u8], text: &str) {
-        out.reserve(self.beginning.len() + TO_DELTA.len() + field.len() + text.len() + TO_END.len() + 8);
         out.extend_from_slice(&self.beginning);
         out.extend_from_slice(TO_DELTA);
         out.extend_from_slice(field);
         json::write_string(out, text);
         out.push(b'}');
         out.extend_from_slice(TO_END);
-        out.extend_from_slice(b"\n\n");
     }
 
     fn write_usage(&self, out: &mut Vec<u8>, usage: Usage) {
@@ -223,10 +224,14 @@ impl Encode for Encoder {
         }
     }
 
+    fn framing(&self) -> usize {
+        self.beginning.len() + TO_DELTA.len() + TO_TEXT.len() + br#"""}"#.len() + TO_END.len()
+    }
+
     fn event(&mut self, event: Event, out: &mut Vec<u8>) {
         self.begin(out);
         match event {
-            Event::Text(text) => self.write_text(out, br#"{"content":"#, &text),
+            Event::Text(text) => self.write_text(out, TO_TEXT, &text),
             Event::Reasoning(text) => self.write_text(out, br#"{"reasoning_content":"#, &text),
             Event::ToolCall(piece) => self.write_call(out, &piece),
             Event::Usage(usage) => self.usage = Some(usage),
