@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::config::{Config, ProviderConfig};
 use crate::dispatch::{Dispatcher, ListOutcome};
-use crate::middle::{Failure, FreePlan, Limit, Reason};
+use crate::middle::{Failure, FreePlan, Limit, Reason, Window};
 use crate::providers::Provider;
 
 /// The result of a check.
@@ -40,12 +40,22 @@ fn line(config: &ProviderConfig, outcome: &ListOutcome) -> String {
     let mut line = format!("{}, {}: ", provider.name(), outcome.account);
     match &outcome.model {
         Ok(model) => {
-            line.push_str("accepted, uses ");
+            let profile = provider.profile();
+            let is_tried = provider.models_path().is_some() && profile.list_checks_key;
+            line.push_str(if is_tried {
+                "accepted, uses "
+            } else {
+                "key not tried (its list needs none), uses "
+            });
             line.push_str(model);
             if let Some(wanted) = config.models.first().filter(|wanted| *wanted != model) {
                 line.push_str(&format!(" ({wanted} is not offered)"));
             }
             line.push_str(&limits(provider.free_plan(model)));
+            if let Some(remark) = profile.remark {
+                line.push_str("; note: ");
+                line.push_str(remark);
+            }
         }
         Err(failure) => line.push_str(&refusal(provider, failure)),
     }
@@ -59,7 +69,11 @@ fn limits(plan: FreePlan) -> String {
         let (unit, window) = (measure.unit.as_str(), measure.window.as_str());
         let separator = if index == 0 { "; documented limits of the free plan: " } else { ", " };
         // Writing to a string cannot fail.
-        let _ = write!(words, "{separator}{} {unit} a {window}", in_groups(*most));
+        let most = in_groups(*most);
+        let _ = match measure.window {
+            Window::AtOnce => write!(words, "{separator}{most} {unit} at once"),
+            _ => write!(words, "{separator}{most} {unit} a {window}"),
+        };
     }
     if words.is_empty() { "; its limits are not documented".to_owned() } else { words }
 }

@@ -72,7 +72,8 @@ impl Demo {
 
 fn is_about(profile: &Profile, name: &str) -> bool {
     let others = [profile.models_variable, profile.limits_variable, profile.base_url_variable];
-    profile.key_variables.contains(&name) || others.contains(&name)
+    let is_id = profile.account_id.is_some_and(|id| id.variable == name);
+    profile.key_variables.contains(&name) || others.contains(&name) || is_id
 }
 
 /// What a newcomer can open and paste, for a proxy that listens on `address`.

@@ -16,7 +16,7 @@ use super::settings::{Account, CallLimits, LogConfig, LogFormat, ProviderConfig,
 use super::shown::{NOT_SHOWN, may_have_key, shown};
 use super::variables::*;
 use crate::middle::{Measure, Unit, Window};
-use crate::providers::{Provider, is_model_id};
+use crate::providers::{AccountId, Provider, is_model_id};
 
 /// Reads variables one by one and collects all mistakes.
 pub(super) struct Reader<'l> {
@@ -67,10 +67,14 @@ impl<'l> Reader<'l> {
     pub(super) fn provider(&mut self, provider: Provider) -> ProviderConfig {
         let profile = provider.profile();
         let set = profile.key_variables.iter().find(|name| self.get(name).is_some());
-        let accounts = accounts(set.map(|name| self.keys(name)).unwrap_or_default());
-        let base_url = self.base_url(provider);
+        let mut accounts = accounts(set.map(|name| self.keys(name)).unwrap_or_default());
+        let mut base_url = self.base_url(provider);
+        if let Some(id) = profile.account_id {
+            self.complete(&mut base_url, &mut accounts, provider, id);
+        }
         let (models, limits) = (self.models(provider), self.limits(profile.limits_variable));
-        let config = ProviderConfig { provider, accounts, models, base_url, limits };
+        let first_token = self.first_token(provider);
+        let config = ProviderConfig { provider, accounts, models, base_url, first_token, limits };
         if config.base_url.scheme() == "http" && !config.is_loopback() {
             self.warnings.push(format!(
                 "{}={} is not https: your {} key and every prompt travel in the clear",
@@ -78,6 +82,45 @@ impl<'l> Reader<'l> {
             ));
         }
         config
+    }
+
+    /// The provider's own clock, unless the user has set one for all.
+    fn first_token(&mut self, provider: Provider) -> Duration {
+        match provider.profile().first_token {
+            Some(own) if self.get(FIRST_TOKEN_TIMEOUT_MS.name).is_none() => own,
+            _ => self.milliseconds(FIRST_TOKEN_TIMEOUT_MS),
+        }
+    }
+
+    /// Puts the account's id into the base URL. Without it no account can be used, and it stands for one account alone.
+    fn complete(
+        &mut self,
+        base_url: &mut Url,
+        accounts: &mut Vec<Account>,
+        provider: Provider,
+        wanted: AccountId,
+    ) {
+        let (name, variable) = (provider.name(), wanted.variable);
+        let Some(id) = self.get(variable) else {
+            if !accounts.is_empty() {
+                self.warnings.push(format!("{name} is off: {variable} is not set"));
+            }
+            accounts.clear();
+            return;
+        };
+        if !wanted.is_valid(&id) {
+            self.mistake(variable, &id, &format!("{} hexadecimal digits", wanted.hex_digits));
+            return;
+        }
+        if accounts.len() > 1 {
+            let keys = accounts.len();
+            self.warnings.push(format!(
+                "{name}: {variable} names one account, so only the first of {keys} keys is used"
+            ));
+            accounts.truncate(1);
+        }
+        let path = format!("{}{}{id}", base_url.path().trim_end_matches('/'), wanted.before);
+        base_url.set_path(&path);
     }
 
     /// The file for what was used of free plans. Here, empty does not mean unset.
@@ -247,10 +290,14 @@ impl<'l> Reader<'l> {
                 );
             }
         }
-        if models.is_empty() {
-            return provider.default_models().map(str::to_owned).collect();
+        let models = models.iter().map(|model| model.strip_prefix("models/").unwrap_or(model).to_owned());
+        let (free, paid): (Vec<String>, Vec<String>) = models.partition(|model| provider.is_free(model));
+        for model in paid {
+            let model = shown(&model);
+            self.warnings
+                .push(format!("{name}: {model} costs money or is not known to be free, so it is never used"));
         }
-        models.iter().map(|model| model.strip_prefix("models/").unwrap_or(model).to_owned()).collect()
+        if free.is_empty() { provider.default_models().map(str::to_owned).collect() } else { free }
     }
 
     fn base_url(&mut self, provider: Provider) -> Url {

@@ -90,7 +90,11 @@ impl Dispatcher {
 
     async fn fetch_list(&self, service: &Service, account: &Account) -> Result<Vec<String>, Failure> {
         let provider = service.provider;
-        let query = service.query(account, provider.models_path());
+        let Some(path) = provider.models_path() else {
+            // Nothing to ask: the models of the row are believed, and the first call checks the key.
+            return Ok(provider.default_models().map(str::to_owned).collect());
+        };
+        let query = service.query(account, path);
         let Response { status, headers, body } = self.upstream.get(query).await?;
         let failure = |diagnosis: Diagnosis| diagnosis.into_failure(status, &self.redactor);
         if !(200..300).contains(&status) {

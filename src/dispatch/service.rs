@@ -1,6 +1,7 @@
 //! A provider with everything needed to call it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::HeaderMap;
 use tracing::{info, warn};
@@ -16,6 +17,8 @@ pub(super) struct Service {
     pub(super) provider: Provider,
     pub(super) accounts: Vec<Account>,
     base_url: String,
+    /// How long it may take to the first token, while somebody else could be called instead.
+    pub(super) first_token: Duration,
     network: Network,
 }
 
@@ -54,6 +57,7 @@ impl Service {
             provider,
             accounts: accounts.collect::<Result<_, SetupError>>()?,
             base_url: config.base_url.as_str().trim_end_matches('/').to_owned(),
+            first_token: config.first_token,
             network: Network::of(config),
         })
     }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use super::measure::{Window, Zone};
 use super::redaction::{CleanText, Redactor};
 
 /// Why an attempt did not give an answer. Exhaustive: the word is part of the outside contract.
@@ -113,6 +114,12 @@ pub enum Cause {
     RateLimited,
     /// A daily limit.
     QuotaExhausted,
+    /// A limit that ends within the hour and is shared by all models of the account.
+    AccountLimited,
+    /// A limit of a day or a month that is shared by all models of the account.
+    AccountExhausted,
+    /// A limit of the model that is published nowhere and comes with no time.
+    HiddenLimit,
     /// The provider refuses the key, or the account is blocked.
     KeyRefused,
     /// The account has no credit.
@@ -161,9 +168,12 @@ pub enum Cause {
 
 impl Cause {
     /// All of them, for tests.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 27] = [
         Self::RateLimited,
         Self::QuotaExhausted,
+        Self::AccountLimited,
+        Self::AccountExhausted,
+        Self::HiddenLimit,
         Self::KeyRefused,
         Self::CreditSpent,
         Self::NotInPlan,
@@ -191,8 +201,8 @@ impl Cause {
     /// How it is reported.
     pub const fn reason(self) -> Reason {
         match self {
-            Self::RateLimited => Reason::RateLimited,
-            Self::QuotaExhausted => Reason::QuotaExhausted,
+            Self::RateLimited | Self::AccountLimited | Self::HiddenLimit => Reason::RateLimited,
+            Self::QuotaExhausted | Self::AccountExhausted => Reason::QuotaExhausted,
             Self::KeyRefused => Reason::BadKey,
             Self::CreditSpent => Reason::NoCredit,
             Self::NotInPlan => Reason::NotInPlan,
@@ -236,6 +246,8 @@ pub enum Wait {
     Until(Timestamp),
     /// The next midnight in California, daylight saving included: when Google's day ends.
     PacificMidnight,
+    /// The end of a calendar's day or month.
+    EndOf(Window, Zone),
 }
 
 impl Wait {
@@ -252,6 +264,7 @@ impl Wait {
         match self {
             Self::For(span) => now.saturating_add(span).unwrap_or(Timestamp::MAX),
             Self::Until(deadline) => deadline,
+            Self::EndOf(window, zone) => zone.end(window, now),
             Self::PacificMidnight => next_midnight(now, jiff::tz::get!("America/Los_Angeles")),
         }
     }

@@ -22,6 +22,11 @@ const UNSTATED_DAY_LIMIT: Duration = Duration::from_secs(3_600);
 const REFUSED: Duration = Duration::from_secs(600);
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
+const MONTH: Duration = Duration::from_secs(31 * 86_400);
+/// A limit that is published nowhere: first wait and longest. NVIDIA locks a key out of a busy model for 22 to 66 minutes
+/// (measured by others, August and September 2026).
+const FIRST_HIDDEN: Duration = Duration::from_secs(60);
+const LONGEST_HIDDEN: Duration = Duration::from_secs(30 * 60);
 
 /// How many different models or keys of a provider must fail in a row, none of them answering in between, until the
 /// failure is taken for the provider's.
@@ -167,6 +172,17 @@ impl Policy {
             Cause::QuotaExhausted => {
                 Self { span: Span::Stated { unstated: UNSTATED_DAY_LIMIT, longest: DAY }, ..Self::LIMIT }
             }
+            Cause::AccountLimited => Self { reach: Scope::Account, ..Self::LIMIT },
+            Cause::AccountExhausted => Self {
+                reach: Scope::Account,
+                span: Span::Stated { unstated: UNSTATED_DAY_LIMIT, longest: MONTH },
+                ..Self::LIMIT
+            },
+            Cause::HiddenLimit => Self {
+                span: Span::Growing { first: FIRST_HIDDEN, longest: LONGEST_HIDDEN },
+                lifted_by: Lift::FirstEvent,
+                ..Self::LIMIT
+            },
             Cause::KeyRefused | Cause::CreditSpent => Self::KEY,
             Cause::NotInPlan => Self { reach: Scope::AccountModel, span: Span::Fixed(DAY), ..Self::KEY },
             Cause::ModelGone => Self::GONE,

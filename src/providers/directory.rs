@@ -6,7 +6,7 @@ use std::hash::{Hash, Hasher};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use secrecy::SecretString;
 
-use super::capabilities::Capabilities;
+use super::capabilities::{Capabilities, Work};
 use super::model_id::is_model_id;
 use super::profile::{Dialect, Profile};
 use super::wire::{Decoded, WireRequest};
@@ -67,6 +67,12 @@ impl Directory {
     /// The names of all providers, in rotation order.
     pub fn names(&self) -> Vec<&'static str> {
         self.iter().map(Provider::name).collect()
+    }
+}
+
+impl FromIterator<Provider> for Directory {
+    fn from_iter<I: IntoIterator<Item = Provider>>(providers: I) -> Self {
+        Self(providers.into_iter().collect())
     }
 }
 
@@ -133,22 +139,34 @@ impl Provider {
         known.map_or(&[], |known| known.free_plan)
     }
 
-    /// The path and query of its model list, which follow the base URL.
-    pub fn models_path(self) -> &'static str {
+    /// What its model with this id costs in its own unit of work.
+    pub fn work(self, model: &str) -> Work {
+        let known = self.profile().models.iter().find(|known| known.id == model);
+        known.map_or(Work::UNCOUNTED, |known| known.work)
+    }
+
+    /// Whether the model with this id costs nothing, as far as its name tells.
+    pub fn is_free(self, model: &str) -> bool {
+        let Profile { free, models, .. } = self.profile();
+        free.admits(model, models)
+    }
+
+    /// The path and query of its model list, which follow the base URL; `None` if it has none.
+    pub fn models_path(self) -> Option<&'static str> {
         match &self.profile().dialect {
-            Dialect::OpenAi(quirks) => quirks.models_path,
-            Dialect::Gemini => gemini::MODELS_PATH,
+            Dialect::OpenAi(quirks) => (quirks.list != openai::ListForm::None).then_some(quirks.models_path),
+            Dialect::Gemini => Some(gemini::MODELS_PATH),
         }
     }
 
-    /// The ids in a list of models, without those that the list marks as not for chat; `None` if the body is not a
+    /// The ids in a list of models, without those that cost money or that the list marks as not for chat; `None` if the body is not a
     /// complete list.
     pub fn parse_models(self, body: &[u8]) -> Option<Vec<String>> {
         let mut models = match &self.profile().dialect {
-            Dialect::OpenAi(_) => openai::parse_models(body),
+            Dialect::OpenAi(quirks) => openai::parse_models(quirks.list, body),
             Dialect::Gemini => gemini::parse_models(body),
         }?;
-        models.retain(|id| is_model_id(id));
+        models.retain(|id| is_model_id(id) && self.is_free(id));
         Some(models)
     }
 
@@ -183,7 +201,12 @@ impl Provider {
             Dialect::OpenAi(quirks) => limits::from_headers(quirks.limit_headers, headers),
             Dialect::Gemini => Vec::new(),
         };
-        Reading { limits, retry_after: waits::from_retry_headers(headers) }
+        let reset_header = match &self.profile().dialect {
+            Dialect::OpenAi(quirks) => quirks.reset_header,
+            Dialect::Gemini => "",
+        };
+        let reset = || waits::from_reset_header(headers, reset_header);
+        Reading { limits, retry_after: waits::from_retry_headers(headers).or_else(reset) }
     }
 
     /// Reads the body of an answer with an error status.

@@ -38,7 +38,7 @@ fn state(providers: usize, accounts: usize, models: usize) -> State {
 
 fn seeded_state(providers: usize, accounts: usize, models: usize, seed: u64) -> State {
     let names: Vec<String> = (0..models).map(|number| format!("m{number}")).collect();
-    let offers = Directory::built_in().into_iter().take(providers);
+    let offers = Directory::core().into_iter().take(providers);
     let offers =
         offers.map(|provider| Offer { provider, accounts, models: names.clone(), limits: Vec::new() });
     let mut state = State::new(offers.collect(), fastrand::Rng::with_seed(seed));

@@ -82,7 +82,7 @@ fn groq() -> ProxyBuilder {
 
 /// Whatever has happened, the reports agree.
 async fn check_against_other_reports(proxy: &TestProxy, metrics: &Exposition) -> anyhow::Result<()> {
-    for provider in Directory::built_in() {
+    for provider in Directory::core() {
         let name = [("provider", provider.name())];
         let (count, failures) = proxy.counts(provider).await?;
         assert_eq!(metrics.sum(ATTEMPTS, &name), count as f64, "{provider:?}: all have ended");

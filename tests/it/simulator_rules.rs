@@ -479,7 +479,7 @@ fn question(provider: Provider) -> Value {
 #[tokio::test]
 async fn arguments_are_sent_byte_for_byte() -> anyhow::Result<()> {
     let arguments = "{ \"b\" :1.0,\"a\":[ ], \"b\":\"\\u00e9\" }";
-    for provider in Directory::built_in() {
+    for provider in Directory::core() {
         let simulated = start(provider).await?;
         simulated.always(Behaviour::calling([("f", arguments)]));
         let (_, body) = chat(&simulated, &question(provider)).await?;

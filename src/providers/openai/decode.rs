@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use super::quirks::Quirks;
 use crate::middle::{Cause, Diagnosis, FinishReason, LimitReading, Reading, Sink, Usage, Window, WireCall};
 use crate::providers::wire::Decoded;
-use crate::providers::words::{ErrorBody, classify, lenient, limits, repair};
+use crate::providers::words::{ErrorBody, classify, lenient, limits, repair, rules};
 
 /// A chunk of a stream; also a whole answer, which has `message` where a chunk has `delta`.
 #[derive(Deserialize)]
@@ -219,6 +219,10 @@ pub(in crate::providers) fn diagnose(
     head: &Reading,
     error: &ErrorBody,
 ) -> Diagnosis {
+    let stated = classify::stated_wait(head, error);
+    if let Some(diagnosis) = rules::look_up(quirks.failures, status, head, error, stated) {
+        return diagnosis;
+    }
     let spent = head.spent();
     let says_day = quirks.day_markers.iter().any(|marker| error.message.contains(marker));
     let is_daily = says_day || spent.is_some_and(|spent| spent.window == Window::Day);

@@ -32,9 +32,12 @@ const fn row(
 const HOUR: i64 = 3_600;
 const DAY: i64 = 86_400;
 
-const TABLE: [Expected; 24] = [
+const TABLE: [Expected; 27] = [
     row(Cause::RateLimited, "am", "blocked", [60; 4], 90, "time"),
     row(Cause::QuotaExhausted, "am", "blocked", [HOUR; 4], 90, "time"),
+    row(Cause::AccountLimited, "a", "blocked", [60; 4], 90, "time"),
+    row(Cause::AccountExhausted, "a", "blocked", [HOUR; 4], 90, "time"),
+    row(Cause::HiddenLimit, "am", "blocked", [60, 120, 240, 1_800], 90, "event"),
     row(Cause::KeyRefused, "a", "blocked", [600; 4], 600, "head"),
     row(Cause::CreditSpent, "a", "blocked", [600; 4], 600, "head"),
     row(Cause::NotInPlan, "am", "blocked", [DAY; 4], DAY, "head"),
