@@ -1,7 +1,6 @@
 //! The one attempt loop: candidates in turn until one answers.
 //!
-//! Knows no HTTP of clients and no JSON. `search` is the loop, `attempt` is one call, `answering` is what comes of it,
-//! `upstream` is the network.
+//! Knows no HTTP of clients and no JSON. `search` is the loop, `attempt` is one call, `answering` is what comes of it.
 
 mod answering;
 mod attempt;
@@ -13,7 +12,6 @@ mod question;
 mod search;
 mod service;
 mod signatures;
-mod upstream;
 
 pub(crate) use self::answering::{Answering, Broken, Progress};
 pub(crate) use self::dispatcher::Dispatcher;

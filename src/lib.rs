@@ -18,6 +18,7 @@
 //! * `surfaces`: the dialects of clients; `status`: `/health`, `/providers` and `/metrics`.
 //! * `dispatch`: the one loop over candidates, and the attempts it makes.
 //! * `quota`: which candidate is called next; `models`: which models there are.
+//! * `upstream`: connections to providers, and HTTP on them.
 //! * `providers`: a row of data for each provider, and the dialects that rows speak.
 //! * `middle`: the types that every room shares; `wire`: SSE and JSON; `time`: clocks and the shutdown.
 //! * `observe`: counters and log lines.
@@ -39,6 +40,7 @@ mod simulator;
 mod status;
 mod surfaces;
 mod time;
+mod upstream;
 mod wire;
 
 pub use self::commands::main;

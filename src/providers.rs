@@ -1,6 +1,6 @@
 //! The providers: a row of data each, and pure functions between the wire and the middle.
 //!
-//! Nothing here uses sockets, reqwest or axum. A provider is a row ([`Profile`]: names, variables, models) that speaks
+//! Nothing here uses sockets or axum. A provider is a row ([`Profile`]: names, variables, models) that speaks
 //! a dialect: OpenAI's or Google's own. To add one, write its row; ARCHITECTURE.md lists the steps.
 
 mod capabilities;

@@ -63,12 +63,14 @@ async fn listen(server: &ServerConfig) -> Result<(TcpListener, SocketAddr), Fata
     Ok((listener, address))
 }
 
-/// Serves clients, and meanwhile keeps the lists of models current: a start without a network serves at once.
+/// Serves clients, and meanwhile keeps the lists of models current (a start without a network serves at once) and
+/// closes unused connections to providers.
 async fn serve(listener: TcpListener, state: AppState, shutdown: Shutdown) {
     let limits = state.connection_limits();
     tokio::select! {
         () = http::serve(listener, http::app(state.clone()), limits, shutdown) => {}
         never = state.dispatcher.keep_models_current(fastrand::Rng::new()) => match never {},
+        never = state.dispatcher.close_unused_connections() => match never {},
     }
 }
 

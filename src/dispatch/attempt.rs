@@ -1,6 +1,6 @@
 //! One call to one candidate: sends it, times it, decodes it up to its first content, and reads the rest of the answer.
 //!
-//! Owns the timeouts of a call, except for connecting, which reqwest times. *First token* runs from the beginning of
+//! Owns the timeouts of a call, except for connecting, which `upstream` times. *First token* runs from the beginning of
 //! the call, connecting included, to the first meaningful event (text or thinking), as long as somebody else could be
 //! called instead; the last one left has the rest of the request's own time. *Idle* runs between meaningful
 //! events from then on. Comments, pings and role-only chunks do not reset it. Time in which the caller did not ask for
@@ -11,19 +11,18 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
 use tokio::time::{Instant, timeout_at};
 use tracing::info;
 
 use super::question::Extent;
-use super::upstream::{Body, Call, Response, Upstream};
 use crate::config::CallLimits;
 use crate::middle::{Cause, Diagnosis, ErrorReading, Event, ExpectedCalls, Failure, FinishReason, Redactor};
 use crate::providers::{AnswerDecoder, Provider};
 use crate::quota::Reservation;
 use crate::time::Alarm;
+use crate::upstream::{Body, Call, Response, Upstream};
 
 /// How long a provider may take to end what is complete. Reading to the end keeps the connection usable for the
 /// next call.
@@ -112,7 +111,8 @@ enum Phase {
 
 /// The result of waiting for the provider.
 enum Arrival {
-    Bytes(Bytes),
+    /// Some of the answer, which has been decoded.
+    Bytes(Result<(), Diagnosis>),
     End,
     BrokenOff,
     TimedOut,
@@ -164,7 +164,7 @@ pub(super) async fn open(
         info!(key = &*key, model, "{name} has nothing left of a limit: not asked for {seconds} s");
     }
     let is_json = is_json(&headers).map_err(|cause| source.failure(cause.into()))?;
-    // The headers would keep their whole buffer in memory for as long as the answer takes.
+    // Nobody reads them again, and the answer may take long.
     drop(headers);
     let mut answer = Answer {
         source,
@@ -262,8 +262,8 @@ impl Answer {
         }
         let known = events.len();
         while events.len() == known {
-            let arrival = self.arrival().await;
-            self.take(arrival, events).map_err(|diagnosis| self.source.failure(diagnosis))?;
+            let arrival = self.arrival(|decoder, bytes| decoder.push(bytes, events)).await;
+            self.take(arrival, known, events).map_err(|diagnosis| self.source.failure(diagnosis))?;
         }
         self.waiting_since = None;
         Ok(())
@@ -287,7 +287,7 @@ impl Answer {
     /// Gives the provider the rest of its time to end its side of the answer, so that the connection can be used again.
     pub(crate) async fn drain(&mut self) {
         while let Phase::Ending(_) = self.phase {
-            if !matches!(self.arrival().await, Arrival::Bytes(_)) {
+            if !matches!(self.arrival(|_, _| Ok(())).await, Arrival::Bytes(_)) {
                 self.phase = Phase::Ended;
             }
         }
@@ -340,28 +340,39 @@ impl Answer {
     }
 
     /// Waits for the provider, no longer than the current timeout.
-    async fn arrival(&mut self) -> Arrival {
+    async fn arrival(
+        &mut self,
+        mut decode: impl FnMut(&mut AnswerDecoder, &[u8]) -> Result<(), Diagnosis>,
+    ) -> Arrival {
         let deadline = match self.phase {
             Phase::FirstToken(deadline) | Phase::Ending(deadline) => deadline,
             Phase::Streaming => *self.waiting_since.get_or_insert_with(Instant::now) + self.idle,
             Phase::Ended => return Arrival::End,
         };
+        let Self { body, decoder, alarm, .. } = self;
+        let mut decoded = Ok(());
+        // Nothing is decoded behind a failure.
+        let pass_on = |bytes: &[u8]| {
+            if decoded.is_ok() {
+                decoded = decode(decoder, bytes);
+            }
+        };
         tokio::select! {
             biased;
-            chunk = self.body.chunk() => match chunk {
-                Ok(Some(bytes)) => Arrival::Bytes(bytes),
-                Ok(None) => Arrival::End,
+            read = body.read(pass_on) => match read {
+                Ok(true) => Arrival::Bytes(decoded),
+                Ok(false) => Arrival::End,
                 Err(_) => Arrival::BrokenOff,
             },
-            () = self.alarm.reached(deadline) => Arrival::TimedOut,
+            () = alarm.reached(deadline) => Arrival::TimedOut,
         }
     }
 
-    fn take(&mut self, arrival: Arrival, events: &mut Vec<Event>) -> Result<(), Diagnosis> {
-        let known = events.len();
+    /// Goes on with what has arrived: with the events behind the first `known` ones, or with the end.
+    fn take(&mut self, arrival: Arrival, known: usize, events: &mut Vec<Event>) -> Result<(), Diagnosis> {
         match arrival {
-            Arrival::Bytes(bytes) => {
-                self.decoder.push(&bytes, events)?;
+            Arrival::Bytes(decoded) => {
+                decoded?;
                 if events.len() > known {
                     self.first_token.get_or_insert_with(|| self.begun.elapsed());
                     if matches!(self.phase, Phase::FirstToken(_)) {

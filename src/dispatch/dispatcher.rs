@@ -1,5 +1,6 @@
 //! What finds answers: providers with everything needed to call them, and what is known of them.
 
+use std::convert::Infallible;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,11 +10,11 @@ use tracing::warn;
 use super::offered::Offered;
 use super::outcome::{Incapable, Unanswered};
 use super::service::{Service, SetupError};
-use super::upstream::Upstream;
 use crate::config::{CallLimits, ProviderConfig};
 use crate::middle::{Needs, Redactor};
 use crate::quota::{Ledger, Offer, Quota, Target};
 use crate::time::Clock;
+use crate::upstream::Upstream;
 
 /// Finds answers. Shared by all requests.
 #[derive(Debug)]
@@ -39,7 +40,9 @@ impl Dispatcher {
         random: fastrand::Rng,
     ) -> Result<Self, SetupError> {
         let upstream = Upstream::new(providers, limits.connect)?;
-        let services = providers.iter().map(Service::new).collect::<Result<Vec<_>, _>>()?;
+        let services =
+            providers.iter().zip(upstream.origins()).map(|(config, origin)| Service::new(config, origin));
+        let services = services.collect::<Result<Vec<_>, _>>()?;
         let offers = providers.iter().zip(&services).map(|(config, service)| Offer {
             provider: service.provider,
             accounts: service.accounts.len(),
@@ -72,6 +75,11 @@ impl Dispatcher {
     /// What clients may ask for by name.
     pub(crate) fn offered(&self) -> Offered<'_> {
         Offered::new(&self.quota, &self.services)
+    }
+
+    /// Closes connections to providers that nobody has used for a while, as long as it is polled.
+    pub async fn close_unused_connections(&self) -> Infallible {
+        self.upstream.close_unused().await
     }
 
     /// How many providers could serve if nothing were in cooldown.

@@ -12,9 +12,9 @@ use tracing::{debug, info, warn};
 
 use super::dispatcher::Dispatcher;
 use super::service::{Account, Service};
-use super::upstream::Response;
 use crate::middle::{Cause, Diagnosis, Failure, Reason};
 use crate::providers::Provider;
+use crate::upstream::Response;
 
 /// How long a list is trusted. Models are retired with weeks of notice and come back within hours of an accident. An
 /// answer that calls a model gone takes effect at once in any case.
@@ -95,7 +95,7 @@ impl Dispatcher {
             return Ok(provider.default_models().map(str::to_owned).collect());
         };
         let query = service.query(account, path);
-        let Response { status, headers, body } = self.upstream.get(query).await?;
+        let Response { status, headers, body } = self.upstream.send(query).await?;
         let failure = |diagnosis: Diagnosis| diagnosis.into_failure(status, &self.redactor);
         if !(200..300).contains(&status) {
             let body = body.beginning(Instant::now() + ERROR_TIME).await;

@@ -3,30 +3,28 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderMap;
 use tracing::{info, warn};
 
-use super::upstream::{Call, Network, Query, TlsUnavailable};
 use crate::config::ProviderConfig;
 use crate::providers::Provider;
 use crate::quota::{Change, Quota};
+use crate::upstream::{Call, Lines, Origin, TlsUnavailable};
 
 /// A provider with everything needed to call it.
 #[derive(Debug)]
 pub(super) struct Service {
     pub(super) provider: Provider,
     pub(super) accounts: Vec<Account>,
-    base_url: String,
+    origin: Arc<Origin>,
     /// How long it may take to the first token, while somebody else could be called instead.
     pub(super) first_token: Duration,
-    network: Network,
 }
 
 /// The account that a call uses.
 #[derive(Debug)]
 pub(super) struct Account {
-    /// The headers of the provider's row, and the key if it needs one.
-    headers: HeaderMap,
+    /// The head of its requests, with the headers of the provider's row, and the key if it needs one.
+    lines: Lines,
     /// For people to read: `key 1 of 2`.
     pub(super) label: Arc<str>,
 }
@@ -43,37 +41,32 @@ pub enum SetupError {
 }
 
 impl Service {
-    /// The provider as it is configured.
+    /// The provider as it is configured, which answers at `origin`.
     ///
     /// # Errors
     /// [`SetupError::Key`].
-    pub(super) fn new(config: &ProviderConfig) -> Result<Self, SetupError> {
+    pub(super) fn new(config: &ProviderConfig, origin: &Arc<Origin>) -> Result<Self, SetupError> {
         let provider = config.provider;
         let accounts = config.accounts.iter().map(|account| {
             let headers = provider.headers(account.key.as_ref()).map_err(|_| SetupError::Key(provider))?;
-            Ok(Account { headers, label: account.label.as_str().into() })
+            Ok(Account { lines: origin.lines(&headers), label: account.label.as_str().into() })
         });
         Ok(Self {
             provider,
             accounts: accounts.collect::<Result<_, SetupError>>()?,
-            base_url: config.base_url.as_str().trim_end_matches('/').to_owned(),
+            origin: origin.clone(),
             first_token: config.first_token,
-            network: Network::of(config),
         })
     }
 
     /// A completion, ready to be sent.
     pub(super) fn call(&self, account: &Account, path: &str, body: Vec<u8>) -> Call {
-        Call { query: self.query(account, path), body }
+        Call::post(&self.origin, &account.lines, path, body)
     }
 
     /// A request for what the provider publishes about itself.
-    pub(super) fn query(&self, account: &Account, path: &str) -> Query {
-        Query {
-            url: format!("{}{path}", self.base_url),
-            network: self.network,
-            headers: account.headers.clone(),
-        }
+    pub(super) fn query(&self, account: &Account, path: &str) -> Call {
+        Call::get(&self.origin, &account.lines, path)
     }
 
     /// Logs what a new list of models has changed.

@@ -82,14 +82,12 @@ impl Record {
         let at = i64::try_from(at.as_nanosecond()).unwrap_or(i64::MAX);
         let words = [place.account, place.model, number, at.cast_unsigned(), tokens].map(u64::to_le_bytes);
         let mut bytes = [0; RECORD_BYTES];
-        let content = std::iter::once(kind).chain(words.into_iter().flatten());
-        let mut hash = FNV_START;
-        for (byte, value) in bytes.iter_mut().zip(content) {
-            *byte = value;
-            hash = fnv(hash, value);
-        }
-        if let Some(end) = bytes.last_chunk_mut() {
-            *end = hash.to_le_bytes();
+        if let Some((content, end)) = bytes.split_last_chunk_mut() {
+            if let Some((first, rest)) = content.split_first_mut() {
+                *first = kind;
+                rest.as_chunks_mut().0.iter_mut().zip(words).for_each(|(place, word)| *place = word);
+            }
+            *end = checksum(content).to_le_bytes();
         }
         bytes
     }
@@ -142,12 +140,8 @@ impl Record {
 
 const FNV_START: u32 = 0x811c_9dc5;
 
-/// FNV-1a, 32 bits. Each step can be undone, so a change of one byte always changes the sum.
-fn fnv(hash: u32, byte: u8) -> u32 {
-    (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-}
-
-/// The sum that stands behind a header.
+/// The sum that stands behind a header or an entry: FNV-1a, 32 bits. Each step can be undone, so a change of one byte always
+/// changes the sum.
 pub(super) fn checksum(bytes: &[u8]) -> u32 {
-    bytes.iter().fold(FNV_START, |hash, byte| fnv(hash, *byte))
+    bytes.iter().fold(FNV_START, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
 }
