@@ -2,12 +2,14 @@
 //!
 //! All mistakes are reported together, so that ten typos do not take ten starts. A report never contains a key, as far as one can be told.
 
+mod asked;
 mod dot_env;
 mod environment;
 mod listing;
 mod loopback;
 mod origins;
 mod reader;
+mod roster;
 mod settings;
 mod shown;
 mod variables;
@@ -30,8 +32,7 @@ pub use self::variables::{
     KEEP_ALIVE_TIMEOUT_MS, MAX_ATTEMPTS, MAX_BODY_BYTES, MAX_BODY_MEMORY_BYTES, MAX_CONCURRENT_REQUESTS,
     MAX_WAIT_MS, MAX_WAITING_REQUESTS, NUMBERS, REQUEST_TIMEOUT_MS, SHUTDOWN_GRACE_SECONDS,
 };
-pub(crate) use self::variables::{ENV_HOST, ENV_PORT};
-use crate::providers::Directory;
+pub(crate) use self::variables::{ENV_HOST, ENV_KEYLESS_PROVIDERS, ENV_PORT};
 
 /// The most headers a request may have; not a setting.
 pub(crate) const MAX_HEADERS: usize = 100;
@@ -68,8 +69,7 @@ impl Config {
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut reader = Reader::new(&lookup);
         let server = reader.server();
-        let mut providers: Vec<_> =
-            Directory::built_in().iter().map(|provider| reader.provider(provider)).collect();
+        let mut providers = reader.providers();
         providers.retain(|it| it.is_configured() || it.provider.profile().is_core);
         let (limits, log) = (reader.call_limits(), reader.log());
         if reader.mistakes.is_empty() {

@@ -21,7 +21,7 @@ pub mod middle {
     pub use crate::middle::{
         AssistantPart, Cause, ChatRequest, Counted, Diagnosis, Effect, Event, ExpectedCalls, FinishReason,
         Image, Lift, LimitReading, Measure, Message, Part, Policy, Reading, Reason, Redactor, Scope, Source,
-        Span, ToolCall, ToolCallOpening, ToolCallPiece, Unit, Usage, Wait, Window, Zone,
+        Span, ToolCall, ToolCallOpening, ToolCallPiece, Unit, Usage, Wait, Window,
     };
 }
 
@@ -33,7 +33,7 @@ pub mod observe {
 pub mod providers {
     //! See `crate::providers`.
     pub use crate::providers::{
-        AnswerDecoder, Auth, Dialect, Directory, ErrorForm, KeyNeed, ListForm, Provider,
+        AnswerDecoder, AskedBy, Auth, Dialect, Directory, ErrorForm, KeyNeed, ListForm, Provider,
     };
 }
 

@@ -23,5 +23,5 @@ pub(crate) use self::openai::{EffortForm, NullContent, Quirks};
 pub use self::openai::{ErrorForm, ListForm};
 pub(crate) use self::profile::Profile;
 pub(crate) use self::profile::{AccountId, Guesses};
-pub use self::profile::{Auth, Dialect, KeyNeed};
+pub use self::profile::{AskedBy, Auth, Dialect, KeyNeed};
 pub(crate) use self::wire::WireRequest;

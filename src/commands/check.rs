@@ -40,19 +40,13 @@ fn line(config: &ProviderConfig, outcome: &ListOutcome) -> String {
     let mut line = format!("{}, {}: ", provider.name(), outcome.account);
     match &outcome.model {
         Ok(model) => {
-            let profile = provider.profile();
-            let is_tried = provider.models_path().is_some() && profile.list_checks_key;
-            line.push_str(if is_tried {
-                "accepted, uses "
-            } else {
-                "key not tried (its list needs none), uses "
-            });
-            line.push_str(model);
+            line.push_str(acceptance(config, &outcome.account));
+            line.push_str(if model.is_empty() { "no model" } else { model });
             if let Some(wanted) = config.models.first().filter(|wanted| *wanted != model) {
                 line.push_str(&format!(" ({wanted} is not offered)"));
             }
             line.push_str(&limits(provider.free_plan(model)));
-            if let Some(remark) = profile.remark {
+            if let Some(remark) = provider.profile().remark {
                 line.push_str("; note: ");
                 line.push_str(remark);
             }
@@ -60,6 +54,17 @@ fn line(config: &ProviderConfig, outcome: &ListOutcome) -> String {
         Err(failure) => line.push_str(&refusal(provider, failure)),
     }
     line
+}
+
+/// What the list says of an account.
+fn acceptance(config: &ProviderConfig, label: &str) -> &'static str {
+    let provider = config.provider;
+    let has_key = config.accounts.iter().any(|it| it.label == label && it.key.is_some());
+    match has_key {
+        false => "asked without a key, uses ",
+        true if provider.models_path().is_some() && provider.profile().list_checks_key => "accepted, uses ",
+        true => "key not tried (its list needs none), uses ",
+    }
 }
 
 /// The documented limits, in words.

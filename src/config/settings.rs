@@ -45,6 +45,8 @@ pub struct ServerConfig {
 pub struct ProviderConfig {
     /// Its row.
     pub provider: Provider,
+    /// Whether it is asked only when nobody else can serve.
+    pub is_second_tier: bool,
     /// Its accounts, each with limits of its own. A provider without an account is never asked.
     pub accounts: Vec<Account>,
     /// Its models, best first.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::attempt::{self, Answer, Context, Order};
 use super::dispatcher::Dispatcher;
@@ -17,7 +17,7 @@ use super::question::{Extent, Question};
 use super::service::{Account, Service};
 use crate::config::CallLimits;
 use crate::middle::{Cause, Effect, ExpectedCalls, Failure, Feature, Needs, Policy, Reason};
-use crate::providers::{Provider, WireRequest};
+use crate::providers::{AskedBy, Provider, WireRequest};
 use crate::quota::{Criteria, Demand, Pick, Place, Reservation, RuledOut, Wish};
 
 /// The least time that a call needs.
@@ -310,7 +310,7 @@ impl Search {
         let number = candidate.provider;
         self.ruled_out.extend(match failure.cause {
             // It rests for as long as that lasts, and may be asked again when it is over.
-            cause if cause.reason().is_limit() => None,
+            cause if cause.reason().is_limit() || cause == Cause::Loading => None,
             Cause::ContextTooLong => Some(RuledOut::WindowsUpTo(number, reservation.can().window)),
             Cause::GenerationUnreadable => Some(RuledOut::Place(Place::Model(number, candidate.model))),
             cause => {
@@ -346,6 +346,12 @@ impl Search {
         let (name, reason) = (provider.name(), failure.reason());
         let (request_id, status, word) = (&*self.question.request_id, failure.status, reason.as_str());
         let explanation = reason.explanation();
+        // A server of the user's own that does not run is nothing to warn of with every request.
+        let is_own = provider.profile().asked_by == AskedBy::BaseUrl;
+        if is_own && reason == Reason::ConnectFailed {
+            debug!(request_id, reason = word, model, "{name} {explanation}");
+            return;
+        }
         match blocked_for {
             Some(seconds) => {
                 warn!(

@@ -10,7 +10,6 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::measure::{Window, Zone};
 use super::redaction::{CleanText, Redactor};
 
 /// Why an attempt did not give an answer. Exhaustive: the word is part of the outside contract.
@@ -142,6 +141,8 @@ pub enum Cause {
     RequestRefused,
     /// The provider or the model is overloaded.
     Overloaded,
+    /// A server on the user's own machine is reading its model from the disk.
+    Loading,
     /// Any other fault of the provider.
     ServerError,
     /// Connected, and then nothing for too long.
@@ -168,7 +169,7 @@ pub enum Cause {
 
 impl Cause {
     /// All of them, for tests.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::RateLimited,
         Self::QuotaExhausted,
         Self::AccountLimited,
@@ -185,6 +186,7 @@ impl Cause {
         Self::ContextTooLong,
         Self::RequestRefused,
         Self::Overloaded,
+        Self::Loading,
         Self::ServerError,
         Self::Silent,
         Self::BrokenStream,
@@ -212,7 +214,7 @@ impl Cause {
             Self::TooLarge => Reason::TooLarge,
             Self::ContextTooLong => Reason::ContextTooLong,
             Self::RequestRefused => Reason::BadRequest,
-            Self::Overloaded => Reason::Overloaded,
+            Self::Overloaded | Self::Loading => Reason::Overloaded,
             Self::Silent | Self::ConnectTimeout | Self::OutOfTime => Reason::Timeout,
             Self::Unreachable | Self::OutOfDescriptors => Reason::ConnectFailed,
             Self::BrokenStream => Reason::BrokenStream,
@@ -246,8 +248,10 @@ pub enum Wait {
     Until(Timestamp),
     /// The next midnight in California, daylight saving included: when Google's day ends.
     PacificMidnight,
-    /// The end of a calendar's day or month.
-    EndOf(Window, Zone),
+    /// The next midnight in coordinated universal time.
+    UtcMidnight,
+    /// The end of the month, in the same time.
+    UtcMonth,
 }
 
 impl Wait {
@@ -264,7 +268,8 @@ impl Wait {
         match self {
             Self::For(span) => now.saturating_add(span).unwrap_or(Timestamp::MAX),
             Self::Until(deadline) => deadline,
-            Self::EndOf(window, zone) => zone.end(window, now),
+            Self::UtcMidnight => next_midnight(now, TimeZone::UTC),
+            Self::UtcMonth => end_of_month(now, TimeZone::UTC),
             Self::PacificMidnight => next_midnight(now, jiff::tz::get!("America/Los_Angeles")),
         }
     }
@@ -277,6 +282,12 @@ pub(super) fn next_midnight(now: Timestamp, zone: TimeZone) -> Timestamp {
         |_| Wait::For(Duration::from_secs(86_400)).deadline(now),
         |midnight| midnight.timestamp(),
     )
+}
+
+/// The end of the month that contains `now`.
+pub(super) fn end_of_month(now: Timestamp, zone: TimeZone) -> Timestamp {
+    let last_day = now.to_zoned(zone.clone()).last_of_month().map_or(now, |last| last.timestamp());
+    next_midnight(last_day, zone)
 }
 
 /// A provider's message as received: may hold keys, URLs or the prompt, so it does not print itself.

@@ -18,6 +18,9 @@ const LONGEST_FAILURE: Duration = Duration::from_secs(30);
 const UNSTATED_LIMIT: Duration = Duration::from_secs(60);
 /// The same for a daily limit: short enough to notice the reset, long enough not to annoy the provider.
 const UNSTATED_DAY_LIMIT: Duration = Duration::from_secs(3_600);
+/// A model that is being read from a disk: seconds for a small one, a minute for a large one.
+const LOADING: Duration = Duration::from_secs(2);
+const LONGEST_LOADING: Duration = Duration::from_secs(10);
 /// A key that is refused, or has no credit: a person has to act.
 const REFUSED: Duration = Duration::from_secs(600);
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -197,6 +200,10 @@ impl Policy {
             // A proxy on the way or a wrong base URL may have answered.
             Cause::NotFound => Self { span: Span::Fixed(REFUSED), lifted_by: Lift::Head, ..Self::GONE },
             Cause::Overloaded | Cause::ServerError => Self { counted: Counted::Request, ..Self::FAILURE },
+            // It is asked again and again, and the pause does not grow.
+            Cause::Loading => {
+                Self { span: Span::Stated { unstated: LOADING, longest: LONGEST_LOADING }, ..Self::LIMIT }
+            }
             Cause::Silent | Cause::BrokenStream | Cause::NoAnswer => Self::FAILURE,
             Cause::Unreachable | Cause::ConnectTimeout | Cause::Intercepted => Self::PROVIDER,
             Cause::EmptyAnswer | Cause::GenerationUnreadable | Cause::OutOfTime => {

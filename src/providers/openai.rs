@@ -13,7 +13,6 @@ mod tool_ids;
 
 pub(super) use self::decode::{decode, diagnose, limits_in_error};
 pub(super) use self::encode::encode;
-pub use self::list::ListForm;
 pub(super) use self::list::parse_models;
-pub use self::quirks::ErrorForm;
 pub(crate) use self::quirks::{EffortForm, NullContent, Quirks};
+pub use self::quirks::{ErrorForm, ListForm};

@@ -23,6 +23,12 @@ pub struct Profile {
     pub is_core: bool,
     /// Whether it needs a key.
     pub key: KeyNeed,
+    /// What makes it one of those that are asked.
+    pub asked_by: AskedBy,
+    /// Whether it is asked only when nobody else can serve, unless the user says otherwise.
+    pub is_second_tier: bool,
+    /// Whether whoever runs it may log prompts, of which people are told at start and on the page.
+    pub may_log_prompts: bool,
     /// The variables that may hold its keys; the first one that is set counts.
     pub key_variables: &'static [&'static str],
     /// The second value that it is called with, if there is one.
@@ -72,6 +78,9 @@ impl Profile {
         also_called: &[],
         is_core: false,
         key: KeyNeed::Required,
+        asked_by: AskedBy::Key,
+        is_second_tier: false,
+        may_log_prompts: false,
         key_variables: &[],
         account_id: None,
         models_variable: "",
@@ -104,6 +113,17 @@ pub enum KeyNeed {
     Optional,
     /// It serves without one, and with one it bills: none is ever sent.
     Never,
+}
+
+/// What makes a provider one of those that are asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AskedBy {
+    /// A key in the settings.
+    Key,
+    /// Its name in `KEYLESS_PROVIDERS`, or a key.
+    Name,
+    /// Its base URL in the settings.
+    BaseUrl,
 }
 
 /// A second value that a provider is called with, such as the number of an account. It becomes part of the path: what is

@@ -5,11 +5,15 @@ mod cloudflare;
 mod cohere;
 pub(super) mod gemini;
 pub(super) mod groq;
+mod kilo;
+mod local;
 mod mistral;
 mod nvidia;
 mod openrouter;
+mod ovhcloud;
 mod zai;
 
+pub(super) use self::local::CUSTOM;
 use super::profile::Profile;
 
 /// The rows that come with the program, in rotation order.
@@ -23,4 +27,10 @@ pub(super) static ALL: &[&Profile] = &[
     &mistral::PROFILE,
     &zai::PROFILE,
     &cohere::PROFILE,
+    &kilo::PROFILE,
+    &ovhcloud::PROFILE,
+    &local::OLLAMA,
+    &local::LM_STUDIO,
+    &local::LLAMA_CPP,
+    &local::VLLM,
 ];

@@ -74,6 +74,7 @@ impl Trial {
     pub fn new(providers: &[Provider], accounts: usize, now: Moment) -> Self {
         let offers = providers.iter().map(|&provider| Offer {
             provider,
+            is_second_tier: false,
             accounts,
             models: provider.default_models().map(str::to_owned).collect(),
             limits: Vec::new(),

@@ -7,19 +7,7 @@
 use serde_json::Value;
 
 use super::decode;
-
-/// The form of a list of models.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ListForm {
-    /// `{"data":[{"id":"…"}]}`.
-    OpenAi,
-    /// The same with prices, of which every one must be zero, and with what goes in and comes out.
-    Priced,
-    /// Cloudflare's search: `{"result":[{"name":"@cf/…"}]}`.
-    Search,
-    /// There is none, or none that names the free models: the row's own are believed.
-    None,
-}
+use super::quirks::ListForm;
 
 /// Reads a list of models; see [`Provider::parse_models`](crate::providers::Provider::parse_models).
 pub(in crate::providers) fn parse_models(form: ListForm, body: &[u8]) -> Option<Vec<String>> {

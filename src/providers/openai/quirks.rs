@@ -1,6 +1,5 @@
 //! What differs between providers that speak OpenAI's dialect.
 
-use super::list::ListForm;
 use crate::middle::{Feature, Measure};
 use crate::providers::words::limits::LimitHeaders;
 use crate::providers::words::rules::FailureRule;
@@ -114,6 +113,19 @@ pub enum NullContent {
     Empty,
     /// Nothing: the field is left out.
     Omitted,
+}
+
+/// The form of a list of models.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListForm {
+    /// `{"data":[{"id":"…"}]}`.
+    OpenAi,
+    /// The same with prices, of which every one must be zero, and with what goes in and comes out.
+    Priced,
+    /// Cloudflare's search: `{"result":[{"name":"@cf/…"}]}`.
+    Search,
+    /// There is none, or none that names the free models: the row's own are believed.
+    None,
 }
 
 /// How a provider is told how much to think.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::error_body::ErrorBody;
 pub(in crate::providers) use super::error_body::FLAGGED;
-use crate::middle::{Cause, Diagnosis, RawWords, Reading, Wait, Window, Zone};
+use crate::middle::{Cause, Diagnosis, RawWords, Reading, Wait};
 
 /// One line of a provider's failure table.
 #[derive(Clone, Copy, Debug)]
@@ -83,8 +83,8 @@ impl Pause {
     fn wait(self) -> Wait {
         match self {
             Self::Seconds(seconds) => Wait::For(Duration::from_secs(seconds)),
-            Self::Day => Wait::EndOf(Window::Day, Zone::Utc),
-            Self::Month => Wait::EndOf(Window::Month, Zone::Utc),
+            Self::Day => Wait::UtcMidnight,
+            Self::Month => Wait::UtcMonth,
         }
     }
 }
@@ -127,7 +127,7 @@ mod tests {
     fn the_first_line_that_fits_counts() {
         let none = Reading::default();
         let seconds = |seconds| Some(Wait::For(Duration::from_secs(seconds)));
-        let day = Some(Wait::EndOf(Window::Day, Zone::Utc));
+        let day = Some(Wait::UtcMidnight);
         let cases = [
             (403, r#"{"errors":[{"code":5035,"message":"x"}]}"#, Some((Cause::NotInPlan, None))),
             (429, r#"{"errors":[{"code":5035}]}"#, Some((Cause::NotInPlan, None))),

@@ -9,7 +9,8 @@ struct Shop {
 
 impl Shop {
     fn new(provider: Provider, wanted: &str, accounts: usize) -> Self {
-        let offer = Offer { provider, accounts, models: ids(wanted), limits: Vec::new() };
+        let offer =
+            Offer { is_second_tier: false, provider, accounts, models: ids(wanted), limits: Vec::new() };
         let clock: Clock = Arc::new(|| Moment::at(Timestamp::UNIX_EPOCH));
         Self { quota: Arc::new(Quota::new(vec![offer], clock, fastrand::Rng::with_seed(7))) }
     }

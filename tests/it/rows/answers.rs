@@ -1,6 +1,6 @@
 //! Every row answers in every way of asking, and what is sent is what its simulator takes.
 
-use ai_proxy_free::internals::providers::Provider;
+use ai_proxy_free::internals::providers::{Directory, Provider};
 use ai_proxy_free::internals::simulator::{Behaviour, ReceivedRequest};
 use serde_json::{Value, json};
 
@@ -144,6 +144,8 @@ async fn each_row_is_called_where_it_lives_and_with_its_headers() -> anyhow::Res
         ("Mistral", "/v1/chat/completions".to_owned(), None),
         ("Z.ai", "/api/paas/v4/chat/completions".to_owned(), None),
         ("Cohere", "/compatibility/v1/chat/completions".to_owned(), None),
+        ("Kilo", "/api/gateway/chat/completions".to_owned(), None),
+        ("OVHcloud", "/v1/chat/completions".to_owned(), None),
     ];
     assert_eq!(cases.len(), rows().count());
     for (its_name, path, header) in cases {
@@ -152,7 +154,9 @@ async fn each_row_is_called_where_it_lives_and_with_its_headers() -> anyhow::Res
         chat(&proxy, &question()).await?;
         let call = proxy.provider(provider).chats().pop().expect("a call");
         assert_eq!(call.path, path);
-        assert_eq!(call.header("authorization"), Some(&*format!("Bearer key-of-{its_name}")));
+        let key = format!("Bearer key-of-{its_name}");
+        let is_keyless = ["Kilo", "OVHcloud"].contains(&its_name);
+        assert_eq!(call.header("authorization"), (!is_keyless).then_some(&*key), "{its_name}");
         if let Some((name, value)) = header {
             assert_eq!(call.header(name), Some(value), "{its_name}");
         }
@@ -162,10 +166,20 @@ async fn each_row_is_called_where_it_lives_and_with_its_headers() -> anyhow::Res
 
 #[tokio::test]
 async fn rows_follow_the_three_in_the_order_of_the_documents() -> anyhow::Result<()> {
-    let proxy =
-        TestProxy::builder().over(ai_proxy_free::internals::providers::Directory::built_in()).start().await?;
-    let names =
-        ["Groq", "Cerebras", "Gemini", "OpenRouter", "NVIDIA", "Cloudflare", "Mistral", "Z.ai", "Cohere"];
+    let proxy = TestProxy::builder().over(Directory::core().into_iter().chain(rows())).start().await?;
+    let names = [
+        "Groq",
+        "Cerebras",
+        "Gemini",
+        "OpenRouter",
+        "NVIDIA",
+        "Cloudflare",
+        "Mistral",
+        "Z.ai",
+        "Cohere",
+        "Kilo",
+        "OVHcloud",
+    ];
     for expected in names {
         assert_eq!(chat(&proxy, &question()).await?.header("x-provider"), Some(expected));
     }

@@ -6,7 +6,7 @@ use super::{alone, asked_for, fixture, name, raw, row, rows};
 use crate::support::{TestProxy, chat, complete, http_client, question};
 
 /// Models that bill, for each row that has any.
-const PAID: [(&str, &[&str]); 5] = [
+const PAID: [(&str, &[&str]); 6] = [
     (
         "OpenRouter",
         &[
@@ -27,6 +27,7 @@ const PAID: [(&str, &[&str]); 5] = [
     ("Mistral", &["mistral-large-2512", "mistral-small-latest", "ministral-8b-latest"]),
     ("Z.ai", &["glm-5.3-flash", "glm-4.7", "glm-4.5-airx"]),
     ("Cohere", &["command-a-translate-08-2025"]),
+    ("Kilo", &["openai/gpt-5", "kilo-auto/frontier", "anthropic/claude-sonnet-5"]),
 ];
 
 /// No call was ever made that could bill.
@@ -131,6 +132,10 @@ async fn a_paid_model_in_a_variable_is_warned_about() -> anyhow::Result<()> {
             config.warnings
         );
     }
-    assert_eq!(rows().count(), PAID.len() + 1, "NVIDIA's accounts cannot be billed");
+    assert_eq!(
+        rows().count(),
+        PAID.len() + 2,
+        "NVIDIA's accounts cannot be billed, and OVHcloud's callers have none"
+    );
     Ok(())
 }

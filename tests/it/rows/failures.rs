@@ -104,13 +104,24 @@ const COHERE: &[Case] = &[
     ("error_field", 422, NONE, "bad_request", Request),
 ];
 
-const TABLE: [(&str, &[Case]); 6] = [
+const KILO: &[Case] = &[
+    ("error_hour", 429, NONE, "rate_limited", Account(300)),
+    ("error_paid", 401, NONE, "not_in_plan", Model),
+    ("error_promotion", 401, &[("retry-after", "7200")], "quota_exhausted", Account(7_200)),
+    ("error_key", 401, NONE, "bad_key", Account(TEN_MINUTES)),
+    ("error_none", 503, NONE, "overloaded", Model),
+];
+const OVHCLOUD: &[Case] = &[("error_limit", 429, NONE, "rate_limited", Model)];
+
+const TABLE: [(&str, &[Case]); 8] = [
     ("OpenRouter", OPENROUTER),
     ("NVIDIA", NVIDIA),
     ("Cloudflare", CLOUDFLARE),
     ("Mistral", MISTRAL),
     ("Z.ai", ZAI),
     ("Cohere", COHERE),
+    ("Kilo", KILO),
+    ("OVHcloud", OVHCLOUD),
 ];
 
 /// One failing call, and what comes of it.

@@ -89,7 +89,10 @@ async fn a_day_over_all_models_is_one_day() -> anyhow::Result<()> {
 #[tokio::test]
 async fn check_tells_what_it_could_not_try_and_what_to_know() -> anyhow::Result<()> {
     let clock = crate::support::TestClock::default();
-    let all = Simulator::start(Directory::built_in(), |it| Settings::new(it, clock.reliable_clock())).await?;
+    let all = Simulator::start(Directory::core().into_iter().chain(rows()).collect(), |it| {
+        Settings::new(it, clock.reliable_clock())
+    })
+    .await?;
     let variables = Binary::variables_over(&all, HashMap::new());
     let pairs: Vec<(&str, &str)> =
         variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
@@ -101,6 +104,9 @@ async fn check_tells_what_it_could_not_try_and_what_to_know() -> anyhow::Result<
         let its = line(provider.name());
         assert!(its.contains(provider.profile().models[0].id), "{provider:?}: {out}");
         assert!(provider.profile().remark.is_none_or(|remark| its.contains(remark)), "{provider:?}: {its}");
+    }
+    for name in ["Kilo", "OVHcloud"] {
+        assert!(line(name).contains("without a key"), "{name}: {out}");
     }
     for name in ["OpenRouter", "NVIDIA", "Z.ai", "Cohere"] {
         assert!(line(name).contains("key not tried"), "{name}: {out}");

@@ -8,7 +8,7 @@ use std::time::Duration;
 use ai_proxy_free::internals::config::Config;
 use ai_proxy_free::internals::http;
 use ai_proxy_free::internals::http::AppState;
-use ai_proxy_free::internals::providers::{Directory, Provider};
+use ai_proxy_free::internals::providers::{AskedBy, Directory, Provider};
 use ai_proxy_free::internals::simulator::{Behaviour, Limits, Plan, Settings, SimulatedProvider, Simulator};
 use ai_proxy_free::internals::time::{Clock, Moment, Shutdown};
 use jiff::Timestamp;
@@ -239,7 +239,19 @@ fn simulated_variables(simulator: &Simulator, own: HashMap<String, String>) -> H
     let mut variables = HashMap::from([("MAX_WAIT_MS".to_owned(), "0".to_owned())]);
     for simulated in simulator.providers() {
         let (provider, profile) = (simulated.provider(), simulated.provider().profile());
-        variables.insert(profile.key_variables[0].to_owned(), format!("key-of-{}", provider.name()));
+        match profile.asked_by {
+            AskedBy::Key => {
+                variables.insert(profile.key_variables[0].to_owned(), format!("key-of-{}", provider.name()));
+            }
+            AskedBy::Name => {
+                let named = variables.entry("KEYLESS_PROVIDERS".to_owned()).or_default();
+                *named = format!("{named},{}", provider.name());
+            }
+            AskedBy::BaseUrl if Directory::built_in().iter().all(|it| it != provider) => {
+                variables.insert(profile.key_variables[0].to_owned(), format!("key-of-{}", provider.name()));
+            }
+            AskedBy::BaseUrl => {}
+        }
         variables.insert(profile.base_url_variable.to_owned(), simulated.base_url());
         if let Some(id) = profile.account_id {
             variables.insert(id.variable.to_owned(), "0123456789abcdef".repeat(id.hex_digits / 16));
