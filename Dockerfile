@@ -9,11 +9,12 @@ RUN apt-get update && apt-get install -y --no-install-recommends build-essential
 # The dependencies, in a layer of their own that only a changed Cargo.toml or Cargo.lock makes anew: they are built
 # for an empty program that declares the same targets.
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir -p src benches/compare benches/faults benches/quota \
+RUN mkdir -p src benches/compare benches/faults benches/instructions benches/quota \
     && echo 'fn main() {}' > src/main.rs \
     && cp src/main.rs benches/end_to_end.rs \
     && cp src/main.rs benches/compare/main.rs \
     && cp src/main.rs benches/faults/main.rs \
+    && cp src/main.rs benches/instructions/main.rs \
     && cp src/main.rs benches/quota/main.rs \
     && touch src/lib.rs \
     && cargo build --locked --profile dist \
@@ -21,8 +22,9 @@ RUN mkdir -p src benches/compare benches/faults benches/quota \
 
 COPY src src
 # Cargo goes by time stamps, and those of the sources may be older than the empty program's.
-RUN mkdir -p benches/compare benches/faults benches/quota /state \
-    && touch benches/end_to_end.rs benches/compare/main.rs benches/faults/main.rs benches/quota/main.rs src/main.rs src/lib.rs \
+RUN mkdir -p benches/compare benches/faults benches/instructions benches/quota /state \
+    && touch benches/end_to_end.rs benches/compare/main.rs benches/faults/main.rs benches/instructions/main.rs \
+        benches/quota/main.rs src/main.rs src/lib.rs \
     && cargo build --locked --profile dist
 
 # glibc, CA certificates, a user without rights; no shell.

@@ -65,6 +65,11 @@ pub mod time {
     pub use crate::time::{Clock, Moment, Shutdown};
 }
 
+pub mod upstream {
+    //! See `crate::upstream`.
+    pub use crate::upstream::{Replayed, replay};
+}
+
 pub mod wire {
     //! See `crate::wire`.
     pub use crate::wire::sse;

@@ -2,6 +2,8 @@
 
 mod histogram;
 pub(crate) mod log;
+mod log_text;
+mod log_writer;
 mod rare_warning;
 mod refusals;
 mod request_log;

@@ -10,6 +10,7 @@ mod free;
 mod gemini;
 mod model_id;
 mod openai;
+mod pattern;
 mod profile;
 mod rows;
 mod wire;

@@ -18,6 +18,7 @@ mod head;
 mod lines;
 mod origin;
 mod pool;
+mod replay;
 mod stream;
 mod trust;
 mod way;
@@ -34,6 +35,7 @@ use tokio::time::{Instant, sleep_until};
 pub(crate) use self::body::Body;
 pub(crate) use self::lines::Lines;
 pub(crate) use self::origin::Origin;
+pub use self::replay::{Replayed, replay};
 pub(crate) use self::trust::TlsUnavailable;
 
 use self::body::Lent;
@@ -177,4 +179,40 @@ fn response(
     let home = is_kept.then_some(origin);
     let request = (!request.is_sent()).then(|| Box::new(request));
     Response { status, headers, body: Body::new(Lent { stream, home, request }, framing, rest) }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt as _;
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    /// Nobody asks for anything any more, and still no connection is left.
+    #[tokio::test(start_paused = true)]
+    async fn an_unused_connection_is_closed_without_a_request() {
+        let bell = Arc::<Bell>::default();
+        let origin = Arc::new(Origin::new(&"http://127.0.0.1".parse().unwrap(), None, bell.clone()));
+        let timeout = Duration::from_secs(5);
+        let connector = Connector { tcp: connect::tcp(timeout), trust: None, timeout };
+        let upstream = Upstream { connector, origins: vec![origin.clone()], bell };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let used = async {
+            // Twice, since who closes sleeps without a clock in between.
+            for _ in 0..2 {
+                let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+                let (mut far, _) = listener.accept().await.unwrap();
+                let begun = Instant::now();
+                tokio::time::sleep(Duration::from_secs(7)).await;
+                origin.pool.put(Stream::Plain(near));
+                assert_eq!(far.read(&mut [0]).await.unwrap(), 0);
+                let seconds = begun.elapsed().as_secs();
+                assert!((57..=58).contains(&seconds), "closed after {seconds} s");
+            }
+        };
+        tokio::select! {
+            () = used => {}
+            never = upstream.close_unused() => match never {},
+        }
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! A process of its own, so that its CPU time can be told apart.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
@@ -87,7 +87,7 @@ pub(crate) struct Upstream {
 impl Upstream {
     pub(crate) fn start(cores: Cores, script: Script) -> Self {
         let mut command = Command::new(std::env::current_exe().expect("this program"));
-        command.arg("upstream").args(script.arguments()).stdout(Stdio::piped());
+        command.arg("upstream").args(script.arguments()).stdin(Stdio::piped()).stdout(Stdio::piped());
         let (mut child, _) = spawn_on(cores.others, command);
         let mut line = String::new();
         let mut output = BufReader::new(child.stdout.take().expect("its output"));
@@ -103,8 +103,12 @@ impl Drop for Upstream {
     }
 }
 
-/// What the process does: serves until it is killed.
+/// What the process does: serves until whoever has started it is gone, however it went.
 pub(crate) async fn serve(script: Script) {
+    std::thread::spawn(|| {
+        let _ = std::io::stdin().read_to_end(&mut Vec::new());
+        std::process::exit(0);
+    });
     let pacer = pacer::start(script.pace);
     let mut addresses = Vec::new();
     let mut servers = JoinSet::new();

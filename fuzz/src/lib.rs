@@ -9,6 +9,7 @@ use ai_proxy_free::internals::middle::{
 };
 use ai_proxy_free::internals::providers::{AnswerDecoder, Dialect, Directory, Provider};
 use ai_proxy_free::internals::surfaces::{ApiError, Ask as _, Author, ChatAsk, Completion, Encode};
+use ai_proxy_free::internals::upstream::{Replayed, replay};
 use ai_proxy_free::internals::wire::sse;
 use http::request::Parts;
 use serde_json::Value;
@@ -31,6 +32,24 @@ pub fn decode_in_any_cut<T: Debug + PartialEq>(input: &[u8], decode: impl Fn(&[&
 
 fn without_cuts(input: &[u8]) -> Vec<u8> {
     input.iter().copied().filter(|byte| *byte != CUT).collect()
+}
+
+/// Reads `input` as a provider's response, which ends with the connection.
+pub fn check_response(input: &[u8]) {
+    // An empty piece would be the end.
+    let replay = |pieces: &[&[u8]]| {
+        replay(&pieces.iter().copied().filter(|piece| !piece.is_empty()).collect::<Vec<_>>())
+    };
+    let Some(Replayed { status, body, is_kept, is_whole, surplus, .. }) = decode_in_any_cut(input, replay)
+    else {
+        return;
+    };
+    assert!(body.len() + surplus <= input.len(), "a body out of nothing");
+    assert!(
+        (200..1_000).contains(&status) || matches!(status, 0..=99 | 101),
+        "an interim response is no response"
+    );
+    assert!(!is_kept || is_whole && surplus == 0, "a connection on which something is left");
 }
 
 /// Decodes `input` as an answer of `provider`, in both framings, with calls expected and without.

@@ -34,7 +34,7 @@ pub(super) async fn run(
     let state = AppState::new(config, clock.clone(), fastrand::Rng::new(), shutdown.clone());
     let state = state.map_err(Fatal::settings)?;
 
-    let _log_guard = log::start(&config.log, clock);
+    let _log_guard = log::start(&config.log, clock).map_err(Fatal::machine)?;
     report(config);
     if let Some(path) = &config.state_file {
         state.dispatcher.keep_state(&config.providers, path, salt());

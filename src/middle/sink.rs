@@ -3,6 +3,7 @@
 use super::calls::{Calls, ExpectedCalls, TooManyCalls, WireCall};
 use super::event::{Event, FinishReason, Usage};
 use super::failure::{Cause, Diagnosis};
+use super::inline_thoughts::InlineThoughts;
 
 /// The state of an answer that lasts until its end.
 #[derive(Debug)]
@@ -16,6 +17,7 @@ pub(crate) struct AnswerSoFar {
     failure: Option<Diagnosis>,
     usage: Option<Usage>,
     calls: Calls,
+    thoughts: InlineThoughts,
 }
 
 impl AnswerSoFar {
@@ -29,7 +31,14 @@ impl AnswerSoFar {
             failure: None,
             usage: None,
             calls: Calls::new(expected),
+            thoughts: InlineThoughts::NONE,
         }
+    }
+
+    /// The same, whose text may begin with thoughts.
+    #[must_use]
+    pub(crate) fn thinking_in_text(self) -> Self {
+        Self { thoughts: InlineThoughts::EXPECTED, ..self }
     }
 
     /// Whether a finish reason was seen.
@@ -49,7 +58,12 @@ impl AnswerSoFar {
 
     /// A sink for one event of the provider; content goes to `events` at once.
     pub(crate) fn sink<'a>(&'a mut self, events: &'a mut Vec<Event>) -> Sink<'a> {
-        Sink { answer: self, events }
+        Sink { answer: self, events, said: Said::default() }
+    }
+
+    /// The last usage.
+    pub(crate) fn usage(&self) -> Option<Usage> {
+        self.usage
     }
 
     /// Ends the answer: adds what is missing from the calls, then usage and finish. `unstated` is the reason if the
@@ -73,6 +87,7 @@ impl AnswerSoFar {
             (FinishReason::ToolCalls, true) => FinishReason::Stop,
             (finish, _) => finish,
         };
+        events.extend(self.thoughts.end());
         events.extend(self.calls.end().into_iter().map(Event::ToolCall));
         events.extend(self.usage.map(Event::Usage));
         events.push(Event::Finish(finish));
@@ -86,25 +101,52 @@ impl AnswerSoFar {
 pub struct Sink<'a> {
     answer: &'a mut AnswerSoFar,
     events: &'a mut Vec<Event>,
+    said: Said,
+}
+
+/// What the one event of a provider has said that a [`Sink`] is for, whether it was passed on or not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Said {
+    /// How many pieces of text and thoughts.
+    pub(crate) pieces: u32,
+    /// Usage.
+    pub(crate) usage: bool,
+    /// Calls, or how the answer ends.
+    pub(crate) more: bool,
 }
 
 impl Sink<'_> {
+    /// What was said so far.
+    pub(crate) fn said(&self) -> Said {
+        self.said
+    }
+
     /// A piece of the answer; nothing if it is empty.
-    pub fn text(&mut self, text: String) {
+    pub fn text(&mut self, text: impl Into<String>) {
+        let text = text.into();
         if !text.is_empty() {
-            self.pass_on(Event::Text(text));
+            self.said.pieces += 1;
+            if self.answer.thoughts.are_over() {
+                self.pass_on(Event::Text(text));
+            } else {
+                let told = self.answer.thoughts.take(&text);
+                told.into_iter().for_each(|event| self.pass_on(event));
+            }
         }
     }
 
     /// A piece of what the model thinks; nothing if it is empty.
-    pub fn reasoning(&mut self, text: String) {
+    pub fn reasoning(&mut self, text: impl Into<String>) {
+        let text = text.into();
         if !text.is_empty() {
+            self.said.pieces += 1;
             self.pass_on(Event::Reasoning(text));
         }
     }
 
     /// A tool call, or a piece of one.
     pub fn call(&mut self, call: WireCall) {
+        self.said.more = true;
         // A call after the finish is dropped, so it must not decide how the answer ends either.
         if self.is_over() || self.answer.failure.is_some() {
             return;
@@ -118,16 +160,19 @@ impl Sink<'_> {
 
     /// The usage so far.
     pub fn usage(&mut self, usage: Usage) {
+        self.said.usage = true;
         self.answer.usage = Some(usage);
     }
 
     /// The answer is complete.
     pub fn finish(&mut self, reason: FinishReason) {
+        self.said.more = true;
         self.answer.finish.get_or_insert(reason);
     }
 
     /// The provider says that the answer is complete, but may still go on: text or a call that follows takes it back.
     pub fn stop_for_now(&mut self) {
+        self.said.more = true;
         if self.answer.finish.is_none() {
             self.answer.finish = Some(FinishReason::Stop);
             self.answer.may_go_on = true;
@@ -137,6 +182,7 @@ impl Sink<'_> {
     /// The provider has stopped the model for no reason that a client could know. Behind content that is a broken
     /// answer; without any it is an empty one, as after a stop.
     pub fn stop_without_reason(&mut self) {
+        self.said.more = true;
         if self.answer.finish.is_some() {
             return;
         }

@@ -5,8 +5,11 @@
 //! know is none behind content.
 
 use super::directory::Provider;
+use super::pattern::{Memory, Saying};
 use super::wire::Decoded;
-use crate::middle::{AnswerSoFar, Cause, Diagnosis, Event, ExpectedCalls, FinishReason, RawWords};
+use crate::middle::{
+    AnswerSoFar, Cause, Diagnosis, Event, ExpectedCalls, FinishReason, RawWords, Said, Usage,
+};
 use crate::wire::sse;
 
 /// Longest answer accepted as one JSON document instead of a stream, in bytes.
@@ -31,6 +34,7 @@ enum Framing {
 struct Content {
     provider: Provider,
     answer: AnswerSoFar,
+    memory: Memory,
     is_done: bool,
     has_begun: bool,
     unreadable_events: u32,
@@ -41,14 +45,24 @@ impl AnswerDecoder {
     /// calls are passed on only if they are `expected`.
     pub fn new(provider: Provider, is_json: bool, expected: Option<ExpectedCalls>) -> Self {
         let framing = if is_json { Framing::Json(Vec::new()) } else { Framing::Sse(sse::Decoder::default()) };
+        let answer = AnswerSoFar::new(expected);
+        let answer = if provider.thinks_in_text() { answer.thinking_in_text() } else { answer };
         let content = Content {
             provider,
-            answer: AnswerSoFar::new(expected),
+            answer,
+            memory: Memory::default(),
             is_done: false,
             has_begun: false,
             unreadable_events: 0,
         };
         Self { framing, content }
+    }
+
+    /// The same, but it parses each event, even one that is like the last: for comparisons.
+    #[must_use]
+    pub fn without_memory(mut self) -> Self {
+        self.content.memory = Memory::that_learns_nothing();
+        self
     }
 
     /// Decodes bytes as they come and adds their text, reasoning and calls to `events`.
@@ -67,7 +81,7 @@ impl AnswerDecoder {
             Framing::Sse(sse) => {
                 let mut feed = sse.feed(bytes);
                 while let Some(event) = feed.next().map_err(too_large)? {
-                    self.content.take(event.name, event.data, events)?;
+                    self.content.take_next(event.name, event.data, events)?;
                 }
                 Ok(())
             }
@@ -84,7 +98,7 @@ impl AnswerDecoder {
             Framing::Json(document) => self.content.take_if_any(document.trim_ascii(), events)?,
             Framing::Sse(sse) => {
                 if let Some(last) = sse.finish().map_err(too_large)? {
-                    self.content.take(last.name, last.data, events)?;
+                    self.content.take(last.name, last.data, events).map(drop)?;
                 }
                 // Google reports late failures as bare JSON after good events.
                 if !self.content.is_complete() {
@@ -122,44 +136,94 @@ impl Content {
         self.is_done || self.answer.is_finished()
     }
 
-    fn take(&mut self, name: &str, data: &[u8], events: &mut Vec<Event>) -> Result<(), Diagnosis> {
-        if self.is_done {
+    /// Takes one of many events: most are of the form of the one before.
+    fn take_next(&mut self, name: &str, data: &[u8], events: &mut Vec<Event>) -> Result<(), Diagnosis> {
+        let is_plain = name.is_empty() && !self.is_done;
+        if is_plain && self.memory.say(data, &mut self.answer.sink(events)) {
             return Ok(());
         }
+        let known = events.len();
+        let said = self.take(name, data, events)?;
+        if let (true, Some(Said { pieces: 1, usage: has_usage, more: false })) = (is_plain, said)
+            && let [piece] = events.get(known..).unwrap_or_default()
+        {
+            let said = Saying { piece: piece.clone(), has_usage };
+            let provider = self.provider;
+            self.memory.learn(data, &said, |data| saying(provider, data));
+        }
+        Ok(())
+    }
+
+    /// Parses an event. Returns what it has said, if it was understood.
+    fn take(&mut self, name: &str, data: &[u8], events: &mut Vec<Event>) -> Result<Option<Said>, Diagnosis> {
+        if self.is_done {
+            return Ok(None);
+        }
         self.has_begun = true;
-        let decoded = self.provider.decode(name, data, &mut self.answer.sink(events));
+        self.read_usage();
+        let mut sink = self.answer.sink(events);
+        let decoded = self.provider.decode(name, data, &mut sink);
+        let said = sink.said();
         if let Some(diagnosis) = self.answer.take_failure() {
             return Err(diagnosis);
         }
         match decoded {
-            Ok(Decoded::Understood) => Ok(()),
-            Ok(Decoded::Done) => {
-                self.is_done = true;
-                Ok(())
-            }
-            Ok(Decoded::Unreadable) => {
-                self.unreadable_events = self.unreadable_events.saturating_add(1);
-                Ok(())
-            }
-            Err(_) if self.is_complete() => Ok(()),
-            Err(diagnosis) => Err(diagnosis),
+            Ok(Decoded::Understood) => return Ok(Some(said)),
+            Ok(Decoded::Done) => self.is_done = true,
+            Ok(Decoded::Unreadable) => self.unreadable_events = self.unreadable_events.saturating_add(1),
+            Err(_) if self.is_complete() => {}
+            Err(diagnosis) => return Err(diagnosis),
+        }
+        Ok(None)
+    }
+
+    /// Reads the usage of events that were not parsed.
+    fn read_usage(&mut self) {
+        if let Some(event) = self.memory.take_unread()
+            && let Some(usage) = usage(self.provider, &event)
+        {
+            self.answer.sink(&mut Vec::new()).usage(usage);
         }
     }
 
     fn take_if_any(&mut self, data: &[u8], events: &mut Vec<Event>) -> Result<(), Diagnosis> {
-        if data.is_empty() { Ok(()) } else { self.take("", data, events) }
+        if data.is_empty() { Ok(()) } else { self.take("", data, events).map(drop) }
     }
 
     fn end(&mut self, events: &mut Vec<Event>) -> Result<(), Diagnosis> {
         if !self.has_begun {
             return Err(Cause::NoAnswer.into());
         }
+        self.read_usage();
         // The end mark alone counts as a stop.
         let unstated = self.is_done.then_some(FinishReason::Stop);
         self.answer.end(unstated, events).map_err(Diagnosis::from)
     }
 }
 
+/// What an event says by itself, if that is one piece and perhaps usage.
+fn saying(provider: Provider, data: &[u8]) -> Option<Saying> {
+    let (mut answer, mut events) = (AnswerSoFar::new(None), Vec::new());
+    let mut sink = answer.sink(&mut events);
+    let decoded = provider.decode("", data, &mut sink).ok()?;
+    match (decoded, sink.said()) {
+        (Decoded::Understood, Said { pieces: 1, usage: has_usage, more: false }) => {
+            Some(Saying { piece: events.pop()?, has_usage })
+        }
+        _ => None,
+    }
+}
+
+/// The usage in an event.
+fn usage(provider: Provider, data: &[u8]) -> Option<Usage> {
+    let mut answer = AnswerSoFar::new(None);
+    provider.decode("", data, &mut answer.sink(&mut Vec::new())).ok()?;
+    answer.usage()
+}
+
 fn too_large(error: sse::EventTooLarge) -> Diagnosis {
     Diagnosis { message: Some(RawWords(error.to_string())), ..Cause::ServerError.into() }
 }
+
+#[cfg(test)]
+mod tests;

@@ -170,6 +170,11 @@ impl Provider {
         known.map_or(Work::UNCOUNTED, |known| known.work)
     }
 
+    /// Whether its answers may begin with thoughts between marks.
+    pub(super) fn thinks_in_text(self) -> bool {
+        matches!(&self.profile().dialect, Dialect::OpenAi(quirks) if quirks.thinks_in_text)
+    }
+
     /// Whether the model with this id costs nothing, as far as its name tells.
     pub fn is_free(self, model: &str) -> bool {
         let Profile { free, models, .. } = self.profile();

@@ -7,6 +7,7 @@
 mod decode;
 mod encode;
 mod list;
+mod parts;
 mod quirks;
 mod schema;
 mod tool_ids;

@@ -226,11 +226,6 @@ impl Format {
     }
 }
 
-#[derive(Serialize)]
-struct Piece<'a> {
-    content: &'a str,
-}
-
 /// The last event of a stream, and the whole of an answer that is not streamed.
 #[derive(Serialize)]
 struct Whole<'a> {
@@ -270,7 +265,7 @@ impl Encode for Encoder {
 
     fn keep_alive(&mut self, out: &mut Vec<u8>) {
         match self.format {
-            Format::Json => write_sse(out, &Piece { content: "" }),
+            Format::Json => write_piece(out, ""),
             // Every byte of bare text is text.
             Format::Text => {}
         }
@@ -278,7 +273,7 @@ impl Encode for Encoder {
 
     fn event(&mut self, event: Event, out: &mut Vec<u8>) {
         match (event, self.format) {
-            (Event::Text(text), Format::Json) => write_sse(out, &Piece { content: &text }),
+            (Event::Text(text), Format::Json) => write_piece(out, &text),
             (Event::Text(text), Format::Text) => out.extend_from_slice(text.as_bytes()),
             // This dialect has no tools, so no client expects a tool call.
             (Event::Reasoning(_) | Event::ToolCall(_), _) => {}
@@ -345,6 +340,12 @@ fn whole<'a>(content: &'a str, finish: FinishReason, author: &'a Author, usage: 
         model: &author.model,
         usage: usage.map(wire),
     }
+}
+
+fn write_piece(out: &mut Vec<u8>, text: &str) {
+    out.extend_from_slice(br#"data: {"content":"#);
+    json::write_string(out, text);
+    out.extend_from_slice(b"}\n\n");
 }
 
 fn write_sse(out: &mut Vec<u8>, value: &impl Serialize) {

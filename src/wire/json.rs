@@ -23,6 +23,17 @@ pub(crate) fn write(out: &mut Vec<u8>, value: &impl Serialize) {
     serde_json::to_writer(out, value).expect("our own types have string keys only, and memory does not fail");
 }
 
+/// Appends `text` as a JSON string.
+pub(crate) fn write_string(out: &mut Vec<u8>, text: &str) {
+    // Few texts have anything to escape: they are looked at once and copied.
+    if text.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
+        return write(out, &text);
+    }
+    out.push(b'"');
+    out.extend_from_slice(text.as_bytes());
+    out.push(b'"');
+}
+
 /// The entries of an object, in their order.
 pub(crate) type Entries<'a> = Vec<(Cow<'a, str>, &'a RawValue)>;
 

@@ -86,6 +86,11 @@ impl Decoder {
         }
     }
 
+    /// Whether nothing of the next event has come.
+    fn is_between_events(&self) -> bool {
+        self.line.is_empty() && self.name.is_empty() && !self.has_data && !self.is_after_cr
+    }
+
     /// Stores the beginning of a line that has not ended yet.
     fn hold(&mut self, part: &[u8]) -> Result<(), EventTooLarge> {
         self.expect_room(self.line.len() + part.len())?;
@@ -143,7 +148,7 @@ impl Decoder {
     }
 }
 
-impl Feed<'_, '_> {
+impl<'b> Feed<'_, 'b> {
     /// The next complete event; `None` when more bytes are needed.
     ///
     /// # Errors
@@ -154,6 +159,12 @@ impl Feed<'_, '_> {
     )]
     pub fn next(&mut self) -> Result<Option<Event<'_>>, EventTooLarge> {
         self.decoder.forget_spent();
+        if self.rest.is_empty() {
+            return Ok(None);
+        }
+        if let Some(data) = self.whole_event() {
+            return Ok(Some(Event { name: "", data }));
+        }
         loop {
             if self.decoder.is_after_cr && !self.rest.is_empty() {
                 self.decoder.is_after_cr = false;
@@ -182,6 +193,24 @@ impl Feed<'_, '_> {
             self.decoder.forget_spent();
         }
         Ok(Some(Event { name: &self.decoder.name, data: &self.decoder.data }))
+    }
+
+    /// The data of the next event if the bytes have all of it in the usual form: one line of data and a blank line. It is
+    /// not copied.
+    fn whole_event(&mut self) -> Option<&'b [u8]> {
+        if !self.decoder.is_between_events() {
+            return None;
+        }
+        let (data, end, rest) = split_line(self.rest.strip_prefix(b"data: ")?)?;
+        let blank_line: &[u8] = if end == b'\n' { b"\n" } else { b"\n\r\n" };
+        let rest = rest.strip_prefix(blank_line)?;
+        if data.len() + b"data: ".len() > MAX_EVENT_BYTES {
+            return None;
+        }
+        self.rest = rest;
+        // A byte order mark would have stood before the field.
+        self.decoder.is_past_first_line = true;
+        Some(data)
     }
 }
 

@@ -12,6 +12,7 @@ mod clients_http;
 mod clients_leaving;
 mod clients_slow;
 mod clients_values;
+mod connections;
 mod dialect;
 mod heads;
 mod ourselves;

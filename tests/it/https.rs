@@ -1,29 +1,34 @@
 //! Providers are met over TLS, and their certificates are looked at.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use ai_proxy_free::internals::providers::Provider;
 use ai_proxy_free::internals::simulator::{Settings, SimulatedProvider};
 use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
-use crate::support::{Binary, http_client, question, within_patience};
+use crate::support::{Binary, RawUpstream, Step, http_client, question, within_patience};
 
 /// The address of a simulated Groq behind TLS.
 struct Secured {
     address: String,
     _groq: SimulatedProvider,
-    relay: JoinHandle<()>,
+    _relay: Relay,
 }
 
-impl Drop for Secured {
+/// A task that ends with its test.
+struct Relay(JoinHandle<()>);
+
+impl Drop for Relay {
     fn drop(&mut self) {
-        self.relay.abort();
+        self.0.abort();
     }
 }
 
@@ -62,7 +67,7 @@ async fn secured(certificate: &str) -> anyhow::Result<Secured> {
             });
         }
     });
-    Ok(Secured { address, _groq: groq, relay })
+    Ok(Secured { address, _groq: groq, _relay: Relay(relay) })
 }
 
 /// Asks a proxy that knows only this Groq and trusts the authority in `ca_file`.
@@ -108,6 +113,81 @@ async fn row_006_a_certificate_that_cannot_be_trusted_is_no_connection() -> anyh
         );
         let text = answer.to_string();
         assert!(!text.contains("localhost") && !text.contains("http"), "{case}: no address in {text}");
+    }
+    Ok(())
+}
+
+/// A proxy of the environment, whose tunnels lead to `behind` whatever is asked for. Tells what was asked.
+async fn tunnels_to(behind: &Secured) -> anyhow::Result<(SocketAddr, Relay, Asked)> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+    let (address, asked) = (listener.local_addr()?, Asked::default());
+    let (behind, keep) = (behind.address.trim_start_matches("https://").to_owned(), asked.clone());
+    let relay = tokio::spawn(async move {
+        while let Ok((mut outer, _)) = listener.accept().await {
+            let (behind, keep) = (behind.clone(), keep.clone());
+            tokio::spawn(async move {
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    head.push(outer.read_u8().await?);
+                }
+                keep.lock().unwrap().push(String::from_utf8_lossy(&head).into_owned());
+                outer.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await?;
+                let mut inner = TcpStream::connect(behind).await?;
+                tokio::io::copy_bidirectional(&mut outer, &mut inner).await
+            });
+        }
+    });
+    Ok((address, Relay(relay), asked))
+}
+
+type Asked = Arc<Mutex<Vec<String>>>;
+
+/// The proxy of the environment sees neither key nor prompt, only where they go; and whoever is behind it has to show the
+/// certificate of the provider.
+#[tokio::test]
+async fn row_008_https_goes_through_a_tunnel() -> anyhow::Result<()> {
+    for (certificate, expected) in [("elsewhere", 200), ("localhost", 502)] {
+        let secured = secured(certificate).await?;
+        let (proxy, _relay, asked) = tunnels_to(&secured).await?;
+        let variables = [
+            ("GROQ_API_KEY", "key".to_owned()),
+            ("GROQ_BASE_URL", "https://example.org".to_owned()),
+            ("SSL_CERT_FILE", tls_fixture("ca.pem").display().to_string()),
+            ("HTTPS_PROXY", format!("http://me:secret@{proxy}")),
+        ];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value)).into();
+        let (_binary, address) = Binary::start(&[], variables).await?;
+        let sent = http_client()?.post(format!("http://{address}/chat")).json(&question()).send();
+        let response = within_patience("an answer", sent).await?;
+        assert_eq!(response.status(), expected, "{certificate}: {}", response.text().await?);
+        let asked = asked.lock().unwrap().clone();
+        let credentials = "proxy-authorization: Basic bWU6c2VjcmV0\r\n";
+        let is_right = |it: &String| {
+            it.starts_with("CONNECT example.org:443 HTTP/1.1\r\nhost: example.org:443\r\n")
+                && it.contains(credentials)
+                && !it.contains("key")
+        };
+        assert!(!asked.is_empty() && asked.iter().all(is_right), "{asked:?}");
+    }
+    Ok(())
+}
+
+/// A proxy that grants no tunnel is no way to a provider.
+#[tokio::test]
+async fn row_008_a_tunnel_that_is_refused_is_no_connection() -> anyhow::Result<()> {
+    for refusal in ["HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "HTTP/1.1 502 X\r\n\r\n", "x\r\n"] {
+        let proxy = RawUpstream::always(vec![Step::Send(refusal.into()), Step::Stall]).await?;
+        let variables = [
+            ("GROQ_API_KEY", "key".to_owned()),
+            ("GROQ_BASE_URL", "https://example.org".to_owned()),
+            ("SSL_CERT_FILE", tls_fixture("ca.pem").display().to_string()),
+            ("HTTPS_PROXY", proxy.base_url()),
+        ];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value)).into();
+        let (_binary, address) = Binary::start(&[], variables).await?;
+        let sent = http_client()?.post(format!("http://{address}/chat")).json(&question()).send();
+        let answer: Value = within_patience("an answer", sent).await?.json().await?;
+        assert_eq!(answer["attempts"][0]["reason"], "connect_failed", "{refusal:?}: {answer}");
     }
     Ok(())
 }

@@ -318,3 +318,29 @@ async fn lines_about_limits_name_the_key_the_model_and_the_time() -> anyhow::Res
     }
     Ok(())
 }
+
+/// Some 8 kB of log for each, against 64 KiB in the pipe and 2 MiB in the proxy.
+const REQUESTS_THAT_FILL_IT: usize = 400;
+
+/// `docker logs` that hangs, or a terminal that is stopped: a reader that does not read.
+#[tokio::test]
+async fn a_log_that_nobody_reads_holds_up_no_request() -> anyhow::Result<()> {
+    let clock = std::sync::Arc::new(Moment::now);
+    let simulator =
+        Simulator::start(Directory::core(), |provider| Settings::new(provider, clock.clone())).await?;
+    // At the finest level, so that few requests fill the pipe and what is kept behind it.
+    let (mut binary, address) = Binary::over(&simulator, &[("RUST_LOG", "trace")]).await?;
+    let client = http_client()?;
+    for _ in 0..REQUESTS_THAT_FILL_IT {
+        let reply = client.post(format!("http://{address}/chat")).json(&question()).send().await?;
+        assert!(reply.text().await?.contains("[DONE]"));
+    }
+    let told = binary.line_with("Lines of the log are lost").await?;
+    assert!(told.contains(" lines="), "{told}");
+    binary.signal("TERM").await?;
+    let (code, output) = binary.end().await?;
+    assert_eq!(code, Some(0));
+    let is_whole = |line: &str| line.starts_with('[') && line.contains("Z] ");
+    assert!(output.lines().all(is_whole), "a line in pieces");
+    Ok(())
+}

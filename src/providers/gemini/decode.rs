@@ -1,5 +1,7 @@
 //! Answers in Google's form: events of a stream, whole answers, lists of models.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -7,6 +9,7 @@ use serde_json::value::RawValue;
 use super::errors::diagnose_in_stream;
 use crate::middle::{Cause, Diagnosis, FinishReason, Sink, Usage, WireCall};
 use crate::providers::wire::Decoded;
+use crate::providers::words::lenient::First;
 use crate::providers::words::{lenient, repair};
 
 /// A whole answer and an event of a stream have the same form; every field may be missing.
@@ -14,8 +17,9 @@ use crate::providers::words::{lenient, repair};
 #[serde(rename_all = "camelCase")]
 struct Response<'a> {
     #[serde(borrow)]
-    candidates: Option<Vec<Candidate<'a>>>,
-    prompt_feedback: Option<PromptFeedback>,
+    candidates: Option<First<Candidate<'a>>>,
+    #[serde(borrow)]
+    prompt_feedback: Option<PromptFeedback<'a>>,
     #[serde(borrow)]
     usage_metadata: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -27,8 +31,8 @@ struct Response<'a> {
 struct Candidate<'a> {
     #[serde(borrow)]
     content: Option<CandidateContent<'a>>,
-    #[serde(default, deserialize_with = "lenient::text")]
-    finish_reason: Option<String>,
+    #[serde(borrow, default, deserialize_with = "lenient::text")]
+    finish_reason: Option<Cow<'a, str>>,
 }
 
 #[derive(Deserialize)]
@@ -40,32 +44,32 @@ struct CandidateContent<'a> {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Part<'a> {
-    #[serde(default, deserialize_with = "lenient::text")]
-    text: Option<String>,
+    #[serde(borrow, default, deserialize_with = "lenient::text")]
+    text: Option<Cow<'a, str>>,
     #[serde(default, deserialize_with = "lenient::flag")]
     thought: bool,
     #[serde(borrow)]
     function_call: Option<&'a RawValue>,
-    #[serde(default, deserialize_with = "lenient::text")]
-    thought_signature: Option<String>,
+    #[serde(borrow, default, deserialize_with = "lenient::text")]
+    thought_signature: Option<Cow<'a, str>>,
 }
 
 /// A call is never split. Its id and arguments may be missing.
 #[derive(Deserialize)]
 struct FunctionCall<'a> {
-    #[serde(default, deserialize_with = "lenient::text")]
-    id: Option<String>,
-    #[serde(default, deserialize_with = "lenient::text")]
-    name: Option<String>,
+    #[serde(borrow, default, deserialize_with = "lenient::text")]
+    id: Option<Cow<'a, str>>,
+    #[serde(borrow, default, deserialize_with = "lenient::text")]
+    name: Option<Cow<'a, str>>,
     #[serde(borrow)]
     args: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct PromptFeedback {
-    #[serde(default, deserialize_with = "lenient::text")]
-    block_reason: Option<String>,
+struct PromptFeedback<'a> {
+    #[serde(borrow, default, deserialize_with = "lenient::text")]
+    block_reason: Option<Cow<'a, str>>,
 }
 
 /// Counts are absent when they are zero.
@@ -86,17 +90,17 @@ pub(in crate::providers) const MODELS_PATH: &str = "/v1beta/models?pageSize=1000
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct ModelList {
+struct ModelList<'a> {
     models: Vec<Value>,
-    #[serde(default, deserialize_with = "lenient::text")]
-    next_page_token: Option<String>,
+    #[serde(borrow, default, deserialize_with = "lenient::text")]
+    next_page_token: Option<Cow<'a, str>>,
 }
 
 /// Reads a list of models; see [`Provider::parse_models`](crate::providers::Provider::parse_models).
 ///
 /// Part of a list does not count as one, because what is missing from it is unknown.
 pub(in crate::providers) fn parse_models(body: &[u8]) -> Option<Vec<String>> {
-    let list: ModelList = serde_json::from_slice(body).ok()?;
+    let list: ModelList<'_> = serde_json::from_slice(body).ok()?;
     if list.next_page_token.is_some_and(|token| !token.is_empty()) {
         return None;
     }
@@ -131,7 +135,7 @@ pub(in crate::providers) fn decode(
         return Err(diagnose_in_stream(data));
     }
     // Only one candidate is ever asked for.
-    let candidate = response.candidates.unwrap_or_default().into_iter().next();
+    let candidate = response.candidates.and_then(|First(candidate)| candidate);
     let is_blocked =
         candidate.is_none() && response.prompt_feedback.is_some_and(|it| it.block_reason.is_some());
     if let Some(candidate) = candidate {
@@ -162,7 +166,9 @@ fn take_part(part: Part<'_>, sink: &mut Sink<'_>) {
     let call = part.function_call.and_then(|raw| serde_json::from_str::<FunctionCall<'_>>(raw.get()).ok());
     if let Some(FunctionCall { id, name, args }) = call {
         let arguments = args.filter(|args| args.get() != "null").map_or("{}", RawValue::get).to_owned();
-        sink.call(WireCall { number: None, id, name, arguments, signature: part.thought_signature });
+        let own = |text: Option<Cow<'_, str>>| text.map(Cow::into_owned);
+        let (id, name, signature) = (own(id), own(name), own(part.thought_signature));
+        sink.call(WireCall { number: None, id, name, arguments, signature });
     }
 }
 

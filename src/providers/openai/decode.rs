@@ -1,19 +1,23 @@
 //! Answers in OpenAI's dialect: chunks of a stream, whole answers, lists of models, errors.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::parts;
 use super::quirks::Quirks;
 use crate::middle::{Cause, Diagnosis, FinishReason, LimitReading, Reading, Sink, Usage, Window, WireCall};
 use crate::providers::wire::Decoded;
+use crate::providers::words::lenient::First;
 use crate::providers::words::{ErrorBody, classify, lenient, limits, repair, rules};
 
 /// A chunk of a stream; also a whole answer, which has `message` where a chunk has `delta`.
 #[derive(Deserialize)]
 struct Chunk<'a> {
     #[serde(borrow)]
-    choices: Option<Vec<Choice<'a>>>,
+    choices: Option<First<Choice<'a>>>,
     #[serde(borrow)]
     usage: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -31,19 +35,19 @@ struct Choice<'a> {
     delta: Option<Delta<'a>>,
     #[serde(borrow)]
     message: Option<Delta<'a>>,
-    #[serde(default, deserialize_with = "lenient::text")]
-    finish_reason: Option<String>,
+    #[serde(borrow, default, deserialize_with = "lenient::text")]
+    finish_reason: Option<Cow<'a, str>>,
 }
 
 #[derive(Deserialize)]
 struct Delta<'a> {
-    #[serde(default, deserialize_with = "lenient::text")]
-    content: Option<String>,
-    #[serde(default, deserialize_with = "lenient::text")]
-    reasoning: Option<String>,
+    #[serde(borrow, default, deserialize_with = "lenient::text")]
+    content: Option<Cow<'a, str>>,
+    #[serde(borrow, default, deserialize_with = "lenient::text")]
+    reasoning: Option<Cow<'a, str>>,
     /// The same under the name that most other providers use.
-    #[serde(default, deserialize_with = "lenient::text")]
-    reasoning_content: Option<String>,
+    #[serde(borrow, default, deserialize_with = "lenient::text")]
+    reasoning_content: Option<Cow<'a, str>>,
     #[serde(borrow)]
     tool_calls: Option<&'a RawValue>,
 }
@@ -53,16 +57,16 @@ struct Delta<'a> {
 struct DeltaCall<'a> {
     #[serde(borrow)]
     index: Option<&'a RawValue>,
-    #[serde(default, deserialize_with = "lenient::text")]
-    id: Option<String>,
+    #[serde(borrow, default, deserialize_with = "lenient::text")]
+    id: Option<Cow<'a, str>>,
     #[serde(borrow)]
     function: Option<DeltaFunction<'a>>,
 }
 
 #[derive(Deserialize)]
 struct DeltaFunction<'a> {
-    #[serde(default, deserialize_with = "lenient::text")]
-    name: Option<String>,
+    #[serde(borrow, default, deserialize_with = "lenient::text")]
+    name: Option<Cow<'a, str>>,
     /// JSON text in a string; some providers send the JSON itself.
     #[serde(borrow)]
     arguments: Option<&'a RawValue>,
@@ -136,10 +140,13 @@ pub(in crate::providers) fn decode(
         return Err(diagnose_in_stream(quirks, wrapped.as_bytes()));
     }
     // Only one choice is ever asked for.
-    if let Some(choice) = chunk.choices.unwrap_or_default().into_iter().next() {
+    if let Some(First(Some(choice))) = chunk.choices {
         if let Some(delta) = choice.delta.or(choice.message) {
             sink.reasoning(delta.reasoning.or(delta.reasoning_content).unwrap_or_default());
-            sink.text(delta.content.unwrap_or_default());
+            match delta.content {
+                None if quirks.answers_in_parts => parts::read(data, sink),
+                content => sink.text(content.unwrap_or_default()),
+            }
             delta.tool_calls.map(calls).unwrap_or_default().into_iter().for_each(|call| sink.call(call));
         }
         if let Some(word) = choice.finish_reason {
@@ -166,8 +173,8 @@ fn call(raw: &RawValue) -> Option<WireCall> {
     let text = is_text.then(|| serde_json::from_str(arguments).ok()).flatten();
     Some(WireCall {
         number: index.and_then(|index| serde_json::from_str(index.get()).ok()),
-        id,
-        name,
+        id: id.map(Cow::into_owned),
+        name: name.map(Cow::into_owned),
         arguments: text.unwrap_or_else(|| arguments.to_owned()),
         signature: None,
     })

@@ -48,6 +48,10 @@ pub struct Quirks {
     pub streams_schema: bool,
     /// The models, by the beginnings of their ids, that mix their thoughts into the text unless told not to.
     pub parses_reasoning_of: &'static [&'static str],
+    /// Whether an answer may begin with thoughts between `<think>` and `</think>`.
+    pub thinks_in_text: bool,
+    /// Whether the content of an answer may be a list of parts.
+    pub answers_in_parts: bool,
     /// The limits that response headers report; the one with the longest window first.
     pub limit_headers: &'static [LimitHeaders],
     /// The header of a refusal with the time when there is room again, if it has no `Retry-After`.
@@ -95,6 +99,8 @@ impl Quirks {
         wants_equal_strictness: false,
         streams_schema: true,
         parses_reasoning_of: &[],
+        thinks_in_text: false,
+        answers_in_parts: false,
         limit_headers: &[],
         reset_header: "",
         limit_markers: &[],

@@ -73,6 +73,8 @@ pub(crate) static PROFILE: Profile = Profile {
         unasked_max_tokens: Some(4_096),
         null_content: NullContent::Empty,
         joins_texts: true,
+        // Some reasoning models, passed on as they are.
+        thinks_in_text: true,
         takes: &[
             Feature::TopP,
             Feature::Seed,

@@ -37,6 +37,7 @@ const LOCAL: Profile = Profile {
             Feature::FrequencyPenalty,
             Feature::PresencePenalty,
         ],
+        thinks_in_text: true,
         failures: &[
             FailureRule::words(503, &["loading model"], Cause::Loading),
             FailureRule::codes(400, &["exceed_context_size_error"], Cause::ContextTooLong),

@@ -116,6 +116,8 @@ pub(crate) static PROFILE: Profile = Profile {
             // The limit of a second has no header, and most refusals are its.
             FailureRule::status(429, Cause::RateLimited).waiting(Pause::Seconds(5)),
         ],
+        // Those of its reasoning models.
+        answers_in_parts: true,
         errors: ErrorForm::Flat,
         ..Quirks::NONE
     }),

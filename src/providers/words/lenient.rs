@@ -2,15 +2,17 @@
 //!
 //! An optional field with a wrong type must not cost the text next to it: it counts as absent.
 
+use std::borrow::Cow;
 use std::fmt;
+use std::marker::PhantomData;
 
-use serde::Deserializer;
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
-/// A string, or `None` for any other value. For `#[serde(default, deserialize_with = …)]`.
+/// A string, or `None` for any other value. For `#[serde(borrow, default, deserialize_with = …)]`.
 pub(in crate::providers) fn text<'de, D: Deserializer<'de>>(
     deserializer: D,
-) -> Result<Option<String>, D::Error> {
+) -> Result<Option<Cow<'de, str>>, D::Error> {
     deserializer.deserialize_any(Any).map(|value| match value {
         Value::Text(text) => Some(text),
         Value::Flag(_) | Value::Other => None,
@@ -22,8 +24,34 @@ pub(in crate::providers) fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> 
     deserializer.deserialize_any(Any).map(|value| matches!(value, Value::Flag(true)))
 }
 
-enum Value {
-    Text(String),
+/// The first item of an array, if it has one; nothing is built of the others.
+#[derive(Debug)]
+pub(in crate::providers) struct First<T>(pub(in crate::providers) Option<T>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for First<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(FirstOf(PhantomData))
+    }
+}
+
+struct FirstOf<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for FirstOf<T> {
+    type Value = First<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<First<T>, A::Error> {
+        let first = items.next_element()?;
+        while items.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(First(first))
+    }
+}
+
+enum Value<'de> {
+    Text(Cow<'de, str>),
     Flag(bool),
     Other,
 }
@@ -31,46 +59,50 @@ enum Value {
 struct Any;
 
 impl<'de> Visitor<'de> for Any {
-    type Value = Value;
+    type Value = Value<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("anything")
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
-        Ok(Value::Text(text.to_owned()))
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Value::Text(Cow::Owned(text.to_owned())))
     }
 
-    fn visit_string<E>(self, text: String) -> Result<Value, E> {
-        Ok(Value::Text(text))
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Value::Text(Cow::Borrowed(text)))
     }
 
-    fn visit_bool<E>(self, flag: bool) -> Result<Value, E> {
+    fn visit_string<E>(self, text: String) -> Result<Self::Value, E> {
+        Ok(Value::Text(Cow::Owned(text)))
+    }
+
+    fn visit_bool<E>(self, flag: bool) -> Result<Self::Value, E> {
         Ok(Value::Flag(flag))
     }
 
-    fn visit_unit<E>(self) -> Result<Value, E> {
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
         Ok(Value::Other)
     }
 
-    fn visit_i64<E>(self, _: i64) -> Result<Value, E> {
+    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
         Ok(Value::Other)
     }
 
-    fn visit_u64<E>(self, _: u64) -> Result<Value, E> {
+    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
         Ok(Value::Other)
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<Value, E> {
+    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
         Ok(Value::Other)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
         while items.next_element::<IgnoredAny>()?.is_some() {}
         Ok(Value::Other)
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
         while entries.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
         Ok(Value::Other)
     }

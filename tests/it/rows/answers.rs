@@ -1,7 +1,7 @@
 //! Every row answers in every way of asking, and what is sent is what its simulator takes.
 
 use ai_proxy_free::internals::providers::{Directory, Provider};
-use ai_proxy_free::internals::simulator::{Behaviour, ReceivedRequest};
+use ai_proxy_free::internals::simulator::{Behaviour, ReceivedRequest, Reply};
 use serde_json::{Value, json};
 
 use super::{alone, name, row, rows};
@@ -192,5 +192,47 @@ async fn rows_follow_the_three_in_the_order_of_the_documents() -> anyhow::Result
     let places: Vec<usize> =
         names.iter().map(|name| health.find(&format!("\"{name}\"")).expect("listed")).collect();
     assert!(places.is_sorted(), "{health}");
+    Ok(())
+}
+
+/// What `/v1` tells of an answer in these events, streamed: thoughts and content.
+async fn told(provider: Provider, contents: &[Value]) -> anyhow::Result<(String, String)> {
+    let mut body: String = contents
+        .iter()
+        .map(|content| json!({"choices": [{"index": 0, "delta": {"content": content}, "finish_reason": null}]}))
+        .map(|event| format!("data: {event}\n\n"))
+        .collect();
+    body += "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
+    let proxy = alone(provider).start().await?;
+    proxy.all(&Behaviour::new(Reply::Raw {
+        status: 200,
+        headers: vec![("content-type".into(), "text/event-stream".into())],
+        body: vec![body.into_bytes()],
+    }));
+    let question = json!({"model": name(provider), "reasoning_effort": "high",
+        "messages": [{"role": "user", "content": "Hola"}]});
+    let message = complete(&proxy, &question).await?.json()["choices"][0]["message"].clone();
+    let text = |name: &str| message[name].as_str().unwrap_or_default().to_owned();
+    Ok((text("reasoning_content"), text("content")))
+}
+
+#[tokio::test]
+async fn thoughts_are_told_apart_where_a_row_mixes_them_in() -> anyhow::Result<()> {
+    let pieces = ["<th", "ink>Let me", " see.</thi", "nk>", "\n\nTwo", "."].map(Value::from);
+    let expected = ("Let me see.".to_owned(), "Two.".to_owned());
+    assert_eq!(told(row("Cloudflare"), &pieces).await?, expected);
+    let whole = String::from("<think>Let me see.</think>\n\nTwo.");
+    assert_eq!(
+        told(row("OpenRouter"), &pieces).await?,
+        (String::new(), whole),
+        "nobody else's text is touched"
+    );
+    let parts = [
+        json!([{"type": "thinking", "thinking": [{"type": "text", "text": "Let me"}]}]),
+        json!([{"type": "thinking", "thinking": [{"type": "text", "text": " see."}]}, {"type": "text", "text": "Tw"}]),
+        json!("o"),
+        json!([{"type": "reference", "reference_ids": [1]}, {"type": "text", "text": "."}]),
+    ];
+    assert_eq!(told(row("Mistral"), &parts).await?, expected);
     Ok(())
 }
