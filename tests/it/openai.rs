@@ -853,7 +853,6 @@ async fn models_are_listed_in_a_form_that_all_sdks_read() -> anyhow::Result<()> 
             "groq/openai/gpt-oss-20b",
             "groq/openai/gpt-oss-120b",
             "groq/qwen/qwen3.8-27b",
-            "groq/qwen/qwen3.6-27b",
             "gemini",
             "gemini/gemini-3.5-flash-lite",
             "gemini/gemini-3.1-flash-lite",

@@ -56,18 +56,12 @@ pub(crate) static PROFILE: Profile = Profile {
     base_url_variable: "GROQ_BASE_URL",
     base_url: "https://api.groq.com",
     path_prefix: "/openai/v1",
-    // The smallest is the fastest; the qwen models are previews.
+    // The smallest is the fastest; the qwen models are previews. `qwen/qwen3.6-27b` is still in catalogues and answered 404 on
+    // 24 September 2026.
     models: &[
         Model { id: "openai/gpt-oss-20b", can: GPT_OSS, free_plan: FREE_PLAN, work: Work::UNCOUNTED },
         Model { id: "openai/gpt-oss-120b", can: GPT_OSS, free_plan: FREE_PLAN, work: Work::UNCOUNTED },
         Model { id: "qwen/qwen3.8-27b", can: QWEN, free_plan: FREE_PLAN, work: Work::UNCOUNTED },
-        // It thinks or does not; how much cannot be set.
-        Model {
-            id: "qwen/qwen3.6-27b",
-            can: Capabilities { efforts: &[Effort::None], ..QWEN },
-            free_plan: FREE_PLAN,
-            work: Work::UNCOUNTED,
-        },
     ],
     preferred_families: &["gpt-oss", "qwen", "llama"],
     token_charge: TokenCharge::Longest,
