@@ -161,6 +161,7 @@ pub enum Guesses {
 
 /// How a provider's wire format is read and written.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one for each row, and rows are never moved")]
 pub enum Dialect {
     /// OpenAI's chat completions, with these deviations.
     OpenAi(Quirks),
