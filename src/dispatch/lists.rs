@@ -13,7 +13,7 @@ use tracing::{debug, info, warn};
 use super::dispatcher::Dispatcher;
 use super::service::{Account, Service};
 use crate::middle::{Cause, Diagnosis, Failure, Reason};
-use crate::providers::{AskedBy, Provider};
+use crate::providers::Provider;
 use crate::upstream::Response;
 
 /// How long a list is trusted. Models are retired with weeks of notice and come back within hours of an accident. An
@@ -128,7 +128,7 @@ impl Dispatcher {
 
 /// Whether it is a server of the user's own that has not answered.
 fn is_missing_own(outcome: &ListOutcome) -> bool {
-    outcome.provider.profile().asked_by == AskedBy::BaseUrl && outcome.model.is_err()
+    outcome.provider.profile().is_second_tier && outcome.model.is_err()
 }
 
 /// A list, or else why there is none.
@@ -149,7 +149,7 @@ fn report(service: &Service, account: &Account, outcome: &Result<bool, Failure>)
             warn!(status = failure.status, "{name} refuses {label}");
         }
         // It does not run, which is nothing to say every minute.
-        Err(_) if service.provider.profile().asked_by == AskedBy::BaseUrl => {
+        Err(_) if service.provider.profile().is_second_tier => {
             debug!("{name} gives no list of models");
         }
         Err(failure) => {

@@ -17,7 +17,7 @@ use super::question::{Extent, Question};
 use super::service::{Account, Service};
 use crate::config::CallLimits;
 use crate::middle::{Cause, Effect, ExpectedCalls, Failure, Feature, Needs, Policy, Reason};
-use crate::providers::{AskedBy, Provider, WireRequest};
+use crate::providers::{Provider, WireRequest};
 use crate::quota::{Criteria, Demand, Pick, Place, Reservation, RuledOut, Wish};
 
 /// The least time that a call needs.
@@ -347,8 +347,7 @@ impl Search {
         let (request_id, status, word) = (&*self.question.request_id, failure.status, reason.as_str());
         let explanation = reason.explanation();
         // A server of the user's own that does not run is nothing to warn of with every request.
-        let is_own = provider.profile().asked_by == AskedBy::BaseUrl;
-        if is_own && reason == Reason::ConnectFailed {
+        if provider.profile().is_second_tier && reason == Reason::ConnectFailed {
             debug!(request_id, reason = word, model, "{name} {explanation}");
             return;
         }

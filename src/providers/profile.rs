@@ -25,7 +25,8 @@ pub struct Profile {
     pub key: KeyNeed,
     /// What makes it one of those that are asked.
     pub asked_by: AskedBy,
-    /// Whether it is asked only when nobody else can serve, unless the user says otherwise.
+    /// Whether it is a server on the user's own machine: it may not be running, and is asked only when nobody else can serve,
+    /// unless the user says otherwise.
     pub is_second_tier: bool,
     /// Whether whoever runs it may log prompts, of which people are told at start and on the page.
     pub may_log_prompts: bool,
