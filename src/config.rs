@@ -88,3 +88,33 @@ pub(crate) fn secrets(config: &Config) -> Vec<SecretString> {
     let all = keys.chain(&config.server.client_keys);
     all.map(|key| SecretString::from(key.expose_secret())).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_has_its_own_clock_unless_another_is_set() {
+        let clock = |set: &str| {
+            let config = Config::from_lookup(|name| match name {
+                "NVIDIA_API_KEY" => Some("k".to_owned()),
+                "FIRST_TOKEN_TIMEOUT_MS" => Some(set.to_owned()),
+                _ => None,
+            });
+            let providers = config.unwrap().providers;
+            let its =
+                |name: &str| providers.iter().find(|it| it.provider.name() == name).unwrap().first_token;
+            [its("Groq"), its("NVIDIA")].map(|clock| clock.as_secs())
+        };
+        assert_eq!(clock(""), [20, 300]);
+        assert_eq!(clock("20000"), [20, 300], "as .env.example has it");
+        assert_eq!(clock("7000"), [7, 7]);
+    }
+
+    #[test]
+    fn a_bad_clock_is_reported_once() {
+        let bad = Config::from_lookup(|name| (name == "FIRST_TOKEN_TIMEOUT_MS").then(|| "soon".to_owned()));
+        let told = bad.unwrap_err().to_string();
+        assert_eq!(told.matches("FIRST_TOKEN_TIMEOUT_MS").count(), 1, "{told}");
+    }
+}

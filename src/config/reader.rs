@@ -86,12 +86,13 @@ impl<'l> Reader<'l> {
         config
     }
 
-    /// The provider's own clock, unless the user has set one for all.
-    fn first_token(&mut self, provider: Provider) -> Duration {
-        match provider.profile().first_token {
-            Some(own) if self.get(FIRST_TOKEN_TIMEOUT_MS.name).is_none() => own,
-            _ => self.milliseconds(FIRST_TOKEN_TIMEOUT_MS),
-        }
+    /// The provider's own clock, unless the user has set another one for all. `.env.example` has the default, which is not
+    /// another one. A bad value is reported where the clock for all is read.
+    fn first_token(&self, provider: Provider) -> Duration {
+        let NumberVariable { name, default, .. } = FIRST_TOKEN_TIMEOUT_MS;
+        let for_all = self.get(name).and_then(|text| text.parse().ok()).unwrap_or(default);
+        let own = provider.profile().first_token.filter(|_| for_all == default);
+        own.unwrap_or(Duration::from_millis(for_all))
     }
 
     /// Puts the account's id into the base URL. Without it no account can be used, and it stands for one account alone.
