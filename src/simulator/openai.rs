@@ -63,11 +63,7 @@ fn answer(
         && let Some(id) = path.strip_prefix(without_query(host.quirks.models_path))
         && host.quirks.list != ListForm::None
     {
-        return match &behaviour.reply {
-            Reply::Trouble(trouble) => Err(refused_for(host, *trouble, "")),
-            reply => Response::scripted(reply)
-                .map_or_else(|| models(&shared.models_for(&key), host, id.trim_start_matches('/')), Ok),
-        };
+        return answer_about_models(host, &shared.models_for(&key), id, &behaviour.reply);
     }
     if request.method != "POST" || path != host.quirks.chat_path {
         let message =
@@ -88,9 +84,7 @@ fn answer(
     }
     rules::check_for_model(host, &body, &model)?;
     let prompt_tokens = (body["messages"].to_string().len() as u64).div_ceil(4);
-    let most_names = [host.quirks.max_tokens_name, "max_completion_tokens", "max_tokens"];
-    let most = most_names.iter().find_map(|name| body[*name].as_u64()).unwrap_or(0);
-    let size = Size { prompt: prompt_tokens, longest_answer: most };
+    let size = Size { prompt: prompt_tokens, longest_answer: longest_answer(host, &body) };
     let admitted = shared.admit(&key, &model, size);
     let admitted = admitted.map_err(|refusal| refused_for_quota(host, &refusal, &model))?;
     let said =
@@ -123,6 +117,19 @@ fn answer(
     } else {
         completion.whole(&said, headers)
     })
+}
+
+fn answer_about_models(host: &Host, its: &[String], id: &str, reply: &Reply) -> Result<Response, Refused> {
+    match reply {
+        Reply::Trouble(trouble) => Err(refused_for(host, *trouble, "")),
+        reply => Response::scripted(reply).map_or_else(|| models(its, host, id.trim_start_matches('/')), Ok),
+    }
+}
+
+/// The most tokens that the request allows; 0 if it says nothing.
+fn longest_answer(host: &Host, body: &Value) -> u64 {
+    let names = [host.quirks.max_tokens_name, "max_completion_tokens", "max_tokens"];
+    names.iter().find_map(|name| body[*name].as_u64()).unwrap_or(0)
 }
 
 fn without_query(path: &str) -> &str {
