@@ -2,12 +2,14 @@
 //!
 //! All mistakes are reported together, so that ten typos do not take ten starts. A report never contains a key, as far as one can be told.
 
+mod asked;
 mod dot_env;
 mod environment;
 mod listing;
 mod loopback;
 mod origins;
 mod reader;
+mod roster;
 mod settings;
 mod shown;
 mod variables;
@@ -30,8 +32,7 @@ pub use self::variables::{
     KEEP_ALIVE_TIMEOUT_MS, MAX_ATTEMPTS, MAX_BODY_BYTES, MAX_BODY_MEMORY_BYTES, MAX_CONCURRENT_REQUESTS,
     MAX_WAIT_MS, MAX_WAITING_REQUESTS, NUMBERS, REQUEST_TIMEOUT_MS, SHUTDOWN_GRACE_SECONDS,
 };
-pub(crate) use self::variables::{ENV_HOST, ENV_PORT};
-use crate::providers::Directory;
+pub(crate) use self::variables::{ENV_HOST, ENV_KEYLESS_PROVIDERS, ENV_PORT};
 
 /// The most headers a request may have; not a setting.
 pub(crate) const MAX_HEADERS: usize = 100;
@@ -68,8 +69,7 @@ impl Config {
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut reader = Reader::new(&lookup);
         let server = reader.server();
-        let mut providers: Vec<_> =
-            Directory::built_in().iter().map(|provider| reader.provider(provider)).collect();
+        let mut providers = reader.providers();
         providers.retain(|it| it.is_configured() || it.provider.profile().is_core);
         let (limits, log) = (reader.call_limits(), reader.log());
         if reader.mistakes.is_empty() {
@@ -87,4 +87,34 @@ pub(crate) fn secrets(config: &Config) -> Vec<SecretString> {
     let keys = providers.filter_map(|account| account.key.as_ref());
     let all = keys.chain(&config.server.client_keys);
     all.map(|key| SecretString::from(key.expose_secret())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_has_its_own_clock_unless_another_is_set() {
+        let clock = |set: &str| {
+            let config = Config::from_lookup(|name| match name {
+                "NVIDIA_API_KEY" => Some("k".to_owned()),
+                "FIRST_TOKEN_TIMEOUT_MS" => Some(set.to_owned()),
+                _ => None,
+            });
+            let providers = config.unwrap().providers;
+            let its =
+                |name: &str| providers.iter().find(|it| it.provider.name() == name).unwrap().first_token;
+            [its("Groq"), its("NVIDIA")].map(|clock| clock.as_secs())
+        };
+        assert_eq!(clock(""), [20, 300]);
+        assert_eq!(clock("20000"), [20, 300], "as .env.example has it");
+        assert_eq!(clock("7000"), [7, 7]);
+    }
+
+    #[test]
+    fn a_bad_clock_is_reported_once() {
+        let bad = Config::from_lookup(|name| (name == "FIRST_TOKEN_TIMEOUT_MS").then(|| "soon".to_owned()));
+        let told = bad.unwrap_err().to_string();
+        assert_eq!(told.matches("FIRST_TOKEN_TIMEOUT_MS").count(), 1, "{told}");
+    }
 }

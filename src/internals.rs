@@ -32,7 +32,9 @@ pub mod observe {
 
 pub mod providers {
     //! See `crate::providers`.
-    pub use crate::providers::{AnswerDecoder, Auth, Dialect, Directory, ErrorForm, Provider};
+    pub use crate::providers::{
+        AnswerDecoder, AskedBy, Auth, Dialect, Directory, ErrorForm, KeyNeed, ListForm, Provider,
+    };
 }
 
 pub mod quota {

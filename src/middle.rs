@@ -8,6 +8,7 @@ mod arguments;
 mod calls;
 mod event;
 mod failure;
+mod inline_thoughts;
 mod measure;
 mod policy;
 mod redaction;

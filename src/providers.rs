@@ -6,6 +6,7 @@
 mod capabilities;
 mod decoder;
 mod directory;
+mod free;
 mod gemini;
 mod model_id;
 mod openai;
@@ -15,12 +16,13 @@ mod rows;
 mod wire;
 mod words;
 
-pub(crate) use self::capabilities::{Capabilities, Images, Lack, Model};
+pub(crate) use self::capabilities::{Capabilities, Images, Lack, Model, Work};
 pub use self::decoder::AnswerDecoder;
 pub use self::directory::{Directory, Provider};
 pub(crate) use self::model_id::is_model_id;
-pub use self::openai::ErrorForm;
-pub(crate) use self::openai::Quirks;
+pub(crate) use self::openai::{EffortForm, NullContent, Quirks};
+pub use self::openai::{ErrorForm, ListForm};
 pub(crate) use self::profile::Profile;
-pub use self::profile::{Auth, Dialect};
+pub(crate) use self::profile::{AccountId, Guesses};
+pub use self::profile::{AskedBy, Auth, Dialect, KeyNeed};
 pub(crate) use self::wire::WireRequest;

@@ -80,7 +80,7 @@ fn all_kinds(size: Size, times: &mut [Duration], machine: &mut [Duration]) -> Fi
 async fn substitute_after(failure: &Behaviour, machine: &mut Vec<Duration>) -> Duration {
     let simulator = simulator(8).await;
     let proxy = proxy_over(simulator.providers(), &[("FIRST_TOKEN_TIMEOUT_MS", "300")]);
-    for _ in Directory::built_in() {
+    for _ in Directory::core() {
         assert_eq!(ask(&proxy).await, 200);
     }
     let [first, second] = [Provider::GROQ, Provider::CEREBRAS].map(|provider| simulator.provider(provider));

@@ -25,7 +25,7 @@ pub(crate) fn answer() -> Behaviour {
 
 /// One provider after the other fails for a moment, each time in another way.
 pub(crate) async fn storms(simulator: &Simulator) {
-    let providers = Directory::built_in().into_iter().cycle();
+    let providers = Directory::core().into_iter().cycle();
     for (provider, fault) in providers.zip(failures().into_iter().cycle()) {
         tokio::time::sleep(CALM).await;
         let provider = simulator.provider(provider);
@@ -73,5 +73,5 @@ pub(crate) fn sprinkle(simulator: &Simulator) {
         2 => answer().with(Fault::ErrorEvent(After::Head, Trouble::BadRequest)),
         _ => answer().with(Fault::ErrorEvent(After::Text(2), Trouble::BadRequest)),
     };
-    simulator.provider(fastrand::choice(Directory::built_in()).expect("there are some")).then(fault);
+    simulator.provider(fastrand::choice(Directory::core()).expect("there are some")).then(fault);
 }

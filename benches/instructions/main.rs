@@ -6,7 +6,7 @@
 //!
 //! `bench/instructions`; after it come any of: `accept` to write the file anew, beginnings of names to count only those.
 
-#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a bench may panic and spawn")]
+#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a bench may panic")]
 
 mod answer;
 mod callgrind;

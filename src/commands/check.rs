@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::config::{Config, ProviderConfig};
 use crate::dispatch::{Dispatcher, ListOutcome};
-use crate::middle::{Failure, FreePlan, Limit, Reason};
+use crate::middle::{Failure, FreePlan, Limit, Reason, Window};
 use crate::providers::Provider;
 
 /// The result of a check.
@@ -40,16 +40,31 @@ fn line(config: &ProviderConfig, outcome: &ListOutcome) -> String {
     let mut line = format!("{}, {}: ", provider.name(), outcome.account);
     match &outcome.model {
         Ok(model) => {
-            line.push_str("accepted, uses ");
-            line.push_str(model);
+            line.push_str(acceptance(config, &outcome.account));
+            line.push_str(if model.is_empty() { "no model" } else { model });
             if let Some(wanted) = config.models.first().filter(|wanted| *wanted != model) {
                 line.push_str(&format!(" ({wanted} is not offered)"));
             }
             line.push_str(&limits(provider.free_plan(model)));
+            if let Some(remark) = provider.profile().remark {
+                line.push_str("; note: ");
+                line.push_str(remark);
+            }
         }
         Err(failure) => line.push_str(&refusal(provider, failure)),
     }
     line
+}
+
+/// What the list says of an account.
+fn acceptance(config: &ProviderConfig, label: &str) -> &'static str {
+    let provider = config.provider;
+    let has_key = config.accounts.iter().any(|it| it.label == label && it.key.is_some());
+    match has_key {
+        false => "asked without a key, uses ",
+        true if provider.models_path().is_some() && provider.profile().list_checks_key => "accepted, uses ",
+        true => "key not tried (its list needs none), uses ",
+    }
 }
 
 /// The documented limits, in words.
@@ -59,7 +74,11 @@ fn limits(plan: FreePlan) -> String {
         let (unit, window) = (measure.unit.as_str(), measure.window.as_str());
         let separator = if index == 0 { "; documented limits of the free plan: " } else { ", " };
         // Writing to a string cannot fail.
-        let _ = write!(words, "{separator}{} {unit} a {window}", in_groups(*most));
+        let most = in_groups(*most);
+        let _ = match measure.window {
+            Window::AtOnce => write!(words, "{separator}{most} {unit} at once"),
+            _ => write!(words, "{separator}{most} {unit} a {window}"),
+        };
     }
     if words.is_empty() { "; its limits are not documented".to_owned() } else { words }
 }

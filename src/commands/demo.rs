@@ -7,7 +7,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use crate::providers::{Directory, Profile};
+use crate::providers::Directory;
 use crate::simulator::{Behaviour, Limits, Settings, Simulator, Voice};
 use crate::time::Clock;
 
@@ -49,11 +49,11 @@ impl Demo {
     /// What a variable is in the demo: `Some` for those that are about providers, whatever the real environment says, so
     /// that no real one can be called; none for all others.
     pub(super) fn variable(&self, name: &str) -> Option<Option<String>> {
-        // What simulated providers have given is not worth remembering.
-        if name == "STATE_FILE" {
+        // What simulated providers have given is not worth remembering, and nobody else is asked.
+        if ["STATE_FILE", "KEYLESS_PROVIDERS", "CUSTOM_PROVIDERS", "TIER_2"].contains(&name) {
             return Some(Some(String::new()));
         }
-        let provider = Directory::built_in().iter().find(|it| is_about(it.profile(), name))?;
+        let provider = Directory::built_in().iter().find(|it| it.variables().any(|its| its == name))?;
         let simulated = self.simulator.providers().find(|it| it.provider() == provider);
         Some(simulated.and_then(|simulated| {
             let profile = provider.profile();
@@ -68,11 +68,6 @@ impl Demo {
             }
         }))
     }
-}
-
-fn is_about(profile: &Profile, name: &str) -> bool {
-    let others = [profile.models_variable, profile.limits_variable, profile.base_url_variable];
-    profile.key_variables.contains(&name) || others.contains(&name)
 }
 
 /// What a newcomer can open and paste, for a proxy that listens on `address`.

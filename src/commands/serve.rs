@@ -10,7 +10,7 @@ use tracing::{info, warn};
 
 use super::check;
 use super::fatal::Fatal;
-use crate::config::{self, Config, CorsOrigins, ProviderConfig, ServerConfig};
+use crate::config::{self, Config, CorsOrigins, ENV_KEYLESS_PROVIDERS, ProviderConfig, ServerConfig};
 use crate::http::{self, AppState};
 use crate::observe::log;
 use crate::time::{Clock, Shutdown};
@@ -110,9 +110,16 @@ fn report(config: &Config) {
             0 => warn!("{name} is off: {}", check::missing_key(*provider)),
             keys => info!(keys, models = models.join(","), "{name} is ready"),
         }
+        if !accounts.is_empty() && provider.profile().may_log_prompts {
+            warn!("{name}: whoever runs its hosts may log prompts");
+        }
     }
     if !config.providers.iter().any(ProviderConfig::is_configured) {
-        warn!("No provider has a key: every /chat will be answered with 503");
+        warn!(
+            "No provider has a key: every /chat will be answered with 503. Without any key, \
+             {ENV_KEYLESS_PROVIDERS}=kilo,ovhcloud asks two whose hosts may log prompts, and OLLAMA_BASE_URL, \
+             LMSTUDIO_BASE_URL, LLAMACPP_BASE_URL or VLLM_BASE_URL a server of your own"
+        );
     }
 }
 

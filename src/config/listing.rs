@@ -14,7 +14,10 @@ pub(crate) fn listing() -> String {
     let of_all = |name: fn(&Profile) -> String| {
         directory.iter().map(|provider| name(provider.profile())).collect::<Vec<_>>().join(", ")
     };
-    let keys = of_all(|it| it.key_variables.join(" or "));
+    let keys = of_all(|it| {
+        let id = it.account_id.map(|id| format!(", {}", id.variable));
+        it.key_variables.join(" or ") + &id.unwrap_or_default()
+    });
     let models = of_all(|it| it.models_variable.to_owned());
     let limits = of_all(|it| it.limits_variable.to_owned());
     let base_urls = of_all(|it| it.base_url_variable.to_owned());
@@ -25,6 +28,9 @@ pub(crate) fn listing() -> String {
         row(&keys, "keys of the providers: one is enough; several, comma-separated, are several accounts"),
         row(&default(ENV_HOST, DEFAULT_HOST), "address to listen on"),
         row(&default(ENV_PORT, &DEFAULT_PORT.to_string()), "port; 0 picks a free one"),
+        row(ENV_KEYLESS_PROVIDERS, "kilo, ovhcloud: they need no key, and may log prompts"),
+        row(ENV_CUSTOM_PROVIDERS, "names of your own: NAME_BASE_URL, NAME_API_KEY, NAME_MODEL say the rest"),
+        row(ENV_TIER_2, "who is asked only when nobody else can serve; your own servers if not set"),
         row(ENV_PROXY_API_KEY, "keys that clients must show; set one before you listen on any other address"),
         row(&default(ENV_CORS_ORIGINS, "*"), "web pages that may call"),
         row(&models, "models, best first; built-in lists if not set"),
@@ -37,7 +43,7 @@ pub(crate) fn listing() -> String {
         row(&default(ENV_LOG_FORMAT, "text"), "or json"),
         row(&default(ENV_RUST_LOG, DEFAULT_RUST_LOG), "off, error, warn, info, debug or trace"),
         "  Times and numbers:\n".to_owned(),
-        wrapped(&numbers),
+        wrapped(&numbers, 4),
     ]
     .concat()
 }
@@ -45,18 +51,23 @@ pub(crate) fn listing() -> String {
 /// The names, and the words behind them or, if the names are long, below them.
 fn row(names: &str, words: &str) -> String {
     let first = format!("  {names}");
-    if first.len() < INDENT {
+    if first.len() > WIDTH {
+        let names: Vec<String> = names.split(", ").map(|name| format!("{name},")).collect();
+        format!("{}\n{:INDENT$}{words}\n", wrapped(&names, 2).trim_end_matches(','), "")
+    } else if first.len() < INDENT {
         format!("{first:INDENT$}{words}\n")
     } else {
         format!("{first}\n{:INDENT$}{words}\n", "")
     }
 }
 
-fn wrapped(items: &[String]) -> String {
-    let mut lines = vec![String::from("   ")];
+/// The items in lines behind so many blanks.
+fn wrapped(items: &[String], indent: usize) -> String {
+    let blanks = " ".repeat(indent.saturating_sub(1));
+    let mut lines = vec![blanks.clone()];
     for item in items {
         if lines.last().is_some_and(|line| line.len() + 1 + item.len() > WIDTH) {
-            lines.push(String::from("   "));
+            lines.push(blanks.clone());
         }
         if let Some(line) = lines.last_mut() {
             line.push(' ');

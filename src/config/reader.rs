@@ -9,6 +9,7 @@ use secrecy::SecretString;
 use tracing_subscriber::filter::Targets;
 use url::{Host, Url};
 
+use super::asked::Asked;
 use super::dot_env::without_quotes;
 use super::loopback::is_loopback;
 use super::origins::{ACCEPTED_ORIGINS, CorsOrigins, OriginList};
@@ -16,7 +17,7 @@ use super::settings::{Account, CallLimits, LogConfig, LogFormat, ProviderConfig,
 use super::shown::{NOT_SHOWN, may_have_key, shown};
 use super::variables::*;
 use crate::middle::{Measure, Unit, Window};
-use crate::providers::{Provider, is_model_id};
+use crate::providers::{AccountId, AskedBy, Provider, is_model_id};
 
 /// Reads variables one by one and collects all mistakes.
 pub(super) struct Reader<'l> {
@@ -64,20 +65,65 @@ impl<'l> Reader<'l> {
         }
     }
 
-    pub(super) fn provider(&mut self, provider: Provider) -> ProviderConfig {
+    pub(super) fn provider(&mut self, provider: Provider, asked: &Asked) -> ProviderConfig {
         let profile = provider.profile();
-        let set = profile.key_variables.iter().find(|name| self.get(name).is_some());
-        let accounts = accounts(set.map(|name| self.keys(name)).unwrap_or_default());
-        let base_url = self.base_url(provider);
+        let mut accounts = self.accounts(provider, asked);
+        let mut base_url = self.base_url(provider);
+        if let Some(id) = profile.account_id {
+            self.complete(&mut base_url, &mut accounts, provider, id);
+        }
         let (models, limits) = (self.models(provider), self.limits(profile.limits_variable));
-        let config = ProviderConfig { provider, accounts, models, base_url, limits };
-        if config.base_url.scheme() == "http" && !config.is_loopback() {
+        let first_token = self.first_token(provider);
+        let is_second_tier = asked.is_second_tier(provider);
+        let config =
+            ProviderConfig { provider, is_second_tier, accounts, models, base_url, first_token, limits };
+        if config.base_url.scheme() == "http" && !config.is_loopback() && config.is_configured() {
             self.warnings.push(format!(
                 "{}={} is not https: your {} key and every prompt travel in the clear",
                 profile.base_url_variable, config.base_url, profile.name
             ));
         }
         config
+    }
+
+    /// The provider's own clock, unless the user has set another one for all. `.env.example` has the default, which is not
+    /// another one. A bad value is reported where the clock for all is read.
+    fn first_token(&self, provider: Provider) -> Duration {
+        let NumberVariable { name, default, .. } = FIRST_TOKEN_TIMEOUT_MS;
+        let for_all = self.get(name).and_then(|text| text.parse().ok()).unwrap_or(default);
+        let own = provider.profile().first_token.filter(|_| for_all == default);
+        own.unwrap_or(Duration::from_millis(for_all))
+    }
+
+    /// Puts the account's id into the base URL. Without it no account can be used, and it stands for one account alone.
+    fn complete(
+        &mut self,
+        base_url: &mut Url,
+        accounts: &mut Vec<Account>,
+        provider: Provider,
+        wanted: AccountId,
+    ) {
+        let (name, variable) = (provider.name(), wanted.variable);
+        let Some(id) = self.get(variable) else {
+            if !accounts.is_empty() {
+                self.warnings.push(format!("{name} is off: {variable} is not set"));
+            }
+            accounts.clear();
+            return;
+        };
+        if !wanted.is_valid(&id) {
+            self.mistake(variable, &id, &format!("{} hexadecimal digits", wanted.hex_digits));
+            return;
+        }
+        if accounts.len() > 1 {
+            let keys = accounts.len();
+            self.warnings.push(format!(
+                "{name}: {variable} names one account, so only the first of {keys} keys is used"
+            ));
+            accounts.truncate(1);
+        }
+        let path = format!("{}{}{id}", base_url.path().trim_end_matches('/'), wanted.before);
+        base_url.set_path(&path);
     }
 
     /// The file for what was used of free plans. Here, empty does not mean unset.
@@ -137,12 +183,12 @@ impl<'l> Reader<'l> {
         LogConfig { format, filter }
     }
 
-    fn get(&self, name: &str) -> Option<String> {
+    pub(super) fn get(&self, name: &str) -> Option<String> {
         (self.lookup)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
     }
 
     /// A mistake in one item of a list.
-    fn mistaken_item(&mut self, name: &str, item: &str, accepted: &str) {
+    pub(super) fn mistaken_item(&mut self, name: &str, item: &str, accepted: &str) {
         let value = self.get(name).unwrap_or_default();
         let hint = if value == item || may_have_key(item) {
             String::new()
@@ -158,7 +204,7 @@ impl<'l> Reader<'l> {
 
     /// The items of a comma-separated list, each once, in their order, without the quotes that one may have. A list of
     /// nothing is a mistake: whoever wrote its comma has not meant "unset".
-    fn list(&mut self, name: &str) -> Vec<String> {
+    pub(super) fn list(&mut self, name: &str) -> Vec<String> {
         let Some(text) = self.get(name) else { return Vec::new() };
         let mut items: Vec<String> = Vec::new();
         for item in text.split(',').map(|item| without_quotes(item).trim()) {
@@ -220,7 +266,7 @@ impl<'l> Reader<'l> {
         })
     }
 
-    fn keys(&mut self, name: &str) -> Vec<SecretString> {
+    pub(super) fn keys(&mut self, name: &str) -> Vec<SecretString> {
         let keys = self.list(name);
         let (good, bad): (Vec<_>, Vec<_>) =
             keys.into_iter().partition(|key| key.bytes().all(|byte| byte.is_ascii_graphic()));
@@ -247,16 +293,24 @@ impl<'l> Reader<'l> {
                 );
             }
         }
-        if models.is_empty() {
-            return provider.default_models().map(str::to_owned).collect();
+        let models = models.iter().map(|model| model.strip_prefix("models/").unwrap_or(model).to_owned());
+        let (free, paid): (Vec<String>, Vec<String>) = models.partition(|model| provider.is_free(model));
+        for model in paid {
+            let model = shown(&model);
+            self.warnings
+                .push(format!("{name}: {model} costs money or is not known to be free, so it is never used"));
         }
-        models.iter().map(|model| model.strip_prefix("models/").unwrap_or(model).to_owned()).collect()
+        if free.is_empty() { provider.default_models().map(str::to_owned).collect() } else { free }
     }
 
     fn base_url(&mut self, provider: Provider) -> Url {
         let profile = provider.profile();
         let name = profile.base_url_variable;
         let text = self.get(name).unwrap_or_else(|| profile.base_url.to_owned());
+        let text = match profile.asked_by {
+            AskedBy::BaseUrl => completed(&text, profile.path_prefix),
+            AskedBy::Key | AskedBy::Name => text,
+        };
         match parse_base_url(&text, profile.path_prefix) {
             Ok(url) => url,
             Err(accepted) => {
@@ -282,8 +336,15 @@ impl<'l> Reader<'l> {
     }
 }
 
+/// A base URL of a server of the user's own, as people write it: without its scheme, or with the path that is added anyway.
+fn completed(text: &str, prefix: &str) -> String {
+    let text = text.trim_end_matches('/');
+    let text = text.strip_suffix(prefix).unwrap_or(text);
+    if text.contains("://") { text.to_owned() } else { format!("http://{text}") }
+}
+
 /// An account for each key.
-fn accounts(keys: Vec<SecretString>) -> Vec<Account> {
+pub(super) fn accounts(keys: Vec<SecretString>) -> Vec<Account> {
     let count = keys.len();
     let label = |index: usize| format!("key {} of {count}", index + 1);
     let accounts = keys.into_iter().enumerate();

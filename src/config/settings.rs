@@ -45,12 +45,16 @@ pub struct ServerConfig {
 pub struct ProviderConfig {
     /// Its row.
     pub provider: Provider,
+    /// Whether it is asked only when nobody else can serve.
+    pub is_second_tier: bool,
     /// Its accounts, each with limits of its own. A provider without an account is never asked.
     pub accounts: Vec<Account>,
     /// Its models, best first.
     pub models: Vec<String>,
-    /// Scheme and host, without a slash at the end.
+    /// Scheme and host, and what stands before every path; without a slash at the end.
     pub base_url: Url,
+    /// From sending the request to the first meaningful event, while another candidate could be called instead.
+    pub first_token: Duration,
     /// The limits of its plan, as far as the user has stated them.
     pub limits: Vec<(Measure, u64)>,
 }

@@ -14,6 +14,14 @@ pub const DEFAULT_PORT: u16 = 3001;
 pub const ENV_PROXY_API_KEY: &str = "PROXY_API_KEY";
 /// Web pages that may call.
 pub(super) const ENV_CORS_ORIGINS: &str = "CORS_ORIGINS";
+/// The providers without a key that may be asked.
+pub(crate) const ENV_KEYLESS_PROVIDERS: &str = "KEYLESS_PROVIDERS";
+/// The user's own providers.
+pub(super) const ENV_CUSTOM_PROVIDERS: &str = "CUSTOM_PROVIDERS";
+/// The providers that are asked only when nobody else can serve.
+pub(super) const ENV_TIER_2: &str = "TIER_2";
+/// The most providers of the user's own.
+pub(super) const MOST_CUSTOM_PROVIDERS: usize = 16;
 /// Where what was used of free plans is kept for the next start; set to nothing, it is not kept.
 pub(super) const ENV_STATE_FILE: &str = "STATE_FILE";
 /// The file in the working directory.

@@ -45,6 +45,7 @@ impl Dispatcher {
         let services = services.collect::<Result<Vec<_>, _>>()?;
         let offers = providers.iter().zip(&services).map(|(config, service)| Offer {
             provider: service.provider,
+            is_second_tier: config.is_second_tier,
             accounts: service.accounts.len(),
             models: config.models.clone(),
             limits: config.limits.clone(),

@@ -26,6 +26,9 @@ const LIST_LIFE_JITTER: Duration = Duration::from_secs(60);
 /// How soon lists are requested again when one could not be read: the network may not have been up yet.
 const LIST_RETRY: Duration = Duration::from_secs(5 * 60);
 
+/// The same for servers of the user's own.
+const OWN_RETRY: Duration = Duration::from_secs(45);
+
 /// The timeout for a whole list, not counting the connection: a list is some tens of kilobytes that need no computing.
 const LIST_TIME: Duration = Duration::from_secs(5);
 
@@ -52,8 +55,23 @@ impl Dispatcher {
     pub async fn keep_models_current(&self, mut random: fastrand::Rng) -> Infallible {
         loop {
             let outcomes = self.read_lists().await;
-            tokio::time::sleep(time_until_next(&outcomes, &mut random)).await;
+            let next = Instant::now() + time_until_next(&outcomes, &mut random);
+            self.look_for_own_servers(outcomes, next).await;
         }
+    }
+
+    /// Until then, asks the servers of the user's own that have not answered again and again: they are started when somebody
+    /// needs them.
+    async fn look_for_own_servers(&self, mut outcomes: Vec<ListOutcome>, until: Instant) {
+        while outcomes.iter().any(is_missing_own) && Instant::now() + OWN_RETRY < until {
+            tokio::time::sleep(OWN_RETRY).await;
+            let is_missing =
+                |provider| outcomes.iter().any(|it| it.provider == provider && is_missing_own(it));
+            let missing = self.services.iter().enumerate().filter(|(_, it)| is_missing(it.provider));
+            let found = join_all(missing.map(|(number, it)| self.read_lists_of(number, it))).await;
+            outcomes = found.into_iter().flatten().collect();
+        }
+        tokio::time::sleep_until(until).await;
     }
 
     /// Reads all lists, one for each account, and uses them from then on. Waits at most `timeouts.connect` and five
@@ -90,7 +108,11 @@ impl Dispatcher {
 
     async fn fetch_list(&self, service: &Service, account: &Account) -> Result<Vec<String>, Failure> {
         let provider = service.provider;
-        let query = service.query(account, provider.models_path());
+        let Some(path) = provider.models_path() else {
+            // Nothing to ask: the models of the row are believed, and the first call checks the key.
+            return Ok(provider.default_models().map(str::to_owned).collect());
+        };
+        let query = service.query(account, path);
         let Response { status, headers, body } = self.upstream.send(query).await?;
         let failure = |diagnosis: Diagnosis| diagnosis.into_failure(status, &self.redactor);
         if !(200..300).contains(&status) {
@@ -102,6 +124,11 @@ impl Dispatcher {
         let list = body.and_then(|body| provider.parse_models(&body));
         list.ok_or_else(|| failure(Cause::ServerError.into()))
     }
+}
+
+/// Whether it is a server of the user's own that has not answered.
+fn is_missing_own(outcome: &ListOutcome) -> bool {
+    outcome.provider.profile().is_second_tier && outcome.model.is_err()
 }
 
 /// A list, or else why there is none.
@@ -121,6 +148,10 @@ fn report(service: &Service, account: &Account, outcome: &Result<bool, Failure>)
         Err(failure) if failure.reason() == Reason::BadKey => {
             warn!(status = failure.status, "{name} refuses {label}");
         }
+        // It does not run, which is nothing to say every minute.
+        Err(_) if service.provider.profile().is_second_tier => {
+            debug!("{name} gives no list of models");
+        }
         Err(failure) => {
             let (reason, status) = (failure.reason().as_str(), failure.status);
             info!(reason, status, "{name} gives no list of models for {label}");
@@ -131,8 +162,10 @@ fn report(service: &Service, account: &Account, outcome: &Result<bool, Failure>)
 /// How long a result is used before the list is read again.
 fn time_until_next(outcomes: &[ListOutcome], random: &mut fastrand::Rng) -> Duration {
     // A refused key needs a person, who restarts the proxy.
-    let is_missing =
-        |outcome: &ListOutcome| matches!(&outcome.model, Err(failure) if failure.reason() != Reason::BadKey);
+    let is_missing = |outcome: &ListOutcome| {
+        matches!(&outcome.model, Err(failure) if failure.reason() != Reason::BadKey)
+            && !is_missing_own(outcome)
+    };
     let life = if outcomes.iter().any(is_missing) { LIST_RETRY } else { LIST_LIFE };
     life + LIST_LIFE_JITTER.mul_f64(random.f64())
 }
@@ -161,14 +194,10 @@ mod tests {
         assert_eq!(minutes(&[]), 360);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn lists_are_read_at_once_and_again_and_again() {
-        let config = Config::from_lookup(|name| match name {
-            "GROQ_API_KEY" => Some("x".to_owned()),
-            // Nothing listens on that address, so the reading fails at once.
-            name if name.ends_with("_BASE_URL") => Some("http://127.0.0.1:1".to_owned()),
-            _ => None,
-        });
+    /// The pauses between two readings of lists, in seconds: at an address where nothing listens, so that each fails at once.
+    async fn pauses(variables: &[(&str, &str)], during: Duration) -> Vec<u64> {
+        let its = |name: &str| variables.iter().find(|(known, _)| *known == name);
+        let config = Config::from_lookup(|name| its(name).map(|(_, value)| (*value).to_owned()));
         let config = config.expect("good settings");
         // The clock is read whenever a list is used.
         let looks = Arc::new(Mutex::new(Vec::new()));
@@ -183,15 +212,21 @@ mod tests {
         let dispatcher =
             Dispatcher::new(&config.providers, config.limits, Redactor::default(), clock, random.clone());
         let dispatcher = dispatcher.expect("no TLS is needed");
-        let begun = Instant::now();
-        let a_while = Duration::from_secs(25 * 60);
-        let kept = tokio::time::timeout(a_while, dispatcher.keep_models_current(random)).await;
+        let kept = tokio::time::timeout(during, dispatcher.keep_models_current(random)).await;
         assert!(kept.is_err(), "it never ends");
-        let minutes =
-            looks.lock().unwrap().iter().map(|look| look.duration_since(begun).as_secs() / 60).collect();
-        let mut minutes: Vec<u64> = minutes;
-        minutes.dedup();
-        let gaps: Vec<u64> = minutes.windows(2).map(|pair| pair[1] - pair[0]).collect();
-        assert!(gaps.len() >= 3 && gaps.iter().all(|gap| (5..=6).contains(gap)), "{minutes:?}");
+        let looks = looks.lock().unwrap();
+        let pauses = looks.windows(2).map(|pair| pair[1].duration_since(pair[0]).as_secs());
+        pauses.filter(|pause| *pause > 1).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn lists_are_read_at_once_and_again_and_again() {
+        let nowhere = "http://127.0.0.1:1";
+        let groq = [("GROQ_API_KEY", "x"), ("GROQ_BASE_URL", nowhere)];
+        let its = pauses(&groq, Duration::from_secs(25 * 60)).await;
+        assert!(its.len() >= 3 && its.iter().all(|pause| (300..=365).contains(pause)), "{its:?}");
+        // A server of the user's own may be started at any time, and the others' lists are not read any sooner for it.
+        let its = pauses(&[("OLLAMA_BASE_URL", nowhere)], Duration::from_secs(10 * 60)).await;
+        assert!(its.len() >= 10 && its.iter().all(|pause| (44..=50).contains(pause)), "{its:?}");
     }
 }

@@ -25,6 +25,16 @@ pub(crate) enum UnknownTarget {
         /// The providers that exist.
         known: Vec<&'static str>,
     },
+    /// The model bills, and this proxy uses free ones only.
+    #[error("The model '{name}' of {provider} costs money, and only free models are used. There are: {}", known.join(", "))]
+    Paid {
+        /// The name that was asked for, cut to a readable length.
+        name: String,
+        /// The provider whose model it is.
+        provider: &'static str,
+        /// The provider's models in use.
+        known: Vec<Arc<str>>,
+    },
     /// There is no such model, or the pinned provider does not have it.
     #[error("Unknown model '{name}'. There are: {}", known.join(", "))]
     Model {
@@ -39,7 +49,7 @@ impl UnknownTarget {
     /// The name that was asked for, cut to a readable length.
     pub(crate) fn name(&self) -> &str {
         match self {
-            Self::Provider { name, .. } | Self::Model { name, .. } => name,
+            Self::Provider { name, .. } | Self::Model { name, .. } | Self::Paid { name, .. } => name,
         }
     }
 }
@@ -89,7 +99,12 @@ impl<'d> Offered<'d> {
         };
         if wanted.is_empty() {
             let known = providers().flat_map(|provider| self.quota.in_use(provider)).collect();
-            return Err(UnknownTarget::Model { name: shorten(model.unwrap_or_default()), known });
+            let (id, name) = (model.unwrap_or_default(), shorten(model.unwrap_or_default()));
+            let pinned = pinned.and_then(|pinned| self.services.get(pinned)).map(|it| it.provider);
+            return Err(match pinned.filter(|pinned| !pinned.is_free(id)) {
+                Some(paid) => UnknownTarget::Paid { name, provider: paid.name(), known },
+                None => UnknownTarget::Model { name, known },
+            });
         }
         Ok(Target::new(wanted, pinned.is_some() || model.is_some()))
     }

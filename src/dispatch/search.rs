@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::attempt::{self, Answer, Context, Order};
 use super::dispatcher::Dispatcher;
@@ -268,7 +268,10 @@ impl Search {
             let criteria = Criteria { target, needs, ruled_out: &ruled_out, demand, can_wait: true };
             !is_last_call && quota.has_candidate(&criteria)
         };
-        let context = Context { upstream, limits: *limits, redactor, deadline: self.deadline };
+        let service = self.dispatcher.services.get(candidate.provider);
+        let first_token = service.map_or(limits.first_token, |service| service.first_token);
+        let limits = CallLimits { first_token, ..*limits };
+        let context = Context { upstream, limits, redactor, deadline: self.deadline };
         // The rest of the time may be too short for any provider, so running out of it rests nobody.
         let too_late = |_| Failure::without_answer(Cause::OutOfTime);
         let opened = attempt::open(context, order, *extent, reservation, &has_others);
@@ -307,7 +310,7 @@ impl Search {
         let number = candidate.provider;
         self.ruled_out.extend(match failure.cause {
             // It rests for as long as that lasts, and may be asked again when it is over.
-            Cause::RateLimited | Cause::QuotaExhausted => None,
+            cause if cause.reason().is_limit() || cause == Cause::Loading => None,
             Cause::ContextTooLong => Some(RuledOut::WindowsUpTo(number, reservation.can().window)),
             Cause::GenerationUnreadable => Some(RuledOut::Place(Place::Model(number, candidate.model))),
             cause => {
@@ -325,6 +328,16 @@ impl Search {
             service.report_lost(&self.dispatcher.quota, number, &[model]);
         }
         self.consider(number, Verdict::Failed(failure));
+        self.rule_out_spent(number);
+    }
+
+    /// Leaves a provider alone that counts failed calls, too, when the request has cost it enough of them.
+    fn rule_out_spent(&mut self, number: usize) {
+        let most = self.provider(number).map_or(usize::MAX, |it| it.profile().most_calls);
+        let is_call = |it: &&Considered| it.provider == number && !matches!(it.verdict, Verdict::Skipped(_));
+        if self.considered.iter().filter(is_call).count() >= most {
+            self.ruled_out.push(RuledOut::Place(Place::Provider(number)));
+        }
     }
 
     /// One line for each failure: with which key and model, and how long they are left alone if they are.
@@ -333,6 +346,11 @@ impl Search {
         let (name, reason) = (provider.name(), failure.reason());
         let (request_id, status, word) = (&*self.question.request_id, failure.status, reason.as_str());
         let explanation = reason.explanation();
+        // A server of the user's own that does not run is nothing to warn of with every request.
+        if provider.profile().is_second_tier && reason == Reason::ConnectFailed {
+            debug!(request_id, reason = word, model, "{name} {explanation}");
+            return;
+        }
         match blocked_for {
             Some(seconds) => {
                 warn!(

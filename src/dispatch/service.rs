@@ -1,6 +1,7 @@
 //! A provider with everything needed to call it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tracing::{info, warn};
 
@@ -15,6 +16,8 @@ pub(super) struct Service {
     pub(super) provider: Provider,
     pub(super) accounts: Vec<Account>,
     origin: Arc<Origin>,
+    /// How long it may take to the first token, while somebody else could be called instead.
+    pub(super) first_token: Duration,
 }
 
 /// The account that a call uses.
@@ -48,7 +51,12 @@ impl Service {
             let headers = provider.headers(account.key.as_ref()).map_err(|_| SetupError::Key(provider))?;
             Ok(Account { lines: origin.lines(&headers), label: account.label.as_str().into() })
         });
-        Ok(Self { provider, accounts: accounts.collect::<Result<_, SetupError>>()?, origin: origin.clone() })
+        Ok(Self {
+            provider,
+            accounts: accounts.collect::<Result<_, SetupError>>()?,
+            origin: origin.clone(),
+            first_token: config.first_token,
+        })
     }
 
     /// A completion, ready to be sent.

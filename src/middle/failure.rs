@@ -113,6 +113,12 @@ pub enum Cause {
     RateLimited,
     /// A daily limit.
     QuotaExhausted,
+    /// A limit that ends within the hour and is shared by all models of the account.
+    AccountLimited,
+    /// A limit of a day or a month that is shared by all models of the account.
+    AccountExhausted,
+    /// A limit of the model that is published nowhere and comes with no time.
+    HiddenLimit,
     /// The provider refuses the key, or the account is blocked.
     KeyRefused,
     /// The account has no credit.
@@ -135,6 +141,8 @@ pub enum Cause {
     RequestRefused,
     /// The provider or the model is overloaded.
     Overloaded,
+    /// A server on the user's own machine is reading its model from the disk.
+    Loading,
     /// Any other fault of the provider.
     ServerError,
     /// Connected, and then nothing for too long.
@@ -161,9 +169,12 @@ pub enum Cause {
 
 impl Cause {
     /// All of them, for tests.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 28] = [
         Self::RateLimited,
         Self::QuotaExhausted,
+        Self::AccountLimited,
+        Self::AccountExhausted,
+        Self::HiddenLimit,
         Self::KeyRefused,
         Self::CreditSpent,
         Self::NotInPlan,
@@ -175,6 +186,7 @@ impl Cause {
         Self::ContextTooLong,
         Self::RequestRefused,
         Self::Overloaded,
+        Self::Loading,
         Self::ServerError,
         Self::Silent,
         Self::BrokenStream,
@@ -191,8 +203,8 @@ impl Cause {
     /// How it is reported.
     pub const fn reason(self) -> Reason {
         match self {
-            Self::RateLimited => Reason::RateLimited,
-            Self::QuotaExhausted => Reason::QuotaExhausted,
+            Self::RateLimited | Self::AccountLimited | Self::HiddenLimit => Reason::RateLimited,
+            Self::QuotaExhausted | Self::AccountExhausted => Reason::QuotaExhausted,
             Self::KeyRefused => Reason::BadKey,
             Self::CreditSpent => Reason::NoCredit,
             Self::NotInPlan => Reason::NotInPlan,
@@ -202,7 +214,7 @@ impl Cause {
             Self::TooLarge => Reason::TooLarge,
             Self::ContextTooLong => Reason::ContextTooLong,
             Self::RequestRefused => Reason::BadRequest,
-            Self::Overloaded => Reason::Overloaded,
+            Self::Overloaded | Self::Loading => Reason::Overloaded,
             Self::Silent | Self::ConnectTimeout | Self::OutOfTime => Reason::Timeout,
             Self::Unreachable | Self::OutOfDescriptors => Reason::ConnectFailed,
             Self::BrokenStream => Reason::BrokenStream,
@@ -236,6 +248,10 @@ pub enum Wait {
     Until(Timestamp),
     /// The next midnight in California, daylight saving included: when Google's day ends.
     PacificMidnight,
+    /// The next midnight in coordinated universal time.
+    UtcMidnight,
+    /// The end of the month, in the same time.
+    UtcMonth,
 }
 
 impl Wait {
@@ -252,6 +268,8 @@ impl Wait {
         match self {
             Self::For(span) => now.saturating_add(span).unwrap_or(Timestamp::MAX),
             Self::Until(deadline) => deadline,
+            Self::UtcMidnight => next_midnight(now, TimeZone::UTC),
+            Self::UtcMonth => end_of_month(now, TimeZone::UTC),
             Self::PacificMidnight => next_midnight(now, jiff::tz::get!("America/Los_Angeles")),
         }
     }
@@ -264,6 +282,12 @@ pub(super) fn next_midnight(now: Timestamp, zone: TimeZone) -> Timestamp {
         |_| Wait::For(Duration::from_secs(86_400)).deadline(now),
         |midnight| midnight.timestamp(),
     )
+}
+
+/// The end of the month that contains `now`.
+pub(super) fn end_of_month(now: Timestamp, zone: TimeZone) -> Timestamp {
+    let last_day = now.to_zoned(zone.clone()).last_of_month().map_or(now, |last| last.timestamp());
+    next_midnight(last_day, zone)
 }
 
 /// A provider's message as received: may hold keys, URLs or the prompt, so it does not print itself.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::failure::{Diagnosis, Reason, Wait, next_midnight};
+use super::failure::{Diagnosis, Reason, Wait, end_of_month, next_midnight};
 
 /// What a limit counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -178,11 +178,10 @@ impl Zone {
             Self::Pacific => jiff::tz::get!("America/Los_Angeles"),
             Self::Utc => TimeZone::UTC,
         };
-        let last_day = match window {
-            Window::Month => now.to_zoned(zone.clone()).last_of_month().map_or(now, |last| last.timestamp()),
-            _ => now,
-        };
-        next_midnight(last_day, zone)
+        match window {
+            Window::Month => end_of_month(now, zone),
+            _ => next_midnight(now, zone),
+        }
     }
 }
 

@@ -18,10 +18,18 @@ const LONGEST_FAILURE: Duration = Duration::from_secs(30);
 const UNSTATED_LIMIT: Duration = Duration::from_secs(60);
 /// The same for a daily limit: short enough to notice the reset, long enough not to annoy the provider.
 const UNSTATED_DAY_LIMIT: Duration = Duration::from_secs(3_600);
+/// A model that is being read from a disk: seconds for a small one, a minute for a large one.
+const LOADING: Duration = Duration::from_secs(2);
+const LONGEST_LOADING: Duration = Duration::from_secs(10);
 /// A key that is refused, or has no credit: a person has to act.
 const REFUSED: Duration = Duration::from_secs(600);
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
+const MONTH: Duration = Duration::from_secs(31 * 86_400);
+/// A limit that is published nowhere: first wait and longest. NVIDIA locks a key out of a busy model for 22 to 66 minutes
+/// (measured by others, August and September 2026).
+const FIRST_HIDDEN: Duration = Duration::from_secs(60);
+const LONGEST_HIDDEN: Duration = Duration::from_secs(30 * 60);
 
 /// How many different models or keys of a provider must fail in a row, none of them answering in between, until the
 /// failure is taken for the provider's.
@@ -167,6 +175,17 @@ impl Policy {
             Cause::QuotaExhausted => {
                 Self { span: Span::Stated { unstated: UNSTATED_DAY_LIMIT, longest: DAY }, ..Self::LIMIT }
             }
+            Cause::AccountLimited => Self { reach: Scope::Account, ..Self::LIMIT },
+            Cause::AccountExhausted => Self {
+                reach: Scope::Account,
+                span: Span::Stated { unstated: UNSTATED_DAY_LIMIT, longest: MONTH },
+                ..Self::LIMIT
+            },
+            Cause::HiddenLimit => Self {
+                span: Span::Growing { first: FIRST_HIDDEN, longest: LONGEST_HIDDEN },
+                lifted_by: Lift::FirstEvent,
+                ..Self::LIMIT
+            },
             Cause::KeyRefused | Cause::CreditSpent => Self::KEY,
             Cause::NotInPlan => Self { reach: Scope::AccountModel, span: Span::Fixed(DAY), ..Self::KEY },
             Cause::ModelGone => Self::GONE,
@@ -181,6 +200,10 @@ impl Policy {
             // A proxy on the way or a wrong base URL may have answered.
             Cause::NotFound => Self { span: Span::Fixed(REFUSED), lifted_by: Lift::Head, ..Self::GONE },
             Cause::Overloaded | Cause::ServerError => Self { counted: Counted::Request, ..Self::FAILURE },
+            // It is asked again and again, and the pause does not grow.
+            Cause::Loading => {
+                Self { span: Span::Stated { unstated: LOADING, longest: LONGEST_LOADING }, ..Self::LIMIT }
+            }
             Cause::Silent | Cause::BrokenStream | Cause::NoAnswer => Self::FAILURE,
             Cause::Unreachable | Cause::ConnectTimeout | Cause::Intercepted => Self::PROVIDER,
             Cause::EmptyAnswer | Cause::GenerationUnreadable | Cause::OutOfTime => {

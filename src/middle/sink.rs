@@ -3,6 +3,7 @@
 use super::calls::{Calls, ExpectedCalls, TooManyCalls, WireCall};
 use super::event::{Event, FinishReason, Usage};
 use super::failure::{Cause, Diagnosis};
+use super::inline_thoughts::InlineThoughts;
 
 /// The state of an answer that lasts until its end.
 #[derive(Debug)]
@@ -16,6 +17,7 @@ pub(crate) struct AnswerSoFar {
     failure: Option<Diagnosis>,
     usage: Option<Usage>,
     calls: Calls,
+    thoughts: InlineThoughts,
 }
 
 impl AnswerSoFar {
@@ -29,7 +31,14 @@ impl AnswerSoFar {
             failure: None,
             usage: None,
             calls: Calls::new(expected),
+            thoughts: InlineThoughts::NONE,
         }
+    }
+
+    /// The same, whose text may begin with thoughts.
+    #[must_use]
+    pub(crate) fn thinking_in_text(self) -> Self {
+        Self { thoughts: InlineThoughts::EXPECTED, ..self }
     }
 
     /// Whether a finish reason was seen.
@@ -73,6 +82,7 @@ impl AnswerSoFar {
             (FinishReason::ToolCalls, true) => FinishReason::Stop,
             (finish, _) => finish,
         };
+        events.extend(self.thoughts.end());
         events.extend(self.calls.end().into_iter().map(Event::ToolCall));
         events.extend(self.usage.map(Event::Usage));
         events.push(Event::Finish(finish));
@@ -111,7 +121,12 @@ impl Sink<'_> {
         let text = text.into();
         if !text.is_empty() {
             self.said.pieces += 1;
-            self.pass_on(Event::Text(text));
+            if self.answer.thoughts.are_over() {
+                self.pass_on(Event::Text(text));
+            } else {
+                let told = self.answer.thoughts.take(&text);
+                told.into_iter().for_each(|event| self.pass_on(event));
+            }
         }
     }
 

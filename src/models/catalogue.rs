@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::stock::Stock;
-use crate::providers::Provider;
+use crate::providers::{Guesses, Profile, Provider};
 
 /// How many guesses from a list are used at once: a wrong guess costs a call, and the first few are the good ones.
 const MAX_GUESSES: usize = 4;
@@ -26,12 +26,16 @@ const NO_CHAT: &[&str] = &[
     "aqa",
     "asr",
     "audio",
+    "classif",
     "compound",
     "computer-use",
+    "decider",
+    "diffusion",
     "deep-research",
     "embed",
     "guard",
     "image",
+    "lite-judge",
     "live",
     "lyria",
     "moderation",
@@ -42,6 +46,7 @@ const NO_CHAT: &[&str] = &[
     "rerank",
     "robotics",
     "safeguard",
+    "safety",
     "speech",
     "transcri",
     "tts",
@@ -145,10 +150,18 @@ impl Catalogue {
     /// previews, the more preferred family before the less preferred, newer versions before older ones.
     fn guesses(&self) -> Vec<&str> {
         let listed = self.lists.iter().flatten().flat_map(|list| list.iter()).map(String::as_str);
-        let mut guesses: Vec<&str> = listed.filter(|id| !self.is_known(id) && can_chat(id)).collect();
-        let families = self.provider.profile().preferred_families;
+        let Profile { preferred_families: families, guesses, .. } = self.provider.profile();
         let family =
             |id: &str| families.iter().position(|family| has_word(id, family)).unwrap_or(families.len());
+        let is_guessable = |id: &str| match guesses {
+            Guesses::Any => true,
+            Guesses::Only { with, without } => {
+                let has_one_of = |words: &[&str]| words.iter().any(|word| has_word(id, word));
+                has_one_of(with) && !has_one_of(without)
+            }
+        };
+        let mut guesses: Vec<&str> =
+            listed.filter(|id| !self.is_known(id) && can_chat(id) && is_guessable(id)).collect();
         guesses.sort_by_cached_key(|id| {
             let is_unstable = UNSTABLE.iter().any(|word| has_word(id, word));
             (family(id) == families.len(), is_unstable, family(id), Reverse(version(id)), id.to_owned())

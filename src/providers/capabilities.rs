@@ -14,6 +14,29 @@ pub struct Model {
     pub can: Capabilities,
     /// Its limits on the free plan, as documented.
     pub free_plan: FreePlan,
+    /// What it costs where work is counted.
+    pub work: Work,
+}
+
+/// What a model costs in the provider's own unit of work, for a million tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Work {
+    /// Of the prompt.
+    pub prompt: u64,
+    /// Of the answer.
+    pub answer: u64,
+}
+
+impl Work {
+    /// Work is not counted.
+    pub const UNCOUNTED: Self = Self { prompt: 0, answer: 0 };
+
+    /// What so many tokens cost, rounded up.
+    pub const fn of(self, prompt: u64, answer: u64) -> u64 {
+        let millionths =
+            prompt.saturating_mul(self.prompt).saturating_add(answer.saturating_mul(self.answer));
+        millionths.div_ceil(1_000_000)
+    }
 }
 
 /// What a model can do.
@@ -27,6 +50,8 @@ pub struct Capabilities {
     pub images: Images,
     /// Whether it can call tools.
     pub tools: bool,
+    /// Whether it can be made to call a tool; otherwise it decides by itself.
+    pub forced_calls: bool,
     /// Whether it can write JSON on demand.
     pub json: bool,
     /// Whether it can write JSON that matches a schema.
@@ -63,6 +88,8 @@ pub enum Lack {
     ImageUrls,
     /// Call tools.
     Tools,
+    /// Be made to call a tool.
+    ForcedCalls,
     /// Write JSON on demand.
     Json,
     /// Write JSON that matches a schema.
@@ -73,6 +100,19 @@ pub enum Lack {
     Window,
 }
 
+impl Model {
+    /// A model with this id that can do this, on this plan. Its work is not counted.
+    pub const fn new(id: &'static str, can: Capabilities, free_plan: FreePlan) -> Self {
+        Self { id, can, free_plan, work: Work::UNCOUNTED }
+    }
+
+    /// The same, whose million tokens of prompt and of answer cost so much work.
+    pub const fn working(self, prompt: u64, answer: u64) -> Self {
+        let Self { id, can, free_plan, .. } = self;
+        Self { id, can, free_plan, work: Work { prompt, answer } }
+    }
+}
+
 impl Lack {
     /// Completes the sentence "Groq cannot …".
     pub const fn explanation(self) -> &'static str {
@@ -80,6 +120,7 @@ impl Lack {
             Self::Images => "see images",
             Self::ImageUrls => "fetch images by URL (send them as data: URLs)",
             Self::Tools => "call tools",
+            Self::ForcedCalls => "be made to call a tool (tool_choice)",
             Self::Json => "answer in JSON on demand (response_format)",
             Self::Schema => "answer after a JSON schema (response_format)",
             Self::JsonBesideTools => "combine response_format with these tools",
@@ -106,6 +147,7 @@ impl Capabilities {
         max_output: u32::MAX,
         images: Images::Remote,
         tools: true,
+        forced_calls: true,
         json: true,
         schema: true,
         json_beside_tools: JsonBesideTools::Always,
@@ -113,6 +155,22 @@ impl Capabilities {
         thinks_by_budget: false,
         instructions: true,
         signs_calls: true,
+    };
+
+    /// What most models can do today: text, tools, JSON on demand, but no schema and no images. Rows name what differs.
+    pub const USUAL: Self = Self {
+        window: 131_072,
+        max_output: 32_768,
+        images: Images::None,
+        tools: true,
+        forced_calls: true,
+        json: true,
+        schema: false,
+        json_beside_tools: JsonBesideTools::Always,
+        efforts: &[],
+        thinks_by_budget: false,
+        instructions: true,
+        signs_calls: false,
     };
 
     /// Whether it cannot follow this effort: none can be set, or it cannot stop thinking.
@@ -134,6 +192,7 @@ impl Capabilities {
             (needs.inline_images && self.images == Images::None, Lack::Images),
             (needs.remote_images && self.images != Images::Remote, Lack::ImageUrls),
             (needs.tools && !self.tools, Lack::Tools),
+            (needs.forced_call && !self.forced_calls, Lack::ForcedCalls),
             (needs.json && !self.json, Lack::Json),
             (needs.schema && !self.schema, Lack::Schema),
             (!mixes, Lack::JsonBesideTools),

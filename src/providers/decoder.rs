@@ -43,9 +43,11 @@ impl AnswerDecoder {
     /// calls are passed on only if they are `expected`.
     pub fn new(provider: Provider, is_json: bool, expected: Option<ExpectedCalls>) -> Self {
         let framing = if is_json { Framing::Json(Vec::new()) } else { Framing::Sse(sse::Decoder::default()) };
+        let answer = AnswerSoFar::new(expected);
+        let answer = if provider.thinks_in_text() { answer.thinking_in_text() } else { answer };
         let content = Content {
             provider,
-            answer: AnswerSoFar::new(expected),
+            answer,
             memory: Memory::default(),
             is_done: false,
             has_begun: false,

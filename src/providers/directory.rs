@@ -6,7 +6,7 @@ use std::hash::{Hash, Hasher};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use secrecy::SecretString;
 
-use super::capabilities::Capabilities;
+use super::capabilities::{Capabilities, Work};
 use super::model_id::is_model_id;
 use super::profile::{Dialect, Profile};
 use super::wire::{Decoded, WireRequest};
@@ -70,6 +70,12 @@ impl Directory {
     }
 }
 
+impl FromIterator<Provider> for Directory {
+    fn from_iter<I: IntoIterator<Item = Provider>>(providers: I) -> Self {
+        Self(providers.into_iter().collect())
+    }
+}
+
 impl IntoIterator for Directory {
     type Item = Provider;
     type IntoIter = std::vec::IntoIter<Provider>;
@@ -90,6 +96,31 @@ impl Provider {
     /// The provider of a row. A row lives as long as the process.
     pub const fn of(row: &'static Profile) -> Self {
         Self(row)
+    }
+
+    /// A provider of the user's own, with a row that stays for as long as the process: OpenAI's dialect, and variables that
+    /// begin with its `name` in capitals.
+    pub fn custom(name: &str) -> Self {
+        let word = name.to_ascii_uppercase().replace('-', "_");
+        let variable = |end: &str| -> &'static str { format!("{word}_{end}").leak() };
+        let key_variables: &'static [&'static str] = Box::leak(Box::new([variable("API_KEY")]));
+        Self(Box::leak(Box::new(Profile {
+            name: name.to_owned().leak(),
+            key_variables,
+            models_variable: variable("MODEL"),
+            limits_variable: variable("LIMITS"),
+            base_url_variable: variable("BASE_URL"),
+            ..rows::CUSTOM
+        })))
+    }
+
+    /// The variables that are about it.
+    pub fn variables(self) -> impl Iterator<Item = &'static str> {
+        let Profile {
+            key_variables, models_variable, limits_variable, base_url_variable, account_id, ..
+        } = self.profile();
+        let others = [*models_variable, *limits_variable, *base_url_variable];
+        key_variables.iter().copied().chain(others).chain(account_id.map(|id| id.variable))
     }
 
     /// Its row of data.
@@ -133,22 +164,39 @@ impl Provider {
         known.map_or(&[], |known| known.free_plan)
     }
 
-    /// The path and query of its model list, which follow the base URL.
-    pub fn models_path(self) -> &'static str {
+    /// What its model with this id costs in its own unit of work.
+    pub fn work(self, model: &str) -> Work {
+        let known = self.profile().models.iter().find(|known| known.id == model);
+        known.map_or(Work::UNCOUNTED, |known| known.work)
+    }
+
+    /// Whether its answers may begin with thoughts between marks.
+    pub(super) fn thinks_in_text(self) -> bool {
+        matches!(&self.profile().dialect, Dialect::OpenAi(quirks) if quirks.thinks_in_text)
+    }
+
+    /// Whether the model with this id costs nothing, as far as its name tells.
+    pub fn is_free(self, model: &str) -> bool {
+        let Profile { free, models, .. } = self.profile();
+        free.admits(model, models)
+    }
+
+    /// The path and query of its model list, which follow the base URL; `None` if it has none.
+    pub fn models_path(self) -> Option<&'static str> {
         match &self.profile().dialect {
-            Dialect::OpenAi(quirks) => quirks.models_path,
-            Dialect::Gemini => gemini::MODELS_PATH,
+            Dialect::OpenAi(quirks) => (quirks.list != openai::ListForm::None).then_some(quirks.models_path),
+            Dialect::Gemini => Some(gemini::MODELS_PATH),
         }
     }
 
-    /// The ids in a list of models, without those that the list marks as not for chat; `None` if the body is not a
+    /// The ids in a list of models, without those that cost money or that the list marks as not for chat; `None` if the body is not a
     /// complete list.
     pub fn parse_models(self, body: &[u8]) -> Option<Vec<String>> {
         let mut models = match &self.profile().dialect {
-            Dialect::OpenAi(_) => openai::parse_models(body),
+            Dialect::OpenAi(quirks) => openai::parse_models(quirks.list, body),
             Dialect::Gemini => gemini::parse_models(body),
         }?;
-        models.retain(|id| is_model_id(id));
+        models.retain(|id| is_model_id(id) && self.is_free(id));
         Some(models)
     }
 
@@ -183,7 +231,12 @@ impl Provider {
             Dialect::OpenAi(quirks) => limits::from_headers(quirks.limit_headers, headers),
             Dialect::Gemini => Vec::new(),
         };
-        Reading { limits, retry_after: waits::from_retry_headers(headers) }
+        let reset_header = match &self.profile().dialect {
+            Dialect::OpenAi(quirks) => quirks.reset_header,
+            Dialect::Gemini => "",
+        };
+        let reset = || waits::from_reset_header(headers, reset_header);
+        Reading { limits, retry_after: waits::from_retry_headers(headers).or_else(reset) }
     }
 
     /// Reads the body of an answer with an error status.
@@ -204,6 +257,7 @@ impl Provider {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::providers::AskedBy;
 
     #[test]
     fn names_are_found_in_any_case() {
@@ -232,7 +286,8 @@ mod tests {
         let dead = ["mixtral", "llama3", "llama-3", "gemini-1.", "gemini-2."];
         for provider in Directory::built_in() {
             let models: Vec<_> = provider.default_models().collect();
-            assert!(models.len() > 1, "{provider:?} needs a ranked list");
+            let is_told_by_its_list = provider.profile().asked_by == AskedBy::BaseUrl;
+            assert!(models.len() > 1 || is_told_by_its_list, "{provider:?} needs a ranked list");
             assert!(models.iter().all(|model| !dead.iter().any(|dead| model.contains(dead))), "{models:?}");
         }
     }

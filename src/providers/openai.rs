@@ -1,4 +1,4 @@
-//! OpenAI's chat completions as Groq and Cerebras speak them; what differs between them is data ([`Quirks`]).
+//! OpenAI's chat completions as most providers speak them; what differs between them is data ([`Quirks`]).
 //!
 //! Sources, checked 2026-11: the request and response types of the SDKs groq 1.7.0 and cerebras-cloud-sdk 1.91.0;
 //! recorded streams of both in vercel/ai's fixtures (February and May 2026).
@@ -6,9 +6,14 @@
 
 mod decode;
 mod encode;
+mod list;
+mod parts;
 mod quirks;
+mod schema;
+mod tool_ids;
 
-pub(super) use self::decode::{decode, diagnose, limits_in_error, parse_models};
+pub(super) use self::decode::{decode, diagnose, limits_in_error};
 pub(super) use self::encode::encode;
-pub use self::quirks::ErrorForm;
-pub(crate) use self::quirks::Quirks;
+pub(super) use self::list::parse_models;
+pub(crate) use self::quirks::{EffortForm, NullContent, Quirks};
+pub use self::quirks::{ErrorForm, ListForm};

@@ -5,6 +5,7 @@ mod error_body;
 pub(super) mod lenient;
 pub(super) mod limits;
 pub(super) mod repair;
+pub(super) mod rules;
 pub(super) mod waits;
 
 pub(super) use self::error_body::ErrorBody;

@@ -151,6 +151,11 @@ impl Bucket {
         self.measure.unit == Unit::Tokens
     }
 
+    /// Whether it counts what is under way, so that every end of a call gives its place back.
+    pub(super) fn counts_calls_at_once(&self) -> bool {
+        self.measure.window == Window::AtOnce
+    }
+
     /// The limit, certain or not.
     pub(super) fn most(&self) -> Option<u64> {
         self.most

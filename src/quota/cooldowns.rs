@@ -225,7 +225,9 @@ fn end(
     let length = |wait: Wait| wait.length(now.wall);
     let stated = match (stated, failure.then) {
         // A calendar knows best how long its days are.
-        (Some(Wait::PacificMidnight), _) => return Some(after(now, length(Wait::PacificMidnight))),
+        (Some(end @ (Wait::PacificMidnight | Wait::UtcMidnight | Wait::UtcMonth)), _) => {
+            return Some(after(now, length(end)));
+        }
         (Some(stated), Some(then)) => Some(length(stated).min(length(then))),
         (stated, _) => stated.map(length),
     };

@@ -11,6 +11,7 @@ use super::provider_state::ProviderState;
 use super::shared_bucket::{SharedBucket, Sharers};
 use super::ticks::Now;
 use crate::middle::{Limit, LimitReading, Measure, Pool, Renewal, Source, TokenCharge, Unit, Window};
+use crate::providers::Work;
 
 /// Whether a request fits a candidate's limits now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +88,14 @@ impl ProviderState {
         let charge = self.provider.profile().token_charge;
         let longest = self.models.get(model).map_or(u32::MAX, |it| it.can.max_output);
         let prompt = self.correction.apply(demand.prompt);
-        Price::of(demand, prompt, charge, self.token_cap(account, model, charge), longest)
+        let work = self.work(model);
+        let price = Price::of(demand, prompt, charge, self.token_cap(account, model, charge), longest)?;
+        Some(price.with_work(work))
+    }
+
+    /// What a model costs in its provider's own unit of work.
+    pub(super) fn work(&self, model: usize) -> Work {
+        self.models.get(model).map_or(Work::UNCOUNTED, |it| self.provider.work(&it.id))
     }
 
     /// The smallest limit of tokens into which an answer must fit that is reserved before the call.
@@ -144,6 +152,10 @@ impl ProviderState {
         is_counted: IsCounted,
         now: Now,
     ) {
+        // A limit of nothing is no limit but a missing grant: the failure says so.
+        if reading.limit == Some(0) {
+            return;
+        }
         self.open_buckets(account, model, now);
         let found = self.buckets_of(account, model).find(|(_, it)| it.measure() == reading.measure);
         let number = found.map(|(number, _)| number).unwrap_or_else(|| {
@@ -164,13 +176,19 @@ impl ProviderState {
     /// Counts what a model with an account has used before this process, the oldest first.
     pub(super) fn restore(&mut self, account: usize, model: usize, uses: &[PastUse], now: Now) {
         self.open_buckets(account, model, now);
+        let work = self.work(model);
         let numbers: Vec<usize> = self.buckets_of(account, model).map(|(number, _)| number).collect();
         for past in uses {
             let age = Duration::try_from(now.wall.duration_since(past.at)).unwrap_or_default();
             let then = Now { wall: past.at.min(now.wall), tick: now.tick.saturating_sub(age) };
             for &number in &numbers {
                 let Some(bucket) = self.buckets.get_mut(number).map(|it| &mut it.bucket) else { continue };
-                let amount = if bucket.counts_tokens() { past.tokens } else { past.requests };
+                let amount = match bucket.measure().unit {
+                    Unit::Requests => past.requests,
+                    Unit::Tokens => past.tokens,
+                    // Of the tokens nobody knows which were the answer's, so all are: rather too much than too little.
+                    Unit::Neurons => work.of(0, past.tokens).max(work.of(past.tokens, 0)),
+                };
                 // What is under way ended with the process.
                 if bucket.measure().window != Window::AtOnce {
                     bucket.restore(amount, then);

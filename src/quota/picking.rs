@@ -128,14 +128,19 @@ impl State {
         Picked { soonest: soonest.filter(|_| booking.is_none()), booking, skipped }
     }
 
-    /// What each provider has for a request, by their numbers, in the order of their turns; up to the first that keeps its
-    /// turn.
+    /// What each provider has for a request, by their numbers, in the order of their turns, those of the second tier last; up
+    /// to the first that keeps its turn.
     fn outlooks(&mut self, criteria: &Criteria<'_>, ahead: Ahead<'_>, now: Moment) -> Vec<(usize, Outlook)> {
         let ticks = self.ticks.advance(now);
         let Self { providers, turns, candidates, looked_at, .. } = self;
         let mut outlooks = Vec::with_capacity(1);
-        for &number in turns.iter() {
+        let number_in_tiers =
+            [false, true].into_iter().flat_map(|is_second| turns.iter().map(move |&it| (it, is_second)));
+        for (number, is_second) in number_in_tiers {
             let Some(provider) = providers.get_mut(number) else { continue };
+            if provider.is_second_tier != is_second {
+                continue;
+            }
             candidates.clear();
             candidates.extend(provider.in_order_of_preference(number, criteria, now));
             *looked_at = looked_at.saturating_add(candidates.len() as u64);

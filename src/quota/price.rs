@@ -6,6 +6,7 @@
 
 use super::demand::Demand;
 use crate::middle::{TokenCharge, Unit, Usage};
+use crate::providers::Work;
 
 /// An answer that must be cut shorter than this is not worth a call.
 const SHORTEST_ANSWER: u64 = 256;
@@ -26,6 +27,8 @@ pub(super) struct Price {
     pub(super) max_tokens: Option<u32>,
     /// Whether that is less than the client asked for, because no more fits.
     pub(super) is_cut: bool,
+    /// What it costs in the provider's own unit of work.
+    pub(super) work: u64,
 }
 
 /// The smallest limit of tokens of a candidate.
@@ -50,7 +53,7 @@ impl Price {
         match charge {
             TokenCharge::Longest => Self::reserved(asked, prompt, cap, u64::from(longest)),
             TokenCharge::Prompt => {
-                Some(Self { tokens: prompt, prompt, max_tokens: demand.answer, is_cut: false })
+                Some(Self { tokens: prompt, prompt, max_tokens: demand.answer, is_cut: false, work: 0 })
             }
             TokenCharge::Used => {
                 let answer = asked.unwrap_or(SENSIBLE_ANSWER).min(SENSIBLE_ANSWER);
@@ -59,9 +62,16 @@ impl Price {
                     prompt,
                     max_tokens: demand.answer,
                     is_cut: false,
+                    work: 0,
                 })
             }
         }
+    }
+
+    /// The same, of a model that costs so much work.
+    pub(super) fn with_work(self, work: Work) -> Self {
+        let answer = self.tokens.saturating_sub(self.prompt);
+        Self { work: work.of(self.prompt, answer), ..self }
     }
 
     /// What it takes of a limit that counts in `unit`.
@@ -69,8 +79,7 @@ impl Price {
         match unit {
             Unit::Requests => 1,
             Unit::Tokens => self.tokens,
-            // No row has them yet: their price depends on the model.
-            Unit::Neurons => 0,
+            Unit::Neurons => self.work,
         }
     }
 
@@ -99,7 +108,8 @@ impl Price {
             _ => return None,
         };
         let max_tokens = u32::try_from(answer).ok();
-        Some(Self { tokens: prompt.saturating_add(answer), prompt, max_tokens, is_cut: answer < wanted })
+        let tokens = prompt.saturating_add(answer);
+        Some(Self { tokens, prompt, max_tokens, is_cut: answer < wanted, work: 0 })
     }
 }
 

@@ -25,6 +25,8 @@ use crate::time::Moment;
 pub(crate) struct Offer {
     /// The provider.
     pub(crate) provider: Provider,
+    /// Whether it is asked only when nobody else can serve.
+    pub(crate) is_second_tier: bool,
     /// How many accounts it has.
     pub(crate) accounts: usize,
     /// The models that the user wants, best first.
@@ -45,6 +47,8 @@ pub(crate) struct Change {
 #[derive(Debug)]
 pub(super) struct ProviderState {
     pub(super) provider: Provider,
+    /// Whether it is asked only when nobody else can serve.
+    pub(super) is_second_tier: bool,
     pub(super) catalogue: Catalogue,
     pub(super) stock: Stock,
     pub(super) cooldowns: Cooldowns,
@@ -95,10 +99,11 @@ pub(super) struct ModelState {
 
 impl ProviderState {
     pub(super) fn new(offer: Offer) -> Self {
-        let Offer { provider, accounts, models, limits } = offer;
+        let Offer { provider, is_second_tier, accounts, models, limits } = offer;
         let mut catalogue = Catalogue::new(provider, &models, accounts);
         let mut state = Self {
             provider,
+            is_second_tier,
             stock: catalogue.stock(),
             catalogue,
             cooldowns: Cooldowns::default(),

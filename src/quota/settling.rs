@@ -6,7 +6,7 @@ use super::cooldowns::{Cooldowns, Standing};
 use super::place::{Candidate, Place};
 use super::provider_state::ProviderState;
 use super::state::State;
-use crate::middle::{Cause, Counted, Failure, Lift, LimitReading, Measure, Policy, Usage, Window};
+use crate::middle::{Cause, Counted, Failure, Lift, LimitReading, Measure, Policy, Unit, Usage, Window};
 use crate::time::Moment;
 use jiff::Timestamp;
 
@@ -119,6 +119,7 @@ impl State {
         let attempt = booking.admission.attempt;
         let Some(provider) = self.providers.get_mut(booking.admission.candidate.provider) else { return };
         let charge = provider.provider.profile().token_charge;
+        let work = provider.work(booking.admission.candidate.model);
         // No answer takes more than its model's window.
         let window =
             provider.models.get(booking.admission.candidate.model).map_or(u64::MAX, |it| it.can.window);
@@ -136,6 +137,11 @@ impl State {
             self.warning = self.warning.take().or(warning);
         }
         self.for_each_bucket(booking, |bucket, amount| match actual.filter(|_| bucket.counts_tokens()) {
+            _ if bucket.counts_calls_at_once() => bucket.take_back(attempt, amount, booking.sent, now),
+            None if bucket.measure().unit == Unit::Neurons => {
+                let spent = usage.map_or(amount, |it| work.of(it.prompt_tokens, it.completion_tokens));
+                bucket.settle(attempt, amount, spent, spent, booking.sent, now);
+            }
             Some((at_least, actual)) => {
                 let reserved = if seen.contains(&bucket.measure()) { at_least } else { amount };
                 bucket.settle(attempt, reserved, at_least, actual, booking.sent, now);
@@ -160,7 +166,7 @@ impl State {
                 Counted::Nothing => false,
                 Counted::Request => !bucket.counts_tokens(),
                 Counted::Whole => true,
-            };
+            } && !bucket.counts_calls_at_once();
             if is_counted {
                 bucket.close(attempt)
             } else {

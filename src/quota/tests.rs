@@ -38,9 +38,14 @@ fn state(providers: usize, accounts: usize, models: usize) -> State {
 
 fn seeded_state(providers: usize, accounts: usize, models: usize, seed: u64) -> State {
     let names: Vec<String> = (0..models).map(|number| format!("m{number}")).collect();
-    let offers = Directory::built_in().into_iter().take(providers);
-    let offers =
-        offers.map(|provider| Offer { provider, accounts, models: names.clone(), limits: Vec::new() });
+    let offers = Directory::core().into_iter().take(providers);
+    let offers = offers.map(|provider| Offer {
+        is_second_tier: false,
+        provider,
+        accounts,
+        models: names.clone(),
+        limits: Vec::new(),
+    });
     let mut state = State::new(offers.collect(), fastrand::Rng::with_seed(seed));
     for provider in 0..providers {
         let stock = Stock { ranks: vec![(0..models).collect()], listed: vec![None; accounts] };

@@ -60,7 +60,7 @@ impl Trial {
         let model = |number: usize| {
             let like = like.models.first()?;
             let id = Box::leak(format!("model-{number}").into_boxed_str());
-            Some(Model { id, can: like.can.clone(), free_plan: like.free_plan })
+            Some(Model { id, can: like.can.clone(), free_plan: like.free_plan, work: like.work })
         };
         let row = |number: usize| {
             let name = Box::leak(format!("Provider {number}").into_boxed_str());
@@ -74,6 +74,7 @@ impl Trial {
     pub fn new(providers: &[Provider], accounts: usize, now: Moment) -> Self {
         let offers = providers.iter().map(|&provider| Offer {
             provider,
+            is_second_tier: false,
             accounts,
             models: provider.default_models().map(str::to_owned).collect(),
             limits: Vec::new(),

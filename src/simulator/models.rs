@@ -52,7 +52,6 @@ const FACTS: &[Facts] = &[
     // Groq.
     text("openai/gpt-oss-", 65_536, LOW_TO_HIGH),
     vision("qwen/qwen3.8-27b", 16_384, &["none", "default", "low", "medium", "high"]),
-    vision("qwen/qwen3.6-27b", 16_384, &["none", "default"]),
     // Cerebras, on the free plan.
     text("gpt-oss-120b", 32_768, LOW_TO_HIGH),
     vision("qwen-3.8-27b", 32_768, NONE_TO_HIGH),

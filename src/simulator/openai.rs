@@ -29,6 +29,7 @@ use super::limiter::{Size, Used};
 use super::models::facts;
 use super::wire::{Response, Step};
 use super::{ReceivedRequest, Shared};
+use crate::providers::{KeyNeed, ListForm, Provider};
 
 type Headers = Vec<(String, String)>;
 
@@ -53,19 +54,16 @@ fn answer(
     request: &ReceivedRequest,
     behaviour: &Behaviour,
 ) -> Result<Response, Refused> {
-    let path = request.path.split('?').next().unwrap_or_default();
+    let path = host.path_of(request.path.split('?').next().unwrap_or_default());
     if host.manner == Manner::Cerebras && path == "/v1/tcp_warming" {
         return Ok(Response::json(200, Vec::new(), &json!({})));
     }
     let key = authenticate(host, request)?;
     if request.method == "GET"
-        && let Some(id) = path.strip_prefix(host.quirks.models_path)
+        && let Some(id) = path.strip_prefix(without_query(host.quirks.models_path))
+        && host.quirks.list != ListForm::None
     {
-        return match &behaviour.reply {
-            Reply::Trouble(trouble) => Err(refused_for(host, *trouble, "")),
-            reply => Response::scripted(reply)
-                .map_or_else(|| models(&shared.models_for(&key), host, id.trim_start_matches('/')), Ok),
-        };
+        return answer_about_models(host, &shared.models_for(&key), id, &behaviour.reply);
     }
     if request.method != "POST" || path != host.quirks.chat_path {
         let message =
@@ -86,9 +84,7 @@ fn answer(
     }
     rules::check_for_model(host, &body, &model)?;
     let prompt_tokens = (body["messages"].to_string().len() as u64).div_ceil(4);
-    let most_names = [host.quirks.max_tokens_name, "max_completion_tokens", "max_tokens"];
-    let most = most_names.iter().find_map(|name| body[*name].as_u64()).unwrap_or(0);
-    let size = Size { prompt: prompt_tokens, longest_answer: most };
+    let size = Size { prompt: prompt_tokens, longest_answer: longest_answer(host, &body) };
     let admitted = shared.admit(&key, &model, size);
     let admitted = admitted.map_err(|refusal| refused_for_quota(host, &refusal, &model))?;
     let said =
@@ -123,9 +119,33 @@ fn answer(
     })
 }
 
+fn answer_about_models(host: &Host, its: &[String], id: &str, reply: &Reply) -> Result<Response, Refused> {
+    match reply {
+        Reply::Trouble(trouble) => Err(refused_for(host, *trouble, "")),
+        reply => Response::scripted(reply).map_or_else(|| models(its, host, id.trim_start_matches('/')), Ok),
+    }
+}
+
+/// The most tokens that the request allows; 0 if it says nothing.
+fn longest_answer(host: &Host, body: &Value) -> u64 {
+    let names = [host.quirks.max_tokens_name, "max_completion_tokens", "max_tokens"];
+    names.iter().find_map(|name| body[*name].as_u64()).unwrap_or(0)
+}
+
+fn without_query(path: &str) -> &str {
+    path.split('?').next().unwrap_or_default()
+}
+
 fn authenticate(host: &Host, request: &ReceivedRequest) -> Result<String, Refused> {
     let (name, prefix) = host.key_header();
-    let key = request.header(name).and_then(|value| value.strip_prefix(prefix)).unwrap_or_default();
+    let shown = request.header(name);
+    // Whoever needs no key is not to be shown one.
+    match (host.profile.key, shown) {
+        (KeyNeed::Never | KeyNeed::Optional, None) => return Ok(String::new()),
+        (KeyNeed::Never, Some(_)) => return Err(refused_for(host, Trouble::BadKey, "")),
+        _ => {}
+    }
+    let key = shown.and_then(|value| value.strip_prefix(prefix)).unwrap_or_default();
     if key.is_empty() || key.contains("invalid") {
         return Err(refused_for(host, Trouble::BadKey, ""));
     }
@@ -143,13 +163,42 @@ fn models(models: &[String], host: &Host, id: &str) -> Result<Response, Refused>
         }
     };
     if id.is_empty() {
-        let data: Vec<Value> = models.iter().map(entry).collect();
-        return Ok(Response::json(200, Vec::new(), &json!({"object": "list", "data": data})));
+        return Ok(Response::json(200, Vec::new(), &list(models, host, entry)));
     }
     let id = id.replace("%2F", "/");
     match models.iter().find(|model| **model == id) {
         Some(model) => Ok(Response::json(200, Vec::new(), &entry(model))),
         None => Err(refused_for(host, Trouble::ModelGone, &id)),
+    }
+}
+
+/// The list in the form of the row. With prices, whatever is not marked as free has one.
+fn list(models: &[String], host: &Host, entry: impl Fn(&String) -> Value) -> Value {
+    match host.quirks.list {
+        ListForm::OpenAi | ListForm::None => {
+            let data: Vec<Value> = models.iter().map(entry).collect();
+            json!({"object": "list", "data": data})
+        }
+        ListForm::Priced => {
+            let priced = |id: &String| {
+                let is_free = Provider::of(host.profile).is_free(id);
+                let price = if is_free { "0" } else { "0.00000015" };
+                json!({"id": id, "name": id, "context_length": 131_072, "isFree": is_free,
+                    "architecture": {"input_modalities": ["text"], "output_modalities": ["text"]},
+                    "pricing": {"prompt": price, "completion": price, "request": "0"},
+                    "supported_parameters": ["tools", "tool_choice", "response_format"]})
+            };
+            json!({"data": models.iter().map(priced).collect::<Vec<Value>>()})
+        }
+        ListForm::Search => {
+            let found = |id: &String| {
+                json!({"id": "00000000-0000-4000-8000-000000000000", "name": id,
+                    "task": {"name": "Text Generation"},
+                    "properties": [{"property_id": "context_window", "value": "131072"}]})
+            };
+            let result: Vec<Value> = models.iter().map(found).collect();
+            json!({"success": true, "errors": [], "messages": [], "result": result})
+        }
     }
 }
 

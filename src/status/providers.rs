@@ -27,6 +27,9 @@ struct ProviderReport {
     name: &'static str,
     configured: bool,
     keys: usize,
+    /// Told only of those of whom it is true.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    may_log_prompts: bool,
     models: Vec<ModelReport>,
 }
 
@@ -103,6 +106,7 @@ impl From<ProviderSnapshot> for ProviderReport {
             name: provider.name(),
             configured: accounts > 0,
             keys: accounts,
+            may_log_prompts: accounts > 0 && provider.profile().may_log_prompts,
             models: models.into_iter().map(ModelReport::from).collect(),
         }
     }

@@ -27,7 +27,7 @@ use super::error_response::{AttemptBody, Response, attempts, response};
 use super::fields::{bad, body_object, each, fields, kind, not_json, string, wrong};
 use super::media_type;
 use super::names;
-use crate::dispatch::{Offered, Target};
+use crate::dispatch::{Offered, Target, UnknownTarget};
 use crate::middle::{ChatRequest, Event, Feature, FinishReason, Message, Usage};
 use crate::wire::json;
 
@@ -72,9 +72,12 @@ impl Ask for ChatAsk {
         let model = self.model.as_deref();
         let target = match self.provider.as_deref() {
             Some(provider) => names::target_of(offered, provider, model).map_err(|error| error.to_string()),
-            None => names::target(offered, model.unwrap_or(names::AUTO)).map_err(|error| {
-                let known = names::ids(offered).join(", ");
-                format!("Unknown model '{}'. There are: {known}", error.name())
+            None => names::target(offered, model.unwrap_or(names::AUTO)).map_err(|error| match error {
+                UnknownTarget::Paid { .. } => error.to_string(),
+                _ => {
+                    let known = names::ids(offered).join(", ");
+                    format!("Unknown model '{}'. There are: {known}", error.name())
+                }
             }),
         };
         target.map_err(ApiError::BadRequest)

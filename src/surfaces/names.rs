@@ -22,7 +22,12 @@ pub(super) fn target(offered: Offered<'_>, model: &str) -> Result<Target, Unknow
         None => attempt(None, Some(model)),
     };
     // Some models have a slash in their own ids.
-    attempt(Some(model), None).or_else(after_slash).or_else(|_| attempt(None, Some(model)))
+    let whole = |error| match attempt(None, Some(model)) {
+        // Whoever asks for a model that bills is told so.
+        Err(_) if matches!(error, UnknownTarget::Paid { .. }) => Err(error),
+        other => other,
+    };
+    attempt(Some(model), None).or_else(after_slash).or_else(whole)
 }
 
 /// Who may answer for `model` of the provider that goes by `provider`, by one of its names: the same names as for
@@ -47,6 +52,14 @@ pub(super) fn target_of(
             let id = |id| offered.target(Some(provider), Some(id));
             id(model).or_else(|unknown| after_slash.map_or(Err(unknown), |(_, model)| id(model)))
         }
+    }
+}
+
+/// The error that there is no such model, or that it bills.
+pub(super) fn refused(offered: Offered<'_>, error: &UnknownTarget) -> ApiError {
+    match error {
+        UnknownTarget::Paid { .. } => ApiError::UnknownModel(error.to_string()),
+        _ => unknown(offered, error.name()),
     }
 }
 

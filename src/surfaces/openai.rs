@@ -47,7 +47,7 @@ impl Ask for Completion {
 
     fn target(&self, offered: Offered<'_>) -> Result<Target, ApiError> {
         let target = names::target(offered, &self.model);
-        target.map_err(|error| names::unknown(offered, error.name()))
+        target.map_err(|error| names::refused(offered, &error))
     }
 
     fn ignored(&self) -> &[String] {

@@ -109,7 +109,7 @@ async fn accept_decides_between_json_and_text() -> anyhow::Result<()> {
 async fn a_whole_answer_is_one_json_object() -> anyhow::Result<()> {
     let proxy = TestProxy::start().await?;
     proxy.all(&Behaviour::answer(["Ho", "la"]).thinking(["hm"]));
-    for provider in Directory::built_in() {
+    for provider in Directory::core() {
         let body = json!({"messages": [{"role": "user", "content": "Hola"}], "stream": false});
         let mut answer = chat(&proxy, &body).await?.json();
         let usage = answer["usage"].take();
@@ -127,7 +127,7 @@ async fn a_whole_answer_is_one_json_object() -> anyhow::Result<()> {
 async fn thoughts_are_never_part_of_the_content() -> anyhow::Result<()> {
     let proxy = TestProxy::start().await?;
     proxy.all(&Behaviour::answer(["Hola"]).thinking(["I ", "think."]));
-    for _ in Directory::built_in() {
+    for _ in Directory::core() {
         let answer = chat(&proxy, &question()).await?.answer();
         assert_eq!((answer.text.as_str(), answer.events), ("Hola", 2));
     }
@@ -139,7 +139,7 @@ async fn finish_reasons_are_translated() -> anyhow::Result<()> {
     let proxy = TestProxy::start().await?;
     for reason in ["stop", "length", "content_filter"] {
         proxy.all(&Behaviour::answer(["Hola"]).finishing(reason));
-        for provider in Directory::built_in() {
+        for provider in Directory::core() {
             let answer = chat(&proxy, &question()).await?.answer();
             assert_eq!(answer.finish.expect("a finish")["finish_reason"], reason, "{provider:?}");
             assert!(answer.is_done);
@@ -153,7 +153,7 @@ async fn finish_reasons_are_translated() -> anyhow::Result<()> {
 async fn a_blocked_prompt_is_an_answer_and_nobody_else_is_asked() -> anyhow::Result<()> {
     let proxy = TestProxy::start().await?;
     proxy.all(&Behaviour::new(Reply::Blocked));
-    for (count, provider) in Directory::built_in().into_iter().enumerate() {
+    for (count, provider) in Directory::core().into_iter().enumerate() {
         let reply = chat(&proxy, &question()).await?;
         assert_eq!(reply.header("x-attempts"), Some(format!("{}:ok", provider.name()).as_str()));
         let answer = reply.answer();
@@ -170,7 +170,7 @@ async fn a_blocked_prompt_is_an_answer_and_nobody_else_is_asked() -> anyhow::Res
 async fn complete_is_what_has_a_finish_reason_or_an_end_mark() -> anyhow::Result<()> {
     let proxy = TestProxy::start().await?;
     let text = || Behaviour::answer(["One, ", "two."]);
-    let all: Vec<Provider> = Directory::built_in().into_iter().collect();
+    let all: Vec<Provider> = Directory::core().into_iter().collect();
     let with_end_mark: Vec<Provider> = openai_providers().collect();
     let behaviours = [
         ("chunked", text(), &all),
@@ -308,7 +308,7 @@ async fn unknown_fields_and_nulls_are_ignored_and_nothing_of_them_goes_upstream(
         "stream": null, "temperature": null, "max_tokens": null, "provider": null, "model": null,
         "api_base": "http://evil.test", "base_url": "http://evil.test", "headers": {"x": "y"}, "n": 5,
     });
-    for _ in Directory::built_in() {
+    for _ in Directory::core() {
         assert_eq!(chat(&proxy, &body).await?.status, 200);
     }
     for provider in proxy.simulator.providers() {
@@ -346,7 +346,7 @@ async fn headers_pass_in_neither_direction() -> anyhow::Result<()> {
             b"data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"Hola\"}]},\"finishReason\":\"STOP\"}]}\n\n".to_vec(),
         ],
     }));
-    for provider in Directory::built_in() {
+    for provider in Directory::core() {
         let reply = ask(&proxy, &question(), &headers).await?;
         let mut names: Vec<_> = reply.headers.keys().map(|name| name.as_str()).collect();
         names.sort_unstable();
@@ -383,7 +383,7 @@ async fn headers_pass_in_neither_direction() -> anyhow::Result<()> {
 #[tokio::test]
 async fn connections_to_providers_are_used_again() -> anyhow::Result<()> {
     let proxy = TestProxy::start().await?;
-    for _ in 0..3 * Directory::built_in().iter().len() {
+    for _ in 0..3 * Directory::core().iter().len() {
         chat(&proxy, &question()).await?;
     }
     for provider in proxy.simulator.providers() {

@@ -39,7 +39,7 @@ fn lists_of_models_are_read_without_what_answers_no_chats() {
     for (provider, ids) in cases {
         assert_eq!(provider.parse_models(&fixture(provider, "models.json")), Some(owned(&ids)));
     }
-    for provider in Directory::built_in() {
+    for provider in Directory::core() {
         for no_list in ["", "{", "null", "[]", "{}", r#"{"data":7,"models":{}}"#, "<html>", "\u{0}"] {
             assert_eq!(provider.parse_models(no_list.as_bytes()), None, "{provider:?}: {no_list}");
         }
@@ -104,7 +104,7 @@ fn answers() -> Vec<(Provider, String)> {
         let names = names.filter(|name| name != "models.json" && !name.starts_with("error_"));
         names.map(move |name| (provider, name))
     };
-    let mut answers: Vec<_> = Directory::built_in().iter().flat_map(of).collect();
+    let mut answers: Vec<_> = Directory::core().iter().flat_map(of).collect();
     assert!(answers.len() >= 15, "some fixtures are gone: {answers:?}");
     // Must be an error in a body with status 200 as well.
     answers.push((Provider::GEMINI, "error_array.json".to_owned()));
@@ -137,7 +137,7 @@ fn a_cut_at_any_byte_decodes_the_same() {
 /// Without its last bytes a stream is not complete, whatever text it has.
 #[test]
 fn a_stream_that_is_cut_short_is_never_complete() {
-    for provider in Directory::built_in() {
+    for provider in Directory::core() {
         let bytes = fixture(provider, "stream.sse");
         let finish = String::from_utf8_lossy(&bytes).rfind("inish").expect("a finish reason");
         for end in 0..finish {
@@ -151,7 +151,7 @@ proptest! {
     /// Foreign bytes in the middle of a stream never panic and never invent a finish.
     #[test]
     fn foreign_bytes_are_survived(
-        provider in prop::sample::select(Directory::built_in().into_iter().collect::<Vec<_>>()),
+        provider in prop::sample::select(Directory::core().into_iter().collect::<Vec<_>>()),
         is_json: bool,
         noise in prop::collection::vec(any::<u8>(), 0..200),
         keep in 0usize..600,
@@ -164,7 +164,7 @@ proptest! {
     /// Any JSON at all in an event: no panic, and no text that is not there.
     #[test]
     fn odd_values_are_survived(
-        provider in prop::sample::select(Directory::built_in().into_iter().collect::<Vec<_>>()),
+        provider in prop::sample::select(Directory::core().into_iter().collect::<Vec<_>>()),
         field in prop::sample::select(&["choices", "candidates", "error", "usage", "usageMetadata", "x_groq", "message", "promptFeedback"][..]),
         value in prop::sample::select(&["null", "7", "-1", "1e400", "\"x\"", "[]", "[[]]", "{}", "[null]", "[{}]", "[{\"delta\":7}]",
             "[{\"content\":{\"parts\":{}}}]", "[{\"delta\":{\"content\":[\"x\"]}}]", "\"\\ud800\"", "99999999999999999999999", "{\"code\":{}}"][..]),
@@ -177,7 +177,7 @@ proptest! {
 
 #[test]
 fn broken_utf_8_loses_no_event() {
-    for provider in Directory::built_in() {
+    for provider in Directory::core() {
         let bytes = fixture(provider, "stream.sse");
         let at = bytes
             .windows(5)
@@ -347,7 +347,7 @@ fn errors_mean_what_their_documentation_says() {
         (GEMINI, "error_limit_zero.json", 429, none, Cause::NotInPlan, seconds(34.4)),
     ];
     let mut unread: Vec<String> = Vec::new();
-    for provider in Directory::built_in() {
+    for provider in Directory::core() {
         let names = fixtures(provider).into_iter().filter(|name| name.starts_with("error_"));
         unread.extend(names.filter(|name| !cases.iter().any(|case| case.0 == provider && case.1 == name)));
     }
@@ -376,7 +376,7 @@ fn a_404_without_a_word_is_no_death_sentence() {
         (b"{\"message\":\"x\",\"code\":\"model_not_found\"}", Cause::ModelGone),
         (b"{\"error\":{\"details\":[{\"retryDelay\":\"1s\"}]}}", Cause::NotFound),
     ];
-    for provider in Directory::built_in() {
+    for provider in Directory::core() {
         for (body, cause) in cases {
             let diagnosis = diagnose(provider, 404, &HeaderMap::new(), body);
             assert_eq!((diagnosis.cause, diagnosis.wait), (cause, None), "{provider:?}");
@@ -389,7 +389,7 @@ fn a_404_without_a_word_is_no_death_sentence() {
 fn a_model_that_is_gone_is_not_waited_for() {
     let body = br#"{"error":{"code":"model_decommissioned","details":[
         {"violations":[{"quotaId":"GenerateRequestsPerDayPerProjectPerModel-FreeTier"}]},{"retryDelay":"34.4s"}]}}"#;
-    for provider in Directory::built_in() {
+    for provider in Directory::core() {
         for status in [404, 429] {
             let diagnosis = diagnose(provider, status, &HeaderMap::new(), body);
             assert_eq!(

@@ -86,7 +86,8 @@ fn every_default_model_is_in_its_row_in_both_languages_and_in_order() {
             let variable = provider.profile().models_variable;
             let [_, told] = settings_row(&text, variable).expect("a row");
             let models: Vec<String> = provider.default_models().map(|model| format!("`{model}`")).collect();
-            assert_eq!(told, models.join(", "), "{name}: {variable}");
+            let expected = if models.is_empty() { "–".to_owned() } else { models.join(", ") };
+            assert_eq!(told, expected, "{name}: {variable}");
         }
     }
 }

@@ -39,7 +39,7 @@ async fn load(
 /// Over providers that have room for thousands of requests: beyond what is known of their limits, calls are paced.
 async fn roomy_proxy() -> anyhow::Result<TestProxy> {
     let limits = "rpm=100000, rpd=1000000, tpm=1000000000, tph=1000000000, tpd=1000000000";
-    let providers = Directory::built_in().into_iter();
+    let providers = Directory::core().into_iter();
     let builder = providers.fold(TestProxy::builder(), |builder, provider| {
         builder.with(provider.profile().limits_variable, limits)
     });
@@ -49,8 +49,8 @@ async fn roomy_proxy() -> anyhow::Result<TestProxy> {
 #[tokio::test(flavor = "multi_thread")]
 async fn thousands_of_requests_are_spread_evenly() -> anyhow::Result<()> {
     let proxy = roomy_proxy().await?;
-    let served = load(&proxy, 1_000 * Directory::built_in().iter().len(), 50).await?;
-    for provider in Directory::built_in() {
+    let served = load(&proxy, 1_000 * Directory::core().iter().len(), 50).await?;
+    for provider in Directory::core() {
         assert_eq!(served[provider.name()], 1_000, "{served:?}");
         assert_eq!(proxy.counts(provider).await?, (1_000, 0));
     }
@@ -60,16 +60,12 @@ async fn thousands_of_requests_are_spread_evenly() -> anyhow::Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn with_one_provider_failing_the_others_stay_even() -> anyhow::Result<()> {
     let troubles = [Trouble::ServerError, Trouble::RateLimited(0.0), Trouble::BadRequest, Trouble::BadKey];
-    for (failing, trouble) in Directory::built_in().into_iter().cycle().zip(troubles) {
+    for (failing, trouble) in Directory::core().into_iter().cycle().zip(troubles) {
         let proxy = roomy_proxy().await?;
         proxy.provider(failing).always(Behaviour::trouble(trouble));
         let served = load(&proxy, 600, 50).await?;
         assert_eq!(served.get(failing.name()), None);
-        assert_eq!(
-            served.len(),
-            Directory::built_in().iter().len() - 1,
-            "{failing:?} {trouble:?}: {served:?}"
-        );
+        assert_eq!(served.len(), Directory::core().iter().len() - 1, "{failing:?} {trouble:?}: {served:?}");
         let (least, most) = (served.values().min(), served.values().max());
         assert!(
             most.zip(least).is_some_and(|(most, least)| most - least <= 1),

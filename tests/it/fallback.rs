@@ -53,7 +53,7 @@ fn failures() -> Vec<(&'static str, Behaviour, &'static str)> {
 #[tokio::test]
 async fn every_failure_before_the_content_falls_back_to_the_next() -> anyhow::Result<()> {
     for (case, behaviour, reason) in failures() {
-        for failing in Directory::built_in() {
+        for failing in Directory::core() {
             for stream in [true, false] {
                 let proxy = TestProxy::builder()
                     .with("FIRST_TOKEN_TIMEOUT_MS", 1_000)
@@ -69,7 +69,7 @@ async fn every_failure_before_the_content_falls_back_to_the_next() -> anyhow::Re
                 body["stream"] = json!(stream);
                 let reply = chat(&proxy, &body).await?;
 
-                let mut after = Directory::built_in().into_iter().cycle().skip_while(|it| *it != failing);
+                let mut after = Directory::core().into_iter().cycle().skip_while(|it| *it != failing);
                 let next = after.nth(1).expect("somebody is next").name();
                 let attempts = format!("{}:{reason}, {next}:ok", failing.name());
                 assert_eq!(reply.header("x-attempts"), Some(attempts.as_str()), "{case}");

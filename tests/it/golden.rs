@@ -43,7 +43,7 @@ fn requests_are_encoded_as_their_golden_files_say() {
         ("system_only", request(&[(SYSTEM, "Say hello."), (SYSTEM, "Politely.")])),
         ("assistant_first", request(&[(SYSTEM, "Be terse."), (ASSISTANT, "Hello."), (USER, "Hi")])),
     ];
-    for provider in Directory::built_in() {
+    for provider in Directory::core() {
         for (case, request) in &cases {
             snapshot(provider, case, request, provider.profile().models[0].id);
         }

@@ -31,7 +31,7 @@ fn interruptions() -> Vec<(&'static str, Behaviour, &'static str)> {
 #[tokio::test]
 async fn a_streamed_answer_that_breaks_is_visibly_broken() -> anyhow::Result<()> {
     for (case, behaviour, words) in interruptions() {
-        for failing in Directory::built_in() {
+        for failing in Directory::core() {
             let proxy = TestProxy::builder().with("IDLE_TIMEOUT_MS", 1_000).start().await?;
             proxy.make_next(failing).await?;
             proxy.all(&Behaviour::answer(["another ", "answer"]));
@@ -70,7 +70,7 @@ async fn bare_text_that_breaks_breaks_the_connection() -> anyhow::Result<()> {
     for (case, behaviour, _) in interruptions() {
         let proxy = TestProxy::builder().with("IDLE_TIMEOUT_MS", 1_000).start().await?;
         proxy.all(&behaviour);
-        for provider in Directory::built_in() {
+        for provider in Directory::core() {
             let reply = ask(&proxy, &question(), &[("accept", "text/plain")]).await?;
             assert_eq!(reply.status, 200, "{provider:?} {case}");
             assert_eq!(reply.text(), "One, two, ", "{provider:?} {case}: what came, came");
@@ -83,7 +83,7 @@ async fn bare_text_that_breaks_breaks_the_connection() -> anyhow::Result<()> {
 #[tokio::test]
 async fn an_answer_that_is_not_streamed_falls_back_when_it_breaks() -> anyhow::Result<()> {
     for (case, behaviour, _) in interruptions() {
-        for failing in Directory::built_in() {
+        for failing in Directory::core() {
             let proxy = TestProxy::builder().with("IDLE_TIMEOUT_MS", 1_000).start().await?;
             proxy.make_next(failing).await?;
             proxy.all(&Behaviour::answer(["another ", "answer"]));
@@ -126,7 +126,7 @@ async fn thoughts_keep_a_stream_alive() -> anyhow::Result<()> {
     let proxy =
         TestProxy::builder().with("IDLE_TIMEOUT_MS", 400).with("FIRST_TOKEN_TIMEOUT_MS", 400).start().await?;
     proxy.all(&Behaviour::answer(["One"]).thinking(vec!["hm"; 12]).paced(Duration::from_millis(100)));
-    for provider in Directory::built_in() {
+    for provider in Directory::core() {
         let answer = chat(&proxy, &question()).await?.answer();
         assert_eq!((answer.text.as_str(), answer.is_done), ("One", true), "{provider:?}");
     }

@@ -36,6 +36,7 @@ mod page;
 mod providers_report;
 mod quotas;
 mod rooms;
+mod rows;
 mod secrets;
 mod shutdown;
 mod simulator_rules;

@@ -82,7 +82,7 @@ fn groq() -> ProxyBuilder {
 
 /// Whatever has happened, the reports agree.
 async fn check_against_other_reports(proxy: &TestProxy, metrics: &Exposition) -> anyhow::Result<()> {
-    for provider in Directory::built_in() {
+    for provider in Directory::core() {
         let name = [("provider", provider.name())];
         let (count, failures) = proxy.counts(provider).await?;
         assert_eq!(metrics.sum(ATTEMPTS, &name), count as f64, "{provider:?}: all have ended");
@@ -499,7 +499,7 @@ async fn a_long_list_of_models_makes_few_series() -> anyhow::Result<()> {
     let models = after.values(ATTEMPTS, "model");
     assert!(models.iter().any(|model| model.starts_with("some/")), "some of them are in use: {models:?}");
     assert!(models.len() <= 16, "{models:?}");
-    assert!(after.len() <= 2 * before.len(), "{} series, {} before", after.len(), before.len());
+    assert!(after.len() <= 3 * before.len(), "{} series, {} before", after.len(), before.len());
     Ok(())
 }
 

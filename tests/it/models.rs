@@ -111,7 +111,7 @@ async fn the_log_says_what_is_used_instead_of_what() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn what_vanishes_is_skipped_without_a_call_and_serves_again_when_it_is_back() -> anyhow::Result<()> {
-    for provider in Directory::built_in() {
+    for provider in Directory::core() {
         let proxy = TestProxy::builder().reading_models().start().await?;
         let [first, second] = [0, 1].map(|index| provider.profile().models[index].id);
         let answers = async || {
@@ -283,7 +283,7 @@ async fn a_key_is_not_used_with_models_that_its_own_list_lacks() -> anyhow::Resu
 /// It is warned of, and costs one call.
 #[tokio::test]
 async fn a_key_that_gets_no_list_leaves_the_others_alone() -> anyhow::Result<()> {
-    for provider in Directory::built_in() {
+    for provider in Directory::core() {
         let variable = provider.profile().key_variables[0];
         let proxy =
             TestProxy::builder().with(variable, "an-invalid-key, good-key").reading_models().start().await?;
@@ -354,7 +354,7 @@ async fn a_list_that_cannot_be_had_changes_nothing() -> anyhow::Result<()> {
             provider.list_always(behaviour.clone());
         }
         proxy.read_models().await;
-        for provider in Directory::built_in() {
+        for provider in Directory::core() {
             assert_eq!(proxy.counts(provider).await?, (0, 0), "{case}");
             let reply = chat(&proxy, &pinned(provider)).await?;
             assert_eq!(reply.header("x-model"), provider.default_models().next(), "{case}");

@@ -356,7 +356,7 @@ async fn with_client_keys_everything_but_health_wants_one() -> anyhow::Result<()
 async fn the_clients_key_goes_to_no_provider() -> anyhow::Result<()> {
     let proxy = TestProxy::builder().with("PROXY_API_KEY", "client-key").start().await?;
     let body = json!({"messages": [{"role": "user", "content": "Hola"}]});
-    for _ in Directory::built_in() {
+    for _ in Directory::core() {
         ask(&proxy, &body, &[("authorization", "Bearer client-key"), ("x-api-key", "client-key")]).await?;
     }
     for provider in proxy.simulator.providers() {

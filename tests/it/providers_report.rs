@@ -411,7 +411,7 @@ async fn every_attempt_ends_in_exactly_one_word() -> anyhow::Result<()> {
         (answer().with(Fault::Cut(After::Text(1))), "broken_stream"),
         (answer().with(Fault::ErrorEvent(After::Text(1), Trouble::Overloaded)), "overloaded"),
     ];
-    for provider in Directory::built_in() {
+    for provider in Directory::core() {
         let proxy = with_one_model_each().with("REQUEST_TIMEOUT_MS", 500).start().await?;
         let mut expected: BTreeMap<String, u64> = BTreeMap::new();
         for stream in [true, false] {
@@ -451,7 +451,7 @@ async fn every_attempt_ends_in_exactly_one_word() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn the_time_to_the_first_token_is_told_once_there_was_one() -> anyhow::Result<()> {
-    for provider in Directory::built_in() {
+    for provider in Directory::core() {
         let proxy = with_one_model_each().start().await?;
         let times =
             async || anyhow::Ok(proxy.report(provider).await?["models"][0]["time_to_first_token_ms"].clone());
@@ -498,7 +498,7 @@ async fn the_report_calls_nobody_and_answers_when_no_request_would_be_taken() ->
     let mut client = RawClient::post(proxy.address, &question()).await?;
     client.read_until("One, ").await?;
     assert_eq!(chat(&proxy, &question()).await?.status, 503);
-    for provider in Directory::built_in() {
+    for provider in Directory::core() {
         assert_eq!(proxy.report(provider).await?["configured"], true);
         assert_eq!(proxy.outcomes(provider).await?, BTreeMap::new(), "under way is not over");
     }

@@ -35,7 +35,7 @@ fn quoting(status: u16) -> Behaviour {
 async fn canaries_never_sing() -> anyhow::Result<()> {
     let clock = std::sync::Arc::new(ai_proxy_free::internals::time::Moment::now);
     let simulator =
-        Simulator::start(Directory::built_in(), |provider| Settings::new(provider, clock.clone())).await?;
+        Simulator::start(Directory::core(), |provider| Settings::new(provider, clock.clone())).await?;
     let answer = || Behaviour::answer(["canary-answer ", "more"]).thinking(["canary-answer"]);
     let mut behaviours: Vec<Behaviour> =
         [400, 401, 402, 403, 404, 413, 422, 429, 500, 503, 200].map(quoting).into();

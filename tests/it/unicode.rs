@@ -78,7 +78,7 @@ async fn unicode_arrives_exactly_through_all_dialects_and_forms() -> anyhow::Res
     for piece_bytes in [0, 1, 2, 3, 7] {
         for framing in [Framing::Chunked, Framing::Length, Framing::Close] {
             proxy.all(&Behaviour::answer(PIECES).in_pieces_of(piece_bytes).framed(framing));
-            for provider in Directory::built_in() {
+            for provider in Directory::core() {
                 let case = format!("{provider:?} {framing:?} in pieces of {piece_bytes}");
                 let mut body = pinned(provider);
                 assert_eq!(chat(&proxy, &body).await?.answer().text, expected, "{case}");
@@ -96,7 +96,7 @@ async fn unicode_arrives_exactly_through_all_dialects_and_forms() -> anyhow::Res
 async fn what_is_asked_arrives_exactly_too() -> anyhow::Result<()> {
     let proxy = TestProxy::start().await?;
     let question = PIECES.concat();
-    for provider in Directory::built_in() {
+    for provider in Directory::core() {
         let mut body = pinned(provider);
         body["messages"][0]["content"] = json!(question);
         chat(&proxy, &body).await?;
@@ -119,7 +119,7 @@ async fn an_answer_of_a_megabyte_arrives_exactly() -> anyhow::Result<()> {
     let expected = pieces.concat();
     assert!(expected.len() > 1_000_000);
     proxy.all(&Behaviour::answer(pieces));
-    for provider in Directory::built_in() {
+    for provider in Directory::core() {
         let mut body = pinned(provider);
         assert!(chat(&proxy, &body).await?.answer().text == expected, "{provider:?} streamed");
         body["stream"] = json!(false);
@@ -127,7 +127,7 @@ async fn an_answer_of_a_megabyte_arrives_exactly() -> anyhow::Result<()> {
     }
     // One event of a megabyte.
     proxy.all(&Behaviour::answer([expected.clone()]));
-    for provider in Directory::built_in() {
+    for provider in Directory::core() {
         assert!(
             chat(&proxy, &pinned(provider)).await?.answer().text == expected,
             "{provider:?} in one event"
@@ -142,7 +142,7 @@ async fn a_cut_at_any_byte_changes_nothing() -> anyhow::Result<()> {
     let proxy = TestProxy::start().await?;
     let pieces = ["é👩🏽‍🚀", "\u{0}\"שלום\n"];
     let expected = pieces.concat();
-    for provider in Directory::built_in() {
+    for provider in Directory::core() {
         let client = crate::support::http_client()?;
         // Longer than any of the three responses.
         for cut in 0..1_600 {
@@ -168,7 +168,7 @@ proptest! {
         let outcome: anyhow::Result<()> = runtime.block_on(async {
             let proxy = TestProxy::start().await?;
             proxy.all(&Behaviour::answer(pieces.clone()).in_pieces_of(piece_bytes));
-            for provider in Directory::built_in() {
+            for provider in Directory::core() {
                 let answer = chat(&proxy, &pinned(provider)).await?.answer();
                 anyhow::ensure!(answer.text == pieces.concat(), "{provider:?}: {:?}", answer.text);
             }

@@ -6,11 +6,12 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::parts;
 use super::quirks::Quirks;
 use crate::middle::{Cause, Diagnosis, FinishReason, LimitReading, Reading, Sink, Usage, Window, WireCall};
 use crate::providers::wire::Decoded;
 use crate::providers::words::lenient::First;
-use crate::providers::words::{ErrorBody, classify, lenient, limits, repair};
+use crate::providers::words::{ErrorBody, classify, lenient, limits, repair, rules};
 
 /// A chunk of a stream; also a whole answer, which has `message` where a chunk has `delta`.
 #[derive(Deserialize)]
@@ -142,7 +143,10 @@ pub(in crate::providers) fn decode(
     if let Some(First(Some(choice))) = chunk.choices {
         if let Some(delta) = choice.delta.or(choice.message) {
             sink.reasoning(delta.reasoning.or(delta.reasoning_content).unwrap_or_default());
-            sink.text(delta.content.unwrap_or_default());
+            match delta.content {
+                None if quirks.answers_in_parts => parts::read(data, sink),
+                content => sink.text(content.unwrap_or_default()),
+            }
             delta.tool_calls.map(calls).unwrap_or_default().into_iter().for_each(|call| sink.call(call));
         }
         if let Some(word) = choice.finish_reason {
@@ -222,6 +226,10 @@ pub(in crate::providers) fn diagnose(
     head: &Reading,
     error: &ErrorBody,
 ) -> Diagnosis {
+    let stated = classify::stated_wait(head, error);
+    if let Some(diagnosis) = rules::look_up(quirks.failures, status, head, error, stated) {
+        return diagnosis;
+    }
     let spent = head.spent();
     let says_day = quirks.day_markers.iter().any(|marker| error.message.contains(marker));
     let is_daily = says_day || spent.is_some_and(|spent| spent.window == Window::Day);

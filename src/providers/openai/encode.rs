@@ -1,14 +1,18 @@
 //! The request in OpenAI's dialect, without anything that the provider would refuse: Groq and Cerebras answer an
 //! unknown field with a 400, even inside messages.
 
+use std::borrow::Cow;
+
 use serde::ser::{SerializeMap as _, SerializeSeq as _};
 use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::quirks::Quirks;
+use super::quirks::{EffortForm, NullContent, Quirks};
+use super::{schema, tool_ids};
 use crate::middle::{
-    AssistantPart, ChatRequest, Feature, Image, Json, JsonSchema, Message, Part, ResponseFormat, Tool,
-    ToolCall, ToolChoice, arguments_or_none,
+    AssistantPart, ChatRequest, Effort, Feature, Image, Json, JsonSchema, Message, Part, ResponseFormat,
+    Tool, ToolCall, ToolChoice, arguments_or_none,
 };
 use crate::providers::capabilities::Capabilities;
 use crate::providers::wire::WireRequest;
@@ -46,8 +50,24 @@ impl Body<'_> {
         self.quirks.takes.contains(&feature)
     }
 
-    fn effort(&self) -> Option<&'static str> {
-        Some(self.request.effort?.nearest(self.can.efforts)?.as_str())
+    /// The field that says how much to think.
+    fn effort(&self) -> Option<(&'static str, Value)> {
+        let nearest = self.request.effort?.nearest(self.can.efforts)?;
+        Some(match self.quirks.effort {
+            EffortForm::Word => ("reasoning_effort", nearest.as_str().into()),
+            EffortForm::Switch => {
+                let word = if nearest == Effort::None { "disabled" } else { "enabled" };
+                ("thinking", json!({ "type": word }))
+            }
+        })
+    }
+
+    /// The fields that stand in the row, with the JSON that stands there.
+    fn fixed_fields(&self) -> impl Iterator<Item = (&'static str, &'static RawValue)> {
+        let Quirks { fixed_fields, fixed_fields_with_tools, .. } = self.quirks;
+        let with_tools = fixed_fields_with_tools.iter().filter(|_| !self.request.offered_tools().is_empty());
+        let fields = fixed_fields.iter().chain(with_tools);
+        fields.filter_map(|(name, json)| Some((*name, serde_json::from_str(json).ok()?)))
     }
 
     fn is_stream(&self) -> bool {
@@ -96,9 +116,8 @@ impl Serialize for Body<'_> {
         let Self { quirks, can, request, model, max_tokens } = *self;
         let mut body = serializer.serialize_map(None)?;
         body.serialize_entry("model", model)?;
-        let takes_null_content = quirks.takes_null_content;
         let takes_names = self.takes(Feature::SpeakerName);
-        body.serialize_entry("messages", &Messages { request, takes_null_content, takes_names })?;
+        body.serialize_entry("messages", &Messages { request, quirks, takes_names })?;
         body.serialize_entry("stream", &self.is_stream())?;
         for (name, _, value) in self.set_fields().filter(|(_, feature, _)| self.takes(*feature)) {
             body.serialize_entry(name, &value)?;
@@ -114,13 +133,19 @@ impl Serialize for Body<'_> {
         optional(quirks.max_tokens_name, most.map(|most| json!(most.min(can.max_output))))?;
         optional("temperature", request.temperature.map(Into::into))?;
 
-        optional("reasoning_effort", self.effort().map(Into::into))?;
+        if let Some((name, effort)) = self.effort() {
+            optional(name, Some(effort))?;
+        }
         let is_parsed = quirks.parses_reasoning_of.iter().any(|prefix| model.starts_with(prefix));
         optional("reasoning_format", is_parsed.then(|| "parsed".into()))?;
+        for (name, json) in self.fixed_fields() {
+            body.serialize_entry(name, json)?;
+        }
         let tools = request.offered_tools();
         if !tools.is_empty() {
             let with_strictness = self.sends_strictness();
-            body.serialize_entry("tools", &Tools { tools, with_strictness })?;
+            let without = quirks.schema_without;
+            body.serialize_entry("tools", &Tools { tools, with_strictness, without })?;
             if let Some(choice) = &request.tool_choice {
                 body.serialize_entry("tool_choice", &tool_choice(quirks, choice))?;
             }
@@ -188,6 +213,7 @@ impl<'a> From<&'a JsonSchema> for WireSchema<'a> {
 struct Tools<'a> {
     tools: &'a [Tool],
     with_strictness: bool,
+    without: &'static [&'static str],
 }
 
 impl Serialize for Tools<'_> {
@@ -203,7 +229,7 @@ impl Serialize for Tools<'_> {
             #[serde(skip_serializing_if = "Option::is_none")]
             description: Option<&'a str>,
             #[serde(skip_serializing_if = "Option::is_none")]
-            parameters: Option<&'a Json>,
+            parameters: Option<Cow<'a, Json>>,
             #[serde(skip_serializing_if = "Option::is_none")]
             strict: Option<bool>,
         }
@@ -212,7 +238,7 @@ impl Serialize for Tools<'_> {
             function: Function {
                 name: &tool.name,
                 description: tool.description.as_deref(),
-                parameters: tool.parameters.as_ref(),
+                parameters: tool.parameters.as_ref().map(|it| schema::without(it, self.without)),
                 strict: tool.strict.filter(|_| self.with_strictness),
             },
         }))
@@ -221,7 +247,7 @@ impl Serialize for Tools<'_> {
 
 struct Messages<'a> {
     request: &'a ChatRequest,
-    takes_null_content: bool,
+    quirks: &'a Quirks,
     takes_names: bool,
 }
 
@@ -231,36 +257,46 @@ struct WireMessage<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    tool_call_id: Option<&'a str>,
-    // A string, an array of parts, or null if there are only calls.
-    content: Option<Content<'a>>,
+    tool_call_id: Option<Cow<'a, str>>,
+    // A string, an array of parts, or null or nothing if there are only calls.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content: Option<Option<Content<'a>>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tool_calls: Vec<WireCall<'a>>,
 }
 
 impl<'a> WireMessage<'a> {
     fn new(role: &'static str, content: Content<'a>) -> Self {
-        Self { role, name: None, tool_call_id: None, content: Some(content), tool_calls: Vec::new() }
+        Self { role, name: None, tool_call_id: None, content: Some(Some(content)), tool_calls: Vec::new() }
     }
 
-    fn of(message: &'a Message, takes_null_content: bool) -> Self {
+    fn of(message: &'a Message, quirks: &Quirks) -> Self {
+        let content = |parts: Vec<WirePart<'a>>| Content { parts, is_joined: quirks.joins_texts };
         match message {
             Message::System(texts) => {
-                Self::new("system", Content::of_texts(texts.iter().map(String::as_str)))
+                let texts = texts.iter().map(|text| WirePart::Text { text });
+                Self::new("system", content(texts.collect()))
             }
-            Message::User(parts) => Self::new("user", Content(parts.iter().map(WirePart::of).collect())),
+            Message::User(parts) => Self::new("user", content(parts.iter().map(WirePart::of).collect())),
             Message::Assistant(parts) => {
                 let texts = parts.iter().filter_map(AssistantPart::text);
-                let tool_calls: Vec<_> = parts.iter().filter_map(AssistantPart::call).map(WireCall).collect();
-                let content = Content::of_texts(texts);
-                let is_only_calls = content.0.is_empty() && !tool_calls.is_empty();
-                let content = Some(content).filter(|_| !(is_only_calls && takes_null_content));
+                let calls = parts.iter().filter_map(AssistantPart::call);
+                let call = |call: &'a ToolCall| WireCall { call, id: tool_ids::sent(&call.id, quirks) };
+                let tool_calls: Vec<_> = calls.map(call).collect();
+                let content = content(texts.map(|text| WirePart::Text { text }).collect());
+                let content = match quirks.null_content {
+                    _ if !content.parts.is_empty() || tool_calls.is_empty() => Some(Some(content)),
+                    NullContent::Null => Some(None),
+                    NullContent::Empty => Some(Some(content)),
+                    NullContent::Omitted => None,
+                };
                 Self { role: "assistant", name: None, tool_call_id: None, content, tool_calls }
             }
             Message::Tool { call_id, parts } => {
                 let texts = parts.iter().filter(|part| matches!(part, Part::Text(_)));
-                let content = Content(texts.map(WirePart::of).collect());
-                Self { tool_call_id: Some(call_id), ..Self::new("tool", content) }
+                let content = content(texts.map(WirePart::of).collect());
+                let id = tool_ids::sent(call_id, quirks);
+                Self { tool_call_id: Some(id), ..Self::new("tool", content) }
             }
         }
     }
@@ -282,13 +318,22 @@ impl Serialize for Messages<'_> {
         let mut shown = Vec::new();
         while let Some((position, message)) = following.next() {
             let name = self.request.speakers.get(&position).filter(|_| self.takes_names);
-            let message_on_wire = WireMessage::of(message, self.takes_null_content);
+            let message_on_wire = WireMessage::of(message, self.quirks);
             messages.serialize_element(&WireMessage { name: name.map(String::as_str), ..message_on_wire })?;
             shown.extend(pictures(message));
+            let is_result = matches!(message, Message::Tool { .. });
             // The results of a turn must follow each other, so their images come after all of them.
             let is_last_result = !matches!(following.peek(), Some((_, Message::Tool { .. })));
+            let is_user_next = matches!(following.peek(), Some((_, Message::User(_))));
+            if let Some(text) = self.quirks.words_after_results
+                && is_result
+                && (is_user_next || is_last_result && !shown.is_empty())
+            {
+                let content = Content { parts: vec![WirePart::Text { text }], is_joined: false };
+                messages.serialize_element(&WireMessage::new("assistant", content))?;
+            }
             if is_last_result && !shown.is_empty() {
-                let content = Content(std::mem::take(&mut shown));
+                let content = Content { parts: std::mem::take(&mut shown), is_joined: false };
                 messages.serialize_element(&WireMessage::new("user", content))?;
             }
         }
@@ -296,8 +341,11 @@ impl Serialize for Messages<'_> {
     }
 }
 
-/// One text is a string; several texts, or images, are an array of parts.
-struct Content<'a>(Vec<WirePart<'a>>);
+/// One text is a string; several texts, or images, are an array of parts, unless texts are joined.
+struct Content<'a> {
+    parts: Vec<WirePart<'a>>,
+    is_joined: bool,
+}
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -320,19 +368,28 @@ impl<'a> WirePart<'a> {
     }
 }
 
-impl<'a> Content<'a> {
-    fn of_texts(texts: impl Iterator<Item = &'a str>) -> Self {
-        Self(texts.map(|text| WirePart::Text { text }).collect())
+impl Content<'_> {
+    /// All texts as one; `None` if there are images.
+    fn joined(&self) -> Option<String> {
+        let text = |part: &WirePart<'_>| match part {
+            WirePart::Text { text } => Some((*text).to_owned()),
+            WirePart::ImageUrl { .. } => None,
+        };
+        let texts: Option<Vec<String>> = self.parts.iter().map(text).collect();
+        texts.filter(|_| self.is_joined).map(|texts| texts.join("\n"))
     }
 }
 
 impl Serialize for Content<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0.as_slice() {
+        match self.parts.as_slice() {
             // Providers refuse an empty array.
             [] => serializer.serialize_str(""),
             [WirePart::Text { text }] => serializer.serialize_str(text),
-            parts => serializer.collect_seq(parts),
+            parts => match self.joined() {
+                Some(text) => serializer.serialize_str(&text),
+                None => serializer.collect_seq(parts),
+            },
         }
     }
 }
@@ -344,11 +401,14 @@ fn url(image: &Image) -> String {
     }
 }
 
-struct WireCall<'a>(&'a ToolCall);
+struct WireCall<'a> {
+    call: &'a ToolCall,
+    id: Cow<'a, str>,
+}
 
 impl Serialize for WireCall<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let ToolCall { id, name, arguments, .. } = self.0;
+        let Self { id, call: ToolCall { name, arguments, .. } } = self;
         #[derive(Serialize)]
         struct Wire<'a> {
             id: &'a str,
@@ -397,7 +457,7 @@ mod tests {
             (Quirks { seed_name: "random_seed", ..Quirks::NONE }, "/random_seed", json!(7)),
             (Quirks { required_word: "any", ..Quirks::NONE }, "/tool_choice", json!("any")),
             (Quirks { asks_for_usage: false, ..Quirks::NONE }, "/stream_options", Value::Null),
-            (Quirks { takes_null_content: false, ..Quirks::NONE }, "/messages/1/content", json!("")),
+            (Quirks { null_content: NullContent::Empty, ..Quirks::NONE }, "/messages/1/content", json!("")),
             (
                 Quirks { wants_equal_strictness: true, ..Quirks::NONE },
                 "/tools/0/function/strict",

@@ -5,9 +5,9 @@
 //! Fixtures: `tests/fixtures/cerebras/`.
 
 use crate::middle::{Effort, FreePlan, Limit, Measure, Renewal, TokenCharge};
-use crate::providers::capabilities::{Capabilities, Images, JsonBesideTools, Model};
+use crate::providers::capabilities::{Capabilities, Images, JsonBesideTools, Model, Work};
 use crate::providers::openai::{ErrorForm, Quirks};
-use crate::providers::profile::{Auth, Dialect, Profile};
+use crate::providers::profile::{Dialect, Profile};
 use crate::providers::words::limits::LimitHeaders;
 
 /// The windows and output caps of trial accounts.
@@ -16,6 +16,7 @@ const GPT_OSS: Capabilities = Capabilities {
     max_output: 32_768,
     images: Images::None,
     tools: true,
+    forced_calls: true,
     json: true,
     schema: true,
     json_beside_tools: JsonBesideTools::Always,
@@ -45,7 +46,6 @@ const TRIAL: FreePlan = &[
 /// Cerebras's row of data.
 pub(crate) static PROFILE: Profile = Profile {
     name: "Cerebras",
-    also_called: &[],
     is_core: true,
     key_variables: &["CEREBRAS_API_KEY"],
     models_variable: "CEREBRAS_MODEL",
@@ -55,14 +55,11 @@ pub(crate) static PROFILE: Profile = Profile {
     path_prefix: "/v1",
     // The two models of shared accounts, October and November 2026.
     models: &[
-        Model { id: "gpt-oss-120b", can: GPT_OSS, free_plan: TRIAL },
-        Model { id: "qwen-3.8-27b", can: QWEN, free_plan: TRIAL },
+        Model { id: "gpt-oss-120b", can: GPT_OSS, free_plan: TRIAL, work: Work::UNCOUNTED },
+        Model { id: "qwen-3.8-27b", can: QWEN, free_plan: TRIAL, work: Work::UNCOUNTED },
     ],
     preferred_families: &["gpt-oss", "qwen"],
     token_charge: TokenCharge::Longest,
-    families: &[],
-    headers: &[],
-    auth: Auth::Bearer,
     dialect: Dialect::OpenAi(Quirks {
         max_tokens_name: "max_completion_tokens",
         // Its streams report their usage unasked.
@@ -100,4 +97,5 @@ pub(crate) static PROFILE: Profile = Profile {
         errors: ErrorForm::Flat,
         ..Quirks::NONE
     }),
+    ..Profile::PLAIN
 };

@@ -6,8 +6,8 @@
 //! <https://ai.google.dev/gemini-api/docs/rate-limits>. Fixtures: `tests/fixtures/gemini/`.
 
 use crate::middle::{Effort, FreePlan, Limit, Measure, Renewal, TokenCharge, Zone};
-use crate::providers::capabilities::{Capabilities, Images, JsonBesideTools, Model};
-use crate::providers::profile::{Auth, Dialect, Profile};
+use crate::providers::capabilities::{Capabilities, Images, JsonBesideTools, Model, Work};
+use crate::providers::profile::{Auth, Dialect, Guesses, Profile};
 
 /// The third generation. The full Flash models always think at least a little, and so do the names that always mean the
 /// newest model.
@@ -16,6 +16,7 @@ const FLASH: Capabilities = Capabilities {
     max_output: 65_536,
     images: Images::Inline,
     tools: true,
+    forced_calls: true,
     json: true,
     schema: true,
     json_beside_tools: JsonBesideTools::Unforced,
@@ -34,6 +35,7 @@ const GEMMA: Capabilities = Capabilities {
     max_output: 32_768,
     images: Images::None,
     tools: false,
+    forced_calls: false,
     json: false,
     schema: false,
     json_beside_tools: JsonBesideTools::Never,
@@ -79,13 +81,25 @@ pub(crate) static PROFILE: Profile = Profile {
     base_url: "https://generativelanguage.googleapis.com",
     path_prefix: "/v1beta",
     models: &[
-        Model { id: "gemini-3.5-flash-lite", can: FLASH_LITE, free_plan: FLASH_LITE_PLAN },
-        Model { id: "gemini-3.1-flash-lite", can: FLASH_LITE, free_plan: FLASH_LITE_PLAN },
-        Model { id: "gemini-3.8-flash", can: FLASH, free_plan: FLASH_PLAN },
-        Model { id: "gemma-4-31b-it", can: GEMMA, free_plan: GEMMA_PLAN },
+        Model {
+            id: "gemini-3.5-flash-lite",
+            can: FLASH_LITE,
+            free_plan: FLASH_LITE_PLAN,
+            work: Work::UNCOUNTED,
+        },
+        Model {
+            id: "gemini-3.1-flash-lite",
+            can: FLASH_LITE,
+            free_plan: FLASH_LITE_PLAN,
+            work: Work::UNCOUNTED,
+        },
+        Model { id: "gemini-3.8-flash", can: FLASH, free_plan: FLASH_PLAN, work: Work::UNCOUNTED },
+        Model { id: "gemma-4-31b-it", can: GEMMA, free_plan: GEMMA_PLAN, work: Work::UNCOUNTED },
     ],
     // Other models have no free quota or hardly any.
     preferred_families: &["flash-lite", "flash", "gemma"],
+    // "Omni" and the fourth generation have prices and no free quota that anybody has seen (catalogues of November 2026).
+    guesses: Guesses::Only { with: &["flash", "gemma", "pro"], without: &["omni"] },
     token_charge: TokenCharge::Prompt,
     families: &[
         (
@@ -96,7 +110,7 @@ pub(crate) static PROFILE: Profile = Profile {
         ("gemini-", FLASH),
         ("gemma-", GEMMA),
     ],
-    headers: &[],
     auth: Auth::Header("x-goog-api-key"),
     dialect: Dialect::Gemini,
+    ..Profile::PLAIN
 };

@@ -64,7 +64,7 @@ pub(in crate::providers) fn diagnose(
 }
 
 /// The wait that the provider asks for, wherever it states it.
-fn stated_wait(head: &Reading, error: &ErrorBody) -> Option<Wait> {
+pub(in crate::providers) fn stated_wait(head: &Reading, error: &ErrorBody) -> Option<Wait> {
     waits::from_details(&error.details).or(head.retry_after).or_else(|| waits::from_sentence(&error.message))
 }
 

@@ -1,6 +1,8 @@
 //! The bodies providers send with errors: wrapped, flat, in an array, or not JSON at all.
 //!
-//! Sources, checked 2026-11: Groq `{"error":{message,type,code}}`; Cerebras flat `{message,type,param,code}`;
+//! Sources, checked 2026-11: NVIDIA `{status,title,detail}`; Cloudflare `{"errors":[{code,message}]}`; OpenRouter and Kilo
+//! `{"error":{code,message,metadata}}` with numbers as codes, and `error_type` beside it; Mistral flat, sometimes with an
+//! object as message; Z.ai with digits in a text as code. Groq `{"error":{message,type,code}}`; Cerebras flat `{message,type,param,code}`;
 //! Google `{"error":{code,message,status,details}}`, in an array from streaming calls.
 
 use serde_json::Value;
@@ -10,6 +12,10 @@ use serde_json::Value;
 pub(in crate::providers) struct ErrorBody {
     /// A word such as `model_not_found`; empty if there is none or it is a number.
     pub(in crate::providers) code: String,
+    /// Every code, word or number, that the body has for what happened, wherever it stands.
+    pub(in crate::providers) codes: Vec<String>,
+    /// The sentence of the host behind a router.
+    pub(in crate::providers) raw: String,
     /// A word such as `tokens` or `invalid_request_error`.
     pub(in crate::providers) kind: String,
     /// Google's word such as `RESOURCE_EXHAUSTED`.
@@ -49,16 +55,26 @@ impl ErrorBody {
         };
         let outer_status = number(&outer, "status_code");
         let is_foreign = outer.get("cloudflare_error").is_some();
+        let mut codes = codes(&outer);
         let inner = match outer.get_mut("error").map(Value::take) {
-            Some(Value::String(message)) => Value::from_iter([("message", message)]),
+            // Kilo has a sentence beside it.
+            Some(Value::String(message)) if sentence(&outer).is_empty() => {
+                Value::from_iter([("message", message)])
+            }
             Some(error @ Value::Object(_)) => error,
-            _ => outer,
+            _ => match outer.pointer_mut("/errors/0").map(Value::take) {
+                Some(error @ Value::Object(_)) => error,
+                _ => outer,
+            },
         };
+        codes.extend(self::codes(&inner));
         Self {
             code: string(&inner, "code"),
             kind: string(&inner, "type"),
             status: string(&inner, "status"),
-            message: string(&inner, "message"),
+            message: sentence(&inner),
+            codes,
+            raw: inner.get("metadata").map(|it| string(it, "raw")).unwrap_or_default(),
             http_status: number(&inner, "status_code").or(outer_status).or_else(|| number(&inner, "code")),
             details: inner.get("details").and_then(Value::as_array).cloned().unwrap_or_default(),
             has_failed_generation: inner.get("failed_generation").is_some_and(|it| !it.is_null()),
@@ -83,6 +99,46 @@ impl ErrorBody {
             _ => None,
         };
         self.http_status.filter(|status| (400..600).contains(status)).or_else(by_word).unwrap_or(500)
+    }
+}
+
+/// What happened, in words: `message`, or else `title` and `detail`. Whatever is no text is told as JSON.
+fn sentence(object: &Value) -> String {
+    let words = |key: &str| match object.get(key) {
+        None | Some(Value::Null) => None,
+        Some(Value::String(text)) => Some(text.clone()),
+        Some(other) => Some(other.to_string()),
+    };
+    let titled = || {
+        let parts: Vec<String> = ["title", "detail"].into_iter().filter_map(words).collect();
+        parts.join(": ")
+    };
+    words("message").unwrap_or_else(titled)
+}
+
+/// Every code of an object and of what describes it further.
+fn codes(object: &Value) -> Vec<String> {
+    const NAMES: [&str; 7] =
+        ["code", "type", "error_type", "limit_source", "provider_code", "reason", "error_code"];
+    let mut codes = Vec::new();
+    let within = ["metadata", "availability"].into_iter().filter_map(|name| object.get(name));
+    for part in std::iter::once(object).chain(within) {
+        codes.extend(NAMES.into_iter().filter_map(|name| word(part.get(name)?)));
+    }
+    // A prompt that a safety filter has blocked is described by this alone.
+    let is_flagged = object.pointer("/metadata/reasons").or(object.pointer("/metadata/flagged_input"));
+    codes.extend(is_flagged.map(|_| FLAGGED.to_owned()));
+    codes
+}
+
+/// The code of a prompt that OpenRouter's moderation has blocked.
+pub(in crate::providers) const FLAGGED: &str = "flagged_input";
+
+fn word(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
     }
 }
 
@@ -118,6 +174,25 @@ mod tests {
         assert_eq!(ErrorBody::parse(br#"{"error":"just words"}"#).message, "just words");
         assert_eq!(ErrorBody::parse(b"{\"error\":{\"message\":\"\xff\",\"code\":\"c\"}}").code, "c");
         assert!(ErrorBody::parse(b"\n <!DOCTYPE html><html>").is_html);
+        let cases = [
+            (
+                r#"{"status":403,"title":"Forbidden","detail":"Authorization failed"}"#,
+                "Forbidden: Authorization failed",
+                "",
+            ),
+            (r#"{"success":false,"errors":[{"code":5007,"message":"m"}],"result":null}"#, "m", "5007"),
+            (r#"{"error":{"code":429,"message":"m","metadata":{"limit_source":"daily"}}}"#, "m", "daily"),
+            (r#"{"error":{"code":"1113","message":"m"}}"#, "m", "1113"),
+            (r#"{"error":"x","error_type":"t","message":"m"}"#, "m", "t"),
+            (r#"{"object":"error","message":{"detail":[1]},"code":1910}"#, r#"{"detail":[1]}"#, "1910"),
+            (r#"{"detail":"m"}"#, "m", ""),
+            (r#"{"error":{"message":"m","metadata":{"reasons":[]}}}"#, "m", FLAGGED),
+        ];
+        for (body, message, code) in cases {
+            let error = ErrorBody::parse(body.as_bytes());
+            assert_eq!(error.message, message, "{body}");
+            assert!(code.is_empty() || error.codes.iter().any(|it| it == code), "{body}: {:?}", error.codes);
+        }
         for nothing in ["", " \n", "null", "[]", "7", r#"{"error":null}"#, r#"{"error":[]}"#] {
             assert_eq!(ErrorBody::parse(nothing.as_bytes()), ErrorBody::default(), "{nothing:?}");
         }

@@ -17,7 +17,7 @@ pub struct LimitHeaders {
     pub limit: &'static str,
     /// The header with what is left.
     pub remaining: &'static str,
-    /// The header with the time until the whole quota is available again.
+    /// The header with the time until the whole quota is available again; empty if there is none.
     pub reset: &'static str,
     /// Whether it comes back little by little until then, and not all at once.
     pub refills: bool,

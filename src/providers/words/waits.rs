@@ -22,9 +22,21 @@ pub(in crate::providers) fn from_retry_headers(headers: &HeaderMap) -> Option<Wa
     duration(value).map(Wait::For).or_else(|| date(value).map(Wait::Until))
 }
 
-/// What a header such as `x-ratelimit-reset-tokens` says.
+/// What a header such as `x-ratelimit-reset-tokens` says: a span, or a point in time as seconds or milliseconds since 1970
+/// (OpenRouter's `X-RateLimit-Reset: 1795824000000`; <https://openrouter.ai/docs/api-reference/limits>, checked 2026-10).
 pub(in crate::providers) fn from_reset_header(headers: &HeaderMap, name: &str) -> Option<Wait> {
-    text(headers, name).and_then(duration).map(Wait::For)
+    let text = text(headers, name)?;
+    since_epoch(text).map(Wait::Until).or_else(|| duration(text).map(Wait::For))
+}
+
+/// A point in time: ten digits are seconds, thirteen milliseconds. No window lasts for as many seconds.
+fn since_epoch(text: &str) -> Option<Timestamp> {
+    let number: i64 = text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()?;
+    match text.len() {
+        10 => Timestamp::from_second(number).ok(),
+        13 => Timestamp::from_millisecond(number).ok(),
+        _ => None,
+    }
 }
 
 /// Google's `RetryInfo.retryDelay`: seconds with an `s`.
@@ -137,6 +149,24 @@ mod tests {
             assert_eq!(from_retry_headers(&headers(name, value)), expected, "{name}: {value}");
         }
         assert_eq!(from_retry_headers(&HeaderMap::new()), None);
+    }
+
+    #[test]
+    fn a_reset_is_a_span_or_a_point_in_time() {
+        let at = |text: &str| Some(Wait::Until(text.parse().unwrap()));
+        let cases = [
+            ("1795824000000", at("2026-11-28T00:00:00Z")),
+            ("1795824000", at("2026-11-28T00:00:00Z")),
+            ("86400", ms(86_400_000)),
+            ("7.66s", ms(7_660)),
+            ("-1795824000", None),
+            ("soon", None),
+        ];
+        for (value, expected) in cases {
+            let headers = headers("x-ratelimit-reset", value);
+            assert_eq!(from_reset_header(&headers, "x-ratelimit-reset"), expected, "{value}");
+        }
+        assert_eq!(from_reset_header(&HeaderMap::new(), ""), None, "a row without such a header");
     }
 
     #[test]

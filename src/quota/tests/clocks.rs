@@ -16,7 +16,7 @@ const LIMITS: [(&str, Provider, Measure, u64, i64); 3] = [
 
 fn limited(provider: Provider, measure: Measure, most: u64) -> State {
     let models = provider.default_models().take(1).map(str::to_owned).collect();
-    let offer = Offer { provider, accounts: 1, models, limits: vec![(measure, most)] };
+    let offer = Offer { is_second_tier: false, provider, accounts: 1, models, limits: vec![(measure, most)] };
     State::new(vec![offer], fastrand::Rng::with_seed(7))
 }
 

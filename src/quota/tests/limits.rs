@@ -13,7 +13,13 @@ fn groq() -> State {
 }
 
 fn groq_with(limits: Vec<(Measure, u64)>) -> State {
-    let offer = Offer { provider: Provider::GROQ, accounts: 1, models: vec![MODEL.to_owned()], limits };
+    let offer = Offer {
+        is_second_tier: false,
+        provider: Provider::GROQ,
+        accounts: 1,
+        models: vec![MODEL.to_owned()],
+        limits,
+    };
     State::new(vec![offer], fastrand::Rng::with_seed(7))
 }
 
@@ -181,6 +187,7 @@ fn whether_a_provider_gives_back_is_learned() {
 #[test]
 fn a_calendars_day_ends_when_it_ends_there() {
     let offer = |limits| Offer {
+        is_second_tier: false,
         provider: Provider::GEMINI,
         accounts: 1,
         models: vec!["gemini-3.8-flash".to_owned()],
@@ -279,7 +286,13 @@ fn quota(limits: Vec<(Measure, u64)>) -> Arc<Quota> {
         let elapsed = begun.elapsed();
         Moment { wall: wall(0) + elapsed, steady: elapsed }
     });
-    let offer = Offer { provider: Provider::GROQ, accounts: 1, models: vec![MODEL.to_owned()], limits };
+    let offer = Offer {
+        is_second_tier: false,
+        provider: Provider::GROQ,
+        accounts: 1,
+        models: vec![MODEL.to_owned()],
+        limits,
+    };
     Arc::new(Quota::new(vec![offer], clock, fastrand::Rng::with_seed(7)))
 }
 
@@ -403,6 +416,7 @@ fn a_minutes_refusal_leaves_the_day_alone() {
 #[test]
 fn a_guess_refuses_nobody_beside_a_certain_limit() {
     let offer = |provider, model: &str, limits| Offer {
+        is_second_tier: false,
         provider,
         accounts: 1,
         models: vec![model.to_owned()],

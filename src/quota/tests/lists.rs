@@ -9,7 +9,8 @@ struct Shop {
 
 impl Shop {
     fn new(provider: Provider, wanted: &str, accounts: usize) -> Self {
-        let offer = Offer { provider, accounts, models: ids(wanted), limits: Vec::new() };
+        let offer =
+            Offer { is_second_tier: false, provider, accounts, models: ids(wanted), limits: Vec::new() };
         let clock: Clock = Arc::new(|| Moment::at(Timestamp::UNIX_EPOCH));
         Self { quota: Arc::new(Quota::new(vec![offer], clock, fastrand::Rng::with_seed(7))) }
     }
@@ -83,6 +84,12 @@ fn guesses_are_free_stable_and_new() {
         ),
         (Provider::GEMINI, "gemini-9-pro gemini-flash-latest", "gemini-flash-latest gemini-9-pro"),
         (Provider::GEMINI, "gemini-9-pro", "gemini-9-pro"),
+        // The newest ones have prices, and nobody has seen a free quota of theirs.
+        (
+            Provider::GEMINI,
+            "gemini-4-carbon gemini-4-neon gemini-omni-1.2-flash gemini-3.9-pro",
+            "gemini-3.9-pro",
+        ),
         (Provider::GROQ, "allam-2-7b llama-5-8b openai/gpt-oss-2", "openai/gpt-oss-2 llama-5-8b allam-2-7b"),
         (Provider::CEREBRAS, "zai-glm-5 qwen-4-27b", "qwen-4-27b zai-glm-5"),
     ];

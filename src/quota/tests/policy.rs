@@ -32,9 +32,12 @@ const fn row(
 const HOUR: i64 = 3_600;
 const DAY: i64 = 86_400;
 
-const TABLE: [Expected; 24] = [
+const TABLE: [Expected; 28] = [
     row(Cause::RateLimited, "am", "blocked", [60; 4], 90, "time"),
     row(Cause::QuotaExhausted, "am", "blocked", [HOUR; 4], 90, "time"),
+    row(Cause::AccountLimited, "a", "blocked", [60; 4], 90, "time"),
+    row(Cause::AccountExhausted, "a", "blocked", [HOUR; 4], 90, "time"),
+    row(Cause::HiddenLimit, "am", "blocked", [60, 120, 240, 1_800], 90, "event"),
     row(Cause::KeyRefused, "a", "blocked", [600; 4], 600, "head"),
     row(Cause::CreditSpent, "a", "blocked", [600; 4], 600, "head"),
     row(Cause::NotInPlan, "am", "blocked", [DAY; 4], DAY, "head"),
@@ -46,6 +49,7 @@ const TABLE: [Expected; 24] = [
     row(Cause::ContextTooLong, "-", "well", [0; 4], 0, "time"),
     row(Cause::RequestRefused, "-", "well", [0; 4], 0, "time"),
     row(Cause::Overloaded, "am", "demoted", [5, 10, 20, 30], 30, "event"),
+    row(Cause::Loading, "am", "blocked", [2; 4], 10, "time"),
     row(Cause::ServerError, "am", "demoted", [5, 10, 20, 30], 30, "event"),
     row(Cause::Silent, "am", "demoted", [5, 10, 20, 30], 30, "event"),
     row(Cause::BrokenStream, "am", "demoted", [5, 10, 20, 30], 30, "event"),

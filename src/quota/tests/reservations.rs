@@ -13,8 +13,8 @@ proptest! {
         ends in prop::collection::vec((0usize..6, any::<bool>(), any::<bool>()), 1..60),
     ) {
         let models = vec!["best".to_owned(), "second".to_owned()];
-        let offers = Directory::built_in().into_iter();
-        let offers = offers.map(|provider| Offer { provider, accounts: 2, models: models.clone(), limits: Vec::new() });
+        let offers = Directory::core().into_iter();
+        let offers = offers.map(|provider| Offer { is_second_tier: false, provider, accounts: 2, models: models.clone(), limits: Vec::new() });
         let clock: Clock = Arc::new(|| Moment::at(Timestamp::UNIX_EPOCH));
         let quota = Arc::new(Quota::new(offers.collect(), clock, fastrand::Rng::with_seed(7)));
         let target = anybody();

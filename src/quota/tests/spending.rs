@@ -14,7 +14,8 @@ const MORNING: i64 = 8 * 3_600 + 1_800;
 
 fn gemini() -> State {
     let models = vec!["gemini-3.8-flash".to_owned(), "gemma-4-31b-it".to_owned()];
-    let offer = Offer { provider: Provider::GEMINI, accounts: 1, models, limits: Vec::new() };
+    let offer =
+        Offer { is_second_tier: false, provider: Provider::GEMINI, accounts: 1, models, limits: Vec::new() };
     State::new(vec![offer], fastrand::Rng::with_seed(7))
 }
 

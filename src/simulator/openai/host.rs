@@ -1,7 +1,7 @@
 //! The provider to simulate: what its row says, and what else is known of some hosts.
 
 use crate::middle::Feature;
-use crate::providers::{Auth, Dialect, ErrorForm, Profile, Provider, Quirks};
+use crate::providers::{Auth, Dialect, EffortForm, ErrorForm, Profile, Provider, Quirks};
 
 /// How refusals are worded: wrapped errors as Groq sends them, flat ones as Cerebras sends them.
 pub(super) type Style = ErrorForm;
@@ -51,6 +51,24 @@ impl Host {
         Some(Self { profile, quirks, manner })
     }
 
+    /// Whether the row sends this field with every request, or with every one that has tools.
+    fn is_fixed(&self, field: &str) -> bool {
+        let Quirks { fixed_fields, fixed_fields_with_tools, .. } = self.quirks;
+        fixed_fields.iter().chain(*fixed_fields_with_tools).any(|(name, _)| *name == field)
+    }
+
+    /// What stands before every path of the row.
+    pub(super) fn path_of<'p>(&self, path: &'p str) -> &'p str {
+        let behind_id = self.profile.account_id.and_then(|id| {
+            let (value, _) = path.strip_prefix(id.before)?.split_once('/')?;
+            id.is_valid(value).then(|| path.get(id.before.len() + value.len()..))?
+        });
+        match self.profile.account_id {
+            Some(_) => behind_id.unwrap_or_default(),
+            None => path,
+        }
+    }
+
     pub(super) fn style(&self) -> Style {
         self.quirks.errors
     }
@@ -69,6 +87,9 @@ impl Host {
             "top_p" => Feature::TopP,
             field if field == self.quirks.seed_name => Feature::Seed,
             "stream_options" => return self.quirks.asks_for_usage,
+            "thinking" => return self.quirks.effort == EffortForm::Switch,
+            "reasoning_effort" if self.quirks.effort != EffortForm::Word => return false,
+            field if self.is_fixed(field) => return true,
             "stop" => Feature::Stop,
             "user" => Feature::User,
             "frequency_penalty" => Feature::FrequencyPenalty,

@@ -6,6 +6,7 @@ use super::host::{Host, Manner, Style};
 use super::refusals::Refused;
 use super::rules::{Checked, at, items, unknown, unsupported};
 use crate::middle::Feature;
+use crate::providers::NullContent;
 use crate::simulator::base64;
 
 /// Reports what is wrong within one message.
@@ -93,6 +94,9 @@ pub(super) fn check_message(host: &Host, index: usize, message: &Value) -> Check
     if role == "tool" && !message["tool_call_id"].is_string() {
         return Err(place.missing("tool_call_id"));
     }
+    if role == "tool" {
+        check_id(&place, "tool_call_id", &message["tool_call_id"])?;
+    }
     for (position, call) in items(&message["tool_calls"]).iter().enumerate() {
         check_call(&place, position, call)?;
     }
@@ -102,13 +106,28 @@ pub(super) fn check_message(host: &Host, index: usize, message: &Value) -> Check
 fn check_content(place: &InMessage<'_>, message: &Value) -> Checked {
     let has_calls = !items(&message["tool_calls"]).is_empty();
     match &message["content"] {
-        Value::String(_) => Ok(()),
-        Value::Array(parts) => {
-            parts.iter().enumerate().try_for_each(|(position, part)| check_part(place, position, part))
-        }
-        Value::Null if place.role == "assistant" && has_calls && place.host.quirks.takes_null_content => {
+        Value::String(text) => {
+            // Mistral: "Assistant message must have either content or tool_calls, but not none".
+            let is_refused = text.is_empty() && place.host.quirks.null_content == NullContent::Omitted;
+            if is_refused && place.role == "assistant" {
+                return Err(place.wrong("content", "value must not be empty"));
+            }
             Ok(())
         }
+        Value::Array(parts) => {
+            let is_text = |part: &Value| part["type"] == "text";
+            if place.host.quirks.joins_texts && parts.iter().all(is_text) {
+                return Err(place.wrong("content", "value must be a string"));
+            }
+            parts.iter().enumerate().try_for_each(|(position, part)| check_part(place, position, part))
+        }
+        Value::Null if place.role == "assistant" && has_calls => match place.host.quirks.null_content {
+            NullContent::Null => Ok(()),
+            NullContent::Omitted if message.get("content").is_none() => Ok(()),
+            NullContent::Omitted | NullContent::Empty => {
+                Err(place.wrong("content", "value must be a string"))
+            }
+        },
         Value::Null if message.get("content").is_none() => Err(place.missing("content")),
         _ => Err(place.wrong("content", "value must be a string")),
     }
@@ -134,6 +153,16 @@ fn check_image(place: &InMessage<'_>, path: &str, image: &Value) -> Checked {
     if is_web || is_data { Ok(()) } else { Err(place.wrong(path, "invalid image data")) }
 }
 
+/// "Tool call id was … but must be a-z, A-Z, 0-9, with a length of 9": Mistral's error 3280.
+fn check_id(place: &InMessage<'_>, field: &str, id: &Value) -> Checked {
+    let is_short =
+        id.as_str().is_some_and(|id| id.len() == 9 && id.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+    if is_short || !place.host.quirks.short_call_ids {
+        return Ok(());
+    }
+    Err(place.wrong(field, "must be a-z, A-Z, 0-9, with a length of 9"))
+}
+
 fn check_call(place: &InMessage<'_>, position: usize, call: &Value) -> Checked {
     let path = format!("tool_calls.{position}");
     let known: &[&str] = match place.host.style() {
@@ -153,6 +182,7 @@ fn check_call(place: &InMessage<'_>, position: usize, call: &Value) -> Checked {
     if call["type"] != "function" {
         return Err(place.wrong(&format!("{path}.type"), "value must be \"function\""));
     }
+    check_id(place, &format!("{path}.id"), &call["id"])?;
     let strings = [("id", &call["id"]), ("function.name", &call["function"]["name"])];
     let strings = strings.into_iter().chain([("function.arguments", &call["function"]["arguments"])]);
     match strings.into_iter().find(|(_, value)| !value.is_string()) {

@@ -56,6 +56,9 @@ impl Refused {
     /// Says that a limit is used up until `wait` is over: in the row's headers for it, or else in `retry-after`.
     fn with_reset(self, host: &Host, measure: Measure, wait: Duration) -> Self {
         match host.quirks.limit_headers.iter().find(|names| names.measure == measure) {
+            Some(names) if names.reset.is_empty() => {
+                self.with_header(names.remaining, 0).with_header("retry-after", wait.as_secs_f64().ceil())
+            }
             Some(names) => self.with_header(names.remaining, 0).with_header(names.reset, wait.as_secs_f64()),
             None => self.with_header("retry-after", wait.as_secs_f64().ceil()),
         }
@@ -264,7 +267,8 @@ pub(in crate::simulator) fn limit_headers(host: &Host, left: &[Allowance]) -> He
             (names.remaining, told.left.to_string()),
             (names.reset, resets_in),
         ];
-        headers.extend(values.map(|(name, value)| (name.to_owned(), value)));
+        let told = values.into_iter().filter(|(name, _)| !name.is_empty());
+        headers.extend(told.map(|(name, value)| (name.to_owned(), value)));
     }
     headers
 }

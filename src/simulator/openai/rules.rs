@@ -12,6 +12,7 @@ use super::host::{Host, Manner, Style};
 use super::message_rules::check_message;
 use super::refusals::Refused;
 use crate::middle::Feature;
+use crate::providers::Quirks;
 use crate::simulator::models::{Facts, facts};
 
 pub(super) type Checked = Result<(), Refused>;
@@ -114,6 +115,9 @@ pub(super) fn check(host: &Host, body: &Value) -> Checked {
     for (index, message) in messages.iter().enumerate() {
         check_message(host, index, message)?;
     }
+    check_order(host, messages)?;
+    check_fixed(host, body)?;
+    check_unasked(host, body)?;
     check_tools(host, body)?;
     check_choice(host, body)?;
     check_format(host, body)?;
@@ -169,6 +173,37 @@ pub(super) fn items(value: &Value) -> &[Value] {
     value.as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
+/// Where the provider's own longest answer is too short to be of use, one must be asked for.
+fn check_unasked(host: &Host, body: &Value) -> Checked {
+    let is_missing = body[host.quirks.max_tokens_name].is_null();
+    if is_missing && host.quirks.unasked_max_tokens.is_some() {
+        return Err(at(host.style(), host.quirks.max_tokens_name, "the default is too short"));
+    }
+    Ok(())
+}
+
+/// "Unexpected role 'user' after role 'tool'": Mistral's error 3230.
+fn check_order(host: &Host, messages: &[Value]) -> Checked {
+    let is_refused = |(one, next): (&Value, &Value)| one["role"] == "tool" && next["role"] == "user";
+    let has_one = messages.iter().zip(messages.iter().skip(1)).any(is_refused);
+    if has_one && host.quirks.words_after_results.is_some() {
+        return Err(at(host.style(), "messages", "Unexpected role 'user' after role 'tool'"));
+    }
+    Ok(())
+}
+
+/// What the row always sends must be there: without a highest price of nothing, a router bills.
+fn check_fixed(host: &Host, body: &Value) -> Checked {
+    let Quirks { fixed_fields, fixed_fields_with_tools, .. } = host.quirks;
+    let with_tools = fixed_fields_with_tools.iter().filter(|_| !items(&body["tools"]).is_empty());
+    for (field, json) in fixed_fields.iter().chain(with_tools) {
+        if serde_json::from_str::<Value>(json).ok().as_ref() != Some(&body[*field]) {
+            return Err(at(host.style(), field, &format!("value must be {json}")));
+        }
+    }
+    Ok(())
+}
+
 fn check_tools(host: &Host, body: &Value) -> Checked {
     let style = host.style();
     let Some(tools) = body["tools"].as_array() else {
@@ -209,6 +244,11 @@ fn check_tool(host: &Host, index: usize, tool: &Value) -> Checked {
     let refused = || inner.keys().map(String::as_str).find(is_refused);
     if let Some(field) = unknown(inner, &known).or_else(refused) {
         return Err(unsupported(style, &within, field));
+    }
+    if let Some(keyword) =
+        host.quirks.schema_without.iter().find(|it| !function["parameters"][**it].is_null())
+    {
+        return Err(unsupported(style, &format!("{within}.parameters"), keyword));
     }
     if tool["type"] != "function" {
         return Err(at(style, &format!("{path}.type"), "value must be \"function\""));

@@ -2,7 +2,7 @@ use super::*;
 use crate::middle::{
     AssistantPart, ChatRequest, Event, ExpectedCalls, Feature, Message, Part, Tool, ToolCall, ToolChoice,
 };
-use crate::providers::{AnswerDecoder, Auth, Dialect, ErrorForm, Profile, Provider, Quirks};
+use crate::providers::{AnswerDecoder, Auth, Dialect, ErrorForm, NullContent, Profile, Provider, Quirks};
 use crate::simulator::Settings;
 use crate::simulator::{Framing, Outcome};
 
@@ -14,7 +14,7 @@ fn odd() -> Provider {
         unasked_max_tokens: Some(64),
         seed_name: "random_seed",
         required_word: "any",
-        takes_null_content: false,
+        null_content: NullContent::Empty,
         takes: &[Feature::Seed],
         errors: ErrorForm::Flat,
         ..Quirks::NONE

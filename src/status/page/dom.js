@@ -19,7 +19,7 @@ function fill(element, attributes, children) {
   return element;
 }
 
-/** Makes the children of `parent` like `children`, and keeps every element that need not change. */
+/** Makes the children of `parent` like `children`, and keeps what need not change. */
 export function show(parent, ...children) {
   matchChildren(parent, fill(document.createDocumentFragment(), null, children));
 }

@@ -1,4 +1,4 @@
-// The page as a whole: tabs, language, the client key, and what is said above everything.
+// The page as a whole: tabs, language, the client key.
 
 import { startConnect } from './connect.js';
 import { button, el, on, show } from './dom.js';

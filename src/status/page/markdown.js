@@ -1,5 +1,5 @@
 // An answer as elements, while it grows. What is complete is never touched again, and what is under way has a largest
-// size, so an answer of any length is shown in time in proportion to its length. HTML in an answer is text.
+// size, so the time is in proportion to the length. HTML is text.
 
 import { copy, el } from './dom.js';
 import { inline, visible } from './inline.js';

@@ -1,4 +1,4 @@
-// The providers, live: what each can do now, what is left of its free plan, and how its calls have ended.
+// The providers, live: what each can do, what is left of its plan, how its calls have ended.
 
 import { button, copy, el, foreign, on, show, svg } from './dom.js';
 import { now, onNews, proxy } from './proxy.js';
@@ -30,11 +30,12 @@ function draw() {
     report && el('div', { class: 'cards' }, report.providers.map(card)));
 }
 
-function card({ name, models, keys, configured }) {
+function card({ name, models, keys, configured, may_log_prompts: logs }) {
   return el('article', { class: 'card', 'data-key': name },
     el('header', null,
       el('h3', null, foreign(name)),
       configured ? keys > 1 && el('span', { class: 'small' }, t('keys_count', { count: keys })) : el('span', { class: 'state' }, t('state_no_key'))),
+    logs && el('p', { class: 'small' }, t('may_log_prompts')),
     configured ? models.map((model, at) => part(name, model, at === 0)) : noKey(name));
 }
 
@@ -125,6 +126,8 @@ export function firstSteps() {
       el('li', null, t('first_1'), el('ul', null, keys)),
       el('li', null, t('first_2'), copyLine(`GROQ_API_KEY=${t('your_key')}`)),
       el('li', null, t('first_3'))),
+    el('p', null, t('first_keyless')),
+    ['KEYLESS_PROVIDERS=kilo,ovhcloud', 'OLLAMA_BASE_URL=http://localhost:11434'].map(copyLine),
     el('p', null, t('first_demo')),
     copyLine('ai-proxy-free demo'));
 }

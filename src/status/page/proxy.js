@@ -1,4 +1,4 @@
-// Calls to the proxy that this page came from: conversations, and what it reports about itself.
+// Calls to the proxy: conversations, and what it reports about itself.
 
 import { Events } from './sse.js';
 

@@ -146,6 +146,8 @@ const TEXTS = {
   first_token: ['First word', 'Primera palabra'],
   typical: ['typical {p50}, slowest {p99}', 'normal {p50}, la más lenta {p99}'],
   spark: ['Last minutes: now {now}, lowest {low}, highest {high}', 'Últimos minutos: ahora {now}, mínimo {low}, máximo {high}'],
+  may_log_prompts: ['May log prompts.', 'Puede registrar los prompts.'],
+  first_keyless: ['Without a key (may log prompts), or on your machine:', 'Sin clave (pueden registrar prompts), o en tu máquina:'],
   set_variable: ['Set {variable} and restart the proxy.', 'Define {variable} y reinicia el proxy.'],
   connect_title: ['Connect your tools', 'Conecta tus herramientas'],
   connect_more: ['The proxy speaks OpenAI’s API, so most tools can use it. They need three things:', 'El proxy habla la API de OpenAI, así que casi todas las herramientas pueden usarlo. Necesitan tres datos:'],

@@ -24,6 +24,7 @@ pub(super) const fn field_of_lack(lack: Lack) -> &'static str {
     match lack {
         Lack::Images | Lack::ImageUrls | Lack::Window => "messages",
         Lack::Tools => "tools",
+        Lack::ForcedCalls => "tool_choice",
         Lack::Json | Lack::Schema | Lack::JsonBesideTools => "response_format",
     }
 }

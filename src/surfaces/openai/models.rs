@@ -9,7 +9,7 @@ use crate::dispatch::Offered;
 use crate::middle::Effort;
 use crate::providers::{Capabilities, Images, Provider};
 use crate::surfaces::error::ApiError;
-use crate::surfaces::names::{ids, target, unknown};
+use crate::surfaces::names::{ids, refused, target, unknown};
 use crate::wire::json;
 
 /// Nobody says when a model was made; clients want a number and a date.
@@ -93,7 +93,7 @@ pub(crate) fn show_model(offered: Offered<'_>, id: &str) -> Result<Vec<u8>, ApiE
 }
 
 fn entry(offered: Offered<'_>, id: &str) -> Result<Entry, ApiError> {
-    let target = target(offered, id).map_err(|error| unknown(offered, error.name()))?;
+    let target = target(offered, id).map_err(|error| refused(offered, &error))?;
     let models = offered.models();
     let stands_for: Vec<_> =
         models.filter(|(provider, model)| offered.includes(&target, *provider, model)).collect();

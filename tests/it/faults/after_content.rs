@@ -485,7 +485,7 @@ async fn row_071_a_model_that_goes_on_behind_its_finish_is_ignored() -> anyhow::
 #[tokio::test]
 async fn row_072_a_flood_waits_for_its_reader() -> anyhow::Result<()> {
     const STREAMS: usize = 8;
-    for provider in Directory::built_in() {
+    for provider in Directory::core() {
         let dialect = Dialect(provider);
         let flood = chunk(&dialect.text(&"x".repeat(16 * 1024)));
         let upstream =

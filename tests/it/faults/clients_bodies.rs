@@ -582,7 +582,7 @@ async fn row_098_deep_schemas_and_arguments_bring_nobody_down() -> anyhow::Resul
             ("arguments without end", arguments(&"[".repeat(depth))),
         ];
         for (case, fields) in cases {
-            for provider in Directory::built_in() {
+            for provider in Directory::core() {
                 let case = format!("{depth} {case} to {}", provider.name());
                 let body = format!("{{\"model\":\"{}\",{fields}}}", provider.name());
                 let reply = Way::OpenAiWhole.post_json(&proxy, body).await?;

@@ -69,7 +69,7 @@ async fn until_a_place_is(proxy: &TestProxy, wanted: Place, case: &str) -> anyho
 async fn row_075_a_client_that_leaves_before_the_answer_begins_ends_the_call() -> anyhow::Result<()> {
     for (phase, after) in [("before the head", After::Nothing), ("before the first token", After::Head)] {
         for way in Way::ALL {
-            for provider in Directory::built_in() {
+            for provider in Directory::core() {
                 leave_in_time(way, provider, phase, after, None).await?;
             }
         }
@@ -80,7 +80,7 @@ async fn row_075_a_client_that_leaves_before_the_answer_begins_ends_the_call() -
 #[tokio::test(flavor = "multi_thread")]
 async fn row_076_a_client_that_leaves_in_the_middle_of_its_answer_ends_the_call() -> anyhow::Result<()> {
     for way in Way::ALL {
-        for provider in Directory::built_in() {
+        for provider in Directory::core() {
             let seen = way.is_stream().then_some("One, ");
             leave_in_time(way, provider, "mid-stream", After::Text(1), seen).await?;
         }

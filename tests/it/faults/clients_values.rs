@@ -399,7 +399,7 @@ async fn row_104_a_client_cannot_steer_the_connection() -> anyhow::Result<()> {
     fields.insert("extra_body", json!({"base_url": url, "model": url}));
     let proxy = TestProxy::start().await?;
     for way in Way::ALL {
-        for provider in Directory::built_in() {
+        for provider in Directory::core() {
             let case = format!("{way:?} {provider:?}");
             let before = Before::case(&proxy).await?;
             let mut body = way.body_for(provider);

@@ -127,7 +127,7 @@ async fn row_021_a_refused_request_is_offered_to_the_others() -> anyhow::Result<
 /// Nothing is wrong with the provider: its next turn comes as if nothing had been, and the client reads what was wrong.
 #[tokio::test]
 async fn row_021_a_refused_request_leaves_the_provider_as_it_is() -> anyhow::Result<()> {
-    for provider in Directory::built_in() {
+    for provider in Directory::core() {
         let body = Dialect(provider).error(
             400,
             "wrong_field",
@@ -135,7 +135,7 @@ async fn row_021_a_refused_request_leaves_the_provider_as_it_is() -> anyhow::Res
         );
         let refuses = move |_| json_response(400, "", &body);
         let upstream = RawUpstream::start(refuses).await?;
-        let others = Directory::built_in().into_iter().filter(|it| *it != provider);
+        let others = Directory::core().into_iter().filter(|it| *it != provider);
         let builder = TestProxy::builder().with(provider.profile().base_url_variable, upstream.base_url());
         let builder = others.fold(builder, |builder, it| builder.with(it.profile().key_variables[0], ""));
         let proxy = builder.start().await?;
@@ -327,7 +327,7 @@ async fn row_037_no_header_of_a_provider_reaches_the_client() -> anyhow::Result<
         "x-request-id",
         "x-should-retry",
     ];
-    for provider in Directory::built_in() {
+    for provider in Directory::core() {
         let dialect = Dialect(provider);
         let well = response(
             200,
@@ -340,7 +340,7 @@ async fn row_037_no_header_of_a_provider_reaches_the_client() -> anyhow::Result<
             for way in Way::ALL {
                 let builder =
                     TestProxy::builder().with(provider.profile().base_url_variable, upstream.base_url());
-                let others = Directory::built_in().into_iter().filter(|it| *it != provider);
+                let others = Directory::core().into_iter().filter(|it| *it != provider);
                 let builder =
                     others.fold(builder, |builder, it| builder.with(it.profile().key_variables[0], ""));
                 let reply = way.ask_anybody(&builder.start().await?).await?;
@@ -372,7 +372,7 @@ async fn row_046_with_everybody_at_the_limit_nobody_is_asked() -> anyhow::Result
     for way in Way::ALL {
         let mut builder = TestProxy::builder().core();
         let mut upstreams = Vec::new();
-        for (provider, seconds) in Directory::built_in().into_iter().zip([50, 20, 80]) {
+        for (provider, seconds) in Directory::core().into_iter().zip([50, 20, 80]) {
             let body = Dialect(provider).error(429, "rate_limit_exceeded", "Rate limit reached");
             let limited = json_response(429, &format!("retry-after: {seconds}\r\n"), &body);
             let well = whole_stream(&Dialect(provider).stream(&["canary-answer"]));

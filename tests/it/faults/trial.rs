@@ -79,7 +79,7 @@ impl Fault {
             name,
             met,
             variables: Vec::new(),
-            only: Directory::built_in().into_iter().collect(),
+            only: Directory::core().into_iter().collect(),
             is_for_good: false,
             is_cured: false,
         }
@@ -227,7 +227,7 @@ impl Trial<'_> {
 
     /// A proxy that knows nobody else.
     async fn alone(&self, upstream: &RawUpstream) -> anyhow::Result<TestProxy> {
-        let others = Directory::built_in().into_iter().filter(|it| *it != self.provider);
+        let others = Directory::core().into_iter().filter(|it| *it != self.provider);
         others
             .fold(self.proxy(upstream), |builder, it| builder.with(it.profile().key_variables[0], ""))
             .start()

@@ -145,7 +145,7 @@ pub(crate) async fn ask_at(
 impl TestProxy {
     /// Makes `provider` the next in turn, by letting the ones before it answer.
     pub(crate) async fn make_next(&self, provider: Provider) -> anyhow::Result<()> {
-        for before in Directory::built_in().into_iter().take_while(|it| *it != provider) {
+        for before in Directory::core().into_iter().take_while(|it| *it != provider) {
             let reply = chat(self, &question()).await?;
             anyhow::ensure!(reply.header("x-provider") == Some(before.name()), "{before:?} did not answer");
         }

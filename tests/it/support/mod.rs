@@ -6,7 +6,7 @@ mod proxy;
 mod raw_upstream;
 
 pub(crate) use clients::{RawClient, Reply, ask, ask_at, chat, complete, http_client, parse_sse, question};
-pub(crate) use proxy::{Binary, ProxyBuilder, TestProxy, with_one_model_each};
+pub(crate) use proxy::{Binary, ProxyBuilder, TestClock, TestProxy, with_one_model_each};
 pub(crate) use raw_upstream::{RawUpstream, Script, Step};
 
 use std::time::Duration;
@@ -27,7 +27,7 @@ pub(crate) async fn within_patience<T>(what: &str, future: impl Future<Output = 
 /// The providers that speak OpenAI's dialect, in rotation order.
 pub(crate) fn openai_providers() -> impl Iterator<Item = Provider> {
     let speaks_openai = |it: &Provider| matches!(it.profile().dialect, Dialect::OpenAi(_));
-    Directory::built_in().into_iter().filter(speaks_openai)
+    Directory::core().into_iter().filter(speaks_openai)
 }
 
 /// The header that shows a provider its key.

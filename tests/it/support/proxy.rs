@@ -8,7 +8,7 @@ use std::time::Duration;
 use ai_proxy_free::internals::config::Config;
 use ai_proxy_free::internals::http;
 use ai_proxy_free::internals::http::AppState;
-use ai_proxy_free::internals::providers::{Directory, Provider};
+use ai_proxy_free::internals::providers::{AskedBy, Directory, Provider};
 use ai_proxy_free::internals::simulator::{Behaviour, Limits, Plan, Settings, SimulatedProvider, Simulator};
 use ai_proxy_free::internals::time::{Clock, Moment, Shutdown};
 use jiff::Timestamp;
@@ -54,7 +54,7 @@ impl TestClock {
 
 /// Over all providers, each with its best model alone.
 pub(crate) fn with_one_model_each() -> ProxyBuilder {
-    Directory::built_in().into_iter().fold(TestProxy::builder(), |builder, provider| {
+    Directory::core().into_iter().fold(TestProxy::builder(), |builder, provider| {
         let profile = provider.profile();
         builder.with(profile.models_variable, profile.models[0].id)
     })
@@ -77,6 +77,7 @@ pub(crate) struct ProxyBuilder {
     variables: HashMap<String, String>,
     reads_models: bool,
     limits: Option<Limits>,
+    over: Option<Vec<Provider>>,
 }
 
 impl ProxyBuilder {
@@ -89,13 +90,19 @@ impl ProxyBuilder {
     /// Leaves all but these without a key.
     pub(crate) fn only(self, providers: impl IntoIterator<Item = Provider>) -> Self {
         let kept: Vec<Provider> = providers.into_iter().collect();
-        let others = Directory::built_in().into_iter().filter(|provider| !kept.contains(provider));
+        let others = Directory::core().into_iter().filter(|provider| !kept.contains(provider));
         others.fold(self, |builder, it| builder.with(it.profile().key_variables[0], ""))
     }
 
     /// Leaves all but Groq, Cerebras and Gemini without a key: for tests that spell out whose turn it is.
     pub(crate) fn core(self) -> Self {
         self.only(Directory::core())
+    }
+
+    /// Over these providers instead of Groq, Cerebras and Gemini.
+    pub(crate) fn over(mut self, providers: impl IntoIterator<Item = Provider>) -> Self {
+        self.over = Some(providers.into_iter().collect());
+        self
     }
 
     /// Has read the lists of models before it serves; without this it never reads any.
@@ -119,7 +126,8 @@ impl ProxyBuilder {
     pub(crate) async fn start(self) -> anyhow::Result<TestProxy> {
         super::log::search();
         let clock = TestClock::default();
-        let simulator = Simulator::start(Directory::built_in(), |provider| {
+        let directory = self.over.map_or_else(Directory::core, Directory::from_iter);
+        let simulator = Simulator::start(directory, |provider| {
             let limits = self.limits.clone().unwrap_or_default();
             Settings { limits, ..Settings::new(provider, clock.reliable_clock()) }
         })
@@ -226,8 +234,23 @@ fn simulated_variables(simulator: &Simulator, own: HashMap<String, String>) -> H
     let mut variables = HashMap::from([("MAX_WAIT_MS".to_owned(), "0".to_owned())]);
     for simulated in simulator.providers() {
         let (provider, profile) = (simulated.provider(), simulated.provider().profile());
-        variables.insert(profile.key_variables[0].to_owned(), format!("key-of-{}", provider.name()));
+        match profile.asked_by {
+            AskedBy::Key => {
+                variables.insert(profile.key_variables[0].to_owned(), format!("key-of-{}", provider.name()));
+            }
+            AskedBy::Name => {
+                let named = variables.entry("KEYLESS_PROVIDERS".to_owned()).or_default();
+                *named = format!("{named},{}", provider.name());
+            }
+            AskedBy::BaseUrl if Directory::built_in().iter().all(|it| it != provider) => {
+                variables.insert(profile.key_variables[0].to_owned(), format!("key-of-{}", provider.name()));
+            }
+            AskedBy::BaseUrl => {}
+        }
         variables.insert(profile.base_url_variable.to_owned(), simulated.base_url());
+        if let Some(id) = profile.account_id {
+            variables.insert(id.variable.to_owned(), "0123456789abcdef".repeat(id.hex_digits / 16));
+        }
     }
     variables.extend(own);
     variables
@@ -243,6 +266,14 @@ pub(crate) struct Binary {
 }
 
 impl Binary {
+    /// The variables that lead to `simulator`, and `own` above them.
+    pub(crate) fn variables_over(
+        simulator: &Simulator,
+        own: HashMap<String, String>,
+    ) -> HashMap<String, String> {
+        simulated_variables(simulator, own)
+    }
+
     pub(crate) fn command(directory: &std::path::Path) -> Command {
         Self::isolated(Command::new(env!("CARGO_BIN_EXE_ai-proxy-free")), directory)
     }
