@@ -5,6 +5,7 @@ use ai_proxy_free::internals::simulator::{After, Behaviour, Fault, Reply, Settin
 use ai_proxy_free::internals::time::Moment;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
+use tokio::task::JoinSet;
 
 use crate::support::{Binary, RawClient, http_client, question};
 
@@ -319,10 +320,11 @@ async fn lines_about_limits_name_the_key_the_model_and_the_time() -> anyhow::Res
     Ok(())
 }
 
-/// Some 8 kB of log for each, against 64 KiB in the pipe and 2 MiB in the proxy.
-const REQUESTS_THAT_FILL_IT: usize = 400;
+/// More than 1 kB of log for each, with a long id, against 64 KiB in the pipe and 2 MiB in the proxy.
+const REQUESTS_THAT_FILL_IT: usize = 2_400;
+/// So many of them at a time.
+const AT_A_TIME: usize = 16;
 
-/// `docker logs` that hangs, or a terminal that is stopped: a reader that does not read.
 #[tokio::test]
 async fn a_log_that_nobody_reads_holds_up_no_request() -> anyhow::Result<()> {
     let clock = std::sync::Arc::new(Moment::now);
@@ -331,9 +333,21 @@ async fn a_log_that_nobody_reads_holds_up_no_request() -> anyhow::Result<()> {
     // At the finest level, so that few requests fill the pipe and what is kept behind it.
     let (mut binary, address) = Binary::over(&simulator, &[("RUST_LOG", "trace")]).await?;
     let client = http_client()?;
-    for _ in 0..REQUESTS_THAT_FILL_IT {
-        let reply = client.post(format!("http://{address}/chat")).json(&question()).send().await?;
-        assert!(reply.text().await?.contains("[DONE]"));
+    let mut clients = JoinSet::new();
+    for _ in 0..AT_A_TIME {
+        let client = client.clone();
+        clients.spawn(async move {
+            for _ in 0..REQUESTS_THAT_FILL_IT / AT_A_TIME {
+                let request =
+                    client.post(format!("http://{address}/chat")).header("x-request-id", "x".repeat(128));
+                let reply = request.json(&question()).send().await?;
+                anyhow::ensure!(reply.text().await?.contains("[DONE]"));
+            }
+            Ok(())
+        });
+    }
+    for outcome in clients.join_all().await {
+        outcome?;
     }
     let told = binary.line_with("Lines of the log are lost").await?;
     assert!(told.contains(" lines="), "{told}");
