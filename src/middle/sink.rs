@@ -106,7 +106,7 @@ pub(crate) struct Said {
     pub(crate) pieces: u32,
     /// Usage.
     pub(crate) usage: bool,
-    /// Calls, or how the answer ends.
+    /// Calls, how the answer ends, or text that was not passed on as it was.
     pub(crate) more: bool,
 }
 
@@ -124,6 +124,8 @@ impl Sink<'_> {
             if self.answer.thoughts.are_over() {
                 self.pass_on(Event::Text(text));
             } else {
+                // Not what the event has said: what may be a mark is held back, and text may be a thought.
+                self.said.more = true;
                 let told = self.answer.thoughts.take(&text);
                 told.into_iter().for_each(|event| self.pass_on(event));
             }

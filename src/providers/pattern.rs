@@ -53,8 +53,7 @@ impl Memory {
     }
 
     /// Puts into `sink` what an event says, unless it is of another form than the last ones: then `false`, and nothing was
-    /// done. Its usage is kept for
-    /// [`take_unread`](Self::take_unread).
+    /// done. Its usage is kept for [`take_unread`](Self::take_unread).
     pub(super) fn say(&mut self, data: &[u8], sink: &mut Sink<'_>) -> bool {
         let Some(pattern) = &self.pattern else { return false };
         let Some((text, behind)) = pattern.read(data) else { return false };

@@ -1,3 +1,4 @@
+use super::super::directory::Directory;
 use super::*;
 use proptest::prelude::*;
 
@@ -30,7 +31,9 @@ const FORMS: [&str; 24] = [
 ];
 
 /// Pieces of the bodies of strings; the first ones are allowed.
-const BODIES: [&[u8]; 24] = [
+const BODIES: [&[u8]; 26] = [
+    b"<think>",
+    b"</think>",
     b"a",
     b" house",
     b"x",
@@ -75,7 +78,7 @@ const NUMBERS: [&str; 12] = [
 
 /// Which of the few forms of an answer, and what is in its places: most events of an answer are nearly alike.
 fn event() -> impl Strategy<Value = (usize, Vec<Vec<u8>>, Vec<usize>)> {
-    let piece = prop_oneof![9 => 0..12usize, 1 => 0..BODIES.len()];
+    let piece = prop_oneof![9 => 0..14usize, 1 => 0..BODIES.len()];
     let body = prop::collection::vec(piece, 0..3);
     let body = body.prop_map(|pieces| pieces.iter().flat_map(|it| BODIES[*it].to_vec()).collect());
     let number = prop_oneof![9 => 0..3usize, 1 => 0..NUMBERS.len()];
@@ -150,6 +153,12 @@ fn what_only_looks_like_the_last_event_is_parsed() {
     }
 }
 
+/// Those that always are, and one whose models think inside of the text.
+fn providers() -> Vec<Provider> {
+    let thinking = Directory::built_in().into_iter().find(|it| it.thinks_in_text());
+    [Provider::GROQ, Provider::CEREBRAS, Provider::GEMINI].into_iter().chain(thinking).collect()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(3000))]
 
@@ -158,7 +167,7 @@ proptest! {
     fn memory_changes_nothing(
         forms in prop::collection::vec(0..FORMS.len(), 3),
         events in prop::collection::vec(event(), 1..12),
-        provider in prop::sample::select(vec![Provider::GROQ, Provider::CEREBRAS, Provider::GEMINI]),
+        provider in prop::sample::select(providers()),
     ) {
         let events = events.iter().map(|(form, bodies, numbers)| data(FORMS[forms[*form]], bodies, numbers));
         let events: Vec<Vec<u8>> = events.collect();
