@@ -62,7 +62,7 @@ pub(in crate::providers) fn from_sentence(
 
 /// A count in a header. A fraction is rounded up, so that 0 means that nothing is left.
 fn figure(headers: &HeaderMap, name: &str) -> Option<u64> {
-    let number: f64 = headers.get(name)?.to_str().ok()?.trim().parse().ok()?;
+    let number: f64 = waits::value(headers, name)?.to_str().ok()?.trim().parse().ok()?;
     // The cast saturates.
     number.is_finite().then_some(number.ceil() as u64)
 }

@@ -6,8 +6,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use http::HeaderMap;
 use http::header::RETRY_AFTER;
+use http::{HeaderMap, HeaderValue};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -104,8 +104,14 @@ fn date(text: &str) -> Option<Timestamp> {
     Timestamp::from_second(i64::try_from(since_epoch.as_secs()).ok()?).ok()
 }
 
+/// The first header with this name, which is in lower case. Heads of answers have a dozen headers: comparing the names is
+/// a tenth of what the map needs for one that it does not know as its own.
+pub(super) fn value<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h HeaderValue> {
+    headers.iter().find(|(known, _)| known.as_str() == name).map(|(_, value)| value)
+}
+
 fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
-    headers.get(name)?.to_str().ok().map(str::trim)
+    value(headers, name)?.to_str().ok().map(str::trim)
 }
 
 #[cfg(test)]
