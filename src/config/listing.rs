@@ -12,7 +12,8 @@ const WIDTH: usize = 100;
 pub(crate) fn listing() -> String {
     let directory = Directory::built_in();
     let of_all = |name: fn(&Profile) -> String| {
-        directory.iter().map(|provider| name(provider.profile())).collect::<Vec<_>>().join(", ")
+        let names = directory.iter().map(|provider| name(provider.profile()));
+        names.filter(|name| !name.is_empty()).collect::<Vec<_>>().join(", ")
     };
     let keys = of_all(|it| {
         let id = it.account_id.map(|id| format!(", {}", id.variable));

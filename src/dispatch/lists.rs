@@ -143,7 +143,7 @@ fn report(service: &Service, account: &Account, outcome: &Result<bool, Failure>)
     let (name, label) = (service.provider.name(), &account.label);
     match outcome {
         Ok(true) => debug!("{name} has sent its list of models for {label}"),
-        Ok(false) => info!("{name} lists no model to chat with for {label}: going by what is set"),
+        Ok(false) => info!(key = &**label, "{name} lists no model to chat with: going by what is set"),
         // Only logged: a call finds out whether it is true, and cooldowns follow from calls alone.
         Err(failure) if failure.reason() == Reason::BadKey => {
             warn!(status = failure.status, "{name} refuses {label}");
@@ -154,7 +154,7 @@ fn report(service: &Service, account: &Account, outcome: &Result<bool, Failure>)
         }
         Err(failure) => {
             let (reason, status) = (failure.reason().as_str(), failure.status);
-            info!(reason, status, "{name} gives no list of models for {label}");
+            info!(key = &**label, reason, status, "{name} gives no list of models");
         }
     }
 }

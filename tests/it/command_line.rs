@@ -22,6 +22,7 @@ async fn help_and_version_are_as_usual() -> anyhow::Result<()> {
     assert!(out.contains("http://127.0.0.1:3001/ is a page"), "{out}");
     assert!(out.contains("docs/settings.md") && out.contains("docs/settings.es.md"), "{out}");
     assert!(out.lines().all(|line| line.chars().count() <= 120), "{out}");
+    assert!(!out.contains(", ,"), "a provider without keys has no name among those of keys: {out}");
     let (code, out, _) = Binary::run(&["--version"], &[], None).await?;
     assert_eq!((code, out.as_str()), (Some(0), concat!("ai-proxy-free ", env!("CARGO_PKG_VERSION"), "\n")));
     let (code, _, err) = Binary::run(&["nonsense"], &[], None).await?;
