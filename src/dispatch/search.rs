@@ -162,7 +162,8 @@ impl Search {
             let (request_id, name) = (&*self.question.request_id, order.provider.name());
             let model = &**reservation.model();
             info!(request_id, model, "Attempt {number}/{of}: Using service {name}");
-            match self.attempt(order, &mut reservation).await {
+            // Boxed, so that a request which waits in line does not hold the room for a call.
+            match Box::pin(self.attempt(order, &mut reservation)).await {
                 Ok(answer) if answer.is_without_content() => {
                     self.hold(Found { answer, reservation, left_out, key });
                 }
