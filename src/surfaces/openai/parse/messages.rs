@@ -127,7 +127,7 @@ fn parse_message(
             let call_id = fields.tool_call_id.required(at, "a string")?;
             let said = content.present().map(|it| texts(&at_content, it, ignored)).transpose()?;
             let parts = said.into_iter().flatten().map(Part::Text).collect();
-            Ok(Message::Tool { call_id, parts })
+            Ok(Message::Tool { call_id, parts, is_error: false })
         }
         _ => Err(wrong(fields.role.below(at), format!("is not one of {ROLES}"))),
     };
@@ -150,7 +150,9 @@ fn required<'a>(at: &str, content: Field<'a>) -> Result<&'a RawValue, ApiError> 
 fn texts(at: &str, content: &RawValue, ignored: &mut Ignored) -> Result<Vec<String>, ApiError> {
     let text = |part| match part {
         Part::Text(text) => Ok(text),
-        Part::Image(_) => Err(wrong(at, "may hold text only; pictures belong into a 'user' message")),
+        Part::Image(_) | Part::File(_) => {
+            Err(wrong(at, "may hold text only; pictures belong into a 'user' message"))
+        }
     };
     parts(at, content, ignored)?.into_iter().map(text).collect()
 }
