@@ -35,6 +35,7 @@ pub(crate) fn listing() -> String {
         row(ENV_PROXY_API_KEY, "keys that clients must show; set one before you listen on any other address"),
         row(&default(ENV_CORS_ORIGINS, "*"), "web pages that may call"),
         row(&models, "models, best first; built-in lists if not set"),
+        row(ENV_MODEL_ALIASES, "your names for models, such as claude-*haiku*=groq/openai/gpt-oss-20b"),
         row(&limits, "your plans, such as rpm=30,rpd=1000,tpm=8000; the free ones if not set"),
         row(&base_urls, "other hosts with the same API"),
         row(
