@@ -8,12 +8,11 @@ use super::ask::Ask;
 use super::author::Author;
 use super::encode::{AfterFailure, Encode, Interrupted};
 use super::error::ApiError;
-use super::error_response::Response;
+use super::error_response::{Occasion, Response};
 use super::fields::bad;
 use super::media_type;
 use super::names::{Choice, Names, refused};
 use super::openai;
-use super::surface::Occasion;
 use crate::dispatch::Offered;
 use crate::middle::{ChatRequest, Event, Feature};
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::responses::Store;
+use super::responses::store::Store;
 
 /// What a request may refer to.
 #[derive(Clone, Debug)]

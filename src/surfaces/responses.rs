@@ -1,5 +1,7 @@
 //! OpenAI's responses: `POST /v1/responses`, and what is stored of them.
 
+pub(super) mod store;
+
 use std::sync::Arc;
 
 use http::request::Parts;
@@ -8,12 +10,11 @@ use super::ask::Ask;
 use super::author::Author;
 use super::encode::{AfterFailure, Encode, Interrupted};
 use super::error::ApiError;
-use super::error_response::Response;
+use super::error_response::{Occasion, Response};
 use super::fields::bad;
 use super::media_type;
 use super::names::{Choice, Names, refused};
 use super::openai;
-use super::surface::Occasion;
 use crate::middle::{ChatRequest, Event, Feature};
 
 /// A valid request as its client meant it.
@@ -81,10 +82,6 @@ impl Encode for Encoder {
         AfterFailure::AbortConnection
     }
 }
-
-/// Answers that clients may go on from.
-#[derive(Debug, Default)]
-pub struct Store;
 
 pub(crate) fn count_tokens(_: &Parts, _: &[u8]) -> Result<Vec<u8>, ApiError> {
     Err(bad("not yet"))

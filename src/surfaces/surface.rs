@@ -1,10 +1,9 @@
 //! Which dialect a client speaks.
 
 use http::HeaderMap;
-use jiff::Timestamp;
 
 use super::error::ApiError;
-use super::error_response::Response;
+use super::error_response::{Occasion, Response};
 use super::{anthropic, chat, gemini, openai, responses};
 
 /// A client's dialect.
@@ -22,15 +21,6 @@ pub(crate) enum Surface {
     Codex,
     /// Google's, under `/v1beta`.
     Gemini,
-}
-
-/// What an error of some dialects says besides what was wrong.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Occasion<'a> {
-    /// The id of the request.
-    pub(crate) request_id: &'a str,
-    /// The time of day.
-    pub(crate) now: Timestamp,
 }
 
 impl Surface {
