@@ -67,6 +67,8 @@ pub struct ProviderConfig {
 pub struct Account {
     /// Its key; none if the provider needs none.
     pub key: Option<SecretString>,
+    /// What stands between the base URL and every path of its requests, without a slash at the end.
+    pub path: String,
     /// Its name in texts for people: `key 1 of 2`.
     pub label: String,
 }

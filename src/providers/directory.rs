@@ -187,6 +187,14 @@ impl Provider {
         free.admits(model, models)
     }
 
+    /// Whether a request to the model with this id can do without `field`, which it has refused. What guards against a bill
+    /// is left out only where there is none in any case.
+    pub fn can_leave_out(self, field: &str, model: &str) -> bool {
+        let Dialect::OpenAi(quirks) = &self.profile().dialect else { return false };
+        let is_guard = quirks.guards.iter().any(|guard| guard.field == field);
+        !is_guard || (self.is_free(model) && self.profile().free.is_sure_of(model))
+    }
+
     /// The path and query of its model list, which follow the base URL; `None` if it has none.
     pub fn models_path(self) -> Option<&'static str> {
         match &self.profile().dialect {
@@ -210,9 +218,20 @@ impl Provider {
     ///
     /// The model must support what the request needs; optional features that it does not support are left out.
     pub fn encode(self, request: &ChatRequest, model: &str, max_tokens: Option<u32>) -> WireRequest {
+        self.encode_without(request, model, max_tokens, &[])
+    }
+
+    /// The same without these fields, which the model has refused.
+    pub fn encode_without(
+        self,
+        request: &ChatRequest,
+        model: &str,
+        max_tokens: Option<u32>,
+        without: &[&str],
+    ) -> WireRequest {
         match &self.profile().dialect {
             Dialect::OpenAi(quirks) => {
-                openai::encode(quirks, self.capabilities(model), request, model, max_tokens)
+                openai::encode(quirks, self.capabilities(model), request, model, max_tokens, without)
             }
             Dialect::Gemini => gemini::encode(self.capabilities(model), request, model, max_tokens),
         }
