@@ -22,3 +22,5 @@ pub(crate) use self::question::{Extent, Question};
 pub(crate) use self::service::SetupError;
 pub(crate) use self::signatures::Signatures;
 pub(crate) use crate::quota::Target;
+#[expect(unused_imports, reason = "for surfaces that count tokens; there is none yet")]
+pub(crate) use crate::quota::estimated_tokens;
