@@ -75,7 +75,6 @@ impl Demand {
 }
 
 /// How many tokens a request's prompt has, as far as its bytes tell: see [`Demand`].
-#[expect(dead_code, reason = "for surfaces that count tokens; there is none yet")]
 pub(crate) fn estimated_tokens(request: &ChatRequest) -> u64 {
     Demand::of(request).prompt
 }
