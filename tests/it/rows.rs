@@ -3,6 +3,7 @@
 mod answers;
 mod bills;
 mod failures;
+mod mending;
 mod settings;
 mod tiers;
 

@@ -32,9 +32,10 @@ pub(in crate::providers) fn encode(
     request: &ChatRequest,
     model: &str,
     max_tokens: Option<u32>,
+    without: &[&str],
 ) -> WireRequest {
     let names = ToolNames::of(request, &NAMES);
-    let body = Body { quirks, can, request, model, max_tokens, names: &names };
+    let body = Body { quirks, can, request, model, max_tokens, names: &names, without };
     let (is_stream, left_out, body) = (body.is_stream(), body.left_out(), json::to_vec(&body));
     WireRequest {
         path: quirks.chat_path.to_owned(),
@@ -53,6 +54,8 @@ struct Body<'a> {
     /// The longest answer to ask for.
     max_tokens: Option<u32>,
     names: &'a ToolNames<'a>,
+    /// The fields that the model has refused.
+    without: &'a [&'a str],
 }
 
 impl Body<'_> {
@@ -60,23 +63,29 @@ impl Body<'_> {
         self.quirks.takes.contains(&feature)
     }
 
+    /// Whether the field with this name may be sent, which carries this feature.
+    fn sends(&self, name: &str, feature: Feature) -> bool {
+        self.takes(feature) && !self.without.contains(&name)
+    }
+
     /// The field that says how much to think.
     fn effort(&self) -> Option<(&'static str, Value)> {
         let nearest = self.request.effort?.nearest(self.can.efforts)?;
-        Some(match self.quirks.effort {
+        let (name, value) = match self.quirks.effort {
             EffortForm::Word => ("reasoning_effort", nearest.as_str().into()),
             EffortForm::Switch => {
                 let word = if nearest == Effort::None { "disabled" } else { "enabled" };
                 ("thinking", json!({ "type": word }))
             }
-        })
+        };
+        (!self.without.contains(&name)).then_some((name, value))
     }
 
     /// The fields that stand in the row, with the JSON that stands there.
     fn fixed_fields(&self) -> impl Iterator<Item = (&'static str, &'static RawValue)> {
         let Quirks { fixed_fields, fixed_fields_with_tools, .. } = self.quirks;
         let with_tools = fixed_fields_with_tools.iter().filter(|_| !self.request.offered_tools().is_empty());
-        let fields = fixed_fields.iter().chain(with_tools);
+        let fields = fixed_fields.iter().chain(with_tools).filter(|(name, _)| !self.without.contains(name));
         fields.filter_map(|(name, json)| Some((*name, serde_json::from_str(json).ok()?)))
     }
 
@@ -111,16 +120,17 @@ impl Body<'_> {
     fn left_out(&self) -> Vec<Feature> {
         let is_strict = request_is_strict(self.request) && !self.sends_strictness();
         let has_speakers = !self.request.speakers.is_empty() && !self.takes(Feature::SpeakerName);
-        let is_stop_cut = self.takes(Feature::Stop) && self.stop().len() < self.request.stop.len();
+        let is_stop_cut = self.sends("stop", Feature::Stop) && self.stop().len() < self.request.stop.len();
         let others = [
             (Feature::SpeakerName, has_speakers),
             (Feature::ToolStrictness, is_strict),
             (Feature::Stop, is_stop_cut),
         ];
         let others = others.into_iter().filter(|(_, is_left_out)| *is_left_out).map(|(feature, _)| feature);
-        let untaken =
-            self.set_fields().map(|(_, feature, _)| feature).filter(|feature| !self.takes(*feature));
-        let effort = self.can.misses_effort(self.request.effort).then_some(Feature::Effort);
+        let untaken = self.set_fields().filter(|(name, feature, _)| !self.sends(name, *feature));
+        let untaken = untaken.map(|(_, feature, _)| feature);
+        let is_refused = self.request.effort.is_some() && self.effort().is_none();
+        let effort = (is_refused || self.can.misses_effort(self.request.effort)).then_some(Feature::Effort);
         untaken.chain(others).chain(effort).collect()
     }
 
@@ -135,18 +145,18 @@ impl Body<'_> {
 
 impl Serialize for Body<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { quirks, can, request, model, max_tokens, names } = *self;
+        let Self { quirks, can, request, model, max_tokens, names, without } = *self;
         let mut body = serializer.serialize_map(None)?;
         body.serialize_entry("model", model)?;
         let takes_names = self.takes(Feature::SpeakerName);
         body.serialize_entry("messages", &Messages { request, quirks, names, takes_names })?;
         body.serialize_entry("stream", &self.is_stream())?;
-        for (name, _, value) in self.set_fields().filter(|(_, feature, _)| self.takes(*feature)) {
+        for (name, _, value) in self.set_fields().filter(|(name, feature, _)| self.sends(name, *feature)) {
             body.serialize_entry(name, &value)?;
         }
         let mut optional = |name: &'static str, value: Option<Value>| match value {
-            Some(value) => body.serialize_entry(name, &value),
-            None => Ok(()),
+            Some(value) if !without.contains(&name) => body.serialize_entry(name, &value),
+            Some(_) | None => Ok(()),
         };
         // Only for providers that send no usage without it: Groq once refused the field.
         let options = json!({ "include_usage": true });
@@ -497,7 +507,7 @@ mod tests {
             |name: &str, strict| Tool { name: name.into(), description: None, parameters: None, strict };
         request.tools = vec![tool("f", Some(true)), tool("g", None)];
         request.tool_choice = Some(ToolChoice::Required);
-        let wire = encode(quirks, &CAN, &request, "m", None);
+        let wire = encode(quirks, &CAN, &request, "m", None, &[]);
         serde_json::from_slice(&wire.body).expect("JSON")
     }
 
@@ -532,7 +542,7 @@ mod tests {
         let request = ChatRequest::new(vec![Message::user("Hi")]).expect("a message");
         for (asked, sent) in [(None, 2_048), (Some(10), 10), (Some(9_999), 4_096)] {
             let body: Value =
-                serde_json::from_slice(&encode(&quirks, &CAN, &request, "m", asked).body).expect("JSON");
+                serde_json::from_slice(&encode(&quirks, &CAN, &request, "m", asked, &[]).body).expect("JSON");
             assert_eq!(body["most"], sent, "{asked:?}");
         }
     }
