@@ -7,6 +7,7 @@ mod attempt;
 mod dispatcher;
 mod lists;
 mod offered;
+mod omissions;
 mod outcome;
 mod question;
 mod search;

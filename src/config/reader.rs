@@ -9,6 +9,7 @@ use secrecy::SecretString;
 use tracing_subscriber::filter::Targets;
 use url::{Host, Url};
 
+use super::aliases::{ACCEPTED_ALIASES, Aliases};
 use super::asked::Asked;
 use super::dot_env::without_quotes;
 use super::loopback::is_loopback;
@@ -54,6 +55,7 @@ impl<'l> Reader<'l> {
             port: self.port(),
             client_keys,
             cors_origins: self.cors_origins(),
+            aliases: self.aliases(),
             max_body_bytes,
             max_body_memory_bytes,
             max_concurrent_requests: self.size(MAX_CONCURRENT_REQUESTS),
@@ -68,9 +70,9 @@ impl<'l> Reader<'l> {
     pub(super) fn provider(&mut self, provider: Provider, asked: &Asked) -> ProviderConfig {
         let profile = provider.profile();
         let mut accounts = self.accounts(provider, asked);
-        let mut base_url = self.base_url(provider);
+        let base_url = self.base_url(provider);
         if let Some(id) = profile.account_id {
-            self.complete(&mut base_url, &mut accounts, provider, id);
+            self.complete(&mut accounts, provider, id);
         }
         let (models, limits) = (self.models(provider), self.limits(profile.limits_variable));
         let first_token = self.first_token(provider);
@@ -95,35 +97,26 @@ impl<'l> Reader<'l> {
         own.unwrap_or(Duration::from_millis(for_all))
     }
 
-    /// Puts the account's id into the base URL. Without it no account can be used, and it stands for one account alone.
-    fn complete(
-        &mut self,
-        base_url: &mut Url,
-        accounts: &mut Vec<Account>,
-        provider: Provider,
-        wanted: AccountId,
-    ) {
+    /// Gives each account its id, in their order. Without one no account can be used.
+    fn complete(&mut self, accounts: &mut Vec<Account>, provider: Provider, wanted: AccountId) {
         let (name, variable) = (provider.name(), wanted.variable);
-        let Some(id) = self.get(variable) else {
-            if !accounts.is_empty() {
-                self.warnings.push(format!("{name} is off: {variable} is not set"));
-            }
+        let ids = self.list(variable);
+        for id in ids.iter().filter(|id| !wanted.is_valid(id)) {
+            self.mistaken_item(variable, id, &format!("{} hexadecimal digits", wanted.hex_digits));
+        }
+        let keys = accounts.len();
+        if ids.is_empty() && keys > 0 {
+            self.warnings.push(format!("{name} is off: {variable} is not set"));
             accounts.clear();
-            return;
-        };
-        if !wanted.is_valid(&id) {
-            self.mistake(variable, &id, &format!("{} hexadecimal digits", wanted.hex_digits));
-            return;
-        }
-        if accounts.len() > 1 {
-            let keys = accounts.len();
-            self.warnings.push(format!(
-                "{name}: {variable} names one account, so only the first of {keys} keys is used"
+        } else if keys > 0 && ids.len() != keys {
+            let ids = ids.len();
+            self.mistakes.push(format!(
+                "{variable} has {ids} different ids and {name} has {keys} keys: expected an id for each key, in their order"
             ));
-            accounts.truncate(1);
         }
-        let path = format!("{}{}{id}", base_url.path().trim_end_matches('/'), wanted.before);
-        base_url.set_path(&path);
+        for (account, id) in accounts.iter_mut().zip(ids) {
+            account.path = format!("{}{id}", wanted.before);
+        }
     }
 
     /// The file for what was used of free plans. Here, empty does not mean unset.
@@ -317,6 +310,16 @@ impl<'l> Reader<'l> {
         }
     }
 
+    fn aliases(&mut self) -> Aliases {
+        let mut aliases = Aliases::default();
+        for item in self.list(ENV_MODEL_ALIASES) {
+            if aliases.add(&item).is_none() {
+                self.mistaken_item(ENV_MODEL_ALIASES, &item, ACCEPTED_ALIASES);
+            }
+        }
+        aliases
+    }
+
     fn cors_origins(&mut self) -> CorsOrigins {
         let items = self.list(ENV_CORS_ORIGINS);
         if items.is_empty() || items.iter().any(|item| item == "*") {
@@ -344,7 +347,9 @@ pub(super) fn accounts(keys: Vec<SecretString>) -> Vec<Account> {
     let count = keys.len();
     let label = |index: usize| format!("key {} of {count}", index + 1);
     let accounts = keys.into_iter().enumerate();
-    accounts.map(|(index, key)| Account { key: Some(key), label: label(index) }).collect()
+    accounts
+        .map(|(index, key)| Account { key: Some(key), path: String::new(), label: label(index) })
+        .collect()
 }
 
 /// What a limit looks like.

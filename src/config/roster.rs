@@ -74,7 +74,7 @@ impl Reader<'_> {
         match profile.key {
             _ if !is_asked => Vec::new(),
             KeyNeed::Optional | KeyNeed::Never if keys.is_empty() => {
-                vec![Account { key: None, label: "no key".to_owned() }]
+                vec![Account { key: None, path: String::new(), label: "no key".to_owned() }]
             }
             _ => accounts(keys),
         }

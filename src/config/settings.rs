@@ -6,6 +6,7 @@ use secrecy::SecretString;
 use tracing_subscriber::filter::Targets;
 use url::Url;
 
+use super::aliases::Aliases;
 use super::loopback::is_loopback;
 use super::origins::CorsOrigins;
 use crate::middle::Measure;
@@ -22,6 +23,8 @@ pub struct ServerConfig {
     pub client_keys: Vec<SecretString>,
     /// The web pages that may call.
     pub cors_origins: CorsOrigins,
+    /// The user's own names for models.
+    pub aliases: Aliases,
     /// The largest request body, in bytes.
     pub max_body_bytes: usize,
     /// All request bodies under way together, in bytes.
@@ -64,6 +67,8 @@ pub struct ProviderConfig {
 pub struct Account {
     /// Its key; none if the provider needs none.
     pub key: Option<SecretString>,
+    /// What stands between the base URL and every path of its requests, without a slash at the end.
+    pub path: String,
     /// Its name in texts for people: `key 1 of 2`.
     pub label: String,
 }

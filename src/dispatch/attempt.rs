@@ -144,7 +144,7 @@ pub(super) async fn open(
     let begun = Instant::now();
     let deadline = begun + context.limits.first_token * patience;
     let mut sending = pin!(context.upstream.send(call));
-    let Response { status, headers, body } = match timeout_at(deadline, &mut sending).await {
+    let Response { status, headers, mut body } = match timeout_at(deadline, &mut sending).await {
         Ok(response) => response?,
         Err(_) if has_others() => return Err(Failure::without_answer(Cause::Silent)),
         // The caller watches the request's own time.
@@ -154,10 +154,13 @@ pub(super) async fn open(
     let head = provider.read_head(&headers);
     if !(200..300).contains(&status) {
         reservation.overwrite(&head.limits);
-        let body = body.beginning(Instant::now() + ENDING_TIME).await;
-        let ErrorReading { diagnosis, limits } = provider.read_error(status, &head, &body);
+        let words = body.beginning(Instant::now() + ENDING_TIME).await;
+        let ErrorReading { diagnosis, limits } = provider.read_error(status, &head, &words);
         reservation.overwrite(&limits);
-        return Err(source.failure(diagnosis));
+        return match diagnosis.cause {
+            Cause::Moderated => Ok(Answer::blocked(source, body, context.limits.idle, begun)),
+            _ => Err(source.failure(diagnosis)),
+        };
     }
     if let Some(seconds) = reservation.accepted(&head) {
         let (name, model) = (provider.name(), &**reservation.model());
@@ -166,18 +169,9 @@ pub(super) async fn open(
     let is_json = is_json(&headers).map_err(|cause| source.failure(cause.into()))?;
     // Nobody reads them again, and the answer may take long.
     drop(headers);
-    let mut answer = Answer {
-        source,
-        body,
-        decoder: AnswerDecoder::new(provider, is_json, expected),
-        phase: Phase::FirstToken(deadline),
-        idle: context.limits.idle,
-        waiting_since: None,
-        alarm: Alarm::default(),
-        pending: Vec::new(),
-        begun,
-        first_token: None,
-    };
+    let decoder = AnswerDecoder::new(provider, is_json, expected);
+    let mut answer = Answer::new(source, body, decoder, context.limits.idle, begun);
+    answer.phase = Phase::FirstToken(deadline);
     answer.await_first_event(context.deadline, has_others).await?;
     if !answer.is_without_content() {
         reservation.has_begun(answer.first_token);
@@ -209,6 +203,28 @@ impl Source {
 }
 
 impl Answer {
+    fn new(source: Source, body: Body, decoder: AnswerDecoder, idle: Duration, begun: Instant) -> Self {
+        Self {
+            source,
+            body,
+            decoder,
+            phase: Phase::Ended,
+            idle,
+            waiting_since: None,
+            alarm: Alarm::default(),
+            pending: Vec::new(),
+            begun,
+            first_token: None,
+        }
+    }
+
+    /// The answer of a safety filter that has refused the prompt, whose `body` has been read.
+    fn blocked(source: Source, body: Body, idle: Duration, begun: Instant) -> Self {
+        let decoder = AnswerDecoder::new(source.provider, true, None);
+        let pending = vec![Event::Finish(FinishReason::ContentFilter)];
+        Self { pending, ..Self::new(source, body, decoder, idle, begun) }
+    }
+
     /// The provider that answers.
     pub(crate) fn provider(&self) -> Provider {
         self.source.provider

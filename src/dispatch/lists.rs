@@ -113,7 +113,7 @@ impl Dispatcher {
             return Ok(provider.default_models().map(str::to_owned).collect());
         };
         let query = service.query(account, path);
-        let Response { status, headers, body } = self.upstream.send(query).await?;
+        let Response { status, headers, mut body } = self.upstream.send(query).await?;
         let failure = |diagnosis: Diagnosis| diagnosis.into_failure(status, &self.redactor);
         if !(200..300).contains(&status) {
             let body = body.beginning(Instant::now() + ERROR_TIME).await;

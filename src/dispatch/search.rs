@@ -44,6 +44,8 @@ pub(super) struct Search {
     waited: Duration,
     /// The candidates that are not tried again.
     ruled_out: Vec<RuledOut>,
+    /// What the latest call was sent without, because its model has refused it before.
+    sent_without: Vec<&'static str>,
     /// Answers without content, in order: the last one is passed on if no candidate does better.
     empty: Vec<Found>,
 }
@@ -86,6 +88,7 @@ enum Verdict {
 struct Prepared {
     order: Order,
     left_out: Vec<Feature>,
+    without: Vec<&'static str>,
 }
 
 impl Considered {
@@ -131,6 +134,7 @@ impl Search {
             demand,
             waited: Duration::ZERO,
             ruled_out,
+            sent_without: Vec::new(),
             empty: Vec::new(),
         }
     }
@@ -155,7 +159,8 @@ impl Search {
         let most = self.dispatcher.limits.max_attempts;
         while self.attempts < most && Instant::now() < self.deadline {
             let Some(mut reservation) = self.next().await else { break };
-            let Some(Prepared { order, left_out }) = self.prepare(&reservation) else { break };
+            let Some(Prepared { order, left_out, without }) = self.prepare(&reservation) else { break };
+            self.sent_without = without;
             let key = order.key.clone();
             self.attempts += 1;
             let (number, of) = (self.attempts, self.able.clamp(self.attempts, most));
@@ -244,14 +249,16 @@ impl Search {
     fn prepare(&self, reservation: &Reservation) -> Option<Prepared> {
         let (service, account) = self.service_and_account(reservation)?;
         let request = &self.question.request;
+        let (model, max_tokens) = (reservation.model(), reservation.max_tokens());
+        let without = service.omissions.of(model);
         let WireRequest { path, body, is_stream, renamed_tools: renamed, left_out } =
-            service.provider.encode(request, reservation.model(), reservation.max_tokens());
+            service.provider.encode_without(request, model, max_tokens, &without);
         let offered = || request.offered_tools().iter().map(|tool| tool.name.clone()).collect();
         let random = fastrand::Rng::new();
         let expected = request.may_call().then(|| ExpectedCalls { renamed, offered: offered(), random });
         let call = service.call(account, &path, body);
         let (provider, key) = (service.provider, account.label.clone());
-        Some(Prepared { order: Order { provider, call, key, expected, is_stream }, left_out })
+        Some(Prepared { order: Order { provider, call, key, expected, is_stream }, left_out, without })
     }
 
     async fn attempt(&self, order: Order, reservation: &mut Reservation) -> Result<Answer, Failure> {
@@ -309,7 +316,10 @@ impl Search {
     pub(super) fn fail(&mut self, reservation: Reservation, failure: Failure) {
         let candidate = reservation.candidate();
         let number = candidate.provider;
+        let can_mend = self.leave_out_unwanted(&reservation, &failure);
+        let failure = if can_mend { Failure { cause: Cause::RequestRefused, ..failure } } else { failure };
         self.ruled_out.extend(match failure.cause {
+            _ if can_mend => None,
             // It rests for as long as that lasts, and may be asked again when it is over.
             cause if cause.reason().is_limit() || cause == Cause::Loading => None,
             Cause::ContextTooLong => Some(RuledOut::WindowsUpTo(number, reservation.can().window)),
@@ -330,6 +340,26 @@ impl Search {
         }
         self.consider(number, Verdict::Failed(failure));
         self.rule_out_spent(number);
+    }
+
+    /// Leaves out from now on what the model refuses and a request can do without; whether the request may be sent again
+    /// because of that.
+    fn leave_out_unwanted(&self, reservation: &Reservation, failure: &Failure) -> bool {
+        let (Some(field), Some((service, _))) = (failure.unwanted, self.service_and_account(reservation))
+        else {
+            return false;
+        };
+        let (provider, model, max_tokens) = (service.provider, reservation.model(), reservation.max_tokens());
+        let encoded = |without: &[&str]| {
+            provider.encode_without(&self.question.request, model, max_tokens, without).body
+        };
+        let shorter: Vec<&str> = self.sent_without.iter().copied().chain([field]).collect();
+        if !provider.can_leave_out(field, model) || encoded(&shorter) == encoded(&self.sent_without) {
+            return false;
+        }
+        info!(model = &**model, "{} refuses {field}: leaving it out from now on", provider.name());
+        service.omissions.add(model, field);
+        true
     }
 
     /// Leaves a provider alone that counts failed calls, too, when the request has cost it enough of them.

@@ -1,10 +1,12 @@
 //! A provider with everything needed to call it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::{info, warn};
 
+use super::omissions::Omissions;
 use crate::config::ProviderConfig;
 use crate::providers::Provider;
 use crate::quota::{Change, Quota};
@@ -16,6 +18,8 @@ pub(super) struct Service {
     pub(super) provider: Provider,
     pub(super) accounts: Vec<Account>,
     origin: Arc<Origin>,
+    /// What its models have refused and requests can do without.
+    pub(super) omissions: Omissions,
     /// How long it may take to the first token, while somebody else could be called instead.
     pub(super) first_token: Duration,
 }
@@ -25,6 +29,8 @@ pub(super) struct Service {
 pub(super) struct Account {
     /// The head of its requests, with the headers of the provider's row, and the key if it needs one.
     lines: Lines,
+    /// What stands before every path of its requests; mostly nothing.
+    path: Box<str>,
     /// For people to read: `key 1 of 2`.
     pub(super) label: Arc<str>,
 }
@@ -40,6 +46,13 @@ pub enum SetupError {
     Key(Provider),
 }
 
+impl Account {
+    /// `path` as it follows the base URL.
+    fn full<'p>(&self, path: &'p str) -> Cow<'p, str> {
+        if self.path.is_empty() { path.into() } else { format!("{}{path}", self.path).into() }
+    }
+}
+
 impl Service {
     /// The provider as it is configured, which answers at `origin`.
     ///
@@ -49,24 +62,26 @@ impl Service {
         let provider = config.provider;
         let accounts = config.accounts.iter().map(|account| {
             let headers = provider.headers(account.key.as_ref()).map_err(|_| SetupError::Key(provider))?;
-            Ok(Account { lines: origin.lines(&headers), label: account.label.as_str().into() })
+            let (path, label) = (account.path.as_str().into(), account.label.as_str().into());
+            Ok(Account { lines: origin.lines(&headers), path, label })
         });
         Ok(Self {
             provider,
             accounts: accounts.collect::<Result<_, SetupError>>()?,
             origin: origin.clone(),
+            omissions: Omissions::default(),
             first_token: config.first_token,
         })
     }
 
     /// A completion, ready to be sent.
     pub(super) fn call(&self, account: &Account, path: &str, body: Vec<u8>) -> Call {
-        Call::post(&self.origin, &account.lines, path, body)
+        Call::post(&self.origin, &account.lines, &account.full(path), body)
     }
 
     /// A request for what the provider publishes about itself.
     pub(super) fn query(&self, account: &Account, path: &str) -> Call {
-        Call::get(&self.origin, &account.lines, path)
+        Call::get(&self.origin, &account.lines, &account.full(path))
     }
 
     /// Logs what a new list of models has changed.

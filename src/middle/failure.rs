@@ -139,6 +139,9 @@ pub enum Cause {
     ContextTooLong,
     /// The provider rejects the request itself.
     RequestRefused,
+    /// A safety filter of the provider refuses the prompt, or what was written of the answer. That is an answer, so nobody
+    /// else is asked: falling back would mean asking until some provider says yes.
+    Moderated,
     /// The provider or the model is overloaded.
     Overloaded,
     /// A server on the user's own machine is reading its model from the disk.
@@ -169,7 +172,7 @@ pub enum Cause {
 
 impl Cause {
     /// All of them, for tests.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::RateLimited,
         Self::QuotaExhausted,
         Self::AccountLimited,
@@ -185,6 +188,7 @@ impl Cause {
         Self::TooLarge,
         Self::ContextTooLong,
         Self::RequestRefused,
+        Self::Moderated,
         Self::Overloaded,
         Self::Loading,
         Self::ServerError,
@@ -213,7 +217,7 @@ impl Cause {
             }
             Self::TooLarge => Reason::TooLarge,
             Self::ContextTooLong => Reason::ContextTooLong,
-            Self::RequestRefused => Reason::BadRequest,
+            Self::RequestRefused | Self::Moderated => Reason::BadRequest,
             Self::Overloaded | Self::Loading => Reason::Overloaded,
             Self::Silent | Self::ConnectTimeout | Self::OutOfTime => Reason::Timeout,
             Self::Unreachable | Self::OutOfDescriptors => Reason::ConnectFailed,
@@ -311,20 +315,22 @@ pub struct Diagnosis {
     pub then: Option<Wait>,
     /// The provider's message.
     pub message: Option<RawWords>,
+    /// The field of the request that it refuses, if the request can do without it.
+    pub unwanted: Option<&'static str>,
 }
 
 impl From<Cause> for Diagnosis {
     fn from(cause: Cause) -> Self {
-        Self { cause, wait: None, then: None, message: None }
+        Self { cause, wait: None, then: None, message: None, unwanted: None }
     }
 }
 
 impl Diagnosis {
     /// The failure of an attempt that was answered with `status`.
     pub fn into_failure(self, status: u16, redactor: &Redactor) -> Failure {
-        let Self { cause, wait, then, message } = self;
+        let Self { cause, wait, then, message, unwanted } = self;
         let message = message.map(|words| redactor.clean(&words.0));
-        Failure { cause, wait, then, status: Some(status), message }
+        Failure { cause, wait, then, status: Some(status), message, unwanted }
     }
 }
 
@@ -341,12 +347,14 @@ pub struct Failure {
     pub status: Option<u16>,
     /// The provider's message, cleaned.
     pub message: Option<CleanText>,
+    /// The field of the request that it refuses, if the request can do without it.
+    pub unwanted: Option<&'static str>,
 }
 
 impl Failure {
     /// A failure without an answer from the provider.
     pub const fn without_answer(cause: Cause) -> Self {
-        Self { cause, wait: None, then: None, status: None, message: None }
+        Self { cause, wait: None, then: None, status: None, message: None, unwanted: None }
     }
 
     /// How it is reported.

@@ -209,9 +209,11 @@ impl Policy {
             Cause::EmptyAnswer | Cause::GenerationUnreadable | Cause::OutOfTime => {
                 Self { counted: Counted::Whole, ..Self::REQUEST }
             }
-            Cause::TooLarge | Cause::ContextTooLong | Cause::RequestRefused | Cause::OutOfDescriptors => {
-                Self::REQUEST
-            }
+            Cause::TooLarge
+            | Cause::ContextTooLong
+            | Cause::RequestRefused
+            | Cause::Moderated
+            | Cause::OutOfDescriptors => Self::REQUEST,
         }
     }
 

@@ -170,6 +170,9 @@ impl Content {
             Ok(Decoded::Done) => self.is_done = true,
             Ok(Decoded::Unreadable) => self.unreadable_events = self.unreadable_events.saturating_add(1),
             Err(_) if self.is_complete() => {}
+            Err(Diagnosis { cause: Cause::Moderated, .. }) => {
+                self.answer.sink(events).finish(FinishReason::ContentFilter);
+            }
             Err(diagnosis) => return Err(diagnosis),
         }
         Ok(None)

@@ -7,8 +7,13 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use secrecy::SecretString;
 
 use super::capabilities::{Capabilities, Work};
+<<<<<<< HEAD
 use super::model_id::{is_model_id, is_model_path};
 use super::profile::{Dialect, Profile};
+=======
+use super::model_id::is_model_id;
+use super::profile::{AskedBy, Dialect, Profile};
+>>>>>>> main
 use super::wire::{Decoded, WireRequest};
 use super::words::{ErrorBody, limits, waits};
 use super::{gemini, openai, rows};
@@ -52,6 +57,12 @@ impl Directory {
     /// The rows that are always listed.
     pub fn core() -> Self {
         Self(Self::built_in().into_iter().filter(|provider| provider.profile().is_core).collect())
+    }
+
+    /// The names, in lower case, of those that need no key and are asked only if the user names them.
+    pub(crate) fn keyless_names(&self) -> Vec<String> {
+        let keyless = self.iter().filter(|it| it.profile().asked_by == AskedBy::Name);
+        keyless.map(|it| it.name().to_ascii_lowercase()).collect()
     }
 
     /// All providers, in rotation order.
@@ -183,6 +194,14 @@ impl Provider {
         free.admits(model, models)
     }
 
+    /// Whether a request to the model with this id can do without `field`, which it has refused. What guards against a bill
+    /// is left out only where there is none in any case.
+    pub fn can_leave_out(self, field: &str, model: &str) -> bool {
+        let Dialect::OpenAi(quirks) = &self.profile().dialect else { return false };
+        let is_guard = quirks.guards.iter().any(|guard| guard.field == field);
+        !is_guard || (self.is_free(model) && self.profile().free.is_sure_of(model))
+    }
+
     /// The path and query of its model list, which follow the base URL; `None` if it has none.
     pub fn models_path(self) -> Option<&'static str> {
         match &self.profile().dialect {
@@ -220,9 +239,20 @@ impl Provider {
     ///
     /// The model must support what the request needs; optional features that it does not support are left out.
     pub fn encode(self, request: &ChatRequest, model: &str, max_tokens: Option<u32>) -> WireRequest {
+        self.encode_without(request, model, max_tokens, &[])
+    }
+
+    /// The same without these fields, which the model has refused.
+    pub fn encode_without(
+        self,
+        request: &ChatRequest,
+        model: &str,
+        max_tokens: Option<u32>,
+        without: &[&str],
+    ) -> WireRequest {
         match &self.profile().dialect {
             Dialect::OpenAi(quirks) => {
-                openai::encode(quirks, self.capabilities(model), request, model, max_tokens)
+                openai::encode(quirks, self.capabilities(model), request, model, max_tokens, without)
             }
             Dialect::Gemini => gemini::encode(self.capabilities(model), request, model, max_tokens),
         }
@@ -273,7 +303,6 @@ impl Provider {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::providers::AskedBy;
 
     #[test]
     fn names_are_found_in_any_case() {

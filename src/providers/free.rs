@@ -41,6 +41,12 @@ impl FreeFilter {
             }
         }
     }
+
+    /// Whether its name alone makes sure that a free model costs nothing, whatever the provider picks for it. A router's
+    /// does not.
+    pub(super) fn is_sure_of(&self, id: &str) -> bool {
+        !matches!(self, Self::Marked { ending, .. } if !id.to_ascii_lowercase().ends_with(ending))
+    }
 }
 
 #[cfg(test)]

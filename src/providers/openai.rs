@@ -11,9 +11,10 @@ mod parts;
 mod quirks;
 mod schema;
 mod tool_ids;
+mod unwanted;
 
 pub(super) use self::decode::{decode, diagnose, limits_in_error};
 pub(super) use self::encode::encode;
 pub(super) use self::list::parse_models;
-pub(crate) use self::quirks::{EffortForm, NullContent, Quirks};
+pub(crate) use self::quirks::{EffortForm, Guard, NullContent, Quirks};
 pub use self::quirks::{ErrorForm, ListForm};

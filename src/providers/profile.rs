@@ -127,7 +127,7 @@ pub enum AskedBy {
     BaseUrl,
 }
 
-/// A second value that a provider is called with, such as the number of an account. It becomes part of the path: what is
+/// A second value that each account is called with, such as its number. It becomes part of the path: what is
 /// between the base URL and every other path is `before`, then the value.
 #[derive(Clone, Copy, Debug)]
 pub struct AccountId {

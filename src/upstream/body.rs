@@ -74,7 +74,7 @@ impl Body {
     }
 
     /// The beginning of the body, as much as arrives by `deadline`: for reading what went wrong.
-    pub(crate) async fn beginning(mut self, deadline: Instant) -> Vec<u8> {
+    pub(crate) async fn beginning(&mut self, deadline: Instant) -> Vec<u8> {
         let mut beginning = Vec::new();
         while let Ok(Ok(true)) =
             timeout_at(deadline, self.read(|piece| beginning.extend_from_slice(piece))).await

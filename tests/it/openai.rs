@@ -348,6 +348,25 @@ async fn a_conversation_too_long_goes_to_a_model_with_more_room() -> anyhow::Res
     Ok(())
 }
 
+/// The fourth generation of Gemma, whatever its size; what is known of the third promises nothing.
+#[tokio::test]
+async fn gemma_sees_images_from_its_fourth_generation_on() -> anyhow::Result<()> {
+    let models = "gemma-4-31b-it,gemma-4-26b-a4b-it,gemma-3-27b-it";
+    let proxy = TestProxy::builder().with("GEMINI_MODEL", models).start().await?;
+    proxy.provider(Provider::GEMINI).offer(models.split(',').map(str::to_owned));
+    for (model, status) in [("gemma-4-31b-it", 200), ("gemma-4-26b-a4b-it", 200), ("gemma-3-27b-it", 400)] {
+        let content = json!([{"type": "text", "text": "What is this?"},
+            {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}]);
+        let body =
+            json!({"model": format!("gemini/{model}"), "messages": [{"role": "user", "content": content}]});
+        let reply = complete(&proxy, &body).await?;
+        assert_eq!(reply.status, status, "{model}: {}", reply.text());
+    }
+    let seen = proxy.provider(Provider::GEMINI).chats();
+    assert!(seen.len() == 2 && seen.iter().all(|it| it.json().to_string().contains("iVBORw0KGgo=")));
+    Ok(())
+}
+
 #[tokio::test]
 async fn what_nobody_can_is_refused_with_who_cannot_what() -> anyhow::Result<()> {
     let proxy = TestProxy::core().await?;

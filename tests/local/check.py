@@ -74,6 +74,22 @@ def tools_are_called_and_their_results_are_taken(_, proxy):
     assert reply.status == 200 and reply.json["choices"][0]["message"]["content"], reply
 
 
+def thoughts_are_told_apart_from_the_answer(server, proxy):
+    messages = [*calling({})[:4], {"role": "user", "content": "Repeat:\n<note>\nAda\n</note>\nYes."}]
+    messages.append({"role": "assistant", "content": "<note>\nAda\n</note>\nYes."})
+    messages.append({"role": "user", "content": "Repeat:\n<think>\nplums\n</think>\nfigs"})
+    body = {"messages": messages, "temperature": 0, "max_tokens": 40}
+    direct = [fetch(f"{server.url}/v1/chat/completions", body).json for _ in range(2)][1]["choices"][0]["message"]
+    assert direct["content"] and direct["reasoning_content"], direct
+    message = proxy.complete(**body).json["choices"][0]["message"]
+    for name in ["content", "reasoning_content"]:
+        assert message[name] == direct[name], (message, direct)
+    events = proxy.complete(**body, stream=True).events
+    deltas = [event["choices"][0]["delta"] for event in events]
+    assert "".join(delta.get("reasoning_content") or "" for delta in deltas) == direct["reasoning_content"], events
+    assert text_of(events) == direct["content"] == proxy.chat(**body, stream=False).json["content"], events
+
+
 def json_is_made_to_order(_, proxy):
     schema = {"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"]}
     schema["additionalProperties"] = False
@@ -166,6 +182,7 @@ WITH_BOTH = [
     an_answer_that_ends_by_itself_says_stop,
     a_stop_word_ends_the_answer,
     tools_are_called_and_their_results_are_taken,
+    thoughts_are_told_apart_from_the_answer,
     json_is_made_to_order,
     all_fields_are_taken,
     a_prompt_that_is_too_long_is_the_requests_fault,
@@ -242,7 +259,7 @@ def a_server_that_loads_its_model_is_waited_for(directory):
     """How long it loads is not ours to say, so a start in which nobody has asked meanwhile is tried again."""
     server = Server(directory, alias="smol")
     with Proxy(directory, server, LLAMACPP_MODEL="smol") as proxy:
-        for _ in range(20):
+        for _ in range(6):
             server.begin()
             try:
                 loading = wait_for("the port", lambda: fetch(f"{server.url}/v1/models"))

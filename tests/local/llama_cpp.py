@@ -20,7 +20,7 @@ def parameters(port, alias=None, key=None):
     # Threads that wait for each other by spinning take seconds for a word where another program needs a core.
     its.cpuparams.n_threads = 1
     its.cpuparams_batch.n_threads = 1
-    # The model's own template knows no tools.
+    # The model's own template knows neither tools nor thoughts.
     its.chat_template = (Path(__file__).parent / "chat_template.jinja").read_text()
     if alias:
         its.model_alias = [alias]

@@ -6,8 +6,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::parts;
 use super::quirks::Quirks;
+use super::{parts, unwanted};
 use crate::middle::{Cause, Diagnosis, FinishReason, LimitReading, Reading, Sink, Usage, Window, WireCall};
 use crate::providers::wire::Decoded;
 use crate::providers::words::lenient::First;
@@ -226,6 +226,12 @@ pub(in crate::providers) fn diagnose(
     head: &Reading,
     error: &ErrorBody,
 ) -> Diagnosis {
+    let diagnosis = cause_and_wait(quirks, status, head, error);
+    let is_refused = diagnosis.cause == Cause::RequestRefused;
+    Diagnosis { unwanted: unwanted::named_in(quirks, error, is_refused), ..diagnosis }
+}
+
+fn cause_and_wait(quirks: &Quirks, status: u16, head: &Reading, error: &ErrorBody) -> Diagnosis {
     let stated = classify::stated_wait(head, error);
     if let Some(diagnosis) = rules::look_up(quirks.failures, status, head, error, stated) {
         return diagnosis;

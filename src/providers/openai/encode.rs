@@ -25,8 +25,9 @@ pub(in crate::providers) fn encode(
     request: &ChatRequest,
     model: &str,
     max_tokens: Option<u32>,
+    without: &[&str],
 ) -> WireRequest {
-    let body = Body { quirks, can, request, model, max_tokens };
+    let body = Body { quirks, can, request, model, max_tokens, without };
     WireRequest {
         path: quirks.chat_path.to_owned(),
         body: json::to_vec(&body),
@@ -43,6 +44,8 @@ struct Body<'a> {
     model: &'a str,
     /// The longest answer to ask for.
     max_tokens: Option<u32>,
+    /// The fields that the model has refused.
+    without: &'a [&'a str],
 }
 
 impl Body<'_> {
@@ -50,23 +53,29 @@ impl Body<'_> {
         self.quirks.takes.contains(&feature)
     }
 
+    /// Whether the field with this name may be sent, which carries this feature.
+    fn sends(&self, name: &str, feature: Feature) -> bool {
+        self.takes(feature) && !self.without.contains(&name)
+    }
+
     /// The field that says how much to think.
     fn effort(&self) -> Option<(&'static str, Value)> {
         let nearest = self.request.effort?.nearest(self.can.efforts)?;
-        Some(match self.quirks.effort {
+        let (name, value) = match self.quirks.effort {
             EffortForm::Word => ("reasoning_effort", nearest.as_str().into()),
             EffortForm::Switch => {
                 let word = if nearest == Effort::None { "disabled" } else { "enabled" };
                 ("thinking", json!({ "type": word }))
             }
-        })
+        };
+        (!self.without.contains(&name)).then_some((name, value))
     }
 
     /// The fields that stand in the row, with the JSON that stands there.
     fn fixed_fields(&self) -> impl Iterator<Item = (&'static str, &'static RawValue)> {
         let Quirks { fixed_fields, fixed_fields_with_tools, .. } = self.quirks;
         let with_tools = fixed_fields_with_tools.iter().filter(|_| !self.request.offered_tools().is_empty());
-        let fields = fixed_fields.iter().chain(with_tools);
+        let fields = fixed_fields.iter().chain(with_tools).filter(|(name, _)| !self.without.contains(name));
         fields.filter_map(|(name, json)| Some((*name, serde_json::from_str(json).ok()?)))
     }
 
@@ -81,6 +90,7 @@ impl Body<'_> {
         let parallel = request.parallel_tool_calls.filter(|_| !request.offered_tools().is_empty());
         let fields = [
             ("top_p", Feature::TopP, request.top_p.map(Value::from)),
+            ("top_k", Feature::TopK, request.top_k.map(Value::from)),
             (self.quirks.seed_name, Feature::Seed, request.seed.map(Value::from)),
             ("stop", Feature::Stop, (!request.stop.is_empty()).then(|| json!(request.stop))),
             ("user", Feature::User, request.user.clone().map(Value::from)),
@@ -96,9 +106,10 @@ impl Body<'_> {
         let has_speakers = !self.request.speakers.is_empty() && !self.takes(Feature::SpeakerName);
         let others = [(Feature::SpeakerName, has_speakers), (Feature::ToolStrictness, is_strict)];
         let others = others.into_iter().filter(|(_, is_left_out)| *is_left_out).map(|(feature, _)| feature);
-        let untaken =
-            self.set_fields().map(|(_, feature, _)| feature).filter(|feature| !self.takes(*feature));
-        let effort = self.can.misses_effort(self.request.effort).then_some(Feature::Effort);
+        let untaken = self.set_fields().filter(|(name, feature, _)| !self.sends(name, *feature));
+        let untaken = untaken.map(|(_, feature, _)| feature);
+        let is_refused = self.request.effort.is_some() && self.effort().is_none();
+        let effort = (is_refused || self.can.misses_effort(self.request.effort)).then_some(Feature::Effort);
         untaken.chain(others).chain(effort).collect()
     }
 
@@ -113,18 +124,18 @@ impl Body<'_> {
 
 impl Serialize for Body<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { quirks, can, request, model, max_tokens } = *self;
+        let Self { quirks, can, request, model, max_tokens, without } = *self;
         let mut body = serializer.serialize_map(None)?;
         body.serialize_entry("model", model)?;
         let takes_names = self.takes(Feature::SpeakerName);
         body.serialize_entry("messages", &Messages { request, quirks, takes_names })?;
         body.serialize_entry("stream", &self.is_stream())?;
-        for (name, _, value) in self.set_fields().filter(|(_, feature, _)| self.takes(*feature)) {
+        for (name, _, value) in self.set_fields().filter(|(name, feature, _)| self.sends(name, *feature)) {
             body.serialize_entry(name, &value)?;
         }
         let mut optional = |name: &'static str, value: Option<Value>| match value {
-            Some(value) => body.serialize_entry(name, &value),
-            None => Ok(()),
+            Some(value) if !without.contains(&name) => body.serialize_entry(name, &value),
+            Some(_) | None => Ok(()),
         };
         // Only for providers that send no usage without it: Groq once refused the field.
         let options = json!({ "include_usage": true });
@@ -277,7 +288,9 @@ impl<'a> WireMessage<'a> {
                 let texts = texts.iter().map(|text| WirePart::Text { text });
                 Self::new("system", content(texts.collect()))
             }
-            Message::User(parts) => Self::new("user", content(parts.iter().map(WirePart::of).collect())),
+            Message::User(parts) => {
+                Self::new("user", content(parts.iter().filter_map(WirePart::of).collect()))
+            }
             Message::Assistant(parts) => {
                 let texts = parts.iter().filter_map(AssistantPart::text);
                 let calls = parts.iter().filter_map(AssistantPart::call);
@@ -292,9 +305,9 @@ impl<'a> WireMessage<'a> {
                 };
                 Self { role: "assistant", name: None, tool_call_id: None, content, tool_calls }
             }
-            Message::Tool { call_id, parts } => {
+            Message::Tool { call_id, parts, .. } => {
                 let texts = parts.iter().filter(|part| matches!(part, Part::Text(_)));
-                let content = content(texts.map(WirePart::of).collect());
+                let content = content(texts.filter_map(WirePart::of).collect());
                 let id = tool_ids::sent(call_id, quirks);
                 Self { tool_call_id: Some(id), ..Self::new("tool", content) }
             }
@@ -308,7 +321,7 @@ fn pictures(message: &Message) -> impl Iterator<Item = WirePart<'_>> {
         Message::Tool { parts, .. } => parts.as_slice(),
         Message::System(_) | Message::User(_) | Message::Assistant(_) => &[],
     };
-    parts.iter().filter(|part| matches!(part, Part::Image(_))).map(WirePart::of)
+    parts.iter().filter(|part| matches!(part, Part::Image(_))).filter_map(WirePart::of)
 }
 
 impl Serialize for Messages<'_> {
@@ -360,10 +373,12 @@ struct Url {
 }
 
 impl<'a> WirePart<'a> {
-    fn of(part: &'a Part) -> Self {
+    fn of(part: &'a Part) -> Option<Self> {
         match part {
-            Part::Text(text) => Self::Text { text },
-            Part::Image(image) => Self::ImageUrl { image_url: Url { url: url(image) } },
+            Part::Text(text) => Some(Self::Text { text }),
+            Part::Image(image) => Some(Self::ImageUrl { image_url: Url { url: url(image) } }),
+            // The capabilities say so, so no request with one reaches this code.
+            Part::File(_) => None,
         }
     }
 }
@@ -435,7 +450,8 @@ mod tests {
     /// What is sent for a request that touches every column.
     fn sent(quirks: &Quirks) -> Value {
         let call = ToolCall { id: "1".into(), name: "f".into(), arguments: "{}".into(), signature: None };
-        let result = Message::Tool { call_id: "1".into(), parts: vec![Part::Text("2".into())] };
+        let result =
+            Message::Tool { call_id: "1".into(), parts: vec![Part::Text("2".into())], is_error: false };
         let messages = vec![Message::user("Hi"), Message::Assistant(vec![AssistantPart::Call(call)]), result];
         let mut request = ChatRequest::new(messages).expect("messages");
         request.seed = Some(7);
@@ -444,7 +460,7 @@ mod tests {
             |name: &str, strict| Tool { name: name.into(), description: None, parameters: None, strict };
         request.tools = vec![tool("f", Some(true)), tool("g", None)];
         request.tool_choice = Some(ToolChoice::Required);
-        let wire = encode(quirks, &CAN, &request, "m", None);
+        let wire = encode(quirks, &CAN, &request, "m", None, &[]);
         serde_json::from_slice(&wire.body).expect("JSON")
     }
 
@@ -479,7 +495,7 @@ mod tests {
         let request = ChatRequest::new(vec![Message::user("Hi")]).expect("a message");
         for (asked, sent) in [(None, 2_048), (Some(10), 10), (Some(9_999), 4_096)] {
             let body: Value =
-                serde_json::from_slice(&encode(&quirks, &CAN, &request, "m", asked).body).expect("JSON");
+                serde_json::from_slice(&encode(&quirks, &CAN, &request, "m", asked, &[]).body).expect("JSON");
             assert_eq!(body["most"], sent, "{asked:?}");
         }
     }

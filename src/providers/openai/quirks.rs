@@ -34,7 +34,9 @@ pub struct Quirks {
     pub words_after_results: Option<&'static str>,
     /// Fields that every request has: their names, and their values as JSON.
     pub fixed_fields: &'static [(&'static str, &'static str)],
-    /// The same for requests that offer tools.
+    /// Which of them only guard against a bill, and may be left out for a model that is surely free.
+    pub guards: &'static [Guard],
+    /// The same as `fixed_fields` for requests that offer tools.
     pub fixed_fields_with_tools: &'static [(&'static str, &'static str)],
     /// The keywords that it refuses in the schemas of tools.
     pub schema_without: &'static [&'static str],
@@ -84,6 +86,7 @@ impl Quirks {
         short_call_ids: false,
         words_after_results: None,
         fixed_fields: &[],
+        guards: &[],
         fixed_fields_with_tools: &[],
         schema_without: &[],
         effort: EffortForm::Word,
@@ -111,6 +114,15 @@ impl Quirks {
         failures: &[],
         errors: ErrorForm::Wrapped,
     };
+}
+
+/// A field that only guards against a bill.
+#[derive(Clone, Copy, Debug)]
+pub struct Guard {
+    /// Its name.
+    pub field: &'static str,
+    /// The codes of a refusal that it may have caused.
+    pub refused_by: &'static [&'static str],
 }
 
 /// What stands for the content of an earlier answer that has only calls.

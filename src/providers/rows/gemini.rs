@@ -15,6 +15,7 @@ const FLASH: Capabilities = Capabilities {
     window: 1_048_576,
     max_output: 65_536,
     images: Images::Inline,
+    files: true,
     tools: true,
     forced_calls: true,
     json: true,
@@ -29,11 +30,12 @@ const FLASH: Capabilities = Capabilities {
 const FLASH_LITE: Capabilities =
     Capabilities { efforts: &[Effort::Minimal, Effort::Low, Effort::Medium, Effort::High], ..FLASH };
 
-/// The documents promise neither tools nor JSON, and instructions are refused.
+/// The documents promise neither tools nor JSON, and the third generation refuses instructions.
 const GEMMA: Capabilities = Capabilities {
     window: 131_072,
     max_output: 32_768,
     images: Images::None,
+    files: false,
     tools: false,
     forced_calls: false,
     json: false,
@@ -44,6 +46,9 @@ const GEMMA: Capabilities = Capabilities {
     instructions: false,
     signs_calls: false,
 };
+
+/// It sees images: measured by others on 11 September 2026, when it wrote no JSON that follows a schema.
+const GEMMA_4: Capabilities = Capabilities { images: Images::Inline, ..GEMMA };
 
 /// The second generation, which ends in December 2026. How much it thinks is set as a number of tokens.
 const SECOND: Capabilities = Capabilities {
@@ -94,7 +99,7 @@ pub(crate) static PROFILE: Profile = Profile {
             work: Work::UNCOUNTED,
         },
         Model { id: "gemini-3.8-flash", can: FLASH, free_plan: FLASH_PLAN, work: Work::UNCOUNTED },
-        Model { id: "gemma-4-31b-it", can: GEMMA, free_plan: GEMMA_PLAN, work: Work::UNCOUNTED },
+        Model { id: "gemma-4-31b-it", can: GEMMA_4, free_plan: GEMMA_PLAN, work: Work::UNCOUNTED },
     ],
     // Other models have no free quota or hardly any.
     preferred_families: &["flash-lite", "flash", "gemma"],
@@ -108,6 +113,7 @@ pub(crate) static PROFILE: Profile = Profile {
         ),
         ("gemini-2", SECOND),
         ("gemini-", FLASH),
+        ("gemma-4", GEMMA_4),
         ("gemma-", GEMMA),
     ],
     auth: Auth::Header("x-goog-api-key"),

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::middle::{Cause, Effort, FreePlan, Limit, Measure, Pool, Renewal, Zone};
 use crate::providers::capabilities::{Capabilities, Images, Model};
 use crate::providers::free::FreeFilter;
-use crate::providers::openai::{ListForm, Quirks};
+use crate::providers::openai::{Guard, ListForm, Quirks};
 use crate::providers::profile::{Dialect, Profile};
 use crate::providers::words::rules::{FLAGGED, FailureRule, Pause};
 
@@ -70,6 +70,8 @@ pub(crate) static PROFILE: Profile = Profile {
         asks_for_usage: false,
         // A host that bills is left out, and the call fails instead.
         fixed_fields: &[("provider", r#"{"max_price":{"prompt":0,"completion":0}}"#)],
+        // Whether this admits every host of a free model is not documented.
+        guards: &[Guard { field: "provider", refused_by: &["constraint_filtered"] }],
         reset_header: "x-ratelimit-reset",
         failures: &[
             // "… Add 10 credits to unlock 1000 free model requests per day": not a matter of credit.
@@ -101,7 +103,7 @@ pub(crate) static PROFILE: Profile = Profile {
             ),
             FailureRule::codes(403, &["region_restricted"], Cause::NotInPlan),
             FailureRule::words(403, &["agentic harness", "guardrail"], Cause::NotInPlan),
-            FailureRule::codes(403, &[FLAGGED], Cause::RequestRefused),
+            FailureRule::codes(403, &[FLAGGED], Cause::Moderated),
             FailureRule::codes(
                 400,
                 &["max_tokens_exceeded", "token_limit_exceeded", "string_too_long"],

@@ -64,7 +64,8 @@ pub(crate) static PROFILE: Profile = Profile {
             // A model that bills, and no balance: told as a 429.
             FailureRule::codes(0, &["1113", "1220", "1311"], Cause::NotInPlan),
             FailureRule::codes(0, &["1211", "1221", "1222"], Cause::ModelGone),
-            FailureRule::codes(0, &["1210", "1212", "1213", "1214", "1215", "1301"], Cause::RequestRefused),
+            FailureRule::codes(0, &["1210", "1212", "1213", "1214", "1215"], Cause::RequestRefused),
+            FailureRule::codes(0, &["1301"], Cause::Moderated),
             FailureRule::codes(0, &["1261"], Cause::ContextTooLong),
             FailureRule::codes(0, &["1302"], Cause::RateLimited).waiting(Pause::Seconds(10)),
             FailureRule::codes(0, &["1303", "1305", "1312"], Cause::RateLimited).waiting(Pause::Seconds(30)),

@@ -60,7 +60,7 @@ pub(in crate::providers) fn diagnose(
     let message = (!error.message.is_empty()).then(|| RawWords(error.message.clone()));
     // What is stated beside a dead model is no time after which it lives.
     let wait = if cause.reason() == Reason::ModelGone { None } else { stated_wait(head, error) };
-    Diagnosis { cause, wait, then: None, message }
+    Diagnosis { wait, message, ..cause.into() }
 }
 
 /// The wait that the provider asks for, wherever it states it.
@@ -112,6 +112,8 @@ fn classify(status: u16, error: &ErrorBody, is_daily: bool) -> Cause {
         "model_decommissioned" => return Cause::ModelGone,
         "model_not_found" => return gone(&text),
         "context_length_exceeded" => return Cause::ContextTooLong,
+        // As Azure and whoever stands before it says it.
+        "content_filter" | "content_policy_violation" => return Cause::Moderated,
         "queue_exceeded" | "capacity_exceeded" => return Cause::Overloaded,
         "tool_use_failed" | "json_validate_failed" | "output_parse_failed" => {
             return Cause::GenerationUnreadable;

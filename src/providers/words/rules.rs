@@ -104,7 +104,7 @@ pub(in crate::providers) fn look_up(
     let cause = if is_granted_nothing { Cause::NotInPlan } else { rule?.cause };
     let message = (!error.message.is_empty()).then(|| RawWords(error.message.clone()));
     let wait = stated.or_else(|| Some(rule?.wait?.wait())).filter(|_| cause.reason().is_limit());
-    Some(Diagnosis { cause, wait, then: None, message })
+    Some(Diagnosis { wait, message, ..cause.into() })
 }
 
 #[cfg(test)]

@@ -32,7 +32,7 @@ const fn row(
 const HOUR: i64 = 3_600;
 const DAY: i64 = 86_400;
 
-const TABLE: [Expected; 28] = [
+const TABLE: [Expected; 29] = [
     row(Cause::RateLimited, "am", "blocked", [60; 4], 90, "time"),
     row(Cause::QuotaExhausted, "am", "blocked", [HOUR; 4], 90, "time"),
     row(Cause::AccountLimited, "a", "blocked", [60; 4], 90, "time"),
@@ -48,6 +48,7 @@ const TABLE: [Expected; 28] = [
     row(Cause::TooLarge, "-", "well", [0; 4], 0, "time"),
     row(Cause::ContextTooLong, "-", "well", [0; 4], 0, "time"),
     row(Cause::RequestRefused, "-", "well", [0; 4], 0, "time"),
+    row(Cause::Moderated, "-", "well", [0; 4], 0, "time"),
     row(Cause::Overloaded, "am", "demoted", [5, 10, 20, 30], 30, "event"),
     row(Cause::Loading, "am", "blocked", [2; 4], 10, "time"),
     row(Cause::ServerError, "am", "demoted", [5, 10, 20, 30], 30, "event"),

@@ -85,12 +85,12 @@ fn small_requests_do_not_explore_what_is_left_to_others() {
     assert_eq!(model(&mut state, SMALL, false, 0), Some(GEMMA));
 }
 
-/// Images are no question of size.
+/// Tools are no question of size.
 #[test]
 fn a_model_that_alone_can_do_it_is_left_to_it() {
     let mut state = gemini();
     let target = Target::new(vec![Wanted { provider: 0, model: None }], false);
-    let needs = Needs { inline_images: true, ..Needs::default() };
+    let needs = Needs { tools: true, ..Needs::default() };
     for minute in 0..4 {
         let demand = Demand { prompt: SMALL, answer: Some(100) };
         let criteria = Criteria { target: &target, needs: &needs, ruled_out: &[], demand, can_wait: true };

@@ -12,7 +12,7 @@ use super::host::{Host, Manner, Style};
 use super::message_rules::check_message;
 use super::refusals::Refused;
 use crate::middle::Feature;
-use crate::providers::Quirks;
+use crate::providers::{Provider, Quirks};
 use crate::simulator::models::{Facts, facts};
 
 pub(super) type Checked = Result<(), Refused>;
@@ -194,12 +194,19 @@ fn check_order(host: &Host, messages: &[Value]) -> Checked {
     Ok(())
 }
 
-/// What the row always sends must be there: without a highest price of nothing, a router bills.
+/// What the row always sends must be there: without a highest price of nothing, a router bills. A model that is surely free
+/// may refuse it.
 fn check_fixed(host: &Host, body: &Value) -> Checked {
     let Quirks { fixed_fields, fixed_fields_with_tools, .. } = host.quirks;
     let with_tools = fixed_fields_with_tools.iter().filter(|_| !items(&body["tools"]).is_empty());
+    let model = body["model"].as_str().unwrap_or_default();
+    let is_guard = |field: &str| host.quirks.guards.iter().any(|guard| guard.field == field);
+    let can_miss = |field: &str| {
+        body[field].is_null() && is_guard(field) && Provider::of(host.profile).can_leave_out(field, model)
+    };
     for (field, json) in fixed_fields.iter().chain(with_tools) {
-        if serde_json::from_str::<Value>(json).ok().as_ref() != Some(&body[*field]) {
+        let is_there = serde_json::from_str::<Value>(json).ok().as_ref() == Some(&body[*field]);
+        if !is_there && !can_miss(field) {
             return Err(at(host.style(), field, &format!("value must be {json}")));
         }
     }

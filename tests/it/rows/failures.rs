@@ -18,9 +18,13 @@ enum Reach {
     Account(u64),
     /// The request alone.
     Request,
+    /// A field that the request can do without: the same model answers without it.
+    Field,
+    /// Nobody: a safety filter has spoken, which is an answer.
+    Nobody,
 }
 
-use Reach::{Account, Model, Request};
+use Reach::{Account, Field, Model, Nobody, Request};
 
 type Headers = &'static [(&'static str, &'static str)];
 type Case = (&'static str, u16, Headers, &'static str, Reach);
@@ -49,10 +53,10 @@ const OPENROUTER: &[Case] = &[
     ("error_no_endpoints", 404, NONE, "model_gone", Model),
     ("error_free_ended", 404, NONE, "not_in_plan", Model),
     ("error_privacy", 404, NONE, "not_in_plan", Model),
-    ("error_constraint", 404, NONE, "not_in_plan", Model),
+    ("error_constraint", 404, NONE, "bad_request", Field),
     ("error_invalid_model", 400, NONE, "model_gone", Model),
     ("error_context", 400, NONE, "context_too_long", Model),
-    ("error_moderation", 403, NONE, "bad_request", Request),
+    ("error_moderation", 403, NONE, "content_filter", Nobody),
     ("error_region", 403, NONE, "not_in_plan", Model),
     ("error_key", 401, NONE, "bad_key", Account(TEN_MINUTES)),
     ("error_unavailable", 503, NONE, "overloaded", Model),
@@ -93,7 +97,7 @@ const ZAI: &[Case] = &[
     ("error_busy", 429, NONE, "rate_limited", Model),
     ("error_day", 429, NONE, "quota_exhausted", Model),
     ("error_context", 400, NONE, "context_too_long", Model),
-    ("error_content", 400, NONE, "bad_request", Request),
+    ("error_content", 400, NONE, "content_filter", Nobody),
     ("error_server", 500, NONE, "upstream_error", Model),
 ];
 const COHERE: &[Case] = &[
@@ -129,14 +133,17 @@ async fn shows(provider: Provider, &(file, status, headers, reason, reach): &Cas
     let case = format!("{provider:?} {file} {status} {headers:?}");
     let proxy = alone(provider).start().await?;
     proxy.provider(provider).then(raw(status, headers, fixture(provider, file)));
+    if reach == Nobody {
+        return is_an_answer(&proxy, provider, &raw(status, headers, fixture(provider, file)), &case).await;
+    }
     let reply = chat(&proxy, &question()).await?;
     let calls = asked_for(&proxy, provider);
     // A conversation that is too long goes to a larger window, if there is one.
     let is_too_long = reason == "context_too_long" && reply.status == 400;
-    if reach == Model && !is_too_long {
+    if (reach == Model && !is_too_long) || reach == Field {
         let trail = format!("{}:{reason}, {}:ok", provider.name(), provider.name());
         assert_eq!(reply.header("x-attempts"), Some(&*trail), "{case}: {}", reply.text());
-        assert!(calls.len() == 2 && calls[0] != calls[1], "{case}: {calls:?}");
+        assert!(calls.len() == 2 && (calls[0] == calls[1]) == (reach == Field), "{case}: {calls:?}");
         return Ok(());
     }
     assert_eq!(reply.json()["attempts"][0]["reason"], reason, "{case}: {}", reply.text());
@@ -148,6 +155,44 @@ async fn shows(provider: Provider, &(file, status, headers, reason, reach): &Cas
             Ok(())
         }
     }
+}
+
+/// What a safety filter has refused is an answer in every way of asking, though there are other models, and nobody rests.
+async fn is_an_answer(
+    proxy: &TestProxy,
+    provider: Provider,
+    refusal: &Behaviour,
+    case: &str,
+) -> anyhow::Result<()> {
+    let calls = |proxy: &TestProxy| asked_for(proxy, provider).len();
+    for (number, stream) in [true, false].into_iter().enumerate() {
+        if number > 0 {
+            proxy.provider(provider).then(refusal.clone());
+        }
+        let mut body = question();
+        body["stream"] = stream.into();
+        let reply = chat(proxy, &body).await?;
+        let trail = format!("{}:ok", provider.name());
+        assert_eq!(
+            (reply.status, reply.header("x-attempts")),
+            (200, Some(&*trail)),
+            "{case}: {}",
+            reply.text()
+        );
+        assert!(reply.text().contains(r#""finish_reason":"content_filter""#), "{case}: {}", reply.text());
+        assert_eq!(reply.text().contains("[DONE]"), stream, "{case}: {}", reply.text());
+
+        proxy.provider(provider).then(refusal.clone());
+        body["model"] = name(provider).into();
+        let reply = complete(proxy, &body).await?;
+        assert_eq!(reply.status, 200, "{case}: {}", reply.text());
+        assert!(reply.text().contains(r#""finish_reason":"content_filter""#), "{case}: {}", reply.text());
+        assert_eq!(calls(proxy), 2 * (number + 1), "{case}: nobody else is asked");
+    }
+    let report = proxy.report(provider).await?;
+    assert_eq!(report["models"][0]["outcomes"]["ok"], 4, "{case}: {report}");
+    assert_eq!(chat(proxy, &question()).await?.status, 200, "{case}: nobody rests");
+    Ok(())
 }
 
 /// Nothing is called until the time is over, and then it serves at once.
@@ -196,6 +241,8 @@ async fn an_error_inside_of_a_200_is_read_by_the_same_table() -> anyhow::Result<
         ("OpenRouter", "error_unavailable", "overloaded"),
         ("OpenRouter", "error_per_day", "quota_exhausted"),
         ("Z.ai", "error_balance", "not_in_plan"),
+        ("Z.ai", "error_content", "content_filter"),
+        ("OpenRouter", "error_moderation", "content_filter"),
     ] {
         let provider = row(its_name);
         for is_stream in [true, false] {
@@ -214,8 +261,12 @@ async fn an_error_inside_of_a_200_is_read_by_the_same_table() -> anyhow::Result<
             };
             proxy.all(&broken);
             let reply = chat(&proxy, &question()).await?;
-            let told = reply.json()["attempts"][0]["reason"].clone();
-            assert_eq!(told, reason, "{its_name} {file}, stream {is_stream}: {}", reply.text());
+            let told = match reply.status {
+                // A filter has spoken, which is an answer.
+                200 => reply.text().contains("content_filter").then(|| json!("content_filter")),
+                _ => reply.json()["attempts"].get(0).map(|it| it["reason"].clone()),
+            };
+            assert_eq!(told, Some(json!(reason)), "{its_name} {file}, stream {is_stream}: {}", reply.text());
         }
     }
     Ok(())

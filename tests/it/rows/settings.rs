@@ -29,17 +29,45 @@ async fn an_account_id_is_wanted_whole_or_the_provider_is_off() -> anyhow::Resul
         let proxy = alone(cloudflare)
             .with("CLOUDFLARE_API_KEY", "")
             .with("CLOUDFLARE_ACCOUNT_ID", good)
-            .with(key, "first,second")
+            .with(key, "first")
             .start()
             .await?;
-        for _ in 0..2 {
-            assert_eq!(chat(&proxy, &question()).await?.status, 200, "{key}");
-        }
+        assert_eq!(chat(&proxy, &question()).await?.status, 200, "{key}");
         let chats = proxy.provider(cloudflare).chats();
-        assert!(
-            chats.iter().all(|it| it.header("authorization") == Some("Bearer first")),
-            "one account has one id"
-        );
+        assert!(chats.iter().all(|it| it.header("authorization") == Some("Bearer first")), "{key}");
+    }
+    Ok(())
+}
+
+/// Each key has its id, and both have a day of their own.
+#[tokio::test]
+async fn several_accounts_have_an_id_each() -> anyhow::Result<()> {
+    let cloudflare = row("Cloudflare");
+    let ids = ["0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210"];
+    let proxy = alone(cloudflare)
+        .with("CLOUDFLARE_API_KEY", "first, second")
+        .with("CLOUDFLARE_ACCOUNT_ID", ids.join(", "))
+        .start()
+        .await?;
+    for _ in 0..4 {
+        assert_eq!(chat(&proxy, &question()).await?.status, 200);
+    }
+    let chats = proxy.provider(cloudflare).chats();
+    let mut used: Vec<(&str, &str)> = Vec::new();
+    for call in &chats {
+        let key = call.header("authorization").expect("a key");
+        used.push((key, ids.into_iter().find(|id| call.path.contains(*id)).expect("an id")));
+    }
+    let pairs = [("Bearer first", ids[0]), ("Bearer second", ids[1])];
+    assert_eq!(used, [pairs, pairs].concat(), "each key goes with its own id, and both take turns");
+
+    for (keys, given) in
+        [("first,second", ids[0].to_owned()), ("first", ids.join(",")), ("a,b", [ids[0]; 2].join(","))]
+    {
+        let variables = [("CLOUDFLARE_API_TOKEN", keys), ("CLOUDFLARE_ACCOUNT_ID", &*given)];
+        let (code, _, err) = Binary::run(&[], &variables, None).await?;
+        assert_eq!(code, Some(2), "{keys} {given}");
+        assert!(err.contains("CLOUDFLARE_ACCOUNT_ID has") && err.contains("an id for each key"), "{err}");
     }
     Ok(())
 }
