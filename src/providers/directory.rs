@@ -7,13 +7,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use secrecy::SecretString;
 
 use super::capabilities::{Capabilities, Work};
-<<<<<<< HEAD
 use super::model_id::{is_model_id, is_model_path};
-use super::profile::{Dialect, Profile};
-=======
-use super::model_id::is_model_id;
 use super::profile::{AskedBy, Dialect, Profile};
->>>>>>> main
 use super::wire::{Decoded, WireRequest};
 use super::words::{ErrorBody, limits, waits};
 use super::{gemini, openai, rows};
