@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use secrecy::SecretString;
 
 use super::capabilities::{Capabilities, Work};
-use super::model_id::is_model_id;
+use super::model_id::{is_model_id, is_model_path};
 use super::profile::{AskedBy, Dialect, Profile};
 use super::wire::{Decoded, WireRequest};
 use super::words::{ErrorBody, limits, waits};
@@ -98,6 +98,8 @@ impl Provider {
     pub const CEREBRAS: Self = Self(&rows::cerebras::PROFILE);
     /// Google Gemini through its native API, <https://aistudio.google.com>.
     pub const GEMINI: Self = Self(&rows::gemini::PROFILE);
+    /// llama.cpp's server, on a machine of the user's own.
+    pub const LLAMA_CPP: Self = Self(&rows::local::LLAMA_CPP);
 
     /// The provider of a row. A row lives as long as the process.
     pub const fn of(row: &'static Profile) -> Self {
@@ -210,8 +212,22 @@ impl Provider {
             Dialect::OpenAi(quirks) => openai::parse_models(quirks.list, body),
             Dialect::Gemini => gemini::parse_models(body),
         }?;
-        models.retain(|id| is_model_id(id) && self.is_free(id));
+        models.retain(|id| self.check_model_id(id).is_ok() && self.is_free(id));
         Some(models)
+    }
+
+    /// Whether a model of this provider can have this id.
+    ///
+    /// # Errors
+    /// It cannot: what ids consist of.
+    pub(crate) fn check_model_id(self, id: &str) -> Result<(), &'static str> {
+        let (is_good, form) = match &self.profile().dialect {
+            Dialect::OpenAi(quirks) if quirks.ids_may_be_paths => {
+                (is_model_path(id), "visible ASCII characters")
+            }
+            Dialect::OpenAi(_) | Dialect::Gemini => (is_model_id(id), "letters, digits and . _ - : / @"),
+        };
+        if is_good { Ok(()) } else { Err(form) }
     }
 
     /// `request` in this provider's dialect, asking for a stream where there is one.
