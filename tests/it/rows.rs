@@ -3,6 +3,7 @@
 mod answers;
 mod bills;
 mod failures;
+mod lists;
 mod mending;
 mod settings;
 mod tiers;
