@@ -2,6 +2,7 @@
 //!
 //! All mistakes are reported together, so that ten typos do not take ten starts. A report never contains a key, as far as one can be told.
 
+mod aliases;
 mod asked;
 mod dot_env;
 mod environment;
@@ -18,6 +19,7 @@ use std::path::PathBuf;
 
 use secrecy::{ExposeSecret, SecretString};
 
+pub use self::aliases::Aliases;
 pub use self::dot_env::DotEnv;
 pub(crate) use self::environment::Environment;
 pub(crate) use self::listing::listing;

@@ -13,6 +13,7 @@ use super::fatal::Fatal;
 use crate::config::{self, Config, CorsOrigins, ENV_KEYLESS_PROVIDERS, ProviderConfig, ServerConfig};
 use crate::http::{self, AppState};
 use crate::observe::log;
+use crate::providers::Directory;
 use crate::time::{Clock, Shutdown};
 
 /// What a command says once its address is known and whether clients need a key.
@@ -115,9 +116,10 @@ fn report(config: &Config) {
         }
     }
     if !config.providers.iter().any(ProviderConfig::is_configured) {
+        let keyless = Directory::built_in().keyless_names().join(",");
         warn!(
             "No provider has a key: every /chat will be answered with 503. Without any key, \
-             {ENV_KEYLESS_PROVIDERS}=kilo,ovhcloud asks two whose hosts may log prompts, and OLLAMA_BASE_URL, \
+             {ENV_KEYLESS_PROVIDERS}={keyless} asks some whose hosts may log prompts, and OLLAMA_BASE_URL, \
              LMSTUDIO_BASE_URL, LLAMACPP_BASE_URL or VLLM_BASE_URL a server of your own"
         );
     }

@@ -22,6 +22,7 @@ pub(crate) fn listing() -> String {
     let models = of_all(|it| it.models_variable.to_owned());
     let limits = of_all(|it| it.limits_variable.to_owned());
     let base_urls = of_all(|it| it.base_url_variable.to_owned());
+    let keyless = directory.keyless_names().join(", ");
     let default = |name: &str, value: &str| format!("{name}={value}");
     let numbers: Vec<String> =
         NUMBERS.iter().map(|number| format!("{}={}", number.name, number.default)).collect();
@@ -29,12 +30,13 @@ pub(crate) fn listing() -> String {
         row(&keys, "keys of the providers: one is enough; several, comma-separated, are several accounts"),
         row(&default(ENV_HOST, DEFAULT_HOST), "address to listen on"),
         row(&default(ENV_PORT, &DEFAULT_PORT.to_string()), "port; 0 picks a free one"),
-        row(ENV_KEYLESS_PROVIDERS, "kilo, ovhcloud: they need no key, and may log prompts"),
+        row(ENV_KEYLESS_PROVIDERS, &format!("{keyless}: they need no key, and may log prompts")),
         row(ENV_CUSTOM_PROVIDERS, "names of your own: NAME_BASE_URL, NAME_API_KEY, NAME_MODEL say the rest"),
         row(ENV_TIER_2, "who is asked only when nobody else can serve; your own servers if not set"),
         row(ENV_PROXY_API_KEY, "keys that clients must show; set one before you listen on any other address"),
         row(&default(ENV_CORS_ORIGINS, "*"), "web pages that may call"),
         row(&models, "models, best first; built-in lists if not set"),
+        row(ENV_MODEL_ALIASES, "your names for models, such as claude-*haiku*=groq/openai/gpt-oss-20b"),
         row(&limits, "your plans, such as rpm=30,rpd=1000,tpm=8000; the free ones if not set"),
         row(&base_urls, "other hosts with the same API"),
         row(

@@ -9,6 +9,7 @@ use secrecy::SecretString;
 use tracing_subscriber::filter::Targets;
 use url::{Host, Url};
 
+use super::aliases::{ACCEPTED_ALIASES, Aliases};
 use super::asked::Asked;
 use super::dot_env::without_quotes;
 use super::loopback::is_loopback;
@@ -54,6 +55,7 @@ impl<'l> Reader<'l> {
             port: self.port(),
             client_keys,
             cors_origins: self.cors_origins(),
+            aliases: self.aliases(),
             max_body_bytes,
             max_body_memory_bytes,
             max_concurrent_requests: self.size(MAX_CONCURRENT_REQUESTS),
@@ -310,6 +312,16 @@ impl<'l> Reader<'l> {
                 fallback_url()
             }
         }
+    }
+
+    fn aliases(&mut self) -> Aliases {
+        let mut aliases = Aliases::default();
+        for item in self.list(ENV_MODEL_ALIASES) {
+            if aliases.add(&item).is_none() {
+                self.mistaken_item(ENV_MODEL_ALIASES, &item, ACCEPTED_ALIASES);
+            }
+        }
+        aliases
     }
 
     fn cors_origins(&mut self) -> CorsOrigins {

@@ -6,6 +6,7 @@ use secrecy::SecretString;
 use tracing_subscriber::filter::Targets;
 use url::Url;
 
+use super::aliases::Aliases;
 use super::loopback::is_loopback;
 use super::origins::CorsOrigins;
 use crate::middle::Measure;
@@ -22,6 +23,8 @@ pub struct ServerConfig {
     pub client_keys: Vec<SecretString>,
     /// The web pages that may call.
     pub cors_origins: CorsOrigins,
+    /// The user's own names for models.
+    pub aliases: Aliases,
     /// The largest request body, in bytes.
     pub max_body_bytes: usize,
     /// All request bodies under way together, in bytes.

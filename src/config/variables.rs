@@ -20,6 +20,8 @@ pub(crate) const ENV_KEYLESS_PROVIDERS: &str = "KEYLESS_PROVIDERS";
 pub(super) const ENV_CUSTOM_PROVIDERS: &str = "CUSTOM_PROVIDERS";
 /// The providers that are asked only when nobody else can serve.
 pub(super) const ENV_TIER_2: &str = "TIER_2";
+/// The user's own names for models.
+pub(super) const ENV_MODEL_ALIASES: &str = "MODEL_ALIASES";
 /// The most providers of the user's own.
 pub(super) const MOST_CUSTOM_PROVIDERS: usize = 16;
 /// Where what was used of free plans is kept for the next start; set to nothing, it is not kept.

@@ -55,11 +55,26 @@ pub(super) const PAGE: Area = Area { is_open: true, ..report("/") };
 pub(super) const PAGE_FILES: Area =
     Area { is_open: true, kind: Kind::Report, ..below("/page", Surface::Chat) };
 
-/// OpenAI's paths; Groq's SDK uses the second prefix.
+/// Anthropic's paths.
+const ANTHROPIC: Area = below("/v1/messages", Surface::Anthropic);
+
+/// Those of OpenAI's responses.
+const RESPONSES: Area = below("/v1/responses", Surface::Responses);
+
+/// Google's paths. The newest SDKs of Google put their version of the path before the same models as OpenAI's.
+const GEMINI: Area = below("/v1beta", Surface::Gemini);
+
+/// OpenAI's other paths; Groq's SDK uses the second prefix.
 pub(super) const OPENAI: [Area; 2] = [below("/v1", Surface::OpenAi), below("/openai/v1", Surface::OpenAi)];
 
 /// Where conversations are answered in the smallest dialect.
 pub(super) const CHAT: &str = "/chat";
+/// Where they are answered in Anthropic's.
+const MESSAGES: &str = ANTHROPIC.path;
+/// Where their tokens are counted.
+const COUNT_TOKENS: &str = "/v1/messages/count_tokens";
+/// The same below OpenAI's responses.
+const INPUT_TOKENS: &str = "input_tokens";
 /// What is known of every provider and model.
 pub(super) const PROVIDERS: &str = "/providers";
 /// The same, and more, for Prometheus.
@@ -69,6 +84,22 @@ const COMPLETIONS: &str = "/chat/completions";
 /// What may stand in `model`; one of them is below, and ids may have slashes.
 const MODELS: &str = "/models";
 
+/// What a request of Google's dialect wants of a model: the word behind its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    /// An answer, whole or streamed, as the word says.
+    Generate,
+    /// How many tokens a request has.
+    CountTokens,
+}
+
+/// The words of Google's dialect.
+const ACTIONS: [(&str, Action); 3] = [
+    ("generateContent", Action::Generate),
+    ("streamGenerateContent", Action::Generate),
+    ("countTokens", Action::CountTokens),
+];
+
 /// A path that there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Route<'p> {
@@ -76,6 +107,26 @@ pub(super) enum Route<'p> {
     Chat,
     /// A conversation in OpenAI's.
     Completions,
+    /// A conversation in Anthropic's.
+    Messages,
+    /// How many tokens one has, in Anthropic's.
+    CountMessageTokens,
+    /// A conversation in the dialect of OpenAI's responses.
+    Responses,
+    /// How many tokens one has, in that dialect.
+    CountResponseTokens,
+    /// A response that is stored, as its id is written in the path.
+    StoredResponse(&'p str),
+    /// What went into it.
+    ResponseItems(&'p str),
+    /// The end of one that is under way.
+    CancelResponse(&'p str),
+    /// Something in Google's dialect; the surface reads the model in the path by itself.
+    Gemini(Action),
+    /// The models in Google's form.
+    GeminiModels,
+    /// One of them.
+    GeminiModel(&'p str),
     /// What may stand in `model`.
     Models,
     /// One of them, as it is written in the path.
@@ -96,10 +147,40 @@ impl<'p> Route<'p> {
         match path {
             CHAT => Some(Self::Chat),
             HEALTH_PATH => Some(Self::Health),
+            MESSAGES => Some(Self::Messages),
+            COUNT_TOKENS => Some(Self::CountMessageTokens),
             PROVIDERS => Some(Self::Providers),
             METRICS => Some(Self::Metrics),
             _ if path == PAGE.path => Some(Self::Page("")),
-            _ => Self::of_page(path).or_else(|| OPENAI.iter().find_map(|area| Self::of_openai(area, path))),
+            _ => Self::of_page(path)
+                .or_else(|| Self::of_gemini(path))
+                .or_else(|| Self::of_responses(path))
+                .or_else(|| OPENAI.iter().find_map(|area| Self::of_openai(area, path))),
+        }
+    }
+
+    fn of_gemini(path: &'p str) -> Option<Self> {
+        let action = action_of(path).map(Self::Gemini);
+        let below = || path.strip_prefix(GEMINI.path)?.strip_prefix(MODELS);
+        let model = || match below()?.strip_prefix('/') {
+            Some(id) => (!id.is_empty()).then_some(Self::GeminiModel(id)),
+            None => below()?.is_empty().then_some(Self::GeminiModels),
+        };
+        action.or_else(model)
+    }
+
+    fn of_responses(path: &'p str) -> Option<Self> {
+        let below = path.strip_prefix(RESPONSES.path)?;
+        let Some(below) = below.strip_prefix('/') else {
+            return below.is_empty().then_some(Self::Responses);
+        };
+        match below.split_once('/') {
+            None if below == INPUT_TOKENS => Some(Self::CountResponseTokens),
+            // What clients ask for that can be had only where answers are made in the background or compressed.
+            None => (!below.is_empty() && below != "compact").then_some(Self::StoredResponse(below)),
+            Some((id, "input_items")) if !id.is_empty() => Some(Self::ResponseItems(id)),
+            Some((id, "cancel")) if !id.is_empty() => Some(Self::CancelResponse(id)),
+            Some(_) => None,
         }
     }
 
@@ -121,38 +202,76 @@ impl<'p> Route<'p> {
 
     /// What it may be asked with, as the header `Allow` says it.
     pub(super) fn methods(self) -> &'static str {
-        if self.takes_a_body() { "POST" } else { "GET,HEAD" }
+        match self {
+            Self::StoredResponse(_) => "GET,HEAD,DELETE",
+            _ if self.takes_a_body() => "POST",
+            _ => "GET,HEAD",
+        }
     }
 
     /// Whether it may be asked with `method`.
     pub(super) fn takes(self, method: &Method) -> bool {
-        if self.takes_a_body() {
-            method == Method::POST
-        } else {
-            method == Method::GET || method == Method::HEAD
-        }
+        self.methods().split(',').any(|name| name == method.as_str())
     }
 
     fn takes_a_body(self) -> bool {
-        matches!(self, Self::Chat | Self::Completions)
+        matches!(
+            self,
+            Self::Chat
+                | Self::Completions
+                | Self::Messages
+                | Self::CountMessageTokens
+                | Self::Responses
+                | Self::CountResponseTokens
+                | Self::CancelResponse(_)
+                | Self::Gemini(_)
+        )
     }
+}
+
+/// What `path` wants in Google's dialect. An id may have colons, so the last one counts.
+fn action_of(path: &str) -> Option<Action> {
+    let (model, word) = path.rsplit_once(':')?;
+    let below = |prefix: &str| model.strip_prefix(prefix)?.strip_prefix(MODELS)?.strip_prefix('/');
+    let [openai, _] = OPENAI;
+    below(GEMINI.path).or_else(|| below(openai.path)).filter(|id| !id.is_empty())?;
+    ACTIONS.iter().find(|(name, _)| *name == word).map(|(_, action)| *action)
 }
 
 /// Every path with its method, for clients that ask for another.
 pub(super) fn all_paths() -> Vec<String> {
     let [openai, _] = OPENAI.map(|area| area.path);
-    let below = [("POST", COMPLETIONS, ""), ("GET", MODELS, ""), ("GET", MODELS, "/{id}")];
-    let below = below.map(|(method, path, id)| format!("{method} {openai}{path}{id}"));
-    let others =
-        [("GET", PAGE.path), ("POST", CHAT), ("GET", PROVIDERS), ("GET", METRICS), ("GET", HEALTH_PATH)];
-    others.map(|(method, path)| format!("{method} {path}")).into_iter().chain(below).collect()
+    let below = |method: &str, prefix: &str, path: &str| format!("{method} {prefix}{path}");
+    let mut paths: Vec<String> =
+        [("GET", PAGE.path), ("POST", CHAT), ("GET", PROVIDERS), ("GET", METRICS), ("GET", HEALTH_PATH)]
+            .into_iter()
+            .map(|(method, path)| below(method, "", path))
+            .collect();
+    paths.extend([
+        below("POST", openai, COMPLETIONS),
+        below("GET", openai, MODELS),
+        below("GET", openai, &format!("{MODELS}/{{id}}")),
+        below("POST", "", MESSAGES),
+        below("POST", "", COUNT_TOKENS),
+        below("POST", "", RESPONSES.path),
+        below("GET", RESPONSES.path, "/{id}"),
+        below("DELETE", RESPONSES.path, "/{id}"),
+        below("GET", RESPONSES.path, "/{id}/input_items"),
+        below("POST", RESPONSES.path, "/input_tokens"),
+        below("GET", GEMINI.path, MODELS),
+        below("GET", GEMINI.path, &format!("{MODELS}/{{id}}")),
+    ]);
+    let actions = ACTIONS.iter();
+    paths.extend(actions.map(|(word, _)| below("POST", GEMINI.path, &format!("{MODELS}/{{id}}:{word}"))));
+    paths
 }
 
 /// All areas but [`ELSEWHERE`].
-const AREAS: [Area; 8] = {
+const AREAS: [Area; 11] = {
     let [openai, groq] = OPENAI;
     let chat = Area { extent: Extent::Path, ..below(CHAT, Surface::Chat) };
-    [HEALTH, PAGE, PAGE_FILES, chat, report(PROVIDERS), report(METRICS), openai, groq]
+    let (providers, metrics) = (report(PROVIDERS), report(METRICS));
+    [HEALTH, PAGE, PAGE_FILES, chat, providers, metrics, ANTHROPIC, RESPONSES, GEMINI, openai, groq]
 };
 
 /// Everything else.
@@ -177,6 +296,9 @@ pub(super) fn counters() -> BTreeSet<&'static str> {
 impl Area {
     /// The area of `path`, whether a route has that path or not.
     pub(super) fn of(path: &str) -> Self {
+        if action_of(path).is_some() {
+            return GEMINI;
+        }
         AREAS.into_iter().find(|area| area.has(path)).unwrap_or(ELSEWHERE)
     }
 
@@ -220,6 +342,25 @@ mod tests {
             ("/v1/models/groq/openai%2Fx", Some(Route::Model("groq/openai%2Fx"))),
             ("/v1/models/", None),
             ("/v1/modelsx", None),
+            ("/v1/messages", Some(Route::Messages)),
+            ("/v1/messages/count_tokens", Some(Route::CountMessageTokens)),
+            ("/v1/messages/batches", None),
+            ("/v1/responses", Some(Route::Responses)),
+            ("/v1/responses/input_tokens", Some(Route::CountResponseTokens)),
+            ("/v1/responses/compact", None),
+            ("/v1/responses/", None),
+            ("/v1/responses/resp_1", Some(Route::StoredResponse("resp_1"))),
+            ("/v1/responses/resp_1/input_items", Some(Route::ResponseItems("resp_1"))),
+            ("/v1/responses/resp_1/cancel", Some(Route::CancelResponse("resp_1"))),
+            ("/v1/responses/resp_1/x", None),
+            ("/v1beta/models", Some(Route::GeminiModels)),
+            ("/v1beta/models/", None),
+            ("/v1beta/models/groq%2Fx", Some(Route::GeminiModel("groq%2Fx"))),
+            ("/v1beta/models/x:generateContent", Some(Route::Gemini(Action::Generate))),
+            ("/v1beta/models/a:free:streamGenerateContent", Some(Route::Gemini(Action::Generate))),
+            ("/v1beta/models/:countTokens", Some(Route::GeminiModel(":countTokens"))),
+            ("/v1/models/x:countTokens", Some(Route::Gemini(Action::CountTokens))),
+            ("/v1/models/x:free", Some(Route::Model("x:free"))),
             ("/v1", None),
             ("/v1chat/completions", None),
             ("/chat/completions", None),
@@ -259,6 +400,12 @@ mod tests {
             ("/v1/nothing", Surface::OpenAi, false, "openai", Counted::Always),
             ("/openai/v1/models", Surface::OpenAi, false, "openai", Counted::Always),
             ("/openai", Surface::Chat, false, "other", Counted::Always),
+            ("/v1/messages", Surface::Anthropic, false, "anthropic", Counted::Always),
+            ("/v1/messages/x", Surface::Anthropic, false, "anthropic", Counted::Always),
+            ("/v1/responses/x", Surface::Responses, false, "responses", Counted::Always),
+            ("/v1beta/x", Surface::Gemini, false, "gemini", Counted::Always),
+            ("/v1/models/x:generateContent", Surface::Gemini, false, "gemini", Counted::Always),
+            ("/v1/models/x:free", Surface::OpenAi, false, "openai", Counted::Always),
             ("/v10/models", Surface::Chat, false, "other", Counted::Always),
             ("", Surface::Chat, false, "other", Counted::Always),
         ];

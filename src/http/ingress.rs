@@ -1,6 +1,7 @@
 //! The checks that every request passes before a surface sees it: size of the head, framing, host, origin and client
 //! key. A request that is refused here costs no provider anything.
 
+use std::borrow::Cow;
 use std::net::SocketAddrV4;
 
 use http::header::{AUTHORIZATION, HOST, ORIGIN, TRANSFER_ENCODING};
@@ -15,7 +16,7 @@ use super::areas::Area;
 use super::connection::Connection;
 use super::state::AppState;
 use crate::config::{self, CorsOrigins, MAX_HEAD_BYTES, MAX_HEADERS};
-use crate::surfaces::ApiError;
+use crate::surfaces::{ApiError, Surface};
 
 /// The headers in which clients may send their key, besides `Authorization: Bearer`.
 static KEY_HEADERS: [HeaderName; 3] = [
@@ -125,14 +126,15 @@ pub(super) fn may_call(allowed: &CorsOrigins, origin: &HeaderValue, uri: &Uri, h
 ///
 /// # Errors
 /// [`ApiError::Unauthorized`].
-pub(super) fn authenticate(state: &AppState, area: Area, headers: &HeaderMap) -> Result<(), ApiError> {
+pub(super) fn authenticate(state: &AppState, area: Area, head: &Parts) -> Result<(), ApiError> {
     let keys = &state.server.client_keys;
     let is_open = keys.is_empty() || area.is_open;
-    let may_pass = is_open || shown_keys(headers).any(|shown| is_known(shown, keys));
+    let may_pass = is_open || shown_keys(area, head).any(|shown| is_known(&shown, keys));
     if may_pass { Ok(()) } else { Err(ApiError::Unauthorized) }
 }
 
-fn shown_keys(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+fn shown_keys(area: Area, head: &Parts) -> impl Iterator<Item = Cow<'_, [u8]>> {
+    let headers = &head.headers;
     let bearer = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes).and_then(|value| {
         let (scheme, key) = value.split_at_checked("Bearer ".len())?;
         scheme.eq_ignore_ascii_case(b"Bearer ").then(|| key.trim_ascii())
@@ -140,6 +142,16 @@ fn shown_keys(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
     bearer
         .into_iter()
         .chain(KEY_HEADERS.iter().filter_map(|name| headers.get(name)).map(HeaderValue::as_bytes))
+        .map(Cow::Borrowed)
+        .chain(key_in_query(area, head))
+}
+
+/// Google's own address takes the key in the query, and people write it there by hand.
+fn key_in_query(area: Area, head: &Parts) -> Option<Cow<'_, [u8]>> {
+    let query = head.uri.query().filter(|_| area.surface == Surface::Gemini)?;
+    let mut parameters = url::form_urlencoded::parse(query.as_bytes());
+    let key = parameters.find(|(name, _)| name == "key")?.1;
+    Some(Cow::Owned(key.into_owned().into_bytes()))
 }
 
 /// Compares with every key, each in constant time, so that timing reveals nothing about any of them.

@@ -1,12 +1,13 @@
 //! The routes: thin handlers that take a request apart, let the dispatcher answer it and assemble the response.
 
+use std::borrow::Cow;
 use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::task::Poll;
 
 use futures::FutureExt as _;
-use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE};
+use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, UPGRADE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use hyper::body::{Body as _, Bytes, Incoming};
@@ -14,7 +15,7 @@ use percent_encoding::percent_decode_str;
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::{error, warn};
 
-use super::areas::{self, Area, Route};
+use super::areas::{self, Action, Area, Route};
 use super::body_budget::BodyPermit;
 use super::connection::Connection;
 use super::relay::{self, Held};
@@ -25,9 +26,14 @@ use super::{cors, ingress, request_body, slips};
 use crate::dispatch::{Answering, Extent, Question};
 use crate::observe::{self, Counted, Refusal, RequestLog};
 use crate::status::{self, Health, page};
+use crate::surfaces::anthropic::{self, MessagesAsk};
 use crate::surfaces::chat::ChatAsk;
+use crate::surfaces::gemini::{self, GenerateAsk};
 use crate::surfaces::openai::{self, Completion};
-use crate::surfaces::{self, ApiError, Ask, Author, Encode as _, media_type};
+use crate::surfaces::responses::{self, ResponsesAsk};
+use crate::surfaces::{
+    self, ApiError, Ask, Author, Choice, Encode as _, Names, Occasion, Surface, media_type,
+};
 use crate::wire::json;
 
 /// Bodies of this size and more are parsed on tokio's threads for blocking work. The slowest smaller one takes some
@@ -36,6 +42,9 @@ const LARGE_BODY_BYTES: usize = 256 * 1024;
 
 /// As much of an unknown path is repeated to the client and in the log.
 const MAX_PATH_CHARS: usize = 100;
+
+/// Where Anthropic's clients look for the id of their request.
+const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 
 /// Headers of answers that no standard knows.
 const X_PROVIDER: HeaderName = HeaderName::from_static("x-provider");
@@ -53,6 +62,7 @@ struct Admitted<'r> {
     state: &'r AppState,
     connection: &'r Arc<Connection>,
     area: Area,
+    surface: Surface,
     id: &'r str,
 }
 
@@ -79,21 +89,26 @@ pub(super) async fn respond(
     let id = request_id::given_or_new(&head.headers);
     let area = Area::of(head.uri.path());
     // Told with every refusal, so that nobody puts right one thing after the other.
-    let methods = Route::of(head.uri.path()).filter(|route| !route.takes(&head.method)).map(Route::methods);
+    let route = Route::of(head.uri.path());
+    let methods = route.filter(|route| !route.takes(&head.method)).map(Route::methods);
+    let surface = surface_of(area, route, &head.headers);
     let is_tunnel = head.method == Method::CONNECT;
     let has_body = !body.is_end_stream();
     let (counter, counted) = area.counts_as();
     // What a browser asks beforehand is no request of its own.
     let counted = if cors::is_preflight(&head) { Counted::IfRefused } else { counted };
     let tally = state.requests.begin(counter, counted);
-    let admitted = Admitted { state, connection, area, id: request_id::text(&id) };
+    let admitted = Admitted { state, connection, area, surface, id: request_id::text(&id) };
     let Reply { mut response, is_body_read } = match ingress::check(state, connection, area, &head) {
         Ok(()) => admit(&admitted, head, body).await,
         Err(error) => admitted.refuse(&error).into(),
     };
     tally.answered(response.status());
     if let Some(Refusal(reason)) = response.extensions().get() {
-        observe::refused(response.status(), area.surface.name(), request_id::text(&id), reason);
+        observe::refused(response.status(), surface.name(), request_id::text(&id), reason);
+    }
+    if surface == Surface::Anthropic {
+        response.headers_mut().insert(REQUEST_ID, id.clone());
     }
     response.headers_mut().insert(X_REQUEST_ID, id);
     if let Some(methods) = methods {
@@ -105,6 +120,12 @@ pub(super) async fn respond(
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
+}
+
+/// The dialect of a client that asks for this. Clients of OpenAI's and Anthropic's dialect share paths; a conversation in
+/// OpenAI's is none of them.
+fn surface_of(area: Area, route: Option<Route<'_>>, headers: &HeaderMap) -> Surface {
+    if route == Some(Route::Completions) { area.surface } else { area.surface.for_client(headers) }
 }
 
 /// Answers a request that [`ingress`] lets in.
@@ -127,24 +148,41 @@ async fn admit(admitted: &Admitted<'_>, head: Parts, body: Incoming) -> Reply {
 
 async fn route(admitted: &Admitted<'_>, head: Parts, body: Incoming) -> Reply {
     let Admitted { state, area, .. } = admitted;
-    if let Err(error) = ingress::authenticate(state, *area, &head.headers) {
+    if let Err(error) = ingress::authenticate(state, *area, &head) {
         return admitted.refuse(&error).into();
     }
     let Some(route) = Route::of(head.uri.path()) else {
         return admitted.refuse(&not_found(&head)).into();
     };
     if !route.takes(&head.method) {
-        return admitted.refuse(&ApiError::MethodNotAllowed).into();
+        let is_web_socket = route == Route::Responses && head.headers.contains_key(UPGRADE);
+        let error = if is_web_socket { ApiError::NoWebSocket } else { ApiError::MethodNotAllowed };
+        return admitted.refuse(&error).into();
     }
+    let offered = state.dispatcher.offered();
     match route {
         Route::Chat => return complete::<ChatAsk>(admitted, head, body).await,
         Route::Completions => return complete::<Completion>(admitted, head, body).await,
+        Route::Messages => return complete::<MessagesAsk>(admitted, head, body).await,
+        Route::Responses => return complete::<ResponsesAsk>(admitted, head, body).await,
+        Route::Gemini(Action::Generate) => return complete::<GenerateAsk>(admitted, head, body).await,
+        Route::CountMessageTokens => return count(admitted, head, body, anthropic::count_tokens).await,
+        Route::CountResponseTokens => return count(admitted, head, body, responses::count_tokens).await,
+        Route::Gemini(Action::CountTokens) => return count(admitted, head, body, gemini::count_tokens).await,
+        Route::StoredResponse(_) | Route::ResponseItems(_) | Route::CancelResponse(_) => {
+            Err(not_found(&head))
+        }
+        Route::GeminiModels => Ok(json_response(gemini::list_models(offered))),
+        Route::GeminiModel(id) => gemini::show_model(offered, &decoded(id)).map(json_response),
+        Route::Models if admitted.surface == Surface::Anthropic => {
+            Ok(json_response(anthropic::list_models(offered)))
+        }
         Route::Page(name) => page::show(name, &head.headers).ok_or_else(|| not_found(&head)),
         Route::Health => Ok(health(state)),
         Route::Providers => Ok(json_response(json::to_vec(&status::report(state.dispatcher.quota())))),
         Route::Metrics => metrics(state),
-        Route::Models => Ok(json_response(openai::list_models(state.dispatcher.offered()))),
-        Route::Model(id) => show_model(state, id),
+        Route::Models => Ok(json_response(openai::list_models(offered))),
+        Route::Model(id) => openai::show_model(offered, &decoded(id)).map(json_response),
     }
     .map_or_else(|error| admitted.refuse(&error), |whole| whole.map(Body::from))
     .into()
@@ -153,7 +191,8 @@ async fn route(admitted: &Admitted<'_>, head: Parts, body: Incoming) -> Reply {
 impl Admitted<'_> {
     /// `error` in the dialect of the client.
     fn refuse(&self, error: &ApiError) -> Response {
-        self.area.surface.error_response(error).map(Body::from)
+        let now = self.state.dispatcher.quota().now().wall;
+        self.surface.error_response(error, Occasion { request_id: self.id, now }).map(Body::from)
     }
 }
 
@@ -175,10 +214,9 @@ fn metrics(state: &AppState) -> Result<Whole, ApiError> {
     written.map(|text| whole(status::METRICS_TYPE, text.into_bytes())).map_err(|_| ApiError::Internal)
 }
 
-fn show_model(state: &AppState, id: &str) -> Result<Whole, ApiError> {
-    // An id that is not UTF-8 names no model.
-    let id = percent_decode_str(id).decode_utf8().unwrap_or_default();
-    openai::show_model(state.dispatcher.offered(), &id).map(json_response)
+/// The id of a model as it is written in a path. One that is not UTF-8 names no model.
+fn decoded(id: &str) -> Cow<'_, str> {
+    percent_decode_str(id).decode_utf8().unwrap_or_default()
 }
 
 fn json_response(body: Vec<u8>) -> Whole {
@@ -204,6 +242,33 @@ async fn try_complete<A: Ask>(
     head: Parts,
     body: Incoming,
 ) -> Result<Response, ApiError> {
+    let (body, memory, permit) = read(admitted, &head, body).await?;
+    let answered = answer::<A>(admitted, head, body, memory, permit).await;
+    Ok(answered.unwrap_or_else(|error| admitted.refuse(&error)))
+}
+
+/// Answers how many tokens a request has, which `counted` says. It asks no provider.
+async fn count(
+    admitted: &Admitted<'_>,
+    head: Parts,
+    body: Incoming,
+    counted: fn(&Parts, &[u8]) -> Result<Vec<u8>, ApiError>,
+) -> Reply {
+    let (body, memory, permit) = match read(admitted, &head, body).await {
+        Ok(read) => read,
+        Err(error) => return admitted.refuse(&error).into(),
+    };
+    let counted = parse(body, (memory, permit), move |body| counted(&head, body)).await;
+    let counted = counted.map(|(count, _)| json_response(count).map(Body::from));
+    Reply { response: counted.unwrap_or_else(|error| admitted.refuse(&error)), is_body_read: true }
+}
+
+/// Reads the body of a request that has a place among the concurrent ones.
+async fn read(
+    admitted: &Admitted<'_>,
+    head: &Parts,
+    body: Incoming,
+) -> Result<(Vec<u8>, BodyPermit, OwnedSemaphorePermit), ApiError> {
     let state = admitted.state;
     let permit = state.admission.clone().try_acquire_owned().map_err(|_| {
         state.overload_warning.say(|| warn!("Too many requests at once: MAX_CONCURRENT_REQUESTS is reached"));
@@ -217,8 +282,7 @@ async fn try_complete<A: Ask>(
         time: server.body_read_timeout,
     };
     let (body, memory) = request_body::read(body, limits).await?;
-    let answered = answer::<A>(admitted, head, body, memory, permit).await;
-    Ok(answered.unwrap_or_else(|error| admitted.refuse(&error)))
+    Ok((body, memory, permit))
 }
 
 async fn answer<A: Ask>(
@@ -229,7 +293,9 @@ async fn answer<A: Ask>(
     permit: OwnedSemaphorePermit,
 ) -> Result<Response, ApiError> {
     let state = admitted.state;
-    let (mut ask, (memory, permit)) = parse::<A>(head, body, (memory, permit)).await?;
+    let (mut ask, (memory, permit)) =
+        parse(body, (memory, permit), move |body| A::parse(&head, body)).await?;
+    ask.recall(&state.memory)?;
 
     // Nobody else has the request yet.
     if let Some(request) = Arc::get_mut(ask.request()) {
@@ -242,7 +308,8 @@ async fn answer<A: Ask>(
         (true, false) => Extent::FirstContent,
         (false, _) => Extent::Whole,
     };
-    let target = ask.target(state.dispatcher.offered())?;
+    let names = Names { offered: state.dispatcher.offered(), aliases: &state.server.aliases };
+    let Choice { target, is_name_ignored } = ask.choice(names)?;
     let request_id = admitted.id.to_owned();
     let mut log = RequestLog::begin(&request_id, ask.request().messages().len(), is_stream);
     let request = ask.request().clone();
@@ -256,7 +323,7 @@ async fn answer<A: Ask>(
     };
     log.answers(answering.provider().name(), answering.model());
 
-    let mut headers = answer_headers::<A>(&answering, ask.ignored());
+    let mut headers = answer_headers::<A>(&answering, ask.ignored(), is_name_ignored);
     let author = Author {
         provider: answering.provider(),
         model: answering.model().to_owned(),
@@ -280,15 +347,15 @@ async fn answer<A: Ask>(
 
 /// Parses a request. A large one can be built to take a second, so it does not block the threads that serve everybody.
 /// It keeps what it `holds` meanwhile, its memory and its place among the concurrent requests, even if its client leaves.
-async fn parse<A: Ask>(
-    head: Parts,
+async fn parse<T: Send + 'static>(
     body: Vec<u8>,
     holds: (BodyPermit, OwnedSemaphorePermit),
-) -> Result<(A, (BodyPermit, OwnedSemaphorePermit)), ApiError> {
+    parser: impl FnOnce(&[u8]) -> Result<T, ApiError> + Send + 'static,
+) -> Result<(T, (BodyPermit, OwnedSemaphorePermit)), ApiError> {
     if body.len() < LARGE_BODY_BYTES {
-        return A::parse(&head, &body).map(|ask| (ask, holds));
+        return parser(&body).map(|parsed| (parsed, holds));
     }
-    let parsed = tokio::task::spawn_blocking(move || A::parse(&head, &body).map(|ask| (ask, holds)));
+    let parsed = tokio::task::spawn_blocking(move || parser(&body).map(|parsed| (parsed, holds)));
     let parsed = parsed.await;
     parsed.unwrap_or_else(|error| match error.try_into_panic() {
         Ok(panic) => std::panic::resume_unwind(panic),
@@ -306,7 +373,7 @@ async fn find_answer(admitted: &Admitted<'_>, question: Question) -> Result<Answ
 }
 
 /// The headers of every answer. None of them comes from the provider.
-fn answer_headers<A: Ask>(answering: &Answering, ignored: &[String]) -> HeaderMap {
+fn answer_headers<A: Ask>(answering: &Answering, ignored: &[String], is_name_ignored: bool) -> HeaderMap {
     // Room for those that are added later, too: hyper keeps the map for the next request of the connection.
     let mut headers = HeaderMap::with_capacity(12);
     let mut say = |name: HeaderName, value: Bytes| {
@@ -320,7 +387,9 @@ fn answer_headers<A: Ask>(answering: &Answering, ignored: &[String]) -> HeaderMa
     say(X_ACCEL_BUFFERING, Bytes::from_static(b"no"));
     say(CACHE_CONTROL, Bytes::from_static(b"no-cache"));
     let left_out = answering.left_out().iter().filter_map(|feature| A::field(*feature));
-    let ignored: Vec<&str> = left_out.chain(ignored.iter().map(String::as_str)).collect();
+    let name = is_name_ignored.then_some("model");
+    let ignored: Vec<&str> =
+        name.into_iter().chain(left_out).chain(ignored.iter().map(String::as_str)).collect();
     if !ignored.is_empty() {
         say(X_IGNORED_FIELDS, ignored.join(", ").into());
     }

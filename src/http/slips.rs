@@ -41,7 +41,7 @@ fn openai(segments: &[&str]) -> Option<String> {
         match rest {
             // The whole address was taken for the base URL.
             ["chat", "completions", behind @ ..] if !behind.is_empty() => rest = behind,
-            ["chat", "completions"] | ["models", ..] => break,
+            ["chat", "completions"] | ["models" | "responses", ..] => break,
             _ => return None,
         }
     }
@@ -73,6 +73,8 @@ mod tests {
             ("/v1//chat//completions//", "/v1/chat/completions"),
             ("/openai//v1/models/", "/openai/v1/models"),
             ("/models", "/v1/models"),
+            ("/responses", "/v1/responses"),
+            ("/v1/v1/responses/resp_1", "/v1/responses/resp_1"),
             ("/models/auto/", "/v1/models/auto"),
             ("/chat/", "/chat"),
             ("//chat", "/chat"),

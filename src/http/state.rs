@@ -13,6 +13,7 @@ use crate::config::{self, Config, ServerConfig};
 use crate::dispatch::{Dispatcher, SetupError, Signatures};
 use crate::middle::Redactor;
 use crate::observe::{OpenStreams, RareWarning, RequestCounts};
+use crate::surfaces::Memory;
 use crate::time::{Clock, Shutdown};
 
 /// What all requests share. Cheap to clone.
@@ -34,6 +35,8 @@ pub struct App {
     pub overload_warning: RareWarning,
     /// What providers want back with the tool calls of earlier answers.
     pub signatures: Arc<Signatures>,
+    /// What the surfaces remember between requests.
+    pub memory: Memory,
     /// Tells when the process is to end.
     pub shutdown: Shutdown,
     /// How many requests were answered, and how.
@@ -75,6 +78,7 @@ impl AppState {
             body_budget,
             overload_warning: RareWarning::default(),
             signatures: Arc::default(),
+            memory: Memory { responses: Arc::default() },
             shutdown,
             requests: RequestCounts::new(areas::counters()),
             open_streams: OpenStreams::default(),

@@ -63,8 +63,10 @@ pub enum Message {
     Tool {
         /// The id of the call.
         call_id: String,
-        /// Texts and images, in the order in which the client gave them.
+        /// Texts, images and files, in the order in which the client gave them.
         parts: Vec<Part>,
+        /// Whether the tool has failed.
+        is_error: bool,
     },
 }
 
@@ -142,15 +144,28 @@ pub enum Part {
     Text(String),
     /// An image.
     Image(Image),
+    /// A file that is neither text nor an image, such as a PDF.
+    File(File),
 }
 
 impl Part {
     fn text_bytes(&self) -> usize {
         match self {
             Self::Text(text) => text.len(),
-            Self::Image(_) => 0,
+            Self::Image(_) | Self::File(_) => 0,
         }
     }
+}
+
+/// A file with its bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct File {
+    /// Such as `application/pdf`.
+    pub media_type: String,
+    /// In base64.
+    pub base64: String,
+    /// The client's name for it.
+    pub name: Option<String>,
 }
 
 /// An image.
@@ -232,8 +247,10 @@ pub struct JsonSchema {
 /// client is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Feature {
-    /// Sampling from the likeliest tokens only.
+    /// Sampling from the likeliest tokens only, as many as have a share of the probability.
     TopP,
+    /// The same, by their number.
+    TopK,
     /// Repeatable answers.
     Seed,
     /// Texts before which the answer ends.
@@ -302,9 +319,11 @@ pub struct ChatRequest {
     pub temperature: Option<f64>,
     /// Share of the likeliest tokens to sample from, 0 to 1.
     pub top_p: Option<f64>,
+    /// How many of the likeliest tokens to sample from.
+    pub top_k: Option<u32>,
     /// The most tokens the answer may have, thinking included; the provider's default when absent.
     pub max_tokens: Option<u32>,
-    /// Texts before which the answer ends; at most 4.
+    /// Texts before which the answer ends. A provider gets the first of them, as many as it takes.
     pub stop: Vec<String>,
     /// Makes answers repeatable, as far as the provider can.
     pub seed: Option<i64>,
@@ -326,6 +345,8 @@ pub struct ChatRequest {
     pub effort: Option<Effort>,
     /// Whether the client is shown what the model thinks.
     pub wants_thoughts: bool,
+    /// Whether the client can only be given arguments that are a JSON object. Others are then a failure of the provider.
+    pub needs_object_arguments: bool,
 }
 
 /// What a model must be able to do for a request.
@@ -335,6 +356,8 @@ pub struct Needs {
     pub inline_images: bool,
     /// Fetch images and see them.
     pub remote_images: bool,
+    /// Read files.
+    pub files: bool,
     /// Call tools, or read earlier tool calls.
     pub tools: bool,
     /// Be offered tools.
@@ -357,6 +380,7 @@ impl ChatRequest {
             speakers: BTreeMap::new(),
             temperature: None,
             top_p: None,
+            top_k: None,
             max_tokens: None,
             stop: Vec::new(),
             seed: None,
@@ -369,6 +393,7 @@ impl ChatRequest {
             response_format: None,
             effort: None,
             wants_thoughts: false,
+            needs_object_arguments: false,
         })
     }
 
@@ -419,6 +444,7 @@ impl ChatRequest {
             for part in message.parts() {
                 needs.inline_images |= matches!(part, Part::Image(Image::Inline { .. }));
                 needs.remote_images |= matches!(part, Part::Image(Image::Remote(_)));
+                needs.files |= matches!(part, Part::File(_));
             }
             if let Message::Assistant(parts) = message {
                 needs.tools |= parts.iter().any(|part| part.call().is_some());

@@ -48,6 +48,8 @@ pub struct Capabilities {
     pub max_output: u32,
     /// Which images it can see.
     pub images: Images,
+    /// Whether it can read files, such as PDFs.
+    pub files: bool,
     /// Whether it can call tools.
     pub tools: bool,
     /// Whether it can be made to call a tool; otherwise it decides by itself.
@@ -86,6 +88,8 @@ pub enum Lack {
     Images,
     /// Fetch images by URL.
     ImageUrls,
+    /// Read files.
+    Files,
     /// Call tools.
     Tools,
     /// Be made to call a tool.
@@ -119,6 +123,7 @@ impl Lack {
         match self {
             Self::Images => "see images",
             Self::ImageUrls => "fetch images by URL (send them as data: URLs)",
+            Self::Files => "read files (send their text, or pages as images)",
             Self::Tools => "call tools",
             Self::ForcedCalls => "be made to call a tool (tool_choice)",
             Self::Json => "answer in JSON on demand (response_format)",
@@ -146,6 +151,7 @@ impl Capabilities {
         window: 1_048_576,
         max_output: u32::MAX,
         images: Images::Remote,
+        files: false,
         tools: true,
         forced_calls: true,
         json: true,
@@ -162,6 +168,7 @@ impl Capabilities {
         window: 131_072,
         max_output: 32_768,
         images: Images::None,
+        files: false,
         tools: true,
         forced_calls: true,
         json: true,
@@ -191,6 +198,7 @@ impl Capabilities {
         let checks = [
             (needs.inline_images && self.images == Images::None, Lack::Images),
             (needs.remote_images && self.images != Images::Remote, Lack::ImageUrls),
+            (needs.files && !self.files, Lack::Files),
             (needs.tools && !self.tools, Lack::Tools),
             (needs.forced_call && !self.forced_calls, Lack::ForcedCalls),
             (needs.json && !self.json, Lack::Json),

@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use super::capabilities::{Capabilities, Work};
 use super::listed::ModelList;
 use super::model_id::is_model_id;
-use super::profile::{Dialect, Profile};
+use super::profile::{AskedBy, Dialect, Profile};
 use super::wire::{Decoded, WireRequest};
 use super::words::{ErrorBody, limits, waits};
 use super::{gemini, openai, rows};
@@ -53,6 +53,12 @@ impl Directory {
     /// The rows that are always listed.
     pub fn core() -> Self {
         Self(Self::built_in().into_iter().filter(|provider| provider.profile().is_core).collect())
+    }
+
+    /// The names, in lower case, of those that need no key and are asked only if the user names them.
+    pub(crate) fn keyless_names(&self) -> Vec<String> {
+        let keyless = self.iter().filter(|it| it.profile().asked_by == AskedBy::Name);
+        keyless.map(|it| it.name().to_ascii_lowercase()).collect()
     }
 
     /// All providers, in rotation order.
@@ -284,7 +290,6 @@ impl Provider {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::providers::AskedBy;
 
     #[test]
     fn names_are_found_in_any_case() {

@@ -44,6 +44,12 @@ const SCHEMA: u64 = 8;
 /// An image of any size, as Gemini counts it (measured by others in September 2026, checked 2026-11).
 const IMAGE: u64 = 1_100;
 
+/// A file has no fewer tokens: a page of a PDF, as Gemini counts it (its documentation, checked 2026-11).
+const FILE: u64 = 258;
+
+/// Of a file's bytes nobody knows how many become tokens: a page of a PDF is rarely smaller than 20 kB.
+const BASE64_BYTES_A_TOKEN: u64 = 100;
+
 /// What a request asks for, in tokens, before any provider's own way of counting.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Demand {
@@ -90,6 +96,7 @@ impl Tally {
         match part {
             Part::Text(text) => self.add_text(text),
             Part::Image(_) => self.add_tokens(IMAGE),
+            Part::File(file) => self.add_tokens(FILE.max(file.base64.len() as u64 / BASE64_BYTES_A_TOKEN)),
         }
     }
 
@@ -192,7 +199,11 @@ mod tests {
             arguments: r#"{"city":"Lund"}"#.to_owned(),
             signature: Some("y".repeat(500)),
         };
-        let result = Message::Tool { call_id: "x".repeat(500), parts: vec![Part::Text(text.clone())] };
+        let result = Message::Tool {
+            call_id: "x".repeat(500),
+            parts: vec![Part::Text(text.clone())],
+            is_error: false,
+        };
         let cases = [
             (Message::system(text.clone()), 10..14),
             (Message::user(text.clone()), 10..14),

@@ -7,7 +7,8 @@ use http::request::Parts;
 use super::author::Author;
 use super::encode::Encode;
 use super::error::ApiError;
-use crate::dispatch::{Offered, Target};
+use super::memory::Memory;
+use super::names::{Choice, Names};
 use crate::middle::{ChatRequest, Event, Feature};
 
 /// A valid request as its client meant it, and how its answer is to be written.
@@ -21,6 +22,15 @@ pub trait Ask: Sized + Send + 'static {
     /// What the client did wrong, where, and what is accepted.
     fn parse(head: &Parts, body: &[u8]) -> Result<Self, ApiError>;
 
+    /// Fills in what the request refers to and does not have with it, such as an earlier answer. It runs once, before
+    /// anything else is asked.
+    ///
+    /// # Errors
+    /// It refers to what is not there.
+    fn recall(&mut self, _memory: &Memory) -> Result<(), ApiError> {
+        Ok(())
+    }
+
     /// The request in the words of the middle.
     fn request(&mut self) -> &mut Arc<ChatRequest>;
 
@@ -31,7 +41,7 @@ pub trait Ask: Sized + Send + 'static {
     ///
     /// # Errors
     /// The provider or model does not exist; the error lists those that do.
-    fn target(&self, offered: Offered<'_>) -> Result<Target, ApiError>;
+    fn choice(&self, names: Names<'_>) -> Result<Choice, ApiError>;
 
     /// Names of the fields that are ignored.
     fn ignored(&self) -> &[String];

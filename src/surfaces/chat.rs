@@ -26,8 +26,8 @@ use super::error::ApiError;
 use super::error_response::{AttemptBody, Response, attempts, response};
 use super::fields::{bad, body_object, each, fields, kind, not_json, string, wrong};
 use super::media_type;
-use super::names;
-use crate::dispatch::{Offered, Target, UnknownTarget};
+use super::names::{AUTO, Choice, Names, ids, target_of};
+use crate::dispatch::UnknownTarget;
 use crate::middle::{ChatRequest, Event, Feature, FinishReason, Message, Usage};
 use crate::wire::json;
 
@@ -68,19 +68,20 @@ impl Ask for ChatAsk {
         self.stream
     }
 
-    fn target(&self, offered: Offered<'_>) -> Result<Target, ApiError> {
+    fn choice(&self, names: Names<'_>) -> Result<Choice, ApiError> {
+        let offered = names.offered;
         let model = self.model.as_deref();
         let target = match self.provider.as_deref() {
-            Some(provider) => names::target_of(offered, provider, model).map_err(|error| error.to_string()),
-            None => names::target(offered, model.unwrap_or(names::AUTO)).map_err(|error| match error {
+            Some(provider) => target_of(offered, provider, model).map_err(|error| error.to_string()),
+            None => names.pinned(model.unwrap_or(AUTO)).map_err(|error| match error {
                 UnknownTarget::Paid { .. } => error.to_string(),
                 _ => {
-                    let known = names::ids(offered).join(", ");
+                    let known = ids(offered).join(", ");
                     format!("Unknown model '{}'. There are: {known}", error.name())
                 }
             }),
         };
-        target.map_err(ApiError::BadRequest)
+        target.map(Choice::from).map_err(ApiError::BadRequest)
     }
 
     fn ignored(&self) -> &[String] {

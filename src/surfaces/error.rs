@@ -59,6 +59,8 @@ pub enum ApiError {
     },
     /// The path does not take this method.
     MethodNotAllowed,
+    /// There is no WebSocket here, and the same is to be had over HTTP.
+    NoWebSocket,
     /// The limit of concurrent requests is reached.
     TooManyRequests,
     /// The process is about to end.
@@ -97,6 +99,7 @@ impl ApiError {
             Self::OriginRefused | Self::HostRefused => StatusCode::FORBIDDEN,
             Self::NotFound { .. } | Self::UnknownModel(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NoWebSocket => StatusCode::UPGRADE_REQUIRED,
             Self::TooManyRequests | Self::NoBodyMemory | Self::ShuttingDown | Self::NoKeys(_) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -145,6 +148,7 @@ impl ApiError {
             }
             Self::NotFound { .. } => "Not Found".to_owned(),
             Self::MethodNotAllowed => "Method Not Allowed".to_owned(),
+            Self::NoWebSocket => "There is no WebSocket here: send a POST request over HTTP instead".to_owned(),
             Self::TooManyRequests => {
                 "Too many requests at once (MAX_CONCURRENT_REQUESTS). Try again in a moment".to_owned()
             }

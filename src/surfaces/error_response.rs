@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue};
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::error::ApiError;
@@ -12,6 +13,15 @@ use crate::observe::Refusal;
 
 /// A whole response.
 pub(crate) type Response = http::Response<Cow<'static, [u8]>>;
+
+/// What an error of some dialects says besides what was wrong.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Occasion<'a> {
+    /// The id of the request.
+    pub(crate) request_id: &'a str,
+    /// The time of day.
+    pub(crate) now: Timestamp,
+}
 
 /// Says `false` where asking again soon cannot help. OpenAI's SDKs, and those made like them, read it: without it they
 /// ask again by themselves after 408, 409, 429 and 5xx.

@@ -1,11 +1,115 @@
 //! The names by which clients of every surface ask for models, and which models they mean.
 
 use super::error::ApiError;
+use crate::config::Aliases;
 use crate::dispatch::{Offered, Target, UnknownTarget};
 use crate::providers::Provider;
 
 /// The name that leaves the choice of provider and model to the proxy.
 pub(super) const AUTO: &str = "auto";
+
+/// The names that a client may use now.
+#[derive(Clone, Copy, Debug)]
+pub struct Names<'a> {
+    /// What is offered.
+    pub(crate) offered: Offered<'a>,
+    /// What the user calls it.
+    pub(crate) aliases: &'a Aliases,
+}
+
+/// Who may answer.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// The providers and models.
+    pub(crate) target: Target,
+    /// Whether the name that the client has sent was passed over, because it means nothing here.
+    pub(crate) is_name_ignored: bool,
+}
+
+impl From<Target> for Choice {
+    fn from(target: Target) -> Self {
+        Self { target, is_name_ignored: false }
+    }
+}
+
+/// Names that stand in clients which were made for one provider: whoever sends them has not chosen any of ours.
+const FOREIGN: [&str; 7] = ["claude", "anthropic", "gpt-", "chatgpt-", "codex-", "gemini-", "text-"];
+
+/// What clients put before a model's name.
+const PREFIXES: [&str; 3] = ["models/", "anthropic/", "claude-"];
+
+impl<'a> Names<'a> {
+    /// Who may answer for `model` where names are meant: one of ours, else what the user calls so.
+    ///
+    /// # Errors
+    /// There is no such model.
+    pub(super) fn pinned(self, model: &str) -> Result<Target, UnknownTarget> {
+        let aliased = |error| match (&error, self.aliases.find(model)) {
+            // Whoever asks for a model that bills is told so.
+            (UnknownTarget::Paid { .. }, _) | (_, None) => Err(error),
+            (_, Some(meant)) => target(self.offered, meant),
+        };
+        target(self.offered, model).or_else(aliased)
+    }
+
+    /// Who may answer for `model` where many names stand in the clients themselves: what the user calls so, else one of ours,
+    /// of which one without its provider is only a preference, else everybody if it is a name of another family of models.
+    ///
+    /// # Errors
+    /// There is no such model.
+    pub(super) fn chosen(self, model: &str) -> Result<Choice, UnknownTarget> {
+        let plain = without_brackets(model);
+        if let Some(meant) = self.aliases.find(model).or_else(|| self.aliases.find(plain)) {
+            return target(self.offered, meant).map(Choice::from);
+        }
+        let mut mistake = None;
+        for name in readings(plain) {
+            match resolve(self.offered, name) {
+                Ok((target, Named::Exactly)) => return Ok(target.into()),
+                Ok((_, Named::Bare)) => return Ok(self.offered.target(None, None)?.into()),
+                Err(error) => mistake = mistake.or(Some(error)),
+            }
+        }
+        match mistake {
+            Some(error) if !is_foreign(plain) => Err(error),
+            _ => Ok(Choice { target: self.offered.target(None, None)?, is_name_ignored: true }),
+        }
+    }
+}
+
+/// How a name says which model is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Named {
+    /// By its id alone.
+    Bare,
+    /// By its provider, or not at all.
+    Exactly,
+}
+
+/// `model` without what some clients put behind it in brackets, such as `[1m]`.
+fn without_brackets(model: &str) -> &str {
+    let bare = model.strip_suffix(']').and_then(|inside| Some(inside.rsplit_once('[')?.0));
+    bare.unwrap_or(model).trim()
+}
+
+/// What `name` may mean: itself, and without each of the words that clients put before it.
+fn readings(name: &str) -> impl Iterator<Item = &str> {
+    let mut next = Some(name);
+    std::iter::from_fn(move || {
+        let name = next.take()?;
+        next = PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix)).filter(|rest| !rest.is_empty());
+        Some(name)
+    })
+}
+
+fn is_foreign(name: &str) -> bool {
+    let name = readings(name).last().unwrap_or(name).to_ascii_lowercase();
+    let numbered = |letter: char| {
+        let rest = name.strip_prefix(letter);
+        rest.is_some_and(|rest| rest.starts_with(|it: char| it.is_ascii_digit()))
+    };
+    FOREIGN.iter().any(|family| name.starts_with(family)) || numbered('o')
+}
 
 /// Who may answer for `model`: every provider for `auto`, one provider by its name in any case, one of its models after
 /// the name and a slash, or every provider that has a model of that id.
@@ -13,21 +117,26 @@ pub(super) const AUTO: &str = "auto";
 /// # Errors
 /// There is no such model.
 pub(super) fn target(offered: Offered<'_>, model: &str) -> Result<Target, UnknownTarget> {
-    let attempt = |provider, model| offered.target(provider, model);
+    resolve(offered, model).map(|(target, _)| target)
+}
+
+fn resolve(offered: Offered<'_>, model: &str) -> Result<(Target, Named), UnknownTarget> {
+    let exactly = |provider, model| Ok((offered.target(provider, model)?, Named::Exactly));
+    let bare = |model| Ok((offered.target(None, Some(model))?, Named::Bare));
     if model.eq_ignore_ascii_case(AUTO) {
-        return attempt(None, None);
+        return exactly(None, None);
     }
     let after_slash = |_: UnknownTarget| match model.split_once('/') {
-        Some((provider, model)) => attempt(Some(provider), Some(model)),
-        None => attempt(None, Some(model)),
+        Some((provider, model)) => exactly(Some(provider), Some(model)),
+        None => bare(model),
     };
     // Some models have a slash in their own ids.
-    let whole = |error| match attempt(None, Some(model)) {
+    let whole = |error| match bare(model) {
         // Whoever asks for a model that bills is told so.
         Err(_) if matches!(error, UnknownTarget::Paid { .. }) => Err(error),
         other => other,
     };
-    attempt(Some(model), None).or_else(after_slash).or_else(whole)
+    exactly(Some(model), None).or_else(after_slash).or_else(whole)
 }
 
 /// Who may answer for `model` of the provider that goes by `provider`, by one of its names: the same names as for

@@ -26,8 +26,7 @@ use super::ask::Ask;
 use super::author::Author;
 use super::error::ApiError;
 use super::media_type;
-use super::names;
-use crate::dispatch::{Offered, Target};
+use super::names::{Choice, Names, refused};
 use crate::middle::{ChatRequest, Event, Feature};
 
 impl Ask for Completion {
@@ -45,9 +44,9 @@ impl Ask for Completion {
         self.stream
     }
 
-    fn target(&self, offered: Offered<'_>) -> Result<Target, ApiError> {
-        let target = names::target(offered, &self.model);
-        target.map_err(|error| names::refused(offered, &error))
+    fn choice(&self, names: Names<'_>) -> Result<Choice, ApiError> {
+        let target = names.pinned(&self.model).map(Choice::from);
+        target.map_err(|error| refused(names.offered, &error))
     }
 
     fn ignored(&self) -> &[String] {

@@ -134,7 +134,7 @@ fn results_with_pictures_and_words_behind_calls_are_encoded_in_their_order() {
         let (id, name, arguments) = (id.into(), name.into(), "{}".into());
         AssistantPart::Call(ToolCall { id, name, arguments, signature: None })
     };
-    let result = |id: &str, parts: Vec<Part>| Message::Tool { call_id: id.into(), parts };
+    let result = |id: &str, parts: Vec<Part>| Message::Tool { call_id: id.into(), parts, is_error: false };
     let words = |text: &str| Part::Text(text.into());
     let picture =
         |base64: &str| Part::Image(Image::Inline { media_type: "image/png".into(), base64: base64.into() });

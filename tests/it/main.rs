@@ -7,6 +7,7 @@
     reason = "a test may panic, spawn what it aborts, and have the real time"
 )]
 
+mod aliases;
 mod cancel;
 mod chat;
 mod command_line;

@@ -20,8 +20,8 @@ use serde_json::json;
 
 use super::schema;
 use crate::middle::{
-    AssistantPart, ChatRequest, Effort, Feature, Image, Json, Message, Part, ResponseFormat, Tool, ToolCall,
-    ToolChoice, arguments_object,
+    AssistantPart, ChatRequest, Effort, Feature, File, Image, Json, Message, Part, ResponseFormat, Tool,
+    ToolCall, ToolChoice, arguments_object,
 };
 use crate::providers::capabilities::Capabilities;
 use crate::providers::wire::WireRequest;
@@ -131,6 +131,8 @@ struct GenerationConfig<'a> {
     temperature: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     top_p: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    top_k: Option<u32>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     stop_sequences: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -245,7 +247,7 @@ impl<'a> Turns<'a, '_> {
         let positions: HashMap<&str, usize> =
             calls.iter().enumerate().map(|(position, call)| (call.id.as_str(), position)).collect();
         let mut results: Vec<(usize, &'a ToolCall, &'a [Part])> = Vec::new();
-        while let Some(Message::Tool { call_id, parts }) =
+        while let Some(Message::Tool { call_id, parts, .. }) =
             messages.next_if(|it| !calls.is_empty() && matches!(it, Message::Tool { .. }))
         {
             let position = positions.get(call_id.as_str()).copied();
@@ -261,7 +263,7 @@ impl<'a> Turns<'a, '_> {
         });
         // The images of the results follow all of them, in the same order.
         let shown = results.iter().flat_map(|(.., parts)| parts.iter());
-        let shown = shown.filter(|part| matches!(part, Part::Image(_))).filter_map(part);
+        let shown = shown.filter(|part| !matches!(part, Part::Text(_))).filter_map(part);
         let parts: Vec<_> = responses.chain(shown).collect();
         if !parts.is_empty() {
             self.contents.push(Content { role: Some("user"), parts });
@@ -286,7 +288,7 @@ fn texts_of(texts: &[String]) -> impl Iterator<Item = WirePart<'_>> {
 fn texts_in(parts: &[Part]) -> String {
     let text = |part: &Part| match part {
         Part::Text(text) => Some(text.clone()),
-        Part::Image(_) => None,
+        Part::Image(_) | Part::File(_) => None,
     };
     parts.iter().filter_map(text).collect()
 }
@@ -295,6 +297,9 @@ fn part(part: &Part) -> Option<WirePart<'_>> {
     match part {
         Part::Text(text) => (!text.is_empty()).then_some(WirePart::Text { text }),
         Part::Image(Image::Inline { media_type, base64 }) => {
+            Some(WirePart::InlineData { inline_data: InlineData { mime_type: media_type, data: base64 } })
+        }
+        Part::File(File { media_type, base64, .. }) => {
             Some(WirePart::InlineData { inline_data: InlineData { mime_type: media_type, data: base64 } })
         }
         // Google does not fetch URLs reliably. The capabilities say so, so no request with one reaches this code.
@@ -337,6 +342,7 @@ fn generation_config<'a>(
         max_output_tokens: max_tokens.map(|most| most.min(can.max_output)),
         temperature: request.temperature,
         top_p: request.top_p,
+        top_k: request.top_k,
         stop_sequences: &request.stop,
         // Google takes 32 bits. Any seed will do, as long as it is the same every time.
         seed: request.seed.map(|seed| i32::try_from(seed).unwrap_or((seed & 0x7fff_ffff) as i32)),

@@ -90,6 +90,7 @@ impl Body<'_> {
         let parallel = request.parallel_tool_calls.filter(|_| !request.offered_tools().is_empty());
         let fields = [
             ("top_p", Feature::TopP, request.top_p.map(Value::from)),
+            ("top_k", Feature::TopK, request.top_k.map(Value::from)),
             (self.quirks.seed_name, Feature::Seed, request.seed.map(Value::from)),
             ("stop", Feature::Stop, (!request.stop.is_empty()).then(|| json!(request.stop))),
             ("user", Feature::User, request.user.clone().map(Value::from)),
@@ -287,7 +288,9 @@ impl<'a> WireMessage<'a> {
                 let texts = texts.iter().map(|text| WirePart::Text { text });
                 Self::new("system", content(texts.collect()))
             }
-            Message::User(parts) => Self::new("user", content(parts.iter().map(WirePart::of).collect())),
+            Message::User(parts) => {
+                Self::new("user", content(parts.iter().filter_map(WirePart::of).collect()))
+            }
             Message::Assistant(parts) => {
                 let texts = parts.iter().filter_map(AssistantPart::text);
                 let calls = parts.iter().filter_map(AssistantPart::call);
@@ -302,9 +305,9 @@ impl<'a> WireMessage<'a> {
                 };
                 Self { role: "assistant", name: None, tool_call_id: None, content, tool_calls }
             }
-            Message::Tool { call_id, parts } => {
+            Message::Tool { call_id, parts, .. } => {
                 let texts = parts.iter().filter(|part| matches!(part, Part::Text(_)));
-                let content = content(texts.map(WirePart::of).collect());
+                let content = content(texts.filter_map(WirePart::of).collect());
                 let id = tool_ids::sent(call_id, quirks);
                 Self { tool_call_id: Some(id), ..Self::new("tool", content) }
             }
@@ -318,7 +321,7 @@ fn pictures(message: &Message) -> impl Iterator<Item = WirePart<'_>> {
         Message::Tool { parts, .. } => parts.as_slice(),
         Message::System(_) | Message::User(_) | Message::Assistant(_) => &[],
     };
-    parts.iter().filter(|part| matches!(part, Part::Image(_))).map(WirePart::of)
+    parts.iter().filter(|part| matches!(part, Part::Image(_))).filter_map(WirePart::of)
 }
 
 impl Serialize for Messages<'_> {
@@ -370,10 +373,12 @@ struct Url {
 }
 
 impl<'a> WirePart<'a> {
-    fn of(part: &'a Part) -> Self {
+    fn of(part: &'a Part) -> Option<Self> {
         match part {
-            Part::Text(text) => Self::Text { text },
-            Part::Image(image) => Self::ImageUrl { image_url: Url { url: url(image) } },
+            Part::Text(text) => Some(Self::Text { text }),
+            Part::Image(image) => Some(Self::ImageUrl { image_url: Url { url: url(image) } }),
+            // The capabilities say so, so no request with one reaches this code.
+            Part::File(_) => None,
         }
     }
 }
@@ -445,7 +450,8 @@ mod tests {
     /// What is sent for a request that touches every column.
     fn sent(quirks: &Quirks) -> Value {
         let call = ToolCall { id: "1".into(), name: "f".into(), arguments: "{}".into(), signature: None };
-        let result = Message::Tool { call_id: "1".into(), parts: vec![Part::Text("2".into())] };
+        let result =
+            Message::Tool { call_id: "1".into(), parts: vec![Part::Text("2".into())], is_error: false };
         let messages = vec![Message::user("Hi"), Message::Assistant(vec![AssistantPart::Call(call)]), result];
         let mut request = ChatRequest::new(messages).expect("messages");
         request.seed = Some(7);

@@ -15,6 +15,7 @@ const GPT_OSS: Capabilities = Capabilities {
     window: 65_536,
     max_output: 32_768,
     images: Images::None,
+    files: false,
     tools: true,
     forced_calls: true,
     json: true,

@@ -15,6 +15,7 @@ const GPT_OSS: Capabilities = Capabilities {
     window: 131_072,
     max_output: 65_536,
     images: Images::None,
+    files: false,
     tools: true,
     forced_calls: true,
     json: true,

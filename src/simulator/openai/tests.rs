@@ -27,7 +27,7 @@ fn odd() -> Provider {
 /// A request that touches every column.
 fn request() -> ChatRequest {
     let call = ToolCall { id: "1".into(), name: "f".into(), arguments: "{}".into(), signature: None };
-    let result = Message::Tool { call_id: "1".into(), parts: vec![Part::Text("2".into())] };
+    let result = Message::Tool { call_id: "1".into(), parts: vec![Part::Text("2".into())], is_error: false };
     let messages = vec![Message::user("Hi"), Message::Assistant(vec![AssistantPart::Call(call)]), result];
     let mut request = ChatRequest::new([messages, vec![Message::user("And?")]].concat()).expect("messages");
     request.seed = Some(7);

@@ -3,9 +3,10 @@
 use serde::Serialize;
 
 use super::errors;
-use crate::middle::{Event, FinishReason, ToolCallPiece, Usage};
+use crate::middle::{Event, FinishReason, ToolCall, ToolCallPiece, Usage};
 use crate::surfaces::author::Author;
 use crate::surfaces::encode::{AfterFailure, Encode, Interrupted};
+use crate::surfaces::gathered::Gathered;
 use crate::surfaces::media_type;
 use crate::wire::json;
 
@@ -287,20 +288,14 @@ struct WholeMessage<'a> {
     refusal: Option<()>,
     #[serde(skip_serializing_if = "str::is_empty")]
     reasoning_content: &'a str,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    tool_calls: &'a [WholeCall],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tool_calls: Vec<WireCall<'a>>,
 }
 
 /// A call with all its arguments.
-#[derive(Default)]
-struct WholeCall {
-    id: String,
-    name: String,
-    arguments: String,
-    signature: Option<String>,
-}
+struct WireCall<'a>(&'a ToolCall);
 
-impl Serialize for WholeCall {
+impl Serialize for WireCall<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
         struct Wire<'a> {
@@ -310,32 +305,22 @@ impl Serialize for WholeCall {
             #[serde(skip_serializing_if = "Option::is_none")]
             extra_content: Option<ExtraContent<'a>>,
         }
-        let function = DeltaFunction { name: Some(&self.name), arguments: &self.arguments };
-        let extra_content = ExtraContent::of(self.signature.as_ref());
-        Wire { id: &self.id, r#type: "function", function, extra_content }.serialize(serializer)
+        let Self(ToolCall { id, name, arguments, signature }) = self;
+        let function = DeltaFunction { name: Some(name), arguments };
+        let extra_content = ExtraContent::of(signature.as_ref());
+        Wire { id, r#type: "function", function, extra_content }.serialize(serializer)
     }
 }
 
 /// An answer that is not streamed.
 pub(super) fn whole(events: Vec<Event>, author: &Author) -> Vec<u8> {
-    let (mut text, mut thoughts) = (String::new(), String::new());
-    let mut calls: Vec<WholeCall> = Vec::new();
-    let (mut usage, mut finish) = (None, FinishReason::Stop);
-    for event in events {
-        match event {
-            Event::Text(piece) => text.push_str(&piece),
-            Event::Reasoning(piece) => thoughts.push_str(&piece),
-            Event::ToolCall(piece) => add_piece(&mut calls, piece),
-            Event::Usage(counts) => usage = Some(counts),
-            Event::Finish(reason) => finish = reason,
-        }
-    }
+    let Gathered { text, thoughts, calls, usage, finish } = Gathered::of(events);
     let message = WholeMessage {
         role: "assistant",
         content: Some(text.as_str()).filter(|text| !text.is_empty() || calls.is_empty()),
         refusal: None,
         reasoning_content: &thoughts,
-        tool_calls: &calls,
+        tool_calls: calls.iter().map(WireCall).collect(),
     };
     let choice = WholeChoice { index: 0, message, logprobs: None, finish_reason: finish.as_str() };
     json::to_vec(&Whole {
@@ -348,16 +333,6 @@ pub(super) fn whole(events: Vec<Event>, author: &Author) -> Vec<u8> {
         choices: [choice],
         usage: usage.map(WireUsage::from),
     })
-}
-
-fn add_piece(calls: &mut Vec<WholeCall>, piece: ToolCallPiece) {
-    let ToolCallPiece { index, opening, arguments } = piece;
-    if let Some(opening) = opening {
-        let (id, name, signature) = (opening.id, opening.name, opening.signature);
-        calls.push(WholeCall { id, name, signature, arguments });
-    } else if let Some(call) = calls.get_mut(index) {
-        call.arguments.push_str(&arguments);
-    }
 }
 
 #[cfg(test)]

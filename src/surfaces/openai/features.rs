@@ -7,6 +7,7 @@ use crate::providers::Lack;
 pub(super) const fn field(feature: Feature) -> &'static str {
     match feature {
         Feature::TopP => "top_p",
+        Feature::TopK => "top_k",
         Feature::Seed => "seed",
         Feature::Stop => "stop",
         Feature::User => "user",
@@ -22,7 +23,7 @@ pub(super) const fn field(feature: Feature) -> &'static str {
 /// The field that asks for what a model lacks.
 pub(super) const fn field_of_lack(lack: Lack) -> &'static str {
     match lack {
-        Lack::Images | Lack::ImageUrls | Lack::Window => "messages",
+        Lack::Images | Lack::ImageUrls | Lack::Files | Lack::Window => "messages",
         Lack::Tools => "tools",
         Lack::ForcedCalls => "tool_choice",
         Lack::Json | Lack::Schema | Lack::JsonBesideTools => "response_format",

@@ -1,24 +1,22 @@
 //! A request body, checked field by field. What is opaque (schemas, arguments) keeps its bytes.
 
-mod empty_objects;
 mod format;
-mod ignored;
 mod messages;
-mod schema_bytes;
 mod tools;
 
 use std::sync::Arc;
 
 use self::format::parse_format;
-use self::ignored::Ignored;
 use self::messages::parse_messages;
-use self::schema_bytes::SchemaBytes;
 use self::tools::{parse_tool_choice, parse_tools};
 use super::completion::Completion;
 use crate::middle::{ChatRequest, Effort};
 use crate::surfaces::error::ApiError;
 use crate::surfaces::fields::{Field, body_object, each, fields, kind, not_json, read, wrong};
+use crate::surfaces::ignored::Ignored;
 use crate::surfaces::names::AUTO;
+use crate::surfaces::schema_bytes::SchemaBytes;
+use crate::surfaces::values::{count, effort, number, whole};
 
 /// As OpenAI allows.
 const MAX_STOPS: usize = 4;
@@ -64,17 +62,17 @@ pub(super) fn parse(body: &[u8]) -> Result<Completion, ApiError> {
 
 /// How the model is to answer: sampling, length, stop words, effort; and for which user.
 fn parse_settings(body: &Body<'_>, request: &mut ChatRequest) -> Result<(), ApiError> {
-    request.temperature = number(body.temperature, 0.0, 2.0)?;
-    request.top_p = number(body.top_p, 0.0, 1.0)?;
-    request.frequency_penalty = number(body.frequency_penalty, -2.0, 2.0)?;
-    request.presence_penalty = number(body.presence_penalty, -2.0, 2.0)?;
+    request.temperature = number(body.temperature, "", 0.0, 2.0)?;
+    request.top_p = number(body.top_p, "", 0.0, 1.0)?;
+    request.frequency_penalty = number(body.frequency_penalty, "", -2.0, 2.0)?;
+    request.presence_penalty = number(body.presence_penalty, "", -2.0, 2.0)?;
     // The newer name counts.
-    let newer = token_limit(body.max_completion_tokens)?;
-    request.max_tokens = newer.or(token_limit(body.max_tokens)?);
+    let newer = count(body.max_completion_tokens, "")?;
+    request.max_tokens = newer.or(count(body.max_tokens, "")?);
     request.stop = parse_stop(body.stop)?;
-    request.seed = whole(body.seed)?;
+    request.seed = whole(body.seed, "")?;
     request.user = body.user.optional("", "a string")?;
-    request.effort = parse_effort(body.reasoning_effort)?;
+    request.effort = effort(body.reasoning_effort, "")?;
     request.wants_thoughts = request.effort.is_some_and(|effort| effort != Effort::None);
     Ok(())
 }
@@ -104,36 +102,6 @@ fn refuse_unavailable(body: &Body<'_>) -> Result<(), ApiError> {
     Ok(())
 }
 
-fn number(field: Field<'_>, least: f64, most: f64) -> Result<Option<f64>, ApiError> {
-    let accepted = format!("a number from {least} to {most}");
-    let number: Option<f64> = field.optional("", &accepted)?;
-    match number {
-        Some(number) if !(least..=most).contains(&number) => {
-            Err(wrong(field.name(), format!("must be {accepted}, not {number}")))
-        }
-        number => Ok(number),
-    }
-}
-
-/// A whole number; also one that is written as `7.0`, as some languages do.
-fn whole(field: Field<'_>) -> Result<Option<i64>, ApiError> {
-    let Some(raw) = field.present() else { return Ok(None) };
-    let fraction = |number: f64| number.fract() == 0.0 && number.abs() < 9e18;
-    let whole: Result<i64, _> = serde_json::from_str(raw.get());
-    let float = || serde_json::from_str(raw.get()).ok().filter(|number| fraction(*number));
-    let number = whole.ok().or_else(|| float().map(|number| number as i64));
-    number.map(Some).ok_or_else(|| wrong(field.name(), "must be a whole number"))
-}
-
-fn token_limit(field: Field<'_>) -> Result<Option<u32>, ApiError> {
-    match whole(field)? {
-        // Some clients write -1 for "as many as you like".
-        None | Some(-1) => Ok(None),
-        Some(number) if number < 1 => Err(wrong(field.name(), "must be a whole number of at least 1")),
-        Some(number) => Ok(Some(u32::try_from(number).unwrap_or(u32::MAX))),
-    }
-}
-
 fn parse_stop(field: Field<'_>) -> Result<Vec<String>, ApiError> {
     const ACCEPTED: &str = "must be a string or an array of at most 4 strings";
     let Some(raw) = field.present() else { return Ok(Vec::new()) };
@@ -154,21 +122,6 @@ fn parse_stop(field: Field<'_>) -> Result<Vec<String>, ApiError> {
         Ok(())
     })?;
     Ok(stops)
-}
-
-fn parse_effort(field: Field<'_>) -> Result<Option<Effort>, ApiError> {
-    const ACCEPTED: &str = "one of 'none', 'minimal', 'low', 'medium', 'high', 'xhigh', 'max', 'default'";
-    let word: Option<String> = field.optional("", ACCEPTED)?;
-    let Some(word) = word else { return Ok(None) };
-    match word.as_str() {
-        "default" => Ok(None),
-        // No provider here offers more than high.
-        "xhigh" | "max" => Ok(Some(Effort::High)),
-        word => match Effort::ALL.into_iter().find(|effort| effort.as_str() == word) {
-            Some(effort) => Ok(Some(effort)),
-            None => Err(wrong(field.name(), format!("must be {ACCEPTED}"))),
-        },
-    }
 }
 
 fn parse_stream_options(field: Field<'_>) -> Result<bool, ApiError> {

@@ -147,7 +147,7 @@ async fn each_row_is_called_where_it_lives_and_with_its_headers() -> anyhow::Res
         ("Kilo", "/api/gateway/chat/completions".to_owned(), None),
         ("OVHcloud", "/v1/chat/completions".to_owned(), None),
     ];
-    assert_eq!(cases.len(), rows().count());
+    assert_eq!(cases.len(), rows().count(), "the table above has a line for each row");
     for (its_name, path, header) in cases {
         let provider = row(its_name);
         let proxy = alone(provider).start().await?;

@@ -2,12 +2,12 @@
 
 use serde_json::value::RawValue;
 
-use super::empty_objects::mend;
-use super::ignored::Ignored;
-use super::schema_bytes::SchemaBytes;
 use crate::middle::{JsonSchema, ResponseFormat};
+use crate::surfaces::empty_objects::mend;
 use crate::surfaces::error::ApiError;
 use crate::surfaces::fields::{Field, fields, kind, wrong};
+use crate::surfaces::ignored::Ignored;
+use crate::surfaces::schema_bytes::SchemaBytes;
 
 pub(super) fn parse_format(
     field: Field<'_>,

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde_json::value::RawValue;
 
-use super::ignored::Ignored;
-use crate::middle::{AssistantPart, Image, MAX_CALLS, Message, Part, ToolCall};
+use crate::middle::{AssistantPart, MAX_CALLS, Message, Part, ToolCall};
 use crate::surfaces::error::ApiError;
 use crate::surfaces::fields::{Field, bad, each, fields, kind, string, wrong};
+use crate::surfaces::ignored::Ignored;
+use crate::surfaces::media::{image_at_url, is_base64};
 
 /// The roles that a message may have.
 const ROLES: &str = "'system', 'developer', 'user', 'assistant', 'tool'";
@@ -127,7 +128,7 @@ fn parse_message(
             let call_id = fields.tool_call_id.required(at, "a string")?;
             let said = content.present().map(|it| texts(&at_content, it, ignored)).transpose()?;
             let parts = said.into_iter().flatten().map(Part::Text).collect();
-            Ok(Message::Tool { call_id, parts })
+            Ok(Message::Tool { call_id, parts, is_error: false })
         }
         _ => Err(wrong(fields.role.below(at), format!("is not one of {ROLES}"))),
     };
@@ -150,7 +151,9 @@ fn required<'a>(at: &str, content: Field<'a>) -> Result<&'a RawValue, ApiError> 
 fn texts(at: &str, content: &RawValue, ignored: &mut Ignored) -> Result<Vec<String>, ApiError> {
     let text = |part| match part {
         Part::Text(text) => Ok(text),
-        Part::Image(_) => Err(wrong(at, "may hold text only; pictures belong into a 'user' message")),
+        Part::Image(_) | Part::File(_) => {
+            Err(wrong(at, "may hold text only; pictures belong into a 'user' message"))
+        }
     };
     parts(at, content, ignored)?.into_iter().map(text).collect()
 }
@@ -212,56 +215,7 @@ fn parse_image_part(at: &str, field: Field<'_>, ignored: &mut Ignored) -> Result
         ignored.add("messages.content.image_url.", image.unknown);
         image.url
     };
-    parse_image(&url.below(&at), url.required(&at, "a string")?).map(Part::Image)
-}
-
-fn parse_image(at: &str, url: String) -> Result<Image, ApiError> {
-    const ACCEPTED: &str = "must be an http(s) URL or data:<media type>;base64,<data>";
-    let begins_with = |scheme: &str| {
-        url.get(..scheme.len()).is_some_and(|beginning| beginning.eq_ignore_ascii_case(scheme))
-    };
-    if begins_with("https://") || begins_with("http://") {
-        return Ok(Image::Remote(url));
-    }
-    let inline = url.get("data:".len()..).filter(|_| begins_with("data:"));
-    let (head, data) = inline.and_then(|rest| rest.split_once(',')).ok_or_else(|| wrong(at, ACCEPTED))?;
-    let (media_type, parameters) = head.split_once(';').ok_or_else(|| wrong(at, ACCEPTED))?;
-    let coding = parameters.rsplit(';').next().unwrap_or_default().trim();
-    if !coding.eq_ignore_ascii_case("base64") {
-        return Err(wrong(at, ACCEPTED));
-    }
-    let (media_type, base64) = (media_type_of(media_type), base64_in(data));
-    if !media_type.starts_with("image/") || !is_base64(&base64) {
-        return Err(wrong(at, format!("{ACCEPTED}, of an image")));
-    }
-    Ok(Image::Inline { media_type, base64 })
-}
-
-/// The media type by its registered name: providers refuse the names that clients make up from the ends of file names.
-fn media_type_of(written: &str) -> String {
-    let media_type = written.trim().to_ascii_lowercase();
-    match media_type.as_str() {
-        "image/jpg" | "image/pjpeg" | "image/jpe" => "image/jpeg".to_owned(),
-        "image/x-png" => "image/png".to_owned(),
-        _ => media_type,
-    }
-}
-
-/// The base64 in a data URL, without line ends and blanks, and with the characters that a URL may escape as they are.
-fn base64_in(data: &str) -> String {
-    const ESCAPES: [(&str, &str); 7] =
-        [("%0A", ""), ("%0D", ""), ("%20", ""), ("%09", ""), ("%2B", "+"), ("%2F", "/"), ("%3D", "=")];
-    let mut base64: String = data.split_ascii_whitespace().collect();
-    if base64.contains('%') {
-        for (escape, character) in ESCAPES {
-            base64 = base64.replace(escape, character).replace(&escape.to_ascii_lowercase(), character);
-        }
-    }
-    base64
-}
-
-fn is_base64(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte))
+    image_at_url(&url.below(&at), url.required(&at, "a string")?).map(Part::Image)
 }
 
 fn parse_calls(at: &str, list: &RawValue) -> Result<Vec<ToolCall>, ApiError> {

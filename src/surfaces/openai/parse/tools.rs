@@ -2,11 +2,11 @@
 
 use serde_json::value::RawValue;
 
-use super::ignored::Ignored;
-use super::schema_bytes::SchemaBytes;
 use crate::middle::{ChatRequest, Tool, ToolChoice};
 use crate::surfaces::error::ApiError;
 use crate::surfaces::fields::{Field, each, fields, kind, wrong};
+use crate::surfaces::ignored::Ignored;
+use crate::surfaces::schema_bytes::SchemaBytes;
 
 /// As OpenAI allows.
 const MAX_TOOLS: usize = 128;

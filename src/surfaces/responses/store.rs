@@ -1,0 +1,5 @@
+//! Answers that clients may go on from.
+
+/// Answers that clients may go on from.
+#[derive(Debug, Default)]
+pub struct Store;
