@@ -99,6 +99,6 @@ async fn a_bare_name_that_only_a_price_list_has_is_said_to_cost_money() -> anyho
         );
         assert!(reply.text().contains(words), "{model}: {}", reply.text());
     }
-    assert_eq!(proxy.upstream_calls(), 0);
+    assert_eq!(proxy.provider(openrouter).chats().len(), 0);
     Ok(())
 }
