@@ -35,8 +35,9 @@ const LIST_TIME: Duration = Duration::from_secs(5);
 /// The part of that timeout that the body of an error may take.
 const ERROR_TIME: Duration = Duration::from_secs(1);
 
-/// The longest list, in bytes: Google's entries have some 700 bytes, and a page has a thousand of them at most.
-const MAX_LIST_BYTES: usize = 1024 * 1024;
+/// The longest list, in bytes: Google's entries have some 700 bytes, and a page has a thousand of them at most. OpenRouter's
+/// has some hundreds, each with a description of a kilobyte or more.
+const MAX_LIST_BYTES: usize = 4 * 1024 * 1024;
 
 /// How many models that bill are remembered of a list.
 const MOST_PAID: usize = 4_096;
