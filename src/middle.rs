@@ -29,6 +29,8 @@ pub use self::policy::{Counted, Effect, Lift, Policy, Span};
 pub(crate) use self::redaction::CleanText;
 pub use self::redaction::Redactor;
 pub(crate) use self::request::MAX_CALLS;
-pub use self::request::{AssistantPart, ChatRequest, File, Image, Message, Part, ToolCall};
-pub(crate) use self::request::{Effort, Feature, Json, JsonSchema, Needs, ResponseFormat, Tool, ToolChoice};
+pub use self::request::{
+    AssistantPart, ChatRequest, Feature, File, Image, Message, Part, Tool, ToolCall, ToolChoice,
+};
+pub(crate) use self::request::{Effort, Json, JsonSchema, Needs, ResponseFormat};
 pub(crate) use self::sink::{AnswerSoFar, Said, Sink};

@@ -6,6 +6,7 @@
 mod capabilities;
 mod decoder;
 mod directory;
+mod fingerprint;
 mod free;
 mod gemini;
 mod listed;
@@ -14,6 +15,7 @@ mod openai;
 mod pattern;
 mod profile;
 mod rows;
+mod tool_names;
 mod wire;
 mod words;
 

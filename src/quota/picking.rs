@@ -98,8 +98,8 @@ impl ProviderState {
 }
 
 impl State {
-    /// Picks the best candidate that may serve: of those that are well, else of those that are demoted, else one of which
-    /// only a guess says that it has nothing left. The provider whose last attempt was longest ago comes first, with its
+    /// Picks the best candidate that may serve: of those that the client prefers and that are well, of all that are well,
+    /// else of those that are demoted, else one of which only a guess says that it has nothing left. The provider whose last attempt was longest ago comes first, with its
     /// best model and, for that model, the account that has waited longest.
     pub(super) fn pick(&mut self, criteria: &Criteria<'_>, now: Moment) -> Picked {
         let queued = self.line.lend_queued();
@@ -110,6 +110,9 @@ impl State {
 
     /// The same, behind those for whom `ahead` counts what they take of a bucket.
     pub(super) fn pick_behind(&mut self, criteria: &Criteria<'_>, ahead: Ahead<'_>, now: Moment) -> Picked {
+        if let Some(booking) = self.pick_preferred(criteria, ahead, now) {
+            return Picked { booking: Some(booking), skipped: Vec::new(), soonest: None };
+        }
         let outlooks = self.outlooks(criteria, ahead, now);
         // The first of the best.
         let graded = outlooks.iter().enumerate().filter_map(|(at, (_, it))| Some((it.now?, at)));
@@ -126,6 +129,15 @@ impl State {
             best.map(|((_, candidate, price), _)| self.admit(candidate, price, criteria.target.turn(), now));
         let soonest = outlooks.into_iter().filter_map(|(_, it)| it.soonest).min_by_key(|it| it.wait);
         Picked { soonest: soonest.filter(|_| booking.is_none()), booking, skipped }
+    }
+
+    /// Picks one of those whom the client prefers, if it is well. Whoever it passes over has not been looked at.
+    fn pick_preferred(&mut self, criteria: &Criteria<'_>, ahead: Ahead<'_>, now: Moment) -> Option<Booking> {
+        let preferred = criteria.of_preferred()?;
+        let outlooks = self.outlooks(&preferred, ahead, now).into_iter();
+        let well = outlooks.filter_map(|(_, it)| it.now).filter(|(grade, ..)| grade.keeps_its_turn());
+        let (_, candidate, price) = well.min_by_key(|(grade, ..)| *grade)?;
+        Some(self.admit(candidate, price, preferred.target.turn(), now))
     }
 
     /// What each provider has for a request, by their numbers, in the order of their turns, those of the second tier last; up
