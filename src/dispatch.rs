@@ -4,6 +4,7 @@
 
 mod answering;
 mod attempt;
+mod bills;
 mod dispatcher;
 mod lists;
 mod offered;
