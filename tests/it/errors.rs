@@ -185,6 +185,18 @@ async fn unknown_paths_are_not_found() -> anyhow::Result<()> {
         "POST /v1/chat/completions",
         "GET /v1/models",
         "GET /v1/models/{id}",
+        "POST /v1/messages",
+        "POST /v1/messages/count_tokens",
+        "POST /v1/responses",
+        "GET /v1/responses/{id}",
+        "DELETE /v1/responses/{id}",
+        "GET /v1/responses/{id}/input_items",
+        "POST /v1/responses/input_tokens",
+        "GET /v1beta/models",
+        "GET /v1beta/models/{id}",
+        "POST /v1beta/models/{id}:generateContent",
+        "POST /v1beta/models/{id}:streamGenerateContent",
+        "POST /v1beta/models/{id}:countTokens",
     ]);
     for path in ["/page", "/Chat", "/health/x", "/v2/chat", "/chat/../x", "/api/v1/chat/completions"] {
         let response = client.post(proxy.url(path)).body("{}").send().await?;
