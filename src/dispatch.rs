@@ -23,3 +23,4 @@ pub(crate) use self::question::{Extent, Question};
 pub(crate) use self::service::SetupError;
 pub(crate) use self::signatures::Signatures;
 pub(crate) use crate::quota::Target;
+pub(crate) use crate::quota::estimated_tokens;

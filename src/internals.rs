@@ -19,9 +19,10 @@ pub mod http {
 pub mod middle {
     //! See `crate::middle`.
     pub use crate::middle::{
-        AssistantPart, Cause, ChatRequest, Counted, Diagnosis, Effect, Event, ExpectedCalls, FinishReason,
-        Image, Lift, LimitReading, Measure, Message, Part, Policy, Reading, Reason, Redactor, Scope, Source,
-        Span, ToolCall, ToolCallOpening, ToolCallPiece, Unit, Usage, Wait, Window,
+        AssistantPart, Cause, ChatRequest, Counted, Diagnosis, Effect, Event, ExpectedCalls, Feature, File,
+        FinishReason, Image, Lift, LimitReading, Measure, Message, Part, Policy, Reading, Reason, Redactor,
+        Scope, Source, Span, Tool, ToolCall, ToolCallOpening, ToolCallPiece, ToolChoice, Unit, Usage, Wait,
+        Window,
     };
 }
 

@@ -23,12 +23,14 @@ pub use self::event::{Event, FinishReason, ToolCallOpening, ToolCallPiece, Usage
 pub use self::failure::{Cause, Diagnosis, Reason, Scope, Wait};
 pub(crate) use self::failure::{Failure, RawWords};
 pub(crate) use self::measure::{ErrorReading, FreePlan};
-pub(crate) use self::measure::{Limit, Pool, Renewal, TokenCharge, Zone};
+pub(crate) use self::measure::{Limit, Pool, Renewal, TokenCharge, Zone, in_groups};
 pub use self::measure::{LimitReading, Measure, Reading, Source, Unit, Window};
 pub use self::policy::{Counted, Effect, Lift, Policy, Span};
 pub(crate) use self::redaction::CleanText;
 pub use self::redaction::Redactor;
 pub(crate) use self::request::MAX_CALLS;
-pub use self::request::{AssistantPart, ChatRequest, File, Image, Message, Part, ToolCall};
-pub(crate) use self::request::{Effort, Feature, Json, JsonSchema, Needs, ResponseFormat, Tool, ToolChoice};
+pub use self::request::{
+    AssistantPart, ChatRequest, Feature, File, Image, Message, Part, Tool, ToolCall, ToolChoice,
+};
+pub(crate) use self::request::{Effort, Json, JsonSchema, Needs, ResponseFormat};
 pub(crate) use self::sink::{AnswerSoFar, Said, Sink};

@@ -6,6 +6,7 @@
 mod capabilities;
 mod decoder;
 mod directory;
+mod fingerprint;
 mod free;
 mod gemini;
 mod model_id;
@@ -13,6 +14,7 @@ mod openai;
 mod pattern;
 mod profile;
 mod rows;
+mod tool_names;
 mod wire;
 mod words;
 

@@ -38,6 +38,7 @@ mod waiting;
 pub(crate) use self::bucket::{LimitStatus, together};
 pub(crate) use self::cooldowns::Blocked;
 pub use self::demand::Demand;
+pub(crate) use self::demand::estimated_tokens;
 pub(crate) use self::engine::Quota;
 pub(crate) use self::engine::{Pick, Reservation};
 pub use self::ledger::{Ledger, LedgerWarning, PastUse, PlaceId};

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::config::{Config, ProviderConfig};
 use crate::dispatch::{Dispatcher, ListOutcome};
-use crate::middle::{Failure, FreePlan, Limit, Reason, Window};
+use crate::middle::{Failure, FreePlan, Limit, Reason, Window, in_groups};
 use crate::providers::Provider;
 
 /// The result of a check.
@@ -105,17 +105,4 @@ fn refusal(provider: Provider, failure: &Failure) -> String {
         (Some(status), None) => format!("{verdict} (status {status})"),
         (None, _) => verdict,
     }
-}
-
-/// `200,000`.
-fn in_groups(number: u64) -> String {
-    let digits = number.to_string();
-    let mut grouped = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
 }

@@ -109,6 +109,13 @@ impl<'d> Offered<'d> {
         Ok(Target::new(wanted, pinned.is_some() || model.is_some()))
     }
 
+    /// Everybody, of whom those in `named` come first as long as they are well: for a client that names a model and is as
+    /// well served by another.
+    pub(crate) fn preferring(self, named: Target) -> Target {
+        let everybody = (0..self.services.len()).map(|provider| Wanted { provider, model: None });
+        Target::new(everybody.collect(), false).preferring(named)
+    }
+
     /// The number of the provider with that name, in upper or lower case.
     fn find(self, name: &str) -> Result<usize, UnknownTarget> {
         let position = self.providers().position(|provider| provider.name().eq_ignore_ascii_case(name));

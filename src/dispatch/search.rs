@@ -12,7 +12,7 @@ use tracing::{debug, info, warn};
 
 use super::attempt::{self, Answer, Context, Order};
 use super::dispatcher::Dispatcher;
-use super::outcome::{AllFailed, FailedProvider, Step, Trail, Unanswered};
+use super::outcome::{AllFailed, FailedProvider, Step, TooLong, Trail, Unanswered};
 use super::question::{Extent, Question};
 use super::service::{Account, Service};
 use crate::config::CallLimits;
@@ -254,8 +254,9 @@ impl Search {
         let WireRequest { path, body, is_stream, renamed_tools: renamed, left_out } =
             service.provider.encode_without(request, model, max_tokens, &without);
         let offered = || request.offered_tools().iter().map(|tool| tool.name.clone()).collect();
-        let random = fastrand::Rng::new();
-        let expected = request.may_call().then(|| ExpectedCalls { renamed, offered: offered(), random });
+        let (needs_objects, random) = (request.needs_object_arguments, fastrand::Rng::new());
+        let expected =
+            request.may_call().then(|| ExpectedCalls { renamed, offered: offered(), needs_objects, random });
         let call = service.call(account, &path, body);
         let (provider, key) = (service.provider, account.label.clone());
         Some(Prepared { order: Order { provider, call, key, expected, is_stream }, left_out, without })
@@ -458,7 +459,18 @@ impl Search {
         }
         let attempts = numbers.into_iter().filter_map(|number| self.last_word(number, &criteria)).collect();
         let retry_after_seconds = self.retry_after(&criteria);
-        AllFailed { attempts, retry_after_seconds, trail: Trail(self.steps()) }
+        let trail = Trail(self.steps());
+        AllFailed { attempts, retry_after_seconds, trail, too_long: self.too_long() }
+    }
+
+    /// The figures, if the prompt is too long for all who were considered and for all who are left.
+    fn too_long(&self) -> Option<TooLong> {
+        let is_too_long = |it: &Considered| matches!(it.reason(), Reason::TooLarge | Reason::ContextTooLong);
+        let is_for_all = !self.considered.is_empty() && self.considered.iter().all(is_too_long);
+        if !is_for_all || self.dispatcher.quota.may_be_taken(&self.criteria(&self.ruled_out)) {
+            return None;
+        }
+        self.dispatcher.too_long(&self.question.target, &self.needs, self.demand.prompt)
     }
 
     /// After how many seconds somebody can serve again, if that is known. Who has merely failed may be well again at any

@@ -96,6 +96,11 @@ impl Arguments {
         self.rest()
     }
 
+    /// Whether they are a JSON object, now that they have ended.
+    pub(super) fn is_object(&self) -> bool {
+        self.text.starts_with('{') && is_json(&self.text)
+    }
+
     /// Whether a whole object, array or string has come that says something.
     pub(super) fn is_complete(&self) -> bool {
         self.scan.is_complete

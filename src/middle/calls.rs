@@ -22,6 +22,8 @@ pub struct ExpectedCalls {
     pub renamed: Vec<(String, String)>,
     /// The names of the tools that the answer may call, as the client has them.
     pub offered: Vec<String>,
+    /// Whether the client can be given arguments only that are a JSON object.
+    pub needs_objects: bool,
     /// Makes ids for calls that come without one.
     pub random: fastrand::Rng,
 }
@@ -41,9 +43,9 @@ pub struct WireCall {
     pub signature: Option<String>,
 }
 
-/// An answer has more calls, or longer arguments, than it may have.
+/// An answer has more calls, or longer arguments, than it may have, or arguments that the client cannot be given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct TooManyCalls;
+pub(super) struct BadCalls;
 
 #[derive(Debug)]
 pub(super) struct Calls {
@@ -64,6 +66,7 @@ pub(super) struct Calls {
 #[derive(Debug)]
 struct Expected {
     names: ToolNames,
+    needs_objects: bool,
     random: fastrand::Rng,
 }
 
@@ -90,8 +93,9 @@ struct Nameless {
 
 impl Calls {
     pub(super) fn new(expected: Option<ExpectedCalls>) -> Self {
-        let expected = expected.map(|ExpectedCalls { renamed, offered, random }| Expected {
+        let expected = expected.map(|ExpectedCalls { renamed, offered, needs_objects, random }| Expected {
             names: ToolNames::new(renamed, offered),
+            needs_objects,
             random,
         });
         Self {
@@ -118,8 +122,8 @@ impl Calls {
     /// Takes a piece and returns what to pass on: nothing if it says nothing new or its call has no name yet.
     ///
     /// # Errors
-    /// [`TooManyCalls`]; nothing more should be taken then.
-    pub(super) fn take(&mut self, mut wire: WireCall) -> Result<Vec<ToolCallPiece>, TooManyCalls> {
+    /// [`BadCalls`]; nothing more should be taken then.
+    pub(super) fn take(&mut self, mut wire: WireCall) -> Result<Vec<ToolCallPiece>, BadCalls> {
         if self.expected.is_none() {
             return Ok(Vec::new());
         }
@@ -139,7 +143,7 @@ impl Calls {
         if let Some(known) = self.known.get_mut(position) {
             add(&mut known.arguments, &wire.arguments, &mut self.argument_bytes)?;
         }
-        Ok(self.tell())
+        self.tell()
     }
 
     /// The known call that a piece belongs to; `None` if it begins a new one, or one without a name.
@@ -165,12 +169,12 @@ impl Calls {
     }
 
     /// Begins a new call; its arguments may have come before.
-    fn open(&mut self, name: &str, wire: &WireCall) -> Result<usize, TooManyCalls> {
+    fn open(&mut self, name: &str, wire: &WireCall) -> Result<usize, BadCalls> {
         let nameless = self.nameless.iter().position(|it| it.is_named_by(wire));
         let before = nameless.map(|at| self.nameless.remove(at));
-        let Some(expected) = self.expected.as_mut() else { return Err(TooManyCalls) };
+        let Some(expected) = self.expected.as_mut() else { return Err(BadCalls) };
         if self.known.len() >= MAX_CALLS {
-            return Err(TooManyCalls);
+            return Err(BadCalls);
         }
         let position = self.known.len();
         let mut opening = ToolCallOpening {
@@ -209,11 +213,11 @@ impl Calls {
     }
 
     /// Keeps arguments until the name of their call comes.
-    fn keep(&mut self, wire: WireCall) -> Result<(), TooManyCalls> {
+    fn keep(&mut self, wire: WireCall) -> Result<(), BadCalls> {
         let WireCall { number, id, arguments, signature, .. } = wire;
         let known = self.nameless.iter().position(|it| it.is_meant_by(number, id.as_deref()));
         if known.is_none() && self.known.len() + self.nameless.len() >= MAX_CALLS {
-            return Err(TooManyCalls);
+            return Err(BadCalls);
         }
         if known.is_none() {
             let id = id.unwrap_or_default();
@@ -227,40 +231,52 @@ impl Calls {
     }
 
     /// What may be passed on now. A call is ended when the next one may begin, since clients read it as complete then.
-    fn tell(&mut self) -> Vec<ToolCallPiece> {
+    fn tell(&mut self) -> Result<Vec<ToolCallPiece>, BadCalls> {
         let mut pieces = Vec::new();
-        let calls = self.known.len();
+        let (calls, needs_objects) = (self.known.len(), self.needs_objects());
         while let Some(known) = self.known.get_mut(self.current) {
             let is_whole = known.arguments.is_complete() || known.is_empty_call();
             let is_over = is_whole && self.current + 1 < calls;
-            let arguments =
-                if is_over || known.is_empty_call() { known.arguments.end() } else { known.arguments.tell() };
-            pieces.extend(known.piece(self.current, arguments));
+            if is_over || known.is_empty_call() {
+                pieces.extend(known.end(self.current, needs_objects)?);
+            } else {
+                let arguments = known.arguments.tell();
+                // What may turn out to be no object is not begun: then somebody else can still answer.
+                let may_begin = !needs_objects || known.opening.is_none() || !arguments.is_empty();
+                pieces.extend(may_begin.then(|| known.piece(self.current, arguments)).flatten());
+            }
             if !is_over {
                 break;
             }
             self.current += 1;
         }
-        pieces
+        Ok(pieces)
     }
 
     /// Completes all calls: returns what was held back, and what is missing from them.
-    pub(super) fn end(&mut self) -> Vec<ToolCallPiece> {
-        let rest = self.known.iter_mut().enumerate().skip(self.current);
-        let pieces = rest.filter_map(|(index, known)| {
-            let arguments = known.arguments.end();
-            known.piece(index, arguments)
-        });
-        pieces.collect()
+    ///
+    /// # Errors
+    /// [`BadCalls`]: arguments must be an object and are none.
+    pub(super) fn end(&mut self) -> Result<Vec<ToolCallPiece>, BadCalls> {
+        let needs_objects = self.needs_objects();
+        let mut pieces = Vec::new();
+        for (index, known) in self.known.iter_mut().enumerate().skip(self.current) {
+            pieces.extend(known.end(index, needs_objects)?);
+        }
+        Ok(pieces)
+    }
+
+    fn needs_objects(&self) -> bool {
+        self.expected.as_ref().is_some_and(|it| it.needs_objects)
     }
 }
 
 /// Adds a piece to the arguments of one call, of which all together take `argument_bytes`.
-fn add(arguments: &mut Arguments, piece: &str, argument_bytes: &mut usize) -> Result<(), TooManyCalls> {
+fn add(arguments: &mut Arguments, piece: &str, argument_bytes: &mut usize) -> Result<(), BadCalls> {
     let kept = arguments.len();
     arguments.take(piece);
     *argument_bytes = (*argument_bytes + arguments.len()).saturating_sub(kept);
-    if *argument_bytes > MAX_ARGUMENT_BYTES { Err(TooManyCalls) } else { Ok(()) }
+    if *argument_bytes > MAX_ARGUMENT_BYTES { Err(BadCalls) } else { Ok(()) }
 }
 
 impl Known {
@@ -269,6 +285,15 @@ impl Known {
         let opening = self.opening.take();
         let says_something = opening.is_some() || !arguments.is_empty();
         says_something.then_some(ToolCallPiece { index, opening, arguments })
+    }
+
+    /// The last piece, with all that was held back.
+    fn end(&mut self, index: usize, needs_object: bool) -> Result<Option<ToolCallPiece>, BadCalls> {
+        let arguments = self.arguments.end();
+        if needs_object && !self.arguments.is_object() {
+            return Err(BadCalls);
+        }
+        Ok(self.piece(index, arguments))
     }
 
     /// Whether it is a call with `{}` that is not waited for: providers that do not number calls send them whole.

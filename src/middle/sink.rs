@@ -1,6 +1,6 @@
 //! An answer so far: turns what a provider's dialect reads into [`Event`]s.
 
-use super::calls::{Calls, ExpectedCalls, TooManyCalls, WireCall};
+use super::calls::{BadCalls, Calls, ExpectedCalls, WireCall};
 use super::event::{Event, FinishReason, Usage};
 use super::failure::{Cause, Diagnosis};
 use super::inline_thoughts::InlineThoughts;
@@ -66,7 +66,8 @@ impl AnswerSoFar {
     ///
     /// # Errors
     /// [`Cause::BrokenStream`] if there is no reason at all, [`Cause::GenerationUnreadable`] if arguments have come whose
-    /// call has no name: a client would run the other calls and never learn of this one. Nothing has been added then.
+    /// call has no name, because a client would run the other calls and never learn of this one, or if they must be an
+    /// object and are none. Nothing has been added then.
     pub(crate) fn end(
         &mut self,
         unstated: Option<FinishReason>,
@@ -82,8 +83,9 @@ impl AnswerSoFar {
             (FinishReason::ToolCalls, true) => FinishReason::Stop,
             (finish, _) => finish,
         };
+        let calls = self.calls.end().map_err(|BadCalls| Cause::GenerationUnreadable)?;
         events.extend(self.thoughts.end());
-        events.extend(self.calls.end().into_iter().map(Event::ToolCall));
+        events.extend(calls.into_iter().map(Event::ToolCall));
         events.extend(self.usage.map(Event::Usage));
         events.push(Event::Finish(finish));
         Ok(())
@@ -151,7 +153,7 @@ impl Sink<'_> {
         match self.answer.calls.take(call) {
             Ok(pieces) => pieces.into_iter().for_each(|piece| self.pass_on(Event::ToolCall(piece))),
             // The model has lost itself, which says nothing of what another request will get.
-            Err(TooManyCalls) => self.fail(Cause::GenerationUnreadable),
+            Err(BadCalls) => self.fail(Cause::GenerationUnreadable),
         }
     }
 
@@ -219,6 +221,7 @@ mod tests {
         let expected = ExpectedCalls {
             renamed: Vec::new(),
             offered: vec!["look".to_owned()],
+            needs_objects: false,
             random: fastrand::Rng::with_seed(7),
         };
         let (mut answer, mut events) = (AnswerSoFar::new(Some(expected)), Vec::new());
@@ -249,6 +252,26 @@ mod tests {
             assert_eq!(answer.take_failure(), None, "{case}: before the end");
             assert_eq!(answer.end(unstated, &mut events), Err(expected), "{case}");
             assert_eq!(events, [], "{case}");
+        }
+    }
+
+    #[test]
+    fn an_answer_whose_arguments_must_be_an_object_and_are_none_does_not_end() {
+        for finish in [FinishReason::ToolCalls, FinishReason::Stop, FinishReason::Length] {
+            let expected = ExpectedCalls {
+                renamed: Vec::new(),
+                offered: vec!["look".to_owned()],
+                needs_objects: true,
+                random: fastrand::Rng::with_seed(7),
+            };
+            let (mut answer, mut events) = (AnswerSoFar::new(Some(expected)), Vec::new());
+            let mut sink = answer.sink(&mut events);
+            let (name, arguments) = (Some("look".to_owned()), "{\"at\":".to_owned());
+            sink.call(WireCall { name, arguments, ..WireCall::default() });
+            sink.finish(finish);
+            let told = events.len();
+            assert_eq!(answer.end(None, &mut events), Err(Cause::GenerationUnreadable), "{finish:?}");
+            assert_eq!(events.len(), told, "{finish:?}: nothing that looks like an end");
         }
     }
 }

@@ -74,6 +74,11 @@ impl Demand {
     }
 }
 
+/// How many tokens a request's prompt has, as far as its bytes tell: see [`Demand`].
+pub(crate) fn estimated_tokens(request: &ChatRequest) -> u64 {
+    Demand::of(request).prompt
+}
+
 /// Tokens, added up in hundredths, because most texts of a request are short.
 #[derive(Default)]
 struct Tally {

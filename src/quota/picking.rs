@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::booking::{Admission, Booking, Picked, Skipped, Soonest};
+use super::booking::{Admission, Booking, Largest, Picked, Skipped, Soonest};
 use super::cooldowns::Blocked;
 use super::place::Candidate;
 use super::price::Price;
@@ -14,6 +14,7 @@ use super::provider_state::ProviderState;
 use super::state::State;
 use super::target::{Criteria, Turn};
 use super::ticks::Now;
+use crate::middle::{Needs, Unit};
 use crate::time::Moment;
 
 /// Whoever is told a longer time is not expected at that very moment.
@@ -98,8 +99,8 @@ impl ProviderState {
 }
 
 impl State {
-    /// Picks the best candidate that may serve: of those that are well, else of those that are demoted, else one of which
-    /// only a guess says that it has nothing left. The provider whose last attempt was longest ago comes first, with its
+    /// Picks the best candidate that may serve: of those that the client prefers and that are well, of all that are well,
+    /// else of those that are demoted, else one of which only a guess says that it has nothing left. The provider whose last attempt was longest ago comes first, with its
     /// best model and, for that model, the account that has waited longest.
     pub(super) fn pick(&mut self, criteria: &Criteria<'_>, now: Moment) -> Picked {
         let queued = self.line.lend_queued();
@@ -110,6 +111,9 @@ impl State {
 
     /// The same, behind those for whom `ahead` counts what they take of a bucket.
     pub(super) fn pick_behind(&mut self, criteria: &Criteria<'_>, ahead: Ahead<'_>, now: Moment) -> Picked {
+        if let Some(booking) = self.pick_preferred(criteria, ahead, now) {
+            return Picked { booking: Some(booking), skipped: Vec::new(), soonest: None };
+        }
         let outlooks = self.outlooks(criteria, ahead, now);
         // The first of the best.
         let graded = outlooks.iter().enumerate().filter_map(|(at, (_, it))| Some((it.now?, at)));
@@ -126,6 +130,15 @@ impl State {
             best.map(|((_, candidate, price), _)| self.admit(candidate, price, criteria.target.turn(), now));
         let soonest = outlooks.into_iter().filter_map(|(_, it)| it.soonest).min_by_key(|it| it.wait);
         Picked { soonest: soonest.filter(|_| booking.is_none()), booking, skipped }
+    }
+
+    /// Picks one of those whom the client prefers, if it is well. Whoever it passes over has not been looked at.
+    fn pick_preferred(&mut self, criteria: &Criteria<'_>, ahead: Ahead<'_>, now: Moment) -> Option<Booking> {
+        let preferred = criteria.of_preferred()?;
+        let outlooks = self.outlooks(&preferred, ahead, now).into_iter();
+        let well = outlooks.filter_map(|(_, it)| it.now).filter(|(grade, ..)| grade.keeps_its_turn());
+        let (_, candidate, price) = well.min_by_key(|(grade, ..)| *grade)?;
+        Some(self.admit(candidate, price, preferred.target.turn(), now))
     }
 
     /// What each provider has for a request, by their numbers, in the order of their turns, those of the second tier last; up
@@ -173,6 +186,31 @@ impl State {
     /// Whether there is a candidate that could be called now.
     pub(super) fn has_candidate(&self, criteria: &Criteria<'_>, now: Moment) -> bool {
         self.prospects(criteria, &|_, _| 0, now).any(|(_, prospect, _)| matches!(prospect, Prospect::Now(..)))
+    }
+
+    /// Whether a candidate could take so many tokens, now or ever.
+    pub(super) fn may_be_taken(&self, criteria: &Criteria<'_>, now: Moment) -> bool {
+        let is_never = |prospect: &Prospect| matches!(prospect, Prospect::Later { price: None, .. });
+        self.prospects(criteria, &|_, _| 0, now).any(|(_, prospect, _)| !is_never(&prospect))
+    }
+
+    /// The most tokens that a candidate takes, whatever is ruled out and however few they are that the request needs.
+    pub(super) fn largest(&self, criteria: &Criteria<'_>, now: Moment) -> Option<Largest> {
+        let ticks = self.ticks.read(now);
+        let needs = Needs { window: 0, ..*criteria.needs };
+        let criteria = Criteria { needs: &needs, ruled_out: &[], ..*criteria };
+        let candidates = self.providers.iter().enumerate().flat_map(|(number, provider)| {
+            provider.in_order_of_preference(number, &criteria, now).filter_map(move |candidate| {
+                let can = provider.models().get(candidate.model)?.can;
+                let limits = provider.limits(candidate.account, candidate.model, ticks).into_iter();
+                let plan = limits.filter(|it| it.measure.unit == Unit::Tokens).filter_map(|it| {
+                    Some(Largest { provider: number, tokens: it.limit?, window: Some(it.measure.window) })
+                });
+                let own = Largest { provider: number, tokens: can.window, window: None };
+                plan.chain([own]).min_by_key(|it| it.tokens)
+            })
+        });
+        candidates.max_by_key(|it| it.tokens)
     }
 
     /// When the first candidate can serve again, of one provider or of any, as far as that is certain; `None` if it is not

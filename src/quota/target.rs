@@ -11,6 +11,8 @@ use crate::providers::Capabilities;
 pub struct Target {
     wanted: Vec<Wanted>,
     turn: Turn,
+    /// Those of them that come first as long as they are well.
+    preferred: Option<Box<Target>>,
 }
 
 /// A provider that may answer, with any of its models or with one.
@@ -36,7 +38,20 @@ impl Target {
     pub(crate) fn new(wanted: Vec<Wanted>, is_pinned: bool) -> Self {
         // Several providers that have the pinned model take turns.
         let turn = if is_pinned && wanted.len() == 1 { Turn::Untouched } else { Turn::Taken };
-        Self { wanted, turn }
+        Self { wanted, turn, preferred: None }
+    }
+
+    /// The same, of which those in `preferred` come first as long as they are well and have room. They take their turn like
+    /// all others, and nobody waits for them while somebody else can serve.
+    #[must_use]
+    pub(crate) fn preferring(self, preferred: Self) -> Self {
+        let preferred = Self { turn: self.turn, preferred: None, ..preferred };
+        Self { preferred: Some(Box::new(preferred)), ..self }
+    }
+
+    /// Those that come first.
+    pub(super) fn preferred(&self) -> Option<&Self> {
+        self.preferred.as_deref()
     }
 
     /// The providers that may answer, in rotation order.
@@ -111,6 +126,11 @@ impl Wish {
 }
 
 impl Criteria<'_> {
+    /// The same for those alone that the client prefers; `None` if it prefers nobody.
+    pub(super) fn of_preferred(&self) -> Option<Self> {
+        Some(Self { target: self.target.preferred()?, ..*self })
+    }
+
     /// Whether the client has named neither one provider nor a model.
     pub(super) fn leaves_the_choice(&self) -> bool {
         self.target.turn() == Turn::Taken && !self.target.names_model()

@@ -5,6 +5,7 @@ mod limits;
 mod line;
 mod lists;
 mod policy;
+mod preference;
 mod reservations;
 mod spending;
 

@@ -66,7 +66,7 @@ impl<'a> Names<'a> {
         for name in readings(plain) {
             match resolve(self.offered, name) {
                 Ok((target, Named::Exactly)) => return Ok(target.into()),
-                Ok((_, Named::Bare)) => return Ok(self.offered.target(None, None)?.into()),
+                Ok((target, Named::Bare)) => return Ok(self.offered.preferring(target).into()),
                 Err(error) => mistake = mistake.or(Some(error)),
             }
         }

@@ -59,8 +59,12 @@ fn owned(ids: &[&str]) -> Vec<String> {
 
 /// The events of an answer that comes in `pieces`, and how it ends: the text of a golden file.
 fn decode<'a>(provider: Provider, is_json: bool, pieces: impl IntoIterator<Item = &'a [u8]>) -> String {
-    let expected =
-        ExpectedCalls { renamed: Vec::new(), offered: Vec::new(), random: fastrand::Rng::with_seed(1) };
+    let expected = ExpectedCalls {
+        renamed: Vec::new(),
+        offered: Vec::new(),
+        needs_objects: false,
+        random: fastrand::Rng::with_seed(1),
+    };
     let mut decoder = AnswerDecoder::new(provider, is_json, Some(expected));
     let mut events = Vec::new();
     let mut outcome = Ok(());

@@ -1,8 +1,8 @@
 //! What we send to providers, against golden files.
 
 use ai_proxy_free::internals::middle::{
-    AssistantPart, ChatRequest, Event, FinishReason, Image, Message, Part, Reason, ToolCall, ToolCallOpening,
-    ToolCallPiece, Usage,
+    AssistantPart, ChatRequest, Event, Feature, File, FinishReason, Image, Message, Part, Reason, Tool,
+    ToolCall, ToolCallOpening, ToolCallPiece, ToolChoice, Usage,
 };
 use ai_proxy_free::internals::providers::{Directory, Provider};
 use ai_proxy_free::internals::surfaces::{Ask as _, Author, Completion, Encode as _, Interrupted};
@@ -178,6 +178,54 @@ fn results_with_pictures_and_words_behind_calls_are_encoded_in_their_order() {
             snapshot(provider, case, &request, model);
         }
     }
+}
+
+/// What clients of other dialects can ask: failed tools, long names of tools, more texts to stop at than fit, `top_k`, files.
+#[test]
+fn what_other_dialects_can_ask_is_encoded_as_its_golden_files_say() {
+    let long = format!("mcp__{}__list.files", "github_".repeat(10));
+    let call = |id: &str, name: &str| {
+        let (id, name, arguments) = (id.into(), name.into(), "{}".into());
+        AssistantPart::Call(ToolCall { id, name, arguments, signature: None })
+    };
+    let failed = |id: &str, texts: &[&str]| {
+        let parts = texts.iter().map(|text| Part::Text((*text).into())).collect();
+        Message::Tool { call_id: id.into(), parts, is_error: true }
+    };
+    let messages = vec![
+        Message::user("List"),
+        Message::Assistant(vec![call("a", &long), call("b", "no longer offered"), call("c", "now")]),
+        failed("a", &["no such folder", ", says the disk"]),
+        failed("b", &["Error: no such tool"]),
+        failed("c", &[]),
+        Message::user("And?"),
+    ];
+    let mut request = ChatRequest::new(messages).expect("at least one message");
+    request.tools = [&*long, "now"]
+        .map(|name| Tool { name: name.into(), description: None, parameters: None, strict: None })
+        .to_vec();
+    request.tool_choice = Some(ToolChoice::Named(long));
+    request.top_k = Some(40);
+    request.stop = ["A", "B", "C", "D", "E", "F"].map(str::to_owned).to_vec();
+    let vllm = Directory::built_in().find("vLLM").expect("a row");
+    for (provider, model) in
+        [(Provider::GROQ, "qwen/qwen3.8-27b"), (Provider::GEMINI, "gemini-3.8-flash"), (vllm, "some/model")]
+    {
+        snapshot(provider, "other_dialects", &request, model);
+        let wire = provider.encode(&request, model, None);
+        assert!(wire.left_out.contains(&Feature::Stop), "{}", provider.name());
+        assert_eq!(wire.left_out.contains(&Feature::TopK), provider == Provider::GROQ, "{}", provider.name());
+        assert!(wire.renamed_tools.iter().all(|(_, clients)| clients != "now"), "{}", provider.name());
+    }
+    let file = File {
+        media_type: "application/pdf".into(),
+        base64: "JVBERi0=".into(),
+        name: Some("report.pdf".into()),
+    };
+    let with_file = vec![Message::User(vec![Part::Text("Read".into()), Part::File(file)])];
+    let with_file = ChatRequest::new(with_file).expect("a message");
+    assert!(with_file.needs().files);
+    snapshot(Provider::GEMINI, "file", &with_file, "gemini-3.8-flash");
 }
 
 /// What a client of OpenAI's surface reads: every event of the middle, streamed, whole, and broken off.

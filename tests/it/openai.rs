@@ -764,6 +764,35 @@ async fn odd_names_of_tools_survive_google() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The others take 64 letters, digits, `_` and `-`; the names of MCP's tools are longer. Calls of earlier turns have them too.
+#[tokio::test]
+async fn long_names_of_tools_survive_every_provider() -> anyhow::Result<()> {
+    let proxy = TestProxy::start().await?;
+    let long = |end: &str| format!("mcp__{}__{end}", "server_".repeat(10));
+    let (names, forgotten) = ([long("read"), long("write"), "get.weather".to_owned()], long("list"));
+    let tools: Vec<Value> = names.iter().map(|name| tool(name)).collect();
+    let call = json!({"id": "c1", "type": "function", "function": {"name": forgotten, "arguments": "{}"}});
+    let messages = json!([
+        {"role": "user", "content": "List"},
+        {"role": "assistant", "content": null, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c1", "content": "nothing"},
+        {"role": "user", "content": "Go"},
+    ]);
+    for provider in Directory::core() {
+        for (name, stream) in names.iter().flat_map(|name| [(name, false), (name, true)]) {
+            let choice = json!({"type": "function", "function": {"name": name}});
+            let body = json!({"model": provider.name(), "messages": messages, "tools": tools,
+                "tool_choice": choice, "stream": stream});
+            let reply = complete(&proxy, &body).await?;
+            assert_eq!(reply.status, 200, "{}: {}", provider.name(), reply.text());
+            let shown = reply.text();
+            let expected = format!("\"name\":\"{name}\"");
+            assert!(shown.contains(&expected), "{}: {shown}", provider.name());
+        }
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_model_may_be_named_in_many_ways() -> anyhow::Result<()> {
     let proxy = TestProxy::start().await?;

@@ -160,6 +160,14 @@ async fn groq_refuses_in_its_own_words() -> anyhow::Result<()> {
         (tools(128), ""),
         (tools(129), "'tools' : maximum number of items is 128"),
         (tool(json!({"name": "a b"})), "'tools.0.function.name' : value does not match pattern"),
+        (tool(json!({"name": "f".repeat(64)})), ""),
+        (tool(json!({"name": "f".repeat(65)})), "'tools.0.function.name' : value does not match pattern"),
+        (
+            answer(json!({"role": "assistant", "content": null, "tool_calls": [
+                {"id": "c1", "type": "function", "function": {"name": "f".repeat(65), "arguments": "{}"}}]})),
+            "tool_calls.0.function.name' : value does not match pattern",
+        ),
+        (json!({"top_k": 40}), "property 'top_k' is unsupported"),
         (tool(json!({"name": "f", "code": 1})), "'tools.0.function' : property 'code' is unsupported"),
         (
             tool(json!({"name": "f", "parameters": "x"})),
@@ -338,6 +346,18 @@ async fn gemini_refuses_in_its_own_words() -> anyhow::Result<()> {
             "'data' is already set",
         ),
         (parts(json!([{"inlineData": {"data": "AA=="}}])), "inline_data.mime_type"),
+        (parts(json!([{"inlineData": {"mimeType": "application/pdf", "data": "JVBERg=="}}])), ""),
+        (
+            parts(json!([{"inlineData": {"mimeType": "application/zip", "data": "UEsDBA=="}}])),
+            "Unsupported MIME type: application/zip",
+        ),
+        (config(json!({"topK": 0})), "top_k must be positive"),
+        (config(json!({"topK": 1.5})), "generation_config.top_k' (TYPE_INT32), 1.5"),
+        (
+            turns(json!([asks(), ["model", [signed("f")]],
+                ["user", [{"functionResponse": {"name": "f", "response": {"error": "no"}}}]]])),
+            "",
+        ),
         (
             parts(json!([{"inlineData": {"mimeType": "image/png", "data": "%"}}])),
             "Base64 decoding failed for \"%\"",

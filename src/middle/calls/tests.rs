@@ -1,9 +1,13 @@
 use super::*;
 
 fn calls() -> Calls {
+    calls_of(false)
+}
+
+fn calls_of(needs_objects: bool) -> Calls {
     let renamed = vec![("_1st".to_owned(), "1st".to_owned())];
     let offered = ["f", "g", "1st"].map(str::to_owned).to_vec();
-    Calls::new(Some(ExpectedCalls { renamed, offered, random: fastrand::Rng::with_seed(1) }))
+    Calls::new(Some(ExpectedCalls { renamed, offered, needs_objects, random: fastrand::Rng::with_seed(1) }))
 }
 
 fn wire(number: Option<u64>, id: &str, name: &str, arguments: &str) -> WireCall {
@@ -15,7 +19,7 @@ fn wire(number: Option<u64>, id: &str, name: &str, arguments: &str) -> WireCall 
 fn told(pieces: impl IntoIterator<Item = WireCall>) -> Vec<String> {
     let mut calls = calls();
     let given: Vec<_> = pieces.into_iter().flat_map(|piece| calls.take(piece).expect("few calls")).collect();
-    let pieces = given.into_iter().chain(calls.end());
+    let pieces = given.into_iter().chain(calls.end().expect("objects are not asked for"));
     let text = |piece: ToolCallPiece| {
         let opening = piece.opening.map_or_else(String::new, |opening| {
             let is_made_up = opening.id.len() == 29 && opening.id.starts_with("call_");
@@ -390,9 +394,43 @@ fn calls_and_their_arguments_have_a_limit() {
     for number in 0..MAX_CALLS as u64 {
         assert!(calls.take(wire(Some(number), "", "f", "{}")).is_ok());
     }
-    assert_eq!(calls.take(wire(None, "", "f", "{}")), Err(TooManyCalls));
+    assert_eq!(calls.take(wire(None, "", "f", "{}")), Err(BadCalls));
     let mut calls = self::calls();
     let piece = "1,".repeat(MAX_ARGUMENT_BYTES / 4);
     assert!(calls.take(wire(Some(0), "", "f", &format!("{{\"x\":[{piece}"))).is_ok());
-    assert_eq!(calls.take(wire(Some(0), "", "", &piece)), Err(TooManyCalls));
+    assert_eq!(calls.take(wire(Some(0), "", "", &piece)), Err(BadCalls));
+}
+
+/// Where a client needs an object, nothing is begun that may be none, and what is none is never ended.
+#[test]
+fn arguments_that_must_be_an_object_are_one_or_a_failure() {
+    let some = |number, arguments: &str| wire(number, "", "f", arguments);
+    let more = |arguments: &str| wire(Some(0), "", "", arguments);
+    // The pieces, what is told before the end, and whether it ends well.
+    let cases = [
+        (vec![some(Some(0), "{}")], "", true),
+        (vec![some(Some(0), "")], "", true),
+        (vec![some(Some(0), "null")], "", true),
+        (vec![some(Some(0), "{\"a\":1}")], "f{\"a\":1}", true),
+        (vec![some(Some(0), ""), more("{"), more("\"a\""), more(":1}")], "f{\"a\":1}", true),
+        (vec![some(Some(0), "[1]")], "", false),
+        (vec![some(Some(0), "\"text\"")], "", false),
+        (vec![some(Some(0), "7")], "", false),
+        (vec![some(Some(0), "{\"a\":1"), more("")], "f{\"a\":1", false),
+        (vec![some(Some(0), "{\"a\":1}"), more("{\"b\":2}")], "f{\"a\":1}{\"b\":2}", false),
+        (vec![some(Some(0), "{a:1}")], "f{a:1}", false),
+    ];
+    for (pieces, before, is_good) in cases {
+        let (mut calls, shown) = (calls_of(true), format!("{pieces:?}"));
+        let mut told = String::new();
+        for piece in pieces.into_iter().flat_map(|piece| calls.take(piece).expect("not yet")) {
+            told += &piece.opening.map(|it| it.name).unwrap_or_default();
+            told += &piece.arguments;
+        }
+        assert_eq!(told, before, "{shown}");
+        assert_eq!(calls.end().is_ok(), is_good, "{shown}");
+    }
+    let mut calls = calls_of(true);
+    assert_eq!(calls.take(wire(Some(0), "a", "f", "[1]")), Ok(vec![]));
+    assert_eq!(calls.take(wire(Some(1), "b", "g", "{}")), Err(BadCalls), "before the next one begins");
 }

@@ -98,7 +98,7 @@ fn data(form: &str, bodies: &[Vec<u8>], numbers: &[usize]) -> Vec<u8> {
 
 fn decoder(provider: Provider) -> AnswerDecoder {
     let random = fastrand::Rng::with_seed(1);
-    let expected = ExpectedCalls { renamed: Vec::new(), offered: Vec::new(), random };
+    let expected = ExpectedCalls { renamed: Vec::new(), offered: Vec::new(), needs_objects: false, random };
     AnswerDecoder::new(provider, false, Some(expected))
 }
 

@@ -10,7 +10,6 @@
 //! Sources, checked 2026-11: the types of google-genai 3.4.0; <https://ai.google.dev/gemini-api/docs/function-calling>,
 //! <https://ai.google.dev/gemini-api/docs/thinking>, <https://ai.google.dev/gemini-api/docs/thought-signatures>.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::iter::Peekable;
 use std::slice;
@@ -24,8 +23,16 @@ use crate::middle::{
     ToolCall, ToolChoice, arguments_object,
 };
 use crate::providers::capabilities::Capabilities;
+use crate::providers::tool_names::{NameRule, ToolNames};
 use crate::providers::wire::WireRequest;
 use crate::wire::json;
+
+/// "Must start with a letter or an underscore. Must be alphameric (a-z, A-Z, 0-9), underscores (_), dots (.), colons (:),
+/// or dashes (-), with a maximum length of 128": its refusal.
+const NAMES: NameRule = NameRule { max_bytes: 128, marks: "_.:-", begins_with_letter: true };
+
+/// "The set of character sequences (up to 5) that will stop output generation."
+const MAX_STOPS: usize = 5;
 
 /// The signature that Google documents for calls made by another model.
 const NO_SIGNATURE: &str = "skip_thought_signature_validator";
@@ -85,21 +92,23 @@ struct InlineData<'a> {
 #[derive(Serialize)]
 struct FunctionCall<'a> {
     id: &'a str,
-    name: Cow<'a, str>,
+    name: &'a str,
     args: Arguments<'a>,
 }
 
 #[derive(Serialize)]
 struct FunctionResponse<'a> {
     id: &'a str,
-    name: Cow<'a, str>,
+    name: &'a str,
     response: ToolResult,
 }
 
 /// Must be an object, whatever the tool returns.
 #[derive(Serialize)]
-struct ToolResult {
-    result: String,
+#[serde(rename_all = "camelCase")]
+enum ToolResult {
+    Result(String),
+    Error(String),
 }
 
 /// Must be an object, whatever the model has written.
@@ -114,7 +123,7 @@ struct Declarations<'a> {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Declaration<'a> {
-    name: Cow<'a, str>,
+    name: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -170,7 +179,7 @@ pub(in crate::providers) fn encode(
     model: &str,
     max_tokens: Option<u32>,
 ) -> WireRequest {
-    let names = Names::of(&request.tools);
+    let names = ToolNames::of(request, &NAMES);
     let mut system = Vec::new();
     let mut turns = Turns { contents: Vec::new(), names: &names, wants_signatures: can.signs_calls };
     let mut messages = request.messages().iter().peekable();
@@ -194,33 +203,31 @@ pub(in crate::providers) fn encode(
     if !system.is_empty() && (contents.is_empty() || !can.instructions) {
         fold_into_first_user_turn(&mut contents, std::mem::take(&mut system));
     }
+    let choice = request.tool_choice.as_ref().filter(|_| !request.offered_tools().is_empty());
     let body = Request {
         system_instruction: (!system.is_empty()).then_some(Content { role: None, parts: system }),
         contents,
         tools: declarations(request.offered_tools(), &names),
-        tool_config: request
-            .tool_choice
-            .as_ref()
-            .filter(|_| !request.offered_tools().is_empty())
-            .map(|it| names.choice(it)),
+        tool_config: choice.map(|choice| tool_choice(&names, choice)),
         generation_config: generation_config(can, request, max_tokens),
     };
+    let body = json::to_vec(&body);
     WireRequest {
         path: format!("/v1beta/models/{model}:streamGenerateContent?alt=sse"),
-        body: json::to_vec(&body),
+        body,
         is_stream: true,
         renamed_tools: names.changed(),
         left_out: left_out(can, request),
     }
 }
 
-struct Turns<'a, 'n> {
+struct Turns<'a> {
     contents: Vec<Content<'a>>,
-    names: &'n Names<'a>,
+    names: &'a ToolNames<'a>,
     wants_signatures: bool,
 }
 
-impl<'a> Turns<'a, '_> {
+impl<'a> Turns<'a> {
     /// Adds to the last turn if it has the same role and no tool results, because Google checks their number.
     fn add(&mut self, role: &'static str, mut parts: Vec<WirePart<'a>>) {
         let is_response = |part: &WirePart<'_>| matches!(part, WirePart::FunctionResponse { .. });
@@ -246,23 +253,27 @@ impl<'a> Turns<'a, '_> {
 
         let positions: HashMap<&str, usize> =
             calls.iter().enumerate().map(|(position, call)| (call.id.as_str(), position)).collect();
-        let mut results: Vec<(usize, &'a ToolCall, &'a [Part])> = Vec::new();
-        while let Some(Message::Tool { call_id, parts, .. }) =
+        let mut results: Vec<(usize, &'a ToolCall, &'a [Part], bool)> = Vec::new();
+        while let Some(Message::Tool { call_id, parts, is_error }) =
             messages.next_if(|it| !calls.is_empty() && matches!(it, Message::Tool { .. }))
         {
             let position = positions.get(call_id.as_str()).copied();
             let call = position.and_then(|position| Some((position, *calls.get(position)?)));
-            results.extend(call.map(|(position, call)| (position, call, parts.as_slice())));
+            results.extend(call.map(|(position, call)| (position, call, parts.as_slice(), *is_error)));
         }
         results.sort_by_key(|(position, ..)| *position);
-        let responses = results.iter().map(|(_, call, parts)| {
-            let response = ToolResult { result: texts_in(parts) };
+        let responses = results.iter().map(|(_, call, parts, is_error)| {
+            let response = match texts_in(parts) {
+                text if !*is_error => ToolResult::Result(text),
+                text if text.is_empty() => ToolResult::Error("the tool has failed".to_owned()),
+                text => ToolResult::Error(text),
+            };
             let function_response =
                 FunctionResponse { id: &call.id, name: self.names.wire(&call.name), response };
             WirePart::FunctionResponse { function_response }
         });
         // The images of the results follow all of them, in the same order.
-        let shown = results.iter().flat_map(|(.., parts)| parts.iter());
+        let shown = results.iter().flat_map(|(_, _, parts, _)| parts.iter());
         let shown = shown.filter(|part| !matches!(part, Part::Text(_))).filter_map(part);
         let parts: Vec<_> = responses.chain(shown).collect();
         if !parts.is_empty() {
@@ -317,7 +328,7 @@ fn fold_into_first_user_turn<'a>(contents: &mut Vec<Content<'a>>, mut parts: Vec
     }
 }
 
-fn declarations<'a>(tools: &'a [Tool], names: &Names<'a>) -> Vec<Declarations<'a>> {
+fn declarations<'a>(tools: &'a [Tool], names: &'a ToolNames<'a>) -> Vec<Declarations<'a>> {
     if tools.is_empty() {
         return Vec::new();
     }
@@ -342,8 +353,8 @@ fn generation_config<'a>(
         max_output_tokens: max_tokens.map(|most| most.min(can.max_output)),
         temperature: request.temperature,
         top_p: request.top_p,
-        top_k: request.top_k,
-        stop_sequences: &request.stop,
+        top_k: request.top_k.filter(|most| *most > 0),
+        stop_sequences: request.stop.get(..MAX_STOPS).unwrap_or(&request.stop),
         // Google takes 32 bits. Any seed will do, as long as it is the same every time.
         seed: request.seed.map(|seed| i32::try_from(seed).unwrap_or((seed & 0x7fff_ffff) as i32)),
         response_mime_type: request.response_format.as_ref().map(|_| "application/json"),
@@ -385,67 +396,21 @@ fn left_out(can: &Capabilities, request: &ChatRequest) -> Vec<Feature> {
         (Feature::PresencePenalty, request.presence_penalty.is_some()),
         // Gemini always allows several calls at once, so only a "no" is left out.
         (Feature::ParallelToolCalls, request.parallel_tool_calls == Some(false)),
+        (Feature::Stop, request.stop.len() > MAX_STOPS),
+        (Feature::TopK, request.top_k == Some(0)),
         (Feature::Effort, can.misses_effort(request.effort)),
     ];
     features.into_iter().filter(|(_, is_left_out)| *is_left_out).map(|(feature, _)| feature).collect()
 }
 
-/// The names of the tools as Google accepts them: they begin with a letter or `_`, and have at most 128 characters:
-/// letters, digits or any of `_.:-`.
-struct Names<'a>(Vec<(Cow<'a, str>, &'a str)>);
-
-impl<'a> Names<'a> {
-    const MAX_LEN: usize = 128;
-
-    fn of(tools: &'a [Tool]) -> Self {
-        let mut names: Vec<(Cow<'a, str>, &'a str)> = Vec::new();
-        for tool in tools {
-            let mut wire = Self::mend(&tool.name);
-            // Two names may become the same one.
-            let is_taken = |wire: &str| names.iter().any(|(taken, name)| taken == wire && *name != tool.name);
-            for number in 2.. {
-                if !is_taken(&wire) {
-                    break;
-                }
-                let short: String = Self::mend(&tool.name).chars().take(Self::MAX_LEN - 8).collect();
-                wire = format!("{short}_{number}").into();
-            }
-            names.push((wire, &tool.name));
-        }
-        Self(names)
-    }
-
-    fn mend(name: &str) -> Cow<'_, str> {
-        let is_good = |c: char| c.is_ascii_alphanumeric() || "_.:-".contains(c);
-        let begins_well = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-        if begins_well && name.len() <= Self::MAX_LEN && name.chars().all(is_good) {
-            return name.into();
-        }
-        let prefix = if begins_well { "" } else { "_" };
-        let mended = name.chars().map(|c| if is_good(c) { c } else { '_' });
-        prefix.chars().chain(mended).take(Self::MAX_LEN).collect::<String>().into()
-    }
-
-    /// The name on the wire, even for a tool that was called earlier and is no longer offered.
-    fn wire(&self, name: &'a str) -> Cow<'a, str> {
-        let known = self.0.iter().find(|(_, original)| *original == name);
-        known.map_or_else(|| Self::mend(name), |(wire, _)| wire.clone())
-    }
-
-    fn choice(&self, choice: &'a ToolChoice) -> serde_json::Value {
-        let config = match choice {
-            ToolChoice::Auto => json!({"mode": "AUTO"}),
-            ToolChoice::None => json!({"mode": "NONE"}),
-            ToolChoice::Required => json!({"mode": "ANY"}),
-            ToolChoice::Named(name) => json!({"mode": "ANY", "allowedFunctionNames": [self.wire(name)]}),
-        };
-        json!({ "functionCallingConfig": config })
-    }
-
-    fn changed(&self) -> Vec<(String, String)> {
-        let changed = self.0.iter().filter(|(wire, original)| wire != original);
-        changed.map(|(wire, original)| (wire.clone().into_owned(), (*original).to_owned())).collect()
-    }
+fn tool_choice(names: &ToolNames<'_>, choice: &ToolChoice) -> serde_json::Value {
+    let config = match choice {
+        ToolChoice::Auto => json!({"mode": "AUTO"}),
+        ToolChoice::None => json!({"mode": "NONE"}),
+        ToolChoice::Required => json!({"mode": "ANY"}),
+        ToolChoice::Named(name) => json!({"mode": "ANY", "allowedFunctionNames": [names.wire(name)]}),
+    };
+    json!({ "functionCallingConfig": config })
 }
 
 impl Serialize for Arguments<'_> {

@@ -15,8 +15,15 @@ use crate::middle::{
     Tool, ToolCall, ToolChoice, arguments_or_none,
 };
 use crate::providers::capabilities::Capabilities;
+use crate::providers::tool_names::{NameRule, ToolNames};
 use crate::providers::wire::WireRequest;
 use crate::wire::json;
+
+/// OpenAI's rule, and that of all who speak its dialect: `^[a-zA-Z0-9_-]{1,64}$`.
+const NAMES: NameRule = NameRule { max_bytes: 64, marks: "_-", begins_with_letter: false };
+
+/// What the text of a failed tool begins with: the dialect has no field for it.
+const ERROR: &str = "Error: ";
 
 /// `request` as JSON for `model`; see [`Provider::encode`](crate::providers::Provider::encode).
 pub(in crate::providers) fn encode(
@@ -27,13 +34,15 @@ pub(in crate::providers) fn encode(
     max_tokens: Option<u32>,
     without: &[&str],
 ) -> WireRequest {
-    let body = Body { quirks, can, request, model, max_tokens, without };
+    let names = ToolNames::of(request, &NAMES);
+    let body = Body { quirks, can, request, model, max_tokens, names: &names, without };
+    let (is_stream, left_out, body) = (body.is_stream(), body.left_out(), json::to_vec(&body));
     WireRequest {
         path: quirks.chat_path.to_owned(),
-        body: json::to_vec(&body),
-        is_stream: body.is_stream(),
-        renamed_tools: Vec::new(),
-        left_out: body.left_out(),
+        body,
+        is_stream,
+        left_out,
+        renamed_tools: names.changed(),
     }
 }
 
@@ -44,6 +53,7 @@ struct Body<'a> {
     model: &'a str,
     /// The longest answer to ask for.
     max_tokens: Option<u32>,
+    names: &'a ToolNames<'a>,
     /// The fields that the model has refused.
     without: &'a [&'a str],
 }
@@ -92,7 +102,7 @@ impl Body<'_> {
             ("top_p", Feature::TopP, request.top_p.map(Value::from)),
             ("top_k", Feature::TopK, request.top_k.map(Value::from)),
             (self.quirks.seed_name, Feature::Seed, request.seed.map(Value::from)),
-            ("stop", Feature::Stop, (!request.stop.is_empty()).then(|| json!(request.stop))),
+            ("stop", Feature::Stop, (!request.stop.is_empty()).then(|| json!(self.stop()))),
             ("user", Feature::User, request.user.clone().map(Value::from)),
             ("frequency_penalty", Feature::FrequencyPenalty, request.frequency_penalty.map(Value::from)),
             ("presence_penalty", Feature::PresencePenalty, request.presence_penalty.map(Value::from)),
@@ -101,10 +111,21 @@ impl Body<'_> {
         fields.into_iter().filter_map(|(name, feature, value)| Some((name, feature, value?)))
     }
 
+    /// The first of the texts before which the answer ends, as many as are taken.
+    fn stop(&self) -> &[String] {
+        let stop = self.request.stop.as_slice();
+        stop.get(..self.quirks.max_stops).unwrap_or(stop)
+    }
+
     fn left_out(&self) -> Vec<Feature> {
         let is_strict = request_is_strict(self.request) && !self.sends_strictness();
         let has_speakers = !self.request.speakers.is_empty() && !self.takes(Feature::SpeakerName);
-        let others = [(Feature::SpeakerName, has_speakers), (Feature::ToolStrictness, is_strict)];
+        let is_stop_cut = self.sends("stop", Feature::Stop) && self.stop().len() < self.request.stop.len();
+        let others = [
+            (Feature::SpeakerName, has_speakers),
+            (Feature::ToolStrictness, is_strict),
+            (Feature::Stop, is_stop_cut),
+        ];
         let others = others.into_iter().filter(|(_, is_left_out)| *is_left_out).map(|(feature, _)| feature);
         let untaken = self.set_fields().filter(|(name, feature, _)| !self.sends(name, *feature));
         let untaken = untaken.map(|(_, feature, _)| feature);
@@ -124,11 +145,11 @@ impl Body<'_> {
 
 impl Serialize for Body<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { quirks, can, request, model, max_tokens, without } = *self;
+        let Self { quirks, can, request, model, max_tokens, names, without } = *self;
         let mut body = serializer.serialize_map(None)?;
         body.serialize_entry("model", model)?;
         let takes_names = self.takes(Feature::SpeakerName);
-        body.serialize_entry("messages", &Messages { request, quirks, takes_names })?;
+        body.serialize_entry("messages", &Messages { request, quirks, names, takes_names })?;
         body.serialize_entry("stream", &self.is_stream())?;
         for (name, _, value) in self.set_fields().filter(|(name, feature, _)| self.sends(name, *feature)) {
             body.serialize_entry(name, &value)?;
@@ -156,9 +177,9 @@ impl Serialize for Body<'_> {
         if !tools.is_empty() {
             let with_strictness = self.sends_strictness();
             let without = quirks.schema_without;
-            body.serialize_entry("tools", &Tools { tools, with_strictness, without })?;
+            body.serialize_entry("tools", &Tools { tools, names, with_strictness, without })?;
             if let Some(choice) = &request.tool_choice {
-                body.serialize_entry("tool_choice", &tool_choice(quirks, choice))?;
+                body.serialize_entry("tool_choice", &tool_choice(quirks, names, choice))?;
             }
         }
         if let Some(format) = &request.response_format {
@@ -172,12 +193,12 @@ fn request_is_strict(request: &ChatRequest) -> bool {
     request.offered_tools().iter().any(|tool| tool.strict == Some(true))
 }
 
-fn tool_choice(quirks: &Quirks, choice: &ToolChoice) -> Value {
+fn tool_choice(quirks: &Quirks, names: &ToolNames<'_>, choice: &ToolChoice) -> Value {
     match choice {
         ToolChoice::Auto => json!("auto"),
         ToolChoice::None => json!("none"),
         ToolChoice::Required => json!(quirks.required_word),
-        ToolChoice::Named(name) => json!({"type": "function", "function": {"name": name}}),
+        ToolChoice::Named(name) => json!({"type": "function", "function": {"name": names.wire(name)}}),
     }
 }
 
@@ -223,6 +244,7 @@ impl<'a> From<&'a JsonSchema> for WireSchema<'a> {
 
 struct Tools<'a> {
     tools: &'a [Tool],
+    names: &'a ToolNames<'a>,
     with_strictness: bool,
     without: &'static [&'static str],
 }
@@ -247,7 +269,7 @@ impl Serialize for Tools<'_> {
         serializer.collect_seq(self.tools.iter().map(|tool| Wire {
             r#type: "function",
             function: Function {
-                name: &tool.name,
+                name: self.names.wire(&tool.name),
                 description: tool.description.as_deref(),
                 parameters: tool.parameters.as_ref().map(|it| schema::without(it, self.without)),
                 strict: tool.strict.filter(|_| self.with_strictness),
@@ -259,6 +281,7 @@ impl Serialize for Tools<'_> {
 struct Messages<'a> {
     request: &'a ChatRequest,
     quirks: &'a Quirks,
+    names: &'a ToolNames<'a>,
     takes_names: bool,
 }
 
@@ -281,11 +304,11 @@ impl<'a> WireMessage<'a> {
         Self { role, name: None, tool_call_id: None, content: Some(Some(content)), tool_calls: Vec::new() }
     }
 
-    fn of(message: &'a Message, quirks: &Quirks) -> Self {
+    fn of(message: &'a Message, quirks: &Quirks, names: &'a ToolNames<'a>) -> Self {
         let content = |parts: Vec<WirePart<'a>>| Content { parts, is_joined: quirks.joins_texts };
         match message {
             Message::System(texts) => {
-                let texts = texts.iter().map(|text| WirePart::Text { text });
+                let texts = texts.iter().map(|text| WirePart::text(text));
                 Self::new("system", content(texts.collect()))
             }
             Message::User(parts) => {
@@ -294,9 +317,12 @@ impl<'a> WireMessage<'a> {
             Message::Assistant(parts) => {
                 let texts = parts.iter().filter_map(AssistantPart::text);
                 let calls = parts.iter().filter_map(AssistantPart::call);
-                let call = |call: &'a ToolCall| WireCall { call, id: tool_ids::sent(&call.id, quirks) };
+                let call = |call: &'a ToolCall| {
+                    let (id, name) = (tool_ids::sent(&call.id, quirks), names.wire(&call.name));
+                    WireCall { call, id, name }
+                };
                 let tool_calls: Vec<_> = calls.map(call).collect();
-                let content = content(texts.map(|text| WirePart::Text { text }).collect());
+                let content = content(texts.map(WirePart::text).collect());
                 let content = match quirks.null_content {
                     _ if !content.parts.is_empty() || tool_calls.is_empty() => Some(Some(content)),
                     NullContent::Null => Some(None),
@@ -305,12 +331,28 @@ impl<'a> WireMessage<'a> {
                 };
                 Self { role: "assistant", name: None, tool_call_id: None, content, tool_calls }
             }
-            Message::Tool { call_id, parts, .. } => {
+            Message::Tool { call_id, parts, is_error } => {
                 let texts = parts.iter().filter(|part| matches!(part, Part::Text(_)));
-                let content = content(texts.filter_map(WirePart::of).collect());
+                let mut texts = texts.filter_map(WirePart::of).collect();
+                if *is_error {
+                    mark_as_error(&mut texts);
+                }
+                let content = content(texts);
                 let id = tool_ids::sent(call_id, quirks);
                 Self { tool_call_id: Some(id), ..Self::new("tool", content) }
             }
+        }
+    }
+}
+
+/// Lets the texts of a tool's result say that it has failed, if they do not yet.
+fn mark_as_error(texts: &mut Vec<WirePart<'_>>) {
+    match texts.first_mut() {
+        Some(WirePart::Text { text }) if text.starts_with(ERROR) => {}
+        Some(WirePart::Text { text }) => text.to_mut().insert_str(0, ERROR),
+        _ => {
+            let text = Cow::Owned(format!("{ERROR}the tool has failed"));
+            texts.insert(0, WirePart::Text { text });
         }
     }
 }
@@ -331,7 +373,7 @@ impl Serialize for Messages<'_> {
         let mut shown = Vec::new();
         while let Some((position, message)) = following.next() {
             let name = self.request.speakers.get(&position).filter(|_| self.takes_names);
-            let message_on_wire = WireMessage::of(message, self.quirks);
+            let message_on_wire = WireMessage::of(message, self.quirks, self.names);
             messages.serialize_element(&WireMessage { name: name.map(String::as_str), ..message_on_wire })?;
             shown.extend(pictures(message));
             let is_result = matches!(message, Message::Tool { .. });
@@ -342,7 +384,7 @@ impl Serialize for Messages<'_> {
                 && is_result
                 && (is_user_next || is_last_result && !shown.is_empty())
             {
-                let content = Content { parts: vec![WirePart::Text { text }], is_joined: false };
+                let content = Content { parts: vec![WirePart::text(text)], is_joined: false };
                 messages.serialize_element(&WireMessage::new("assistant", content))?;
             }
             if is_last_result && !shown.is_empty() {
@@ -363,7 +405,7 @@ struct Content<'a> {
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum WirePart<'a> {
-    Text { text: &'a str },
+    Text { text: Cow<'a, str> },
     ImageUrl { image_url: Url },
 }
 
@@ -373,9 +415,13 @@ struct Url {
 }
 
 impl<'a> WirePart<'a> {
+    fn text(text: &'a str) -> Self {
+        Self::Text { text: Cow::Borrowed(text) }
+    }
+
     fn of(part: &'a Part) -> Option<Self> {
         match part {
-            Part::Text(text) => Some(Self::Text { text }),
+            Part::Text(text) => Some(Self::text(text)),
             Part::Image(image) => Some(Self::ImageUrl { image_url: Url { url: url(image) } }),
             // The capabilities say so, so no request with one reaches this code.
             Part::File(_) => None,
@@ -387,7 +433,7 @@ impl Content<'_> {
     /// All texts as one; `None` if there are images.
     fn joined(&self) -> Option<String> {
         let text = |part: &WirePart<'_>| match part {
-            WirePart::Text { text } => Some((*text).to_owned()),
+            WirePart::Text { text } => Some(text.clone().into_owned()),
             WirePart::ImageUrl { .. } => None,
         };
         let texts: Option<Vec<String>> = self.parts.iter().map(text).collect();
@@ -419,11 +465,12 @@ fn url(image: &Image) -> String {
 struct WireCall<'a> {
     call: &'a ToolCall,
     id: Cow<'a, str>,
+    name: &'a str,
 }
 
 impl Serialize for WireCall<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { id, call: ToolCall { name, arguments, .. } } = self;
+        let Self { id, name, call: ToolCall { arguments, .. } } = self;
         #[derive(Serialize)]
         struct Wire<'a> {
             id: &'a str,

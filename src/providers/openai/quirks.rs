@@ -44,6 +44,8 @@ pub struct Quirks {
     pub effort: EffortForm,
     /// The optional features that it supports; any other would be a 400 or have no effect.
     pub takes: &'static [Feature],
+    /// Before how many texts an answer can end, if it takes [`Feature::Stop`].
+    pub max_stops: usize,
     /// Whether it refuses tools of which some are strict and others are not.
     pub wants_equal_strictness: bool,
     /// Whether an answer that follows a schema can be streamed.
@@ -101,6 +103,7 @@ impl Quirks {
             Feature::ToolStrictness,
             Feature::SpeakerName,
         ],
+        max_stops: 4,
         wants_equal_strictness: false,
         streams_schema: true,
         parses_reasoning_of: &[],

@@ -3,32 +3,17 @@
 use std::borrow::Cow;
 
 use super::quirks::Quirks;
+use crate::providers::fingerprint::fingerprint;
 
 /// How many letters and digits a short id has: "a-z, A-Z, 0-9, with a length of 9" (Mistral's error 3280; reports of it in
 /// vercel/ai and langchain-mistralai, checked 2026-11).
 const SHORT: usize = 9;
 
-const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-
 /// `id` as the provider takes it. The same id always becomes the same, so that a call and its result stay together; an
 /// id that the provider has given itself comes back as it was.
 pub(super) fn sent<'i>(id: &'i str, quirks: &Quirks) -> Cow<'i, str> {
     let is_short = id.len() == SHORT && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    if is_short || !quirks.short_call_ids { Cow::Borrowed(id) } else { Cow::Owned(shortened(id)) }
-}
-
-/// Nine letters and digits that depend on all of `id`: FNV-1a, in base 62.
-fn shortened(id: &str) -> String {
-    const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
-    const PRIME: u64 = 0x0100_0000_01b3;
-    let mut rest = id.bytes().fold(OFFSET, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME));
-    let mut digits = String::with_capacity(SHORT);
-    for _ in 0..SHORT {
-        let digit = usize::try_from(rest % 62).ok().and_then(|at| DIGITS.get(at)).copied();
-        digits.push(char::from(digit.unwrap_or(b'0')));
-        rest /= 62;
-    }
-    digits
+    if is_short || !quirks.short_call_ids { Cow::Borrowed(id) } else { Cow::Owned(fingerprint(id, SHORT)) }
 }
 
 #[cfg(test)]

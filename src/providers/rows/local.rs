@@ -21,6 +21,39 @@ use crate::providers::words::rules::FailureRule;
 const UNTOLD: Capabilities =
     Capabilities { images: Images::Inline, schema: true, max_output: u32::MAX, ..Capabilities::USUAL };
 
+const QUIRKS: Quirks = Quirks {
+    takes: &[
+        Feature::TopP,
+        Feature::Seed,
+        Feature::Stop,
+        Feature::FrequencyPenalty,
+        Feature::PresencePenalty,
+    ],
+    thinks_in_text: true,
+    // llama.cpp's server and vLLM call a model by the path that they were started with.
+    ids_may_be_paths: true,
+    failures: &[
+        FailureRule::words(503, &["loading model"], Cause::Loading),
+        FailureRule::codes(400, &["exceed_context_size_error"], Cause::ContextTooLong),
+        // What llama.cpp's server says of a model without a part for pictures.
+        FailureRule::words(500, &["image input is not supported"], Cause::RequestRefused),
+    ],
+    ..Quirks::NONE
+};
+
+/// LM Studio, llama.cpp and vLLM name `top_k` in their documents; Ollama does not.
+const WITH_TOP_K: Dialect = Dialect::OpenAi(Quirks {
+    takes: &[
+        Feature::TopP,
+        Feature::TopK,
+        Feature::Seed,
+        Feature::Stop,
+        Feature::FrequencyPenalty,
+        Feature::PresencePenalty,
+    ],
+    ..QUIRKS
+});
+
 const LOCAL: Profile = Profile {
     key: KeyNeed::Optional,
     asked_by: AskedBy::BaseUrl,
@@ -29,25 +62,7 @@ const LOCAL: Profile = Profile {
     // A model may have to be read from a disk first.
     first_token: Some(Duration::from_secs(300)),
     list_checks_key: false,
-    dialect: Dialect::OpenAi(Quirks {
-        takes: &[
-            Feature::TopP,
-            Feature::Seed,
-            Feature::Stop,
-            Feature::FrequencyPenalty,
-            Feature::PresencePenalty,
-        ],
-        thinks_in_text: true,
-        // llama.cpp's server and vLLM call a model by the path that they were started with.
-        ids_may_be_paths: true,
-        failures: &[
-            FailureRule::words(503, &["loading model"], Cause::Loading),
-            FailureRule::codes(400, &["exceed_context_size_error"], Cause::ContextTooLong),
-            // What llama.cpp's server says of a model without a part for pictures.
-            FailureRule::words(500, &["image input is not supported"], Cause::RequestRefused),
-        ],
-        ..Quirks::NONE
-    }),
+    dialect: Dialect::OpenAi(QUIRKS),
     ..Profile::PLAIN
 };
 
@@ -71,6 +86,7 @@ pub(crate) static LM_STUDIO: Profile = Profile {
     limits_variable: "LMSTUDIO_LIMITS",
     base_url_variable: "LMSTUDIO_BASE_URL",
     base_url: "http://127.0.0.1:1234",
+    dialect: WITH_TOP_K,
     ..LOCAL
 };
 
@@ -83,6 +99,7 @@ pub(crate) static LLAMA_CPP: Profile = Profile {
     limits_variable: "LLAMACPP_LIMITS",
     base_url_variable: "LLAMACPP_BASE_URL",
     base_url: "http://127.0.0.1:8080",
+    dialect: WITH_TOP_K,
     ..LOCAL
 };
 
@@ -94,6 +111,7 @@ pub(crate) static VLLM: Profile = Profile {
     limits_variable: "VLLM_LIMITS",
     base_url_variable: "VLLM_BASE_URL",
     base_url: "http://localhost:8000",
+    dialect: WITH_TOP_K,
     ..LOCAL
 };
 

@@ -76,6 +76,9 @@ const LEVELS: &[&str] = &["minimal", "low", "medium", "high"];
 const MIME_TYPES: &[&str] =
     &["text/plain", "application/json", "application/xml", "application/yaml", "text/x.enum"];
 
+/// What it reads beside PDFs.
+const MEDIA: [&str; 4] = ["image/", "audio/", "video/", "text/"];
+
 const MAX_STOPS: usize = 5;
 
 /// How Google writes the types of its enums.
@@ -160,17 +163,27 @@ fn check_config(config: &Value) -> Checked {
         let what = format!("the number of stop sequences must be at most {MAX_STOPS}");
         return Err(at_fault("generation_config.stop_sequences", &what));
     }
-    let seed = field(config, "seed");
-    // The SDKs write some integers as floats.
-    let int32 = f64::from(i32::MIN)..=f64::from(i32::MAX);
-    let is_int = seed.as_f64().is_some_and(|seed| seed.fract() == 0.0 && int32.contains(&seed));
-    if !seed.is_null() && !is_int {
-        return Err(invalid_value("generation_config.seed", "TYPE_INT32", seed));
-    }
+    check_integers(config)?;
     check_mime_type(config)?;
     check_json_schema(field(config, "responseJsonSchema"), "generation_config.response_json_schema")?;
     check_openapi_schema(field(config, "responseSchema"), "generation_config.response_schema")?;
     check_thinking(field(config, "thinkingConfig"))
+}
+
+fn check_integers(config: &Value) -> Checked {
+    // The SDKs write some integers as floats.
+    let int32 = f64::from(i32::MIN)..=f64::from(i32::MAX);
+    let is_int = |value: &Value| value.as_f64().is_some_and(|it| it.fract() == 0.0 && int32.contains(&it));
+    for (name, path) in [("seed", "generation_config.seed"), ("topK", "generation_config.top_k")] {
+        let value = field(config, name);
+        if !value.is_null() && !is_int(value) {
+            return Err(invalid_value(path, "TYPE_INT32", value));
+        }
+    }
+    if field(config, "topK").as_f64().is_some_and(|it| it < 1.0) {
+        return Err(at_fault("generation_config.top_k", "top_k must be positive."));
+    }
+    Ok(())
 }
 
 fn check_mime_type(config: &Value) -> Checked {
@@ -271,8 +284,11 @@ fn check_part(part: &Value, path: &str, may_be_empty: bool) -> Checked {
 
 fn check_blob(blob: &Value, path: &str) -> Checked {
     check_known(blob, &["mimeType", "data"], path)?;
-    if !field(blob, "mimeType").as_str().is_some_and(|kind| kind.contains('/')) {
+    let Some(kind) = field(blob, "mimeType").as_str().filter(|kind| kind.contains('/')) else {
         return Err(at_fault(&format!("{path}.mime_type"), "mime_type is not specified"));
+    };
+    if kind != "application/pdf" && !MEDIA.iter().any(|prefix| kind.starts_with(prefix)) {
+        return Err(Refused::invalid(format!("Unsupported MIME type: {kind}")));
     }
     if blob["data"].as_str().is_none_or(str::is_empty) {
         return Err(at_fault(&format!("{path}.data"), "data is not specified"));

@@ -90,6 +90,7 @@ impl Host {
     pub(super) fn row_takes(&self, field: &str) -> bool {
         let feature = match field {
             "top_p" => Feature::TopP,
+            "top_k" => Feature::TopK,
             field if field == self.quirks.seed_name => Feature::Seed,
             "stream_options" => return self.quirks.asks_for_usage,
             "thinking" => return self.quirks.effort == EffortForm::Switch,

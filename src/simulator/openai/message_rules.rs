@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::host::{Host, Manner, Style};
 use super::refusals::Refused;
-use super::rules::{Checked, at, items, unknown, unsupported};
+use super::rules::{Checked, NAME_PATTERN, at, is_name, items, unknown, unsupported};
 use crate::middle::Feature;
 use crate::providers::NullContent;
 use crate::simulator::base64;
@@ -185,8 +185,11 @@ fn check_call(place: &InMessage<'_>, position: usize, call: &Value) -> Checked {
     check_id(place, &format!("{path}.id"), &call["id"])?;
     let strings = [("id", &call["id"]), ("function.name", &call["function"]["name"])];
     let strings = strings.into_iter().chain([("function.arguments", &call["function"]["arguments"])]);
-    match strings.into_iter().find(|(_, value)| !value.is_string()) {
-        Some((field, _)) => Err(place.wrong(&format!("{path}.{field}"), "value must be a string")),
-        None => Ok(()),
+    if let Some((field, _)) = strings.into_iter().find(|(_, value)| !value.is_string()) {
+        return Err(place.wrong(&format!("{path}.{field}"), "value must be a string"));
     }
+    if !call["function"]["name"].as_str().is_some_and(is_name) {
+        return Err(place.wrong(&format!("{path}.function.name"), NAME_PATTERN));
+    }
+    Ok(())
 }

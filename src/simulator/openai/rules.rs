@@ -91,7 +91,6 @@ const CEREBRAS_FIELDS: &[&str] = &[
 ];
 
 const MAX_TOOLS: usize = 128;
-const MAX_STOPS: usize = 4;
 
 /// Checks everything that does not depend on the model.
 pub(super) fn check(host: &Host, body: &Value) -> Checked {
@@ -123,7 +122,7 @@ pub(super) fn check(host: &Host, body: &Value) -> Checked {
     check_tools(host, body)?;
     check_choice(host, body)?;
     check_format(host, body)?;
-    check_numbers(style, body)?;
+    check_numbers(host, body)?;
     check_reasoning(host, body)
 }
 
@@ -263,11 +262,7 @@ fn check_tool(host: &Host, index: usize, tool: &Value) -> Checked {
         return Err(at(style, &format!("{path}.type"), "value must be \"function\""));
     }
     if !function["name"].as_str().is_some_and(is_name) {
-        return Err(at(
-            style,
-            &format!("{within}.name"),
-            "value does not match pattern ^[a-zA-Z0-9_-]{1,64}$",
-        ));
+        return Err(at(style, &format!("{within}.name"), NAME_PATTERN));
     }
     if !function["parameters"].is_null() && !function["parameters"].is_object() {
         return Err(at(style, &format!("{within}.parameters"), "value must be an object"));
@@ -275,7 +270,10 @@ fn check_tool(host: &Host, index: usize, tool: &Value) -> Checked {
     Ok(())
 }
 
-fn is_name(name: &str) -> bool {
+/// The refusal of a name that is none.
+pub(super) const NAME_PATTERN: &str = "value does not match pattern ^[a-zA-Z0-9_-]{1,64}$";
+
+pub(super) fn is_name(name: &str) -> bool {
     let is_fit = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
     (1..=64).contains(&name.len()) && name.bytes().all(is_fit)
 }
@@ -377,12 +375,13 @@ fn check_cerebras_schema(schema: &Value, is_strict: bool) -> Checked {
     below.into_iter().try_for_each(|schema| check_cerebras_schema(schema, is_strict))
 }
 
-fn check_numbers(style: Style, body: &Value) -> Checked {
+fn check_numbers(host: &Host, body: &Value) -> Checked {
+    let (style, most) = (host.style(), host.quirks.max_stops);
     if style == Style::Wrapped && body["n"].as_u64().is_some_and(|n| n > 1) {
         return Err(at(style, "n", "number must be at most 1"));
     }
-    if items(&body["stop"]).len() > MAX_STOPS {
-        return Err(at(style, "stop", &format!("maximum number of items is {MAX_STOPS}")));
+    if items(&body["stop"]).len() > most {
+        return Err(at(style, "stop", &format!("maximum number of items is {most}")));
     }
     Ok(())
 }

@@ -71,8 +71,12 @@ fn a_new_row_is_simulated_as_it_says() {
     let (head, answer) = answer_of(provider, &wire.path, &body);
     assert!(head.starts_with("HTTP/1.1 200 "), "{head}{}", String::from_utf8_lossy(&answer));
     assert!(!String::from_utf8_lossy(&answer).contains("x_groq"), "only Groq has its own part");
-    let expected =
-        ExpectedCalls { renamed: Vec::new(), offered: Vec::new(), random: fastrand::Rng::with_seed(1) };
+    let expected = ExpectedCalls {
+        renamed: Vec::new(),
+        offered: Vec::new(),
+        needs_objects: false,
+        random: fastrand::Rng::with_seed(1),
+    };
     let mut decoder = AnswerDecoder::new(provider, false, Some(expected));
     let mut events = Vec::new();
     decoder.push(&answer, &mut events).expect("an answer");
