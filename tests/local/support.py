@@ -92,6 +92,11 @@ class Server:
         self.process.wait(PATIENCE_SECONDS)
         self.process.stdin.close()
 
+    def tokens_of_last_work(self):
+        """How many tokens prompt and answer had when the server last stopped working."""
+        ends = re.findall(r"stop processing: n_tokens = (\d+)", Path(self.log.name).read_text(errors="replace"))
+        return int(ends[-1])
+
     def is_busy(self):
         return any(slot["is_processing"] for slot in fetch(f"{self.url}/slots").json)
 
