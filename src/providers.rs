@@ -23,7 +23,6 @@ pub(crate) use self::capabilities::{Capabilities, Images, Lack, Model, Work};
 pub use self::decoder::AnswerDecoder;
 pub use self::directory::{Directory, Provider};
 pub(crate) use self::listed::{Listed, ModelList, Said};
-pub(crate) use self::model_id::is_model_id;
 pub(crate) use self::openai::{EffortForm, NullContent, Quirks};
 pub use self::openai::{ErrorForm, ListForm};
 pub(crate) use self::profile::Profile;

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::config::{Config, ProviderConfig};
 use crate::dispatch::{Dispatcher, ListOutcome};
-use crate::middle::{Failure, FreePlan, Limit, Reason, Window};
+use crate::middle::{Failure, FreePlan, Limit, Reason, Window, in_groups};
 use crate::providers::Provider;
 
 /// The result of a check.
@@ -27,7 +27,8 @@ pub(super) async fn run(config: &Config, dispatcher: &Dispatcher) -> Report {
         let its = outcomes.iter().filter(|outcome| outcome.provider == provider.provider);
         lines.extend(its.map(|outcome| line(provider, outcome)));
     }
-    Report { lines, is_usable: outcomes.iter().any(|outcome| outcome.model.is_ok()) }
+    let has_model = |outcome: &ListOutcome| outcome.model.as_ref().is_ok_and(|model| !model.is_empty());
+    Report { lines, is_usable: outcomes.iter().any(has_model) }
 }
 
 /// The sentence that names the variable of a missing key.
@@ -41,11 +42,13 @@ fn line(config: &ProviderConfig, outcome: &ListOutcome) -> String {
     match &outcome.model {
         Ok(model) => {
             line.push_str(acceptance(config, &outcome.account));
-            line.push_str(if model.is_empty() { "no model" } else { model });
+            line.push_str(if model.is_empty() { "no model: its list has none that chats" } else { model });
             if let Some(wanted) = config.models.first().filter(|wanted| *wanted != model) {
                 line.push_str(&format!(" ({wanted} is not offered)"));
             }
-            line.push_str(&limits(provider.free_plan(model)));
+            if !model.is_empty() {
+                line.push_str(&limits(provider.free_plan(model)));
+            }
             if let Some(remark) = provider.profile().remark {
                 line.push_str("; note: ");
                 line.push_str(remark);
@@ -102,17 +105,4 @@ fn refusal(provider: Provider, failure: &Failure) -> String {
         (Some(status), None) => format!("{verdict} (status {status})"),
         (None, _) => verdict,
     }
-}
-
-/// `200,000`.
-fn in_groups(number: u64) -> String {
-    let digits = number.to_string();
-    let mut grouped = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
 }

@@ -72,7 +72,7 @@ impl Dispatcher {
     /// [`Unanswered`]: no provider could answer. Nothing has reached the client.
     pub(crate) async fn answer(self: &Arc<Self>, question: Question) -> Result<Answering, Unanswered> {
         let needs = question.request.needs();
-        let able = self.able(&question.target, &needs)?;
+        let able = self.able(&question, &needs)?;
         Search::new(self.clone(), question, needs, able).run().await.map(Answering::new)
     }
 }

@@ -8,11 +8,13 @@ use secrecy::ExposeSecret as _;
 use tracing::warn;
 
 use super::offered::Offered;
-use super::outcome::{Incapable, Unanswered};
+use super::outcome::{Incapable, TooLong, Unanswered};
+use super::question::Question;
 use super::service::{Service, SetupError};
 use crate::config::{CallLimits, ProviderConfig};
 use crate::middle::{Needs, Redactor};
-use crate::quota::{Ledger, Offer, Quota, Target};
+use crate::providers::Lack;
+use crate::quota::{Ledger, Offer, Quota, Target, estimated_tokens};
 use crate::time::Clock;
 use crate::upstream::Upstream;
 
@@ -84,7 +86,8 @@ impl Dispatcher {
     }
 
     /// How many providers could serve if nothing were in cooldown.
-    pub(super) fn able(&self, target: &Target, needs: &Needs) -> Result<usize, Unanswered> {
+    pub(super) fn able(&self, question: &Question, needs: &Needs) -> Result<usize, Unanswered> {
+        let target = &question.target;
         let survey = self.quota.survey(target, needs);
         if survey.able > 0 {
             Ok(survey.able)
@@ -92,7 +95,17 @@ impl Dispatcher {
             let wanted = target.wanted().iter().filter_map(|wanted| self.services.get(wanted.provider));
             Err(Unanswered::NoKeys(wanted.map(|service| service.provider).collect()))
         } else {
-            Err(Unanswered::Incapable(Incapable(survey.unable)))
+            let is_long = survey.unable.iter().any(|(_, lack)| *lack == Lack::Window);
+            let tokens = || estimated_tokens(&question.request);
+            let too_long = is_long.then(|| self.too_long(target, needs, tokens())).flatten();
+            Err(Unanswered::Incapable(Incapable { unable: survey.unable, too_long }))
         }
+    }
+
+    /// The figures of a prompt of so many tokens, which is too long for everybody.
+    pub(super) fn too_long(&self, target: &Target, needs: &Needs, tokens: u64) -> Option<TooLong> {
+        let largest = self.quota.largest(target, needs)?;
+        let provider = self.services.get(largest.provider)?.provider;
+        Some(TooLong::new(tokens, largest.tokens, provider, largest.window))
     }
 }

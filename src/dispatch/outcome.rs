@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::middle::{CleanText, Reason};
+use crate::middle::{CleanText, Reason, Window, in_groups};
 use crate::providers::{Lack, Provider};
 
 /// No provider answered.
@@ -18,12 +18,57 @@ pub enum Unanswered {
 
 /// Which providers do not support what the request needs.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Incapable(pub(super) Vec<(Provider, Lack)>);
+pub struct Incapable {
+    pub(super) unable: Vec<(Provider, Lack)>,
+    /// The figures, if a shorter prompt could be answered.
+    pub too_long: Option<TooLong>,
+}
+
+/// A prompt is too long for everybody who may answer it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooLong {
+    /// About how many tokens it has; more than `most`.
+    pub tokens: u64,
+    /// The most that any of them takes.
+    pub most: u64,
+    /// Who takes that many.
+    pub provider: Provider,
+    /// The time in which its plan allows no more; `None` if its model reads no more.
+    pub window: Option<Window>,
+}
+
+impl TooLong {
+    /// `tokens` are estimated, and what is known of the limit may be wrong; that the prompt is too long is certain. If the two
+    /// contradict each other, a plan is believed where the answer's tokens may explain it, else the estimate.
+    pub(super) fn new(tokens: u64, most: u64, provider: Provider, window: Option<Window>) -> Self {
+        const SHORTEST_ANSWER: u64 = 256;
+        let with_answer = tokens.saturating_add(tokens / 4).saturating_add(SHORTEST_ANSWER);
+        if most < tokens {
+            Self { tokens, most, provider, window }
+        } else if window.is_some() && most <= with_answer {
+            Self { tokens: most.saturating_add(1), most, provider, window }
+        } else {
+            Self { tokens, most: tokens.saturating_sub(1), provider, window: None }
+        }
+    }
+}
+
+/// `This request has about 10,900 tokens. The most that a model here takes is 8,000 in one minute (Groq's plan)`.
+impl fmt::Display for TooLong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (tokens, most, name) = (in_groups(self.tokens), in_groups(self.most), self.provider.name());
+        write!(f, "This request has about {tokens} tokens. The most that a model here takes is {most}")?;
+        match self.window {
+            Some(window) => write!(f, " in one {} ({name}'s plan)", window.as_str()),
+            None => write!(f, " ({name})"),
+        }
+    }
+}
 
 impl Incapable {
     /// What all of them lack, if all lack the same.
     pub fn common_lack(&self) -> Option<Lack> {
-        let (first, others) = self.0.split_first()?;
+        let (first, others) = self.unable.split_first()?;
         others.iter().all(|(_, lack)| *lack == first.1).then_some(first.1)
     }
 }
@@ -31,9 +76,12 @@ impl Incapable {
 impl fmt::Display for Incapable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("No model that may answer can do what this request asks")?;
-        for (index, (provider, lack)) in self.0.iter().enumerate() {
+        for (index, (provider, lack)) in self.unable.iter().enumerate() {
             let separator = if index == 0 { ": " } else { "; " };
             write!(f, "{separator}{} cannot {}", provider.name(), lack.explanation())?;
+        }
+        if let Some(too_long) = self.too_long {
+            write!(f, ". {too_long}")?;
         }
         Ok(())
     }
@@ -48,6 +96,8 @@ pub struct AllFailed {
     pub trail: Trail,
     /// Whole seconds until the first of them can serve, rounded up; `None` if that is not known.
     pub retry_after_seconds: Option<u64>,
+    /// The figures, if the prompt is too long for all of them and for everybody else who may answer.
+    pub too_long: Option<TooLong>,
 }
 
 /// The latest failure of a provider that did not answer.

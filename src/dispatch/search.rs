@@ -12,7 +12,7 @@ use tracing::{debug, info, warn};
 
 use super::attempt::{self, Answer, Context, Order};
 use super::dispatcher::Dispatcher;
-use super::outcome::{AllFailed, FailedProvider, Step, Trail, Unanswered};
+use super::outcome::{AllFailed, FailedProvider, Step, TooLong, Trail, Unanswered};
 use super::question::{Extent, Question};
 use super::service::{Account, Service};
 use crate::config::CallLimits;
@@ -478,7 +478,18 @@ impl Search {
         }
         let attempts = numbers.into_iter().filter_map(|number| self.last_word(number, &criteria)).collect();
         let retry_after_seconds = self.retry_after(&criteria);
-        AllFailed { attempts, retry_after_seconds, trail: Trail(self.steps()) }
+        let trail = Trail(self.steps());
+        AllFailed { attempts, retry_after_seconds, trail, too_long: self.too_long() }
+    }
+
+    /// The figures, if the prompt is too long for all who were considered and for all who are left.
+    fn too_long(&self) -> Option<TooLong> {
+        let is_too_long = |it: &Considered| matches!(it.reason(), Reason::TooLarge | Reason::ContextTooLong);
+        let is_for_all = !self.considered.is_empty() && self.considered.iter().all(is_too_long);
+        if !is_for_all || self.dispatcher.quota.may_be_taken(&self.criteria(&self.ruled_out)) {
+            return None;
+        }
+        self.dispatcher.too_long(&self.question.target, &self.needs, self.demand.prompt)
     }
 
     /// After how many seconds somebody can serve again, if that is known. Who has merely failed may be well again at any

@@ -293,3 +293,16 @@ pub struct ErrorReading {
     /// The limits that its body names.
     pub limits: Vec<LimitReading>,
 }
+
+/// A number as people read it: `200,000`.
+pub(crate) fn in_groups(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}

@@ -8,7 +8,7 @@ use secrecy::SecretString;
 
 use super::capabilities::{Capabilities, Work};
 use super::listed::ModelList;
-use super::model_id::is_model_id;
+use super::model_id::{is_model_id, is_model_path};
 use super::profile::{AskedBy, Dialect, Profile};
 use super::wire::{Decoded, WireRequest};
 use super::words::{ErrorBody, limits, waits};
@@ -99,6 +99,8 @@ impl Provider {
     pub const CEREBRAS: Self = Self(&rows::cerebras::PROFILE);
     /// Google Gemini through its native API, <https://aistudio.google.com>.
     pub const GEMINI: Self = Self(&rows::gemini::PROFILE);
+    /// llama.cpp's server, on a machine of the user's own.
+    pub const LLAMA_CPP: Self = Self(&rows::local::LLAMA_CPP);
 
     /// The provider of a row. A row lives as long as the process.
     pub const fn of(row: &'static Profile) -> Self {
@@ -211,7 +213,7 @@ impl Provider {
             Dialect::OpenAi(quirks) => openai::read_list(quirks.list, body)?,
             Dialect::Gemini => ModelList::of_ids(gemini::parse_models(body)?),
         };
-        let known = free.into_iter().filter(|it| is_model_id(&it.id));
+        let known = free.into_iter().filter(|it| self.check_model_id(&it.id).is_ok());
         let (free, others): (Vec<_>, Vec<_>) = known.partition(|it| self.is_free(&it.id));
         paid.extend(others.into_iter().map(|it| it.id));
         Some(ModelList { free, paid })
@@ -220,6 +222,20 @@ impl Provider {
     /// The ids of the free models in a list; `None` if the body is not a complete list.
     pub fn parse_models(self, body: &[u8]) -> Option<Vec<String>> {
         Some(self.read_list(body)?.free.into_iter().map(|it| it.id).collect())
+    }
+
+    /// Whether a model of this provider can have this id.
+    ///
+    /// # Errors
+    /// It cannot: what ids consist of.
+    pub(crate) fn check_model_id(self, id: &str) -> Result<(), &'static str> {
+        let (is_good, form) = match &self.profile().dialect {
+            Dialect::OpenAi(quirks) if quirks.ids_may_be_paths => {
+                (is_model_path(id), "visible ASCII characters")
+            }
+            Dialect::OpenAi(_) | Dialect::Gemini => (is_model_id(id), "letters, digits and . _ - : / @"),
+        };
+        if is_good { Ok(()) } else { Err(form) }
     }
 
     /// `request` in this provider's dialect, asking for a stream where there is one.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::place::Candidate;
 use super::price::Price;
-use crate::middle::Reason;
+use crate::middle::{Reason, Window};
 
 /// A provider that would have been next but was passed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,4 +67,15 @@ impl Soonest {
     pub(crate) fn is_worth(&self, patience: Duration) -> bool {
         !patience.is_zero() && (self.is_unsure || self.wait <= patience)
     }
+}
+
+/// The most tokens that a candidate takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Largest {
+    /// The number of its provider.
+    pub(crate) provider: usize,
+    /// How many.
+    pub(crate) tokens: u64,
+    /// The time in which its plan allows no more; `None` if its model reads no more.
+    pub(crate) window: Option<Window>,
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tracing::warn;
 
-use super::booking::{Booking, Skipped, Soonest};
+use super::booking::{Booking, Largest, Skipped, Soonest};
 use super::bucket::IsCounted;
 use super::demand::Demand;
 use super::ledger::Ledger;
@@ -167,6 +167,20 @@ impl Quota {
     pub(crate) fn has_candidate(&self, criteria: &Criteria<'_>) -> bool {
         let now = self.now();
         self.lock().has_candidate(criteria, now)
+    }
+
+    /// Whether a candidate could take so many tokens, now or ever.
+    pub(crate) fn may_be_taken(&self, criteria: &Criteria<'_>) -> bool {
+        let now = self.now();
+        self.lock().may_be_taken(criteria, now)
+    }
+
+    /// The most tokens that any candidate takes, as far as is known.
+    pub(crate) fn largest(&self, target: &Target, needs: &Needs) -> Option<Largest> {
+        let now = self.now();
+        let demand = Demand::default();
+        let criteria = Criteria { target, needs, ruled_out: &[], demand, can_wait: false };
+        self.lock().largest(&criteria, now)
     }
 
     /// Whole seconds until the first candidate can serve again, of one provider or of any, rounded up; `None` if that is

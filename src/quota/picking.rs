@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::booking::{Admission, Booking, Picked, Skipped, Soonest};
+use super::booking::{Admission, Booking, Largest, Picked, Skipped, Soonest};
 use super::cooldowns::Blocked;
 use super::place::Candidate;
 use super::price::Price;
@@ -14,6 +14,7 @@ use super::provider_state::ProviderState;
 use super::state::State;
 use super::target::{Criteria, Turn};
 use super::ticks::Now;
+use crate::middle::{Needs, Unit};
 use crate::time::Moment;
 
 /// Whoever is told a longer time is not expected at that very moment.
@@ -185,6 +186,31 @@ impl State {
     /// Whether there is a candidate that could be called now.
     pub(super) fn has_candidate(&self, criteria: &Criteria<'_>, now: Moment) -> bool {
         self.prospects(criteria, &|_, _| 0, now).any(|(_, prospect, _)| matches!(prospect, Prospect::Now(..)))
+    }
+
+    /// Whether a candidate could take so many tokens, now or ever.
+    pub(super) fn may_be_taken(&self, criteria: &Criteria<'_>, now: Moment) -> bool {
+        let is_never = |prospect: &Prospect| matches!(prospect, Prospect::Later { price: None, .. });
+        self.prospects(criteria, &|_, _| 0, now).any(|(_, prospect, _)| !is_never(&prospect))
+    }
+
+    /// The most tokens that a candidate takes, whatever is ruled out and however few they are that the request needs.
+    pub(super) fn largest(&self, criteria: &Criteria<'_>, now: Moment) -> Option<Largest> {
+        let ticks = self.ticks.read(now);
+        let needs = Needs { window: 0, ..*criteria.needs };
+        let criteria = Criteria { needs: &needs, ruled_out: &[], ..*criteria };
+        let candidates = self.providers.iter().enumerate().flat_map(|(number, provider)| {
+            provider.in_order_of_preference(number, &criteria, now).filter_map(move |candidate| {
+                let can = &provider.models().get(candidate.model)?.can;
+                let limits = provider.limits(candidate.account, candidate.model, ticks).into_iter();
+                let plan = limits.filter(|it| it.measure.unit == Unit::Tokens).filter_map(|it| {
+                    Some(Largest { provider: number, tokens: it.limit?, window: Some(it.measure.window) })
+                });
+                let own = Largest { provider: number, tokens: can.window, window: None };
+                plan.chain([own]).min_by_key(|it| it.tokens)
+            })
+        });
+        candidates.max_by_key(|it| it.tokens)
     }
 
     /// When the first candidate can serve again, of one provider or of any, as far as that is certain; `None` if it is not

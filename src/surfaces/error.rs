@@ -222,7 +222,10 @@ fn all_failed_message(failed: &AllFailed) -> String {
             None => format!("{} {}", attempt.provider.name(), attempt.reason.explanation()),
         })
         .collect();
-    let reasons = reasons.join("; ");
+    let mut reasons = reasons.join("; ");
+    if let Some(too_long) = failed.too_long {
+        reasons += &format!(". {too_long}");
+    }
     match (failed.verdict(), failed.retry_after_seconds) {
         (Verdict::Limited, Some(seconds)) => {
             format!("Every provider is at its limit ({reasons}). Try again in {seconds} s")

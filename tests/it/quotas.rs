@@ -6,7 +6,7 @@ use ai_proxy_free::internals::providers::Provider;
 use ai_proxy_free::internals::simulator::{Behaviour, Trouble};
 use serde_json::json;
 
-use crate::support::{ProxyBuilder, TestProxy, chat, question, within_patience};
+use crate::support::{ProxyBuilder, Reply, TestProxy, chat, question, within_patience};
 
 /// Groq alone, with one model and these limits.
 fn groq(limits: &str) -> ProxyBuilder {
@@ -55,7 +55,46 @@ async fn what_no_plan_can_ever_take_is_the_requests_own_fault() -> anyhow::Resul
     let reply = chat(&proxy, &json!({"messages": [{"role": "user", "content": long}]})).await?;
     assert_eq!((reply.status, reply.header("retry-after")), (400, None));
     assert_eq!(reply.json()["attempts"][0]["reason"], "too_large");
+    let message = reply.json()["error"].as_str().expect("a sentence").to_owned();
+    let figures = message.split("This request has about ").nth(1).unwrap_or_default();
+    let (tokens, rest) = figures.split_once(' ').unwrap_or_default();
+    let tokens: u64 = tokens.replace(',', "").parse()?;
+    assert!((2_700..4_200).contains(&tokens), "{message}");
+    assert_eq!(rest, "tokens. The most that a model here takes is 1,000 in one minute (Groq's plan)");
     assert_eq!(proxy.provider(Provider::GROQ).chats().len(), 0, "no call is wasted");
+    Ok(())
+}
+
+/// Who is told that a prompt is too long makes it shorter; who is told that somebody rests comes back.
+#[tokio::test]
+async fn a_prompt_is_too_long_only_if_nobody_may_ever_take_it() -> anyhow::Result<()> {
+    let long = "The quick brown fox jumps over the lazy dog. ".repeat(300);
+    let body = json!({"messages": [{"role": "user", "content": long}]});
+    let says_figures = |reply: &Reply| reply.text().contains("This request has about");
+    let (small, room) = ("tpm=1000", "tpm=100000");
+    // Groq's limit, Cerebras's, what Cerebras answers if it is called, the status, and who takes most.
+    let cases = [
+        (small, room, Behaviour::trouble(Trouble::RateLimited(20.0)), 502, None),
+        (small, room, Behaviour::trouble(Trouble::Overloaded), 502, None),
+        (small, room, Behaviour::trouble(Trouble::BadRequest), 400, None),
+        (small, "tpm=2000", Behaviour::echo(), 400, Some("2,000 in one minute (Cerebras's plan)")),
+        (small, room, Behaviour::trouble(Trouble::ContextTooLong), 400, Some("(Cerebras)")),
+        (small, room, Behaviour::echo(), 200, None),
+    ];
+    for (groq, cerebras, behaviour, status, most) in cases {
+        let builder = TestProxy::builder().only([Provider::GROQ, Provider::CEREBRAS]);
+        let builder = builder.with("GROQ_LIMITS", groq).with("CEREBRAS_LIMITS", cerebras);
+        let proxy = builder.with("MAX_WAIT_MS", "0").start().await?;
+        proxy.provider(Provider::CEREBRAS).always(behaviour.clone());
+        let reply = chat(&proxy, &body).await?;
+        assert_eq!(
+            (reply.status, says_figures(&reply)),
+            (status, most.is_some()),
+            "{behaviour:?}: {}",
+            reply.text()
+        );
+        assert!(reply.text().contains(most.unwrap_or_default()), "{}", reply.text());
+    }
     Ok(())
 }
 

@@ -4,6 +4,7 @@ mod answers;
 mod bills;
 mod failures;
 mod lists;
+mod llama_cpp;
 mod matrix;
 mod mending;
 mod settings;

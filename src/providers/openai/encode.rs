@@ -35,7 +35,7 @@ pub(in crate::providers) fn encode(
     without: &[&str],
 ) -> WireRequest {
     let names = ToolNames::of(request, &NAMES);
-    let body = Body { quirks, can, request, model, max_tokens, without, names: &names };
+    let body = Body { quirks, can, request, model, max_tokens, names: &names, without };
     let (is_stream, left_out, body) = (body.is_stream(), body.left_out(), json::to_vec(&body));
     WireRequest {
         path: quirks.chat_path.to_owned(),
@@ -53,9 +53,9 @@ struct Body<'a> {
     model: &'a str,
     /// The longest answer to ask for.
     max_tokens: Option<u32>,
+    names: &'a ToolNames<'a>,
     /// The fields that the model has refused.
     without: &'a [&'a str],
-    names: &'a ToolNames<'a>,
 }
 
 impl Body<'_> {
@@ -120,7 +120,7 @@ impl Body<'_> {
     fn left_out(&self) -> Vec<Feature> {
         let is_strict = request_is_strict(self.request) && !self.sends_strictness();
         let has_speakers = !self.request.speakers.is_empty() && !self.takes(Feature::SpeakerName);
-        let is_stop_cut = self.takes(Feature::Stop) && self.stop().len() < self.request.stop.len();
+        let is_stop_cut = self.sends("stop", Feature::Stop) && self.stop().len() < self.request.stop.len();
         let others = [
             (Feature::SpeakerName, has_speakers),
             (Feature::ToolStrictness, is_strict),
@@ -145,7 +145,7 @@ impl Body<'_> {
 
 impl Serialize for Body<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { quirks, can, request, model, max_tokens, without, names } = *self;
+        let Self { quirks, can, request, model, max_tokens, names, without } = *self;
         let mut body = serializer.serialize_map(None)?;
         body.serialize_entry("model", model)?;
         let takes_names = self.takes(Feature::SpeakerName);
