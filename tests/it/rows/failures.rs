@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ai_proxy_free::internals::providers::Provider;
 use ai_proxy_free::internals::simulator::{Behaviour, Trouble};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{alone, asked_for, fixture, name, raw, row, rows};
 use crate::support::{TestProxy, chat, complete, question};
