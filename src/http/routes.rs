@@ -191,8 +191,9 @@ async fn route(admitted: &Admitted<'_>, head: Parts, body: Incoming) -> Reply {
 impl Admitted<'_> {
     /// `error` in the dialect of the client.
     fn refuse(&self, error: &ApiError) -> Response {
-        let now = self.state.dispatcher.quota().now().wall;
-        self.surface.error_response(error, Occasion { request_id: self.id, now }).map(Body::from)
+        let clock = || self.state.dispatcher.quota().now().wall;
+        let occasion = Occasion { request_id: self.id, clock: &clock };
+        self.surface.error_response(error, occasion).map(Body::from)
     }
 }
 
