@@ -269,9 +269,15 @@ impl Search {
         let WireRequest { path, body, is_stream, renamed_tools: renamed, left_out } =
             service.provider.encode_for(request, model, can, max_tokens, &without);
         let offered = || request.offered_tools().iter().map(|tool| tool.name.clone()).collect();
+        let taken = || request.calls().map(|call| call.id.clone()).collect();
         let (needs_objects, random) = (request.needs_object_arguments, fastrand::Rng::new());
-        let expected =
-            request.may_call().then(|| ExpectedCalls { renamed, offered: offered(), needs_objects, random });
+        let expected = request.may_call().then(|| ExpectedCalls {
+            renamed,
+            offered: offered(),
+            needs_objects,
+            taken: taken(),
+            random,
+        });
         let call = service.call(account, &path, body);
         let (provider, key) = (service.provider, account.label.clone());
         Some(Prepared { order: Order { provider, call, key, expected, is_stream }, left_out, without })

@@ -177,6 +177,9 @@ async fn route(admitted: &Admitted<'_>, head: Parts, body: Incoming) -> Reply {
         Route::Models if admitted.surface == Surface::Anthropic => {
             Ok(json_response(anthropic::list_models(offered)))
         }
+        Route::Model(id) if admitted.surface == Surface::Anthropic => {
+            anthropic::show_model(offered, &decoded(id)).map(json_response)
+        }
         Route::Page(name) => page::show(name, &head.headers).ok_or_else(|| not_found(&head)),
         Route::Health => Ok(health(state)),
         Route::Providers => Ok(json_response(json::to_vec(&status::report(state.dispatcher.quota())))),

@@ -63,6 +63,7 @@ fn decode<'a>(provider: Provider, is_json: bool, pieces: impl IntoIterator<Item 
         renamed: Vec::new(),
         offered: Vec::new(),
         needs_objects: false,
+        taken: Vec::new(),
         random: fastrand::Rng::with_seed(1),
     };
     let mut decoder = AnswerDecoder::new(provider, is_json, Some(expected));
