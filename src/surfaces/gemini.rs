@@ -82,7 +82,7 @@ impl Encode for Encoder {
     }
 }
 
-pub(crate) fn count_tokens(_: &Parts, _: &[u8]) -> Result<Vec<u8>, ApiError> {
+pub(crate) fn count_tokens(_: &Parts, _: &[u8], _: &super::memory::Memory<'_>) -> Result<Vec<u8>, ApiError> {
     Err(bad("not yet"))
 }
 
