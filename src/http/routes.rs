@@ -54,6 +54,9 @@ const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering
 const X_IGNORED_FIELDS: HeaderName = HeaderName::from_static("x-ignored-fields");
 const X_MAX_TOKENS: HeaderName = HeaderName::from_static("x-max-tokens");
 
+/// Says how many tokens a request has, from its head and its body.
+type CountTokens = fn(&Parts, &[u8], &Memory<'_>) -> Result<Vec<u8>, ApiError>;
+
 /// A response whose body is known.
 type Whole = surfaces::Response;
 
@@ -265,12 +268,7 @@ async fn try_complete<A: Ask>(
 }
 
 /// Answers how many tokens a request has, which `counted` says. It asks no provider.
-async fn count(
-    admitted: &Admitted<'_>,
-    head: Parts,
-    body: Incoming,
-    counted: fn(&Parts, &[u8], &Memory<'_>) -> Result<Vec<u8>, ApiError>,
-) -> Reply {
+async fn count(admitted: &Admitted<'_>, head: Parts, body: Incoming, counted: CountTokens) -> Reply {
     let (body, memory, permit) = match read(admitted, &head, body).await {
         Ok(read) => read,
         Err(error) => return admitted.refuse(&error).into(),

@@ -27,7 +27,7 @@ const OVERHEAD_BYTES: usize = 512;
 
 /// Whose answers they are: a hash of the client's key, which tells nothing about it.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Caller([u8; 32]);
+pub(crate) struct Caller([u8; 32]);
 
 impl fmt::Debug for Caller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -37,7 +37,7 @@ impl fmt::Debug for Caller {
 
 /// An answer, and what it answers.
 #[derive(Debug)]
-pub struct Stored {
+pub(crate) struct Stored {
     /// Its id.
     pub(super) id: String,
     /// The answer that it goes on from.
