@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::store::{Caller, Store, Stored};
 use crate::surfaces::error::ApiError;
-use crate::surfaces::fields::{bad, each, fields};
+use crate::surfaces::fields::{Field, bad, each, fields};
 use crate::surfaces::memory::Memory;
 use crate::wire::json;
 
@@ -82,16 +82,12 @@ fn unknown(id: &str) -> ApiError {
     ApiError::UnknownResponse(format!("There is no response '{id}' here, or no longer"))
 }
 
-/// What the client has sent, each item with an id.
+/// What the client has sent, each item with its id.
 fn items_of(stored: &Stored) -> Result<Vec<(String, Box<RawValue>)>, ApiError> {
     let input: &RawValue = serde_json::from_str(&stored.input).map_err(|_| ApiError::Internal)?;
     let mut items = Vec::new();
     each("input", input, |index, item| {
-        let own = fields!(item => id).ok().and_then(|fields| fields.id.optional::<String>("", "").ok()?);
-        items.push(match own {
-            Some(id) => (id, item.to_owned()),
-            None => with_id(&stored.id, index, item)?,
-        });
+        items.push(listed(&stored.id, index, item)?);
         Ok(())
     })?;
     Ok(items)
@@ -102,13 +98,67 @@ fn answer_id(response: &str) -> &str {
     response.strip_prefix("resp_").unwrap_or(response)
 }
 
-/// `item` with an id of ours.
-fn with_id(response: &str, index: usize, item: &RawValue) -> Result<(String, Box<RawValue>), ApiError> {
-    let id = format!("in_{}_{index}", answer_id(response));
-    let inside = item.get().strip_prefix('{').map(str::trim_start).unwrap_or_default();
-    let comma = if inside.starts_with('}') { "" } else { "," };
-    let text = format!(r#"{{"id":"{id}"{comma}{inside}"#);
+/// `item` with all that clients want in a list: an id, a type and a status, and the content of a message in parts.
+fn listed(response: &str, index: usize, item: &RawValue) -> Result<(String, Box<RawValue>), ApiError> {
+    let fields = fields!(item => id, kind: "type", role, status, content).map_err(|_| ApiError::Internal)?;
+    let text = |field: Field<'_>| field.optional::<String>("", "a string").ok().flatten();
+    let (own, role) = (text(fields.id), text(fields.role));
+    let id = own.clone().unwrap_or_else(|| format!("in_{}_{index}", answer_id(response)));
+    let mut missing = Missing {
+        id: own.is_none().then_some(id.as_str()),
+        r#type: fields.kind.present().is_none().then_some("message"),
+        status: fields.status.present().is_none().then_some("completed"),
+    };
+    let said = text(fields.content);
+    let listed = match (role, said) {
+        (Some(role), Some(said)) => {
+            let kind = if role == "assistant" { "output_text" } else { "input_text" };
+            missing = Missing { id: Some(&id), r#type: Some("message"), status: Some("completed") };
+            json::to_vec(&Spoken { missing, role: &role, content: [Words { r#type: kind, text: &said }] })
+        }
+        _ => with(&missing, item),
+    };
+    let text = String::from_utf8(listed).map_err(|_| ApiError::Internal)?;
     RawValue::from_string(text).map(|item| (id, item)).map_err(|_| ApiError::Internal)
+}
+
+/// What clients may leave out of an item.
+#[derive(Serialize)]
+struct Missing<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    r#type: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<&'static str>,
+}
+
+/// A message of one text.
+#[derive(Serialize)]
+struct Spoken<'a> {
+    #[serde(flatten)]
+    missing: Missing<'a>,
+    role: &'a str,
+    content: [Words<'a>; 1],
+}
+
+#[derive(Serialize)]
+struct Words<'a> {
+    r#type: &'static str,
+    text: &'a str,
+}
+
+/// `item` with these fields in front.
+fn with(missing: &Missing<'_>, item: &RawValue) -> Vec<u8> {
+    let mut fields = json::to_vec(missing);
+    // The object goes on.
+    fields.pop();
+    let inside = item.get().strip_prefix('{').map(str::trim_start).unwrap_or_default();
+    if fields.len() > 1 && !inside.starts_with('}') {
+        fields.push(b',');
+    }
+    fields.extend_from_slice(inside.as_bytes());
+    fields
 }
 
 /// The item of this id, if it is this caller's.
@@ -134,5 +184,7 @@ pub(super) fn item(store: &Store, owner: Caller, id: &str) -> Option<Box<RawValu
 
 /// Whether an item only stands for another one.
 fn is_reference(item: &RawValue) -> bool {
-    item.get().contains("item_reference")
+    let kind: Option<String> =
+        fields!(item => kind: "type").ok().and_then(|it| it.kind.optional("", "").ok()?);
+    kind.as_deref() == Some("item_reference")
 }

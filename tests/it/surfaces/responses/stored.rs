@@ -196,7 +196,8 @@ async fn a_stored_answer_is_shown_and_forgotten() -> anyhow::Result<()> {
 
     let (status, items) = get(&proxy, &format!("{}/input_items?order=asc", id(&whole))).await?;
     assert_eq!((status, &items["object"], &items["has_more"]), (200, &json!("list"), &json!(false)));
-    assert_eq!((&items["data"][0]["content"], &items["data"][1]["id"]), (&json!("One"), &json!("msg_mine")));
+    let content = json!([{"type": "input_text", "text": "One"}]);
+    assert_eq!((&items["data"][0]["content"], &items["data"][1]["id"]), (&content, &json!("msg_mine")));
     assert_eq!((&items["first_id"], &items["last_id"]), (&items["data"][0]["id"], &json!("msg_mine")));
     let (_, newest_first) = get(&proxy, &format!("{}/input_items", id(&whole))).await?;
     assert_eq!(newest_first["data"][0]["id"], "msg_mine");
