@@ -307,11 +307,12 @@ impl Answer {
 
     /// Stores the response that ends for this reason, if it is to be stored, and returns it.
     pub(super) fn finished(&mut self, finish: FinishReason) -> Vec<u8> {
-        let is_small = self.output.iter().all(|item| item.len() <= MAX_ITEM_BYTES);
-        let input = self.input.take_if(|_| !is_small).map_or_else(|| self.input.clone(), |_| None);
+        if self.output.iter().any(|item| item.len() > MAX_ITEM_BYTES) {
+            self.input = None;
+        }
         let mut response = Vec::new();
         self.write_ended(&mut response, Status::after(finish), None, Some(finish));
-        if let (Some(input), Some(place)) = (input, &self.place)
+        if let (Some(input), Some(place)) = (self.input.take(), &self.place)
             && let Ok(text) = String::from_utf8(response.clone())
         {
             place.store.keep(self.id(), place.owner, place.parent.clone(), input, text);

@@ -234,3 +234,55 @@ impl Store {
         shelf
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::time::Moment;
+
+    fn store(most_bytes: usize) -> Store {
+        Store::new(most_bytes, [7; 32], Arc::new(|| Moment::at(Timestamp::UNIX_EPOCH)))
+    }
+
+    proptest! {
+        #[test]
+        fn there_is_never_more_than_there_may_be_and_all_room_is_given_back(
+            steps in prop::collection::vec((0..40_usize, 0..3_000_usize, prop::bool::ANY), 1..120),
+        ) {
+            const MOST: usize = 20_000;
+            let store = store(MOST);
+            let owner = store.caller(None);
+            for (number, (parent, bytes, is_forgotten)) in steps.into_iter().enumerate() {
+                let parent = store.find(&format!("resp_{parent}"), owner);
+                let (input, response) = ("x".repeat(bytes), "y".repeat(bytes / 2));
+                store.keep(format!("resp_{number}"), owner, parent, input, response);
+                prop_assert!(store.taken.load(Ordering::Relaxed) <= MOST);
+                if is_forgotten {
+                    store.forget(&format!("resp_{number}"), owner);
+                }
+                let shelf = store.swept();
+                prop_assert_eq!(shelf.entries.len(), shelf.by_use.len());
+                prop_assert_eq!(shelf.entries.len(), shelf.by_age.len());
+            }
+            let ids: Vec<String> = store.swept().entries.keys().cloned().collect();
+            ids.iter().for_each(|id| assert!(store.forget(id, owner)));
+            prop_assert_eq!(store.taken.load(Ordering::Relaxed), 0);
+        }
+    }
+
+    #[test]
+    fn a_chain_holds_its_beginning_when_that_has_lost_its_own_place() {
+        let store = store(1_000_000);
+        let owner = store.caller(Some(b"key"));
+        store.keep("resp_a".to_owned(), owner, None, "[]".to_owned(), "{}".to_owned());
+        let parent = store.find("resp_a", owner);
+        store.keep("resp_b".to_owned(), owner, parent, "[]".to_owned(), "{}".to_owned());
+        assert!(store.forget("resp_a", owner));
+        let chain = store.find("resp_b", owner).unwrap().chain();
+        let ids: Vec<&str> = chain.iter().map(|stored| stored.id.as_str()).collect();
+        assert_eq!(ids, ["resp_a", "resp_b"]);
+    }
+}
