@@ -19,7 +19,7 @@ use std::path::PathBuf;
 
 use secrecy::{ExposeSecret, SecretString};
 
-pub use self::aliases::Aliases;
+pub(crate) use self::aliases::Aliases;
 pub use self::dot_env::DotEnv;
 pub(crate) use self::environment::Environment;
 pub(crate) use self::listing::listing;

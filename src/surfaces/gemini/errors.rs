@@ -63,7 +63,7 @@ fn waiting(error: &ApiError) -> Vec<Value> {
     let retry = seconds.map(|seconds| {
         json!({"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": format!("{seconds}s")})
     });
-    let is_long = seconds.is_none_or(|seconds| seconds > LONGEST_WAIT_SECONDS);
+    let is_long = seconds.is_some_and(|seconds| seconds > LONGEST_WAIT_SECONDS);
     let quota = is_long.then(|| {
         json!({"@type": "type.googleapis.com/google.rpc.QuotaFailure",
             "violations": [{"quotaId": "FreeTierRequestsPerDay"}]})

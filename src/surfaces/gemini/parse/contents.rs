@@ -168,12 +168,13 @@ pub(super) fn read_part(at: &str, item: &RawValue, ignored: &mut Ignored) -> Res
     let mut part: PartFields<'_> = read_in_any_case(item)
         .map_err(|_| wrong(at, format!("must be an object such as {{\"text\":…}}, not {}", kind(item))))?;
     ignored.add(PLACE, std::mem::take(&mut part.unknown));
+    // Before thoughts: a call that is marked as one has a result all the same.
+    if let Some(raw) = part.call.present() {
+        return read_call(&part.call.below(at), raw, part.signature).map(Some);
+    }
     if part.thought.present().is_some_and(says_something) {
         ignored.add(PLACE, vec![part.thought.name().to_owned()]);
         return Ok(None);
-    }
-    if let Some(raw) = part.call.present() {
-        return read_call(&part.call.below(at), raw, part.signature).map(Some);
     }
     if let Some(raw) = part.response.present() {
         return result(&part.response.below(at), raw, ignored).map(Said::Result).map(Some);
@@ -217,7 +218,7 @@ fn blob(at: &str, raw: &RawValue) -> Result<Part, ApiError> {
         return base64_text(&data).map(Part::Text).ok_or_else(|| wrong(at, ACCEPTED));
     }
     // Google's clients write bytes in the alphabet of URLs.
-    let data = data.replace('-', "+").replace('_', "/");
+    let data = if data.contains(['-', '_']) { data.replace('-', "+").replace('_', "/") } else { data };
     inline_part(&media_type, &data, blob.name.optional(at, "a string")?).ok_or_else(|| wrong(at, ACCEPTED))
 }
 
@@ -235,7 +236,10 @@ fn file(at: &str, raw: &RawValue) -> Result<Part, ApiError> {
 
 /// Whether it leads to a file that was uploaded to Google, or to a video.
 fn is_stored(uri: &str) -> bool {
-    ["generativelanguage.googleapis.com", "youtube.com", "youtu.be"].iter().any(|host| uri.contains(host))
+    const HOSTS: [&str; 4] =
+        ["generativelanguage.googleapis.com", "www.youtube.com", "youtube.com", "youtu.be"];
+    let host = uri.split_once("://").map_or("", |(_, rest)| rest).split(['/', '?', '#']).next();
+    host.is_some_and(|host| HOSTS.iter().any(|it| it.eq_ignore_ascii_case(host)))
 }
 
 impl Said {

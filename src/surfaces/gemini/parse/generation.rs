@@ -20,7 +20,7 @@ const NAME: &str = "answer";
 fields!(struct Generation {
     temperature, top_p: "topP", top_k: "topK", most: "maxOutputTokens", stops: "stopSequences", seed,
     presence: "presencePenalty", frequency: "frequencyPenalty",
-    media_type: "responseMimeType", schema: "responseSchema", json_schema: "responseJsonSchema",
+    form: "responseFormat", media_type: "responseMimeType", schema: "responseSchema", json_schema: "responseJsonSchema",
     thinking: "thinkingConfig",
     candidates: "candidateCount", logprobs: "responseLogprobs", modalities: "responseModalities",
     speech: "speechConfig", image: "imageConfig",
@@ -105,9 +105,16 @@ fn parse_format(
     fields: &Generation<'_>,
     schema_bytes: &mut SchemaBytes,
 ) -> Result<Option<ResponseFormat>, ApiError> {
+    if fields.form.present().is_some_and(says_something) {
+        let advice = "is not read here: use 'responseMimeType' and 'responseJsonSchema'";
+        return Err(wrong(fields.form.below(AT), advice));
+    }
     let media_type: Option<String> = fields.media_type.optional(AT, "a media type, a string")?;
     let schema = if fields.json_schema.present().is_some() { fields.json_schema } else { fields.schema };
     match media_type.as_deref() {
+        None | Some("" | "text/plain") if schema.present().is_some() => {
+            Err(wrong(schema.below(AT), "needs 'responseMimeType' to be 'application/json'"))
+        }
         None | Some("" | "text/plain") => Ok(None),
         Some("application/json") => match schema.present() {
             None => Ok(Some(ResponseFormat::JsonObject)),

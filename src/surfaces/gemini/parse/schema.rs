@@ -33,6 +33,11 @@ fn convert(schema: &mut Value, depth: usize) {
                 let named = value.as_object_mut().into_iter().flat_map(Map::values_mut);
                 named.for_each(|schema| convert(schema, depth + 1));
             }
+            // In older drafts this is a list of schemas, too.
+            "items" if value.is_array() => {
+                let schemas = value.as_array_mut().into_iter().flatten();
+                schemas.for_each(|schema| convert(schema, depth + 1));
+            }
             "items"
             | "additionalProperties"
             | "not"
@@ -73,7 +78,11 @@ fn convert_type(schema: &mut Map<String, Value>) {
         Some(name @ Value::String(_)) => *name = json!([name.take(), "null"]),
         _ => match schema.get_mut("anyOf") {
             Some(Value::Array(schemas)) => schemas.push(json!({"type": "null"})),
-            _ => {}
+            // Such as a reference: that, or nothing.
+            _ => {
+                let bare = Value::Object(std::mem::take(schema));
+                schema.insert("anyOf".to_owned(), json!([bare, {"type": "null"}]));
+            }
         },
     }
     if let Some(Value::Array(values)) = schema.get_mut("enum") {
@@ -120,6 +129,10 @@ mod tests {
             (
                 json!({"anyOf": [{"type": "STRING"}], "nullable": true}),
                 json!({"anyOf": [{"type": "string"}, {"type": "null"}]}),
+            ),
+            (
+                json!({"$ref": "#/$defs/a", "nullable": true}),
+                json!({"anyOf": [{"$ref": "#/$defs/a"}, {"type": "null"}]}),
             ),
             (json!({"type": "TYPE_UNSPECIFIED", "propertyOrdering": ["a"]}), json!({})),
             // A property may have any name, and a default any value.

@@ -70,6 +70,7 @@ async fn a_key_may_stand_where_googles_clients_put_it_and_reaches_no_log() -> an
     // Elsewhere nobody looks for a key in the path.
     let reply = ask_at(&proxy, &format!("/chat?key={secret}"), &crate::support::question(), &[]).await?;
     assert_eq!(reply.status, 401);
+    log::assert_clean();
     Ok(())
 }
 

@@ -253,6 +253,8 @@ async fn what_would_change_the_answers_meaning_is_refused_by_name() -> anyhow::R
         (config(json!({"responseModalities": ["AUDIO"]})), "responseModalities"),
         (config(json!({"responseLogprobs": true})), "responseLogprobs"),
         (config(json!({"responseMimeType": "text/x.enum"})), "responseMimeType"),
+        (config(json!({"responseFormat": {"type": "json"}})), "responseFormat"),
+        (config(json!({"responseSchema": {"type": "OBJECT"}})), "responseSchema"),
         (json!({"cachedContent": "cachedContents/1"}), "cachedContent"),
         (json!({"tools": [{"googleSearch": {}}]}), "googleSearch"),
         (json!({"contents": [{"role": "user", "parts": [{"fileData": {"fileUri": "files/1"}}]}]}), "fileUri"),
