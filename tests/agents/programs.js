@@ -12,7 +12,7 @@ const { PROGRAMS } = process.env;
 const PLATFORM = `${process.platform}-${process.arch}`;
 
 /** A program that has not ended by then hangs. */
-const PATIENCE_MS = 100_000;
+const PATIENCE_MS = 40_000;
 
 /** What stands in the file that the programs are to read. */
 export const SECRET = 'The word of the day is marmalade.';
