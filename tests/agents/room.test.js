@@ -51,3 +51,14 @@ test('Claude Code sums up by itself what has become too long, and goes on', asyn
   assertSaid(await ask('The second question', { input: tokens(22_000), options: [...options, '--continue'] }), /The second question/);
   assert.deepEqual(await proxy.answered(CLAUDE_CODE), { 200: 3, 400: 1 }, 'too long, a summary, the question again');
 });
+
+test('Claude Code sums up in time if it is told the window', async (t) => {
+  const proxy = await startCounting(t, { env: ROOMY });
+  const { ask } = await settle(t, CLAUDE_CODE, proxy);
+  const variables = { ANTHROPIC_MODEL: 'auto', CLAUDE_CODE_MAX_CONTEXT_TOKENS: '65000' };
+  const options = ['--tools', ''];
+  assertSaid(await ask('The first question', { input: tokens(22_000), options, variables }), /The first question/);
+  const next = { input: tokens(22_000), options: [...options, '--continue'], variables };
+  assertSaid(await ask('The second question', next), /The second question/);
+  assert.deepEqual(await proxy.answered(CLAUDE_CODE), { 200: 3 }, 'the summary is one of them');
+});
