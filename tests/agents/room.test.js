@@ -6,22 +6,23 @@ import { CLAUDE_CODE, CODEX, GEMINI_CLI, settle } from './programs.js';
 import { assertFailed, assertSaid, Faults, ROOMY, startCounting, sum } from './support.js';
 
 const ONLY_GROQ = { CEREBRAS_API_KEY: '', GOOGLE_API_KEY: '' };
+const SMALL_PLAN = { GROQ_LIMITS: 'rpm=30,tpm=6000' };
 const PLAN_OF_GROQ = { GROQ_LIMITS: 'rpm=30,tpm=8000' };
 
 for (const [program, requests, said] of [
-  [CLAUDE_CODE, 1, /Prompt is too long · the request is ~1\d{4} tokens \(limit 8000\)/],
+  [CLAUDE_CODE, 1, /Prompt is too long · the request is ~1\d{4} tokens \(limit 6000\)/],
   [CODEX, 1, /ran out of room/],
-  [GEMINI_CLI, 2, /8,000/],
+  [GEMINI_CLI, 2, /6,000/],
 ]) {
   test(`${program.name} is answered by those whose plan has room, and Groq is not called`, async (t) => {
-    const proxy = await startCounting(t, { env: PLAN_OF_GROQ });
+    const proxy = await startCounting(t, { env: SMALL_PLAN });
     const { ask } = await settle(t, program, proxy);
     assertSaid(await ask('Good morning, proxy'), /\[simulated (Cerebras|Gemini)\] You said: /);
     assert.equal((await proxy.called()).Groq, 0);
   });
 
   test(`${program.name} says that no plan is large enough for it, asks no more and costs no call`, async (t) => {
-    const proxy = await startCounting(t, { env: { ...PLAN_OF_GROQ, ...ONLY_GROQ } });
+    const proxy = await startCounting(t, { env: { ...SMALL_PLAN, ...ONLY_GROQ } });
     const { ask } = await settle(t, program, proxy);
     assertFailed(await ask('Good morning, proxy'), said);
     assert.deepEqual(await proxy.answered(program), { 400: requests });
