@@ -32,7 +32,7 @@ use crate::surfaces::gemini::{self, GenerateAsk};
 use crate::surfaces::openai::{self, Completion};
 use crate::surfaces::responses::{self, ResponsesAsk};
 use crate::surfaces::{
-    self, ApiError, Ask, Author, Choice, Encode as _, Names, Occasion, Surface, media_type,
+    self, ApiError, Ask, Author, Choice, Encode as _, Memory, Names, Occasion, Surface, media_type,
 };
 use crate::wire::json;
 
@@ -53,6 +53,9 @@ const X_ATTEMPTS: HeaderName = HeaderName::from_static("x-attempts");
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 const X_IGNORED_FIELDS: HeaderName = HeaderName::from_static("x-ignored-fields");
 const X_MAX_TOKENS: HeaderName = HeaderName::from_static("x-max-tokens");
+
+/// Says how many tokens a request has, from its head and its body.
+type CountTokens = fn(&Parts, &[u8], &Memory<'_>) -> Result<Vec<u8>, ApiError>;
 
 /// A response whose body is known.
 type Whole = surfaces::Response;
@@ -170,7 +173,7 @@ async fn route(admitted: &Admitted<'_>, head: Parts, body: Incoming) -> Reply {
         Route::CountResponseTokens => return count(admitted, head, body, responses::count_tokens).await,
         Route::Gemini(Action::CountTokens) => return count(admitted, head, body, gemini::count_tokens).await,
         Route::StoredResponse(_) | Route::ResponseItems(_) | Route::CancelResponse(_) => {
-            Err(not_found(&head))
+            stored(admitted, &head, route).map(json_response)
         }
         Route::GeminiModels => Ok(json_response(gemini::list_models(offered))),
         Route::GeminiModel(id) => gemini::show_model(offered, &decoded(id)).map(json_response),
@@ -233,6 +236,19 @@ fn whole(content_type: &'static str, body: Vec<u8>) -> Whole {
     response
 }
 
+/// Answers a question about a response that is stored.
+fn stored(admitted: &Admitted<'_>, head: &Parts, route: Route<'_>) -> Result<Vec<u8>, ApiError> {
+    let key = ingress::shown_key(admitted.area, head);
+    let memory = Memory { responses: &admitted.state.responses, key: key.as_deref() };
+    match route {
+        Route::StoredResponse(id) if head.method == Method::DELETE => responses::delete(&memory, id),
+        Route::StoredResponse(id) => responses::show(&memory, id, head.uri.query()),
+        Route::ResponseItems(id) => responses::input_items(&memory, id, head.uri.query()),
+        Route::CancelResponse(id) => Err(responses::cancel(&memory, id)),
+        _ => Err(not_found(head)),
+    }
+}
+
 /// Answers a conversation in the dialect of `A`.
 async fn complete<A: Ask>(admitted: &Admitted<'_>, head: Parts, body: Incoming) -> Reply {
     match try_complete::<A>(admitted, head, body).await {
@@ -252,17 +268,17 @@ async fn try_complete<A: Ask>(
 }
 
 /// Answers how many tokens a request has, which `counted` says. It asks no provider.
-async fn count(
-    admitted: &Admitted<'_>,
-    head: Parts,
-    body: Incoming,
-    counted: fn(&Parts, &[u8]) -> Result<Vec<u8>, ApiError>,
-) -> Reply {
+async fn count(admitted: &Admitted<'_>, head: Parts, body: Incoming, counted: CountTokens) -> Reply {
     let (body, memory, permit) = match read(admitted, &head, body).await {
         Ok(read) => read,
         Err(error) => return admitted.refuse(&error).into(),
     };
-    let counted = parse(body, (memory, permit), move |body| counted(&head, body)).await;
+    let (responses, area) = (admitted.state.responses.clone(), admitted.area);
+    let parser = move |body: &[u8]| {
+        let key = ingress::shown_key(area, &head);
+        counted(&head, body, &Memory { responses: &responses, key: key.as_deref() })
+    };
+    let counted = parse(body, (memory, permit), parser).await;
     let counted = counted.map(|(count, _)| json_response(count).map(Body::from));
     Reply { response: counted.unwrap_or_else(|error| admitted.refuse(&error)), is_body_read: true }
 }
@@ -297,9 +313,14 @@ async fn answer<A: Ask>(
     permit: OwnedSemaphorePermit,
 ) -> Result<Response, ApiError> {
     let state = admitted.state;
-    let (mut ask, (memory, permit)) =
-        parse(body, (memory, permit), move |body| A::parse(&head, body)).await?;
-    ask.recall(&state.memory)?;
+    let (responses, area) = (state.responses.clone(), admitted.area);
+    let parser = move |body: &[u8]| {
+        let mut ask = A::parse(&head, body)?;
+        let key = ingress::shown_key(area, &head);
+        ask.recall(body, &Memory { responses: &responses, key: key.as_deref() })?;
+        Ok(ask)
+    };
+    let (mut ask, (memory, permit)) = parse(body, (memory, permit), parser).await?;
 
     // Nobody else has the request yet.
     if let Some(request) = Arc::get_mut(ask.request()) {

@@ -22,12 +22,12 @@ pub trait Ask: Sized + Send + 'static {
     /// What the client did wrong, where, and what is accepted.
     fn parse(head: &Parts, body: &[u8]) -> Result<Self, ApiError>;
 
-    /// Fills in what the request refers to and does not have with it, such as an earlier answer. It runs once, before
-    /// anything else is asked.
+    /// Fills in what the request, which was parsed from `body`, refers to and does not have with it, such as an earlier
+    /// answer. It runs once, before anything else is asked.
     ///
     /// # Errors
     /// It refers to what is not there.
-    fn recall(&mut self, _memory: &Memory) -> Result<(), ApiError> {
+    fn recall(&mut self, _body: &[u8], _memory: &Memory<'_>) -> Result<(), ApiError> {
         Ok(())
     }
 

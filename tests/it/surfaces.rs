@@ -2,3 +2,4 @@
 //! through all dialects.
 
 mod anthropic;
+mod responses;

@@ -1,0 +1,255 @@
+//! A request body, checked field by field. What is opaque (schemas, arguments) keeps its bytes.
+//!
+//! Clients bring new kinds of items, parts and tools with every release, so what is unknown is skipped and told. Refused is
+//! only what would change the meaning of the answer.
+
+mod content;
+mod format;
+mod items;
+mod tool_choice;
+mod tools;
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use self::content::content;
+use self::format::parse_format;
+use self::items::Items;
+use self::tool_choice::parse_tool_choice;
+use super::responses_ask::ResponsesAsk;
+use super::store::Stored;
+use crate::middle::{ChatRequest, Message, Part};
+use crate::surfaces::conversation::Conversation;
+use crate::surfaces::error::ApiError;
+use crate::surfaces::fields::{Field, body_object, each, fields, kind, not_json, read, wrong};
+use crate::surfaces::ignored::Ignored;
+use crate::surfaces::names::AUTO;
+use crate::surfaces::schema_bytes::SchemaBytes;
+use crate::surfaces::values::{count, effort, number};
+use crate::wire::json;
+
+fields!(struct Body {
+    input, instructions, model, stream, store, previous_response_id, metadata,
+    max_output_tokens, temperature, top_p, user, reasoning, text,
+    tools, tool_choice, parallel_tool_calls,
+    include, top_logprobs, background, conversation, prompt,
+});
+
+/// What is known of earlier answers.
+pub(super) struct Earlier<'a> {
+    /// The answers that this request goes on from, the first of them first.
+    pub(super) chain: &'a [Arc<Stored>],
+    /// The item of this id.
+    pub(super) item: &'a dyn Fn(&str) -> Option<Box<RawValue>>,
+}
+
+/// Parses and checks a request body. Without what is known of earlier answers it only finds out what is wanted of them.
+///
+/// # Errors
+/// [`ApiError`] naming the field, what is wrong with it, and what is accepted.
+pub(super) fn parse(body: &[u8], earlier: Option<&Earlier<'_>>) -> Result<ResponsesAsk, ApiError> {
+    let mut body: Body<'_> = read(body_object(body)?).map_err(|error| not_json(&error))?;
+    refuse_unavailable(&body)?;
+    let mut ignored = Ignored(std::mem::take(&mut body.unknown));
+    let mut schema_bytes = SchemaBytes::default();
+    let previous: Option<String> =
+        body.previous_response_id.optional("", "the id of a response, a string")?;
+    let mut items = Items::new(&mut ignored, &mut schema_bytes, earlier.map(|earlier| earlier.item));
+    if let Some(instructions) = body.instructions.present() {
+        instruct(&mut items.conversation, instructions, items.ignored)?;
+    }
+    for stored in earlier.map_or(&[][..], |earlier| earlier.chain) {
+        items.recall(stored)?;
+    }
+    read_input(body.input, &mut items)?;
+    let Items { conversation, mut offer, has_references, largest_item, .. } = items;
+    let needs_memory = earlier.is_none() && (has_references || previous.is_some());
+    let messages = conversation.into_messages();
+    // What is said comes when the earlier answers are known.
+    let messages = if messages.is_empty() && needs_memory { vec![Message::user("")] } else { messages };
+    let mut request = ChatRequest::new(messages)
+        .ok_or_else(|| wrong("input", "says nothing: send at least one message"))?;
+    parse_settings(&body, &mut request, &mut ignored)?;
+    if let Some(tools) = body.tools.present() {
+        offer.read("tools", tools, &mut ignored, &mut schema_bytes)?;
+    }
+    offer.refuse_if_useless()?;
+    parse_tool_choice(body.tool_choice, &mut offer, &mut request, &mut ignored)?;
+    request.tools = offer.tools;
+    parse_text(&body, &mut request, &mut ignored, &mut schema_bytes)?;
+
+    let model: Option<String> = body.model.optional("", "the id of a model, a string")?;
+    let stream: Option<bool> = body.stream.optional("", "true or false")?;
+    let store: Option<bool> = body.store.optional("", "true or false")?;
+    let store = store.unwrap_or(true);
+    let echo = echo(&body)?;
+    Ok(ResponsesAsk {
+        request: Arc::new(request),
+        model: model.filter(|model| !model.is_empty()).unwrap_or_else(|| AUTO.to_owned()),
+        stream: stream.unwrap_or(false),
+        ignored: ignored.0,
+        origins: Arc::new(offer.origins),
+        echo: echo.into(),
+        input: (store && largest_item <= super::store::MAX_ITEM_BYTES).then(|| input_items(body.input)),
+        previous,
+        needs_memory,
+        place: None,
+    })
+}
+
+fn instruct(
+    conversation: &mut Conversation,
+    instructions: &RawValue,
+    ignored: &mut Ignored,
+) -> Result<(), ApiError> {
+    for part in content("instructions", instructions, ignored)? {
+        match part {
+            Part::Text(text) => conversation.instruct(text),
+            shown @ (Part::Image(_) | Part::File(_)) => conversation.user(vec![shown]),
+        }
+    }
+    Ok(())
+}
+
+fn read_input(field: Field<'_>, items: &mut Items<'_>) -> Result<(), ApiError> {
+    const ACCEPTED: &str = "must be a string or an array of items";
+    match field.present() {
+        Some(text) if text.get().starts_with('"') => {
+            items.conversation.user(content("input", text, items.ignored)?);
+            Ok(())
+        }
+        Some(list) if list.get().starts_with('[') => {
+            each("input", list, |index, item| items.read(&format!("input[{index}]"), item))
+        }
+        Some(other) => Err(wrong("input", format!("{ACCEPTED}, not {}", kind(other)))),
+        // The chain may say all.
+        None => Ok(()),
+    }
+}
+
+/// The input as items, as it is stored.
+fn input_items(field: Field<'_>) -> String {
+    match field.present().map(RawValue::get) {
+        Some(list) if list.starts_with('[') => list.to_owned(),
+        Some(text) => format!(r#"[{{"type":"message","role":"user","content":{text}}}]"#),
+        None => "[]".to_owned(),
+    }
+}
+
+/// Refuses the fields that change what is answered and that no provider here has, unless they ask for nothing.
+fn refuse_unavailable(body: &Body<'_>) -> Result<(), ApiError> {
+    // Each with the values that ask for nothing.
+    let unavailable: [(Field<'_>, &[&str], &str); 4] = [
+        (body.background, &["false"], "is not available here: wait for the answer, or stream it"),
+        (
+            body.conversation,
+            &[],
+            "is not available here: use 'previous_response_id', or send the whole input",
+        ),
+        (body.prompt, &[], "is not available here: send the text itself in 'input' and 'instructions'"),
+        (body.top_logprobs, &["0"], "is not available here"),
+    ];
+    for (field, idle, advice) in unavailable {
+        if field.present().is_some_and(|raw| !idle.contains(&raw.get())) {
+            return Err(wrong(field.name(), advice));
+        }
+    }
+    if body.include.present().is_some_and(|raw| raw.get().contains("logprobs")) {
+        return Err(wrong("include", "asks for 'logprobs', which are not available here"));
+    }
+    Ok(())
+}
+
+/// How the model is to answer: sampling, length, thinking; and for which user.
+fn parse_settings(body: &Body<'_>, request: &mut ChatRequest, ignored: &mut Ignored) -> Result<(), ApiError> {
+    request.max_tokens = count(body.max_output_tokens, "")?;
+    request.temperature = number(body.temperature, "", 0.0, 2.0)?;
+    request.top_p = number(body.top_p, "", 0.0, 1.0)?;
+    request.user = body.user.optional("", "a string")?;
+    request.parallel_tool_calls = body.parallel_tool_calls.optional("", "true or false")?;
+    if body.include.present().is_some_and(|raw| raw.get().contains('"')) {
+        ignored.add("", vec!["include".to_owned()]);
+    }
+    let Some(raw) = body.reasoning.present() else { return Ok(()) };
+    let at = body.reasoning.name();
+    let reasoning = fields!(raw => effort, summary, generate_summary)
+        .map_err(|_| wrong(at, format!("must be an object, not {}", kind(raw))))?;
+    ignored.add("reasoning.", reasoning.unknown);
+    match effort(reasoning.effort, at) {
+        Ok(wanted) => request.effort = wanted,
+        // A word that is newer than this program.
+        Err(_) => ignored.add("reasoning.", vec!["effort".to_owned()]),
+    }
+    let older: Option<String> = reasoning.generate_summary.optional(at, "a string")?;
+    let summary: Option<String> = reasoning.summary.optional(at, "a string")?;
+    request.wants_thoughts = summary.or(older).is_some_and(|word| word != "none");
+    Ok(())
+}
+
+fn parse_text(
+    body: &Body<'_>,
+    request: &mut ChatRequest,
+    ignored: &mut Ignored,
+    schema_bytes: &mut SchemaBytes,
+) -> Result<(), ApiError> {
+    let Some(raw) = body.text.present() else { return Ok(()) };
+    let at = body.text.name();
+    let text =
+        fields!(raw => format).map_err(|_| wrong(at, format!("must be an object, not {}", kind(raw))))?;
+    ignored.add("text.", text.unknown);
+    request.response_format = parse_format(text.format, at, ignored, schema_bytes)?;
+    Ok(())
+}
+
+/// What a response repeats of its request: the inside of a JSON object, in one line.
+fn echo(body: &Body<'_>) -> Result<Vec<u8>, ApiError> {
+    #[derive(Serialize)]
+    struct Echo<'a> {
+        background: bool,
+        instructions: Option<&'a RawValue>,
+        max_output_tokens: Option<&'a RawValue>,
+        metadata: Option<&'a RawValue>,
+        parallel_tool_calls: bool,
+        reasoning: Option<&'a RawValue>,
+        temperature: Option<&'a RawValue>,
+        text: Option<&'a RawValue>,
+        tool_choice: Option<&'a RawValue>,
+        tools: Option<&'a RawValue>,
+        top_p: Option<&'a RawValue>,
+        truncation: &'static str,
+        user: Option<&'a RawValue>,
+    }
+    if let Some(raw) = body.metadata.present().filter(|raw| !raw.get().starts_with('{')) {
+        return Err(wrong("metadata", format!("must be an object, not {}", kind(raw))));
+    }
+    let or = |field: Field<'_>, default: &'static str| -> Option<Box<RawValue>> {
+        let text = field.present().map_or(default, RawValue::get);
+        RawValue::from_string(text.to_owned()).ok()
+    };
+    let (metadata, tools) = (or(body.metadata, "{}"), or(body.tools, "[]"));
+    let (choice, text) = (or(body.tool_choice, r#""auto""#), or(body.text, r#"{"format":{"type":"text"}}"#));
+    let reasoning = or(body.reasoning, r#"{"effort":null,"summary":null}"#);
+    let parallel: Option<bool> = body.parallel_tool_calls.optional("", "true or false")?;
+    let mut echo = json::to_vec(&Echo {
+        background: false,
+        instructions: body.instructions.present(),
+        max_output_tokens: body.max_output_tokens.present(),
+        metadata: metadata.as_deref(),
+        parallel_tool_calls: parallel.unwrap_or(true),
+        reasoning: reasoning.as_deref(),
+        temperature: body.temperature.present(),
+        text: text.as_deref(),
+        tool_choice: choice.as_deref(),
+        tools: tools.as_deref(),
+        top_p: body.top_p.present(),
+        truncation: "disabled",
+        user: body.user.present(),
+    });
+    // JSON has no line ends but between its words, and an event is one line.
+    echo.iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
+    echo.pop();
+    echo.remove(0);
+    Ok(echo)
+}
