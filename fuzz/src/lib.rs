@@ -56,7 +56,7 @@ pub fn check_response(input: &[u8]) {
 pub fn check_answer(provider: Provider, input: &[u8]) {
     let renamed = vec![("_1st".to_owned(), "1st".to_owned())];
     let expected =
-        ExpectedCalls { renamed, offered: vec!["1st".to_owned()], needs_objects: false, random: fastrand::Rng::with_seed(1) };
+        ExpectedCalls { renamed, offered: vec!["1st".to_owned()], needs_objects: false, taken: Vec::new(), random: fastrand::Rng::with_seed(1) };
     for (is_json, expected) in
         [(false, None), (false, Some(&expected)), (true, None), (true, Some(&expected))]
     {
@@ -177,7 +177,7 @@ fn check_written(events: &[Event], is_complete: bool) {
 
     // What we write as OpenAI does, we read as OpenAI does.
     let expected =
-        ExpectedCalls { renamed: Vec::new(), offered: Vec::new(), needs_objects: false, random: fastrand::Rng::with_seed(1) };
+        ExpectedCalls { renamed: Vec::new(), offered: Vec::new(), needs_objects: false, taken: Vec::new(), random: fastrand::Rng::with_seed(1) };
     let written = write(openai.encoder(author()), events);
     let (read, outcome) = decode_answer(Provider::GROQ, false, Some(&expected), &[&written]);
     let events_there: Vec<Event> = events.iter().map(as_openai_has_it).collect();

@@ -2,4 +2,5 @@
 //! through all dialects.
 
 mod anthropic;
+mod gemini;
 mod responses;
