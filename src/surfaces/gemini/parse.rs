@@ -5,7 +5,8 @@
 
 mod contents;
 mod generation;
-mod responses;
+mod lists;
+mod parts;
 mod schema;
 mod tools;
 
@@ -13,16 +14,16 @@ use std::sync::Arc;
 
 use http::Uri;
 use percent_encoding::percent_decode_str;
-use serde_json::value::RawValue;
 
 use self::contents::{add_contents, add_instruction};
 use self::generation::parse_generation;
+use self::lists::says_something;
 use self::tools::{parse_tool_config, parse_tools};
 use super::generate_ask::{Form, GenerateAsk};
 use crate::middle::ChatRequest;
 use crate::surfaces::conversation::Conversation;
 use crate::surfaces::error::ApiError;
-use crate::surfaces::fields::{Field, body_object, fields, not_json, read_in_any_case, wrong};
+use crate::surfaces::fields::{body_object, fields, not_json, read_in_any_case, wrong};
 use crate::surfaces::ignored::Ignored;
 use crate::surfaces::names::AUTO;
 use crate::surfaces::schema_bytes::SchemaBytes;
@@ -87,24 +88,4 @@ fn asked_in(uri: &Uri) -> (String, Form) {
         _ => Form::Whole,
     };
     (model, form)
-}
-
-/// Whether a value asks for something.
-fn says_something(raw: &RawValue) -> bool {
-    !matches!(raw.get(), "false" | "\"\"" | "{}" | "[]" | "0")
-}
-
-/// The items of an array, or the one that stands in its place: `each` for what may be either.
-fn items<'a>(field: Field<'a>) -> Result<Vec<(String, &'a RawValue)>, ApiError> {
-    let Some(raw) = field.present() else { return Ok(Vec::new()) };
-    if !raw.get().starts_with('[') {
-        return Ok(vec![(field.name().to_owned(), raw)]);
-    }
-    let items: Vec<&RawValue> = serde_json::from_str(raw.get())
-        .map_err(|error| wrong(field.name(), format!("cannot be read: {error}")))?;
-    Ok(items
-        .into_iter()
-        .enumerate()
-        .map(|(index, item)| (format!("{}[{index}]", field.name()), item))
-        .collect())
 }

@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 
-use super::says_something;
+use super::lists::says_something;
 use super::schema::json_schema;
 use crate::middle::{ChatRequest, Effort, JsonSchema, ResponseFormat};
 use crate::surfaces::error::ApiError;

@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 
-use super::items;
+use super::lists::items;
 use super::schema::json_schema;
 use crate::middle::{ChatRequest, Tool, ToolChoice};
 use crate::surfaces::error::ApiError;

@@ -66,10 +66,11 @@ fn shown(sent: &Value) -> Vec<String> {
     messages
         .map(|it| {
             let calls = it["tool_calls"].as_array().into_iter().flatten();
-            let calls: Vec<String> = calls.map(|call| format!("+{}", call["id"].as_str().unwrap())).collect();
+            let calls: Vec<String> =
+                calls.map(|call| format!("+{}", call["id"].as_str().expect("an id"))).collect();
             let id = it["tool_call_id"].as_str().unwrap_or_default();
             let text = it["content"].as_str().unwrap_or_default();
-            format!("{} {text}{id}{}", it["role"].as_str().unwrap(), calls.concat())
+            format!("{} {text}{id}{}", it["role"].as_str().expect("a role"), calls.concat())
         })
         .collect()
 }
