@@ -3,4 +3,5 @@
 
 mod anthropic;
 mod gemini;
+mod matrix;
 mod responses;
