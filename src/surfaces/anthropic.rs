@@ -29,7 +29,6 @@ use super::ask::Ask;
 use super::author::Author;
 use super::error::ApiError;
 use super::media_type;
-use super::memory::Memory;
 use super::names::{Choice, Names, refused};
 use crate::dispatch::estimated_tokens;
 use crate::middle::{ChatRequest, Event, Feature};
@@ -77,7 +76,7 @@ impl Ask for MessagesAsk {
 ///
 /// # Errors
 /// What is wrong with the request, as if it was to be answered.
-pub(crate) fn count_tokens(_: &Parts, body: &[u8], _: &Memory<'_>) -> Result<Vec<u8>, ApiError> {
+pub(crate) fn count_tokens(_: &Parts, body: &[u8]) -> Result<Vec<u8>, ApiError> {
     #[derive(Serialize)]
     struct Count {
         input_tokens: u64,

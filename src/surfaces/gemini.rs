@@ -28,7 +28,6 @@ use super::ask::Ask;
 use super::author::Author;
 use super::error::ApiError;
 use super::media_type;
-use super::memory::Memory;
 use super::names::{Choice, Names, refused};
 use crate::dispatch::estimated_tokens;
 use crate::middle::{ChatRequest, Event, Feature};
@@ -74,7 +73,7 @@ impl Ask for GenerateAsk {
 ///
 /// # Errors
 /// What is wrong with the request, as if it was to be answered.
-pub(crate) fn count_tokens(head: &Parts, body: &[u8], _: &Memory<'_>) -> Result<Vec<u8>, ApiError> {
+pub(crate) fn count_tokens(head: &Parts, body: &[u8]) -> Result<Vec<u8>, ApiError> {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct Count {

@@ -47,15 +47,24 @@ impl Ask for ResponsesAsk {
         parse::parse(body, None)
     }
 
+    fn referred_bytes(&self, memory: &Memory<'_>) -> usize {
+        let owner = memory.responses.caller(memory.key);
+        let find = |id: &String| memory.responses.find(id, owner);
+        let chain = self.previous.as_ref().and_then(find).map(|parent| parent.chain()).unwrap_or_default();
+        let referred = stored::responses_of(&self.references);
+        let referred = referred.iter().filter_map(find);
+        chain.iter().map(|stored| stored.bytes()).chain(referred.map(|stored| stored.bytes())).sum()
+    }
+
     fn recall(&mut self, body: &[u8], memory: &Memory<'_>) -> Result<(), ApiError> {
         let store = memory.responses;
         let owner = store.caller(memory.key);
         let find = |id: &String| store.find(id, owner).ok_or_else(|| unknown_previous(store, id));
         let parent = self.previous.as_ref().map(find).transpose()?;
-        if self.needs_memory {
+        if parent.is_some() || !self.references.is_empty() {
             let chain = parent.as_ref().map(Stored::chain).unwrap_or_default();
-            let item = |id: &str| stored::item(store, owner, id);
-            *self = parse::parse(body, Some(&Earlier { chain: &chain, item: &item }))?;
+            let items = stored::items(store, owner, &self.references);
+            *self = parse::parse(body, Some(&Earlier { chain: &chain, items: &items }))?;
         }
         if !store.is_on() || parent.as_ref().is_some_and(|parent| !parent.has_room_for_more()) {
             self.input = None;
@@ -105,18 +114,13 @@ fn unknown_previous(store: &Store, id: &str) -> ApiError {
     ))
 }
 
-/// The body of `POST /v1/responses/input_tokens`: an estimate, for no provider is asked.
-///
-/// # Errors
-/// What is wrong with the request, as if it was to be answered.
-pub(crate) fn count_tokens(_: &Parts, body: &[u8], memory: &Memory<'_>) -> Result<Vec<u8>, ApiError> {
+/// The answer to `POST /v1/responses/input_tokens`: an estimate, for no provider is asked.
+pub(crate) fn count_tokens(ask: &ResponsesAsk) -> Vec<u8> {
     #[derive(Serialize)]
     struct Count {
         object: &'static str,
         input_tokens: u64,
     }
-    let mut ask = parse::parse(body, None)?;
-    ask.recall(body, memory)?;
     let input_tokens = estimated_tokens(&ask.request);
-    Ok(json::to_vec(&Count { object: "response.input_tokens", input_tokens }))
+    json::to_vec(&Count { object: "response.input_tokens", input_tokens })
 }

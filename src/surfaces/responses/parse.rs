@@ -16,10 +16,10 @@ use serde_json::value::RawValue;
 
 use self::content::content;
 use self::format::parse_format;
-use self::items::Items;
+use self::items::{Items, Known};
 use self::tool_choice::parse_tool_choice;
 use super::responses_ask::ResponsesAsk;
-use super::store::Stored;
+use super::store::{MAX_ITEM_BYTES, Stored};
 use crate::middle::{ChatRequest, Message, Part};
 use crate::surfaces::conversation::Conversation;
 use crate::surfaces::error::ApiError;
@@ -41,8 +41,8 @@ fields!(struct Body {
 pub(super) struct Earlier<'a> {
     /// The answers that this request goes on from, the first of them first.
     pub(super) chain: &'a [Arc<Stored>],
-    /// The item of this id.
-    pub(super) item: &'a dyn Fn(&str) -> Option<Box<RawValue>>,
+    /// The items that others of the request stand for, by their ids.
+    pub(super) items: Known<'a>,
 }
 
 /// Parses and checks a request body. Without what is known of earlier answers it only finds out what is wanted of them.
@@ -56,16 +56,18 @@ pub(super) fn parse(body: &[u8], earlier: Option<&Earlier<'_>>) -> Result<Respon
     let mut schema_bytes = SchemaBytes::default();
     let previous: Option<String> =
         body.previous_response_id.optional("", "the id of a response, a string")?;
-    let mut items = Items::new(&mut ignored, &mut schema_bytes, earlier.map(|earlier| earlier.item));
+    let mut items = Items::new(&mut ignored, &mut schema_bytes, earlier.map(|earlier| earlier.items));
     if let Some(instructions) = body.instructions.present() {
         instruct(&mut items.conversation, instructions, items.ignored)?;
     }
     for stored in earlier.map_or(&[][..], |earlier| earlier.chain) {
         items.recall(stored)?;
     }
+    let store: Option<bool> = body.store.optional("", "true or false")?;
+    items.sent = store.unwrap_or(true).then(String::new);
     read_input(body.input, &mut items)?;
-    let Items { conversation, mut offer, has_references, largest_item, .. } = items;
-    let needs_memory = earlier.is_none() && (has_references || previous.is_some());
+    let Items { conversation, mut offer, references, sent, largest_item, .. } = items;
+    let needs_memory = earlier.is_none() && (!references.is_empty() || previous.is_some());
     let messages = conversation.into_messages();
     // What is said comes when the earlier answers are known.
     let messages = if messages.is_empty() && needs_memory { vec![Message::user("")] } else { messages };
@@ -82,8 +84,6 @@ pub(super) fn parse(body: &[u8], earlier: Option<&Earlier<'_>>) -> Result<Respon
 
     let model: Option<String> = body.model.optional("", "the id of a model, a string")?;
     let stream: Option<bool> = body.stream.optional("", "true or false")?;
-    let store: Option<bool> = body.store.optional("", "true or false")?;
-    let store = store.unwrap_or(true);
     let echo = echo(&body)?;
     Ok(ResponsesAsk {
         request: Arc::new(request),
@@ -92,9 +92,9 @@ pub(super) fn parse(body: &[u8], earlier: Option<&Earlier<'_>>) -> Result<Respon
         ignored: ignored.0,
         origins: Arc::new(offer.origins),
         echo: echo.into(),
-        input: (store && largest_item <= super::store::MAX_ITEM_BYTES).then(|| input_items(body.input)),
+        input: sent.filter(|_| largest_item <= MAX_ITEM_BYTES).map(as_array),
         previous,
-        needs_memory,
+        references,
         place: None,
     })
 }
@@ -118,6 +118,8 @@ fn read_input(field: Field<'_>, items: &mut Items<'_>) -> Result<(), ApiError> {
     match field.present() {
         Some(text) if text.get().starts_with('"') => {
             items.conversation.user(content("input", text, items.ignored)?);
+            items.note(&format!(r#"{{"type":"message","role":"user","content":{}}}"#, text.get()));
+            items.largest_item = items.largest_item.max(text.get().len());
             Ok(())
         }
         Some(list) if list.get().starts_with('[') => {
@@ -129,13 +131,10 @@ fn read_input(field: Field<'_>, items: &mut Items<'_>) -> Result<(), ApiError> {
     }
 }
 
-/// The input as items, as it is stored.
-fn input_items(field: Field<'_>) -> String {
-    match field.present().map(RawValue::get) {
-        Some(list) if list.starts_with('[') => list.to_owned(),
-        Some(text) => format!(r#"[{{"type":"message","role":"user","content":{text}}}]"#),
-        None => "[]".to_owned(),
-    }
+/// The array that `items` begins.
+fn as_array(mut items: String) -> String {
+    items.push_str(if items.is_empty() { "[]" } else { "]" });
+    items
 }
 
 /// Refuses the fields that change what is answered and that no provider here has, unless they ask for nothing.

@@ -1,5 +1,6 @@
 //! A request for a response, as parsed.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::names::Origins;
@@ -25,8 +26,8 @@ pub struct ResponsesAsk {
     pub(super) input: Option<String>,
     /// The id of the answer that this request goes on from.
     pub(super) previous: Option<String>,
-    /// Whether it refers to what was stored.
-    pub(super) needs_memory: bool,
+    /// The ids of the items that stand for others. Their items are not among the messages yet.
+    pub(super) references: HashSet<String>,
     /// Where the answer belongs, as soon as that is known.
     pub(super) place: Option<Place>,
 }

@@ -72,6 +72,11 @@ impl Stored {
         chain
     }
 
+    /// The size of its texts.
+    pub(super) fn bytes(&self) -> usize {
+        self.input.len() + self.response.len()
+    }
+
     /// Whether another answer may go on from it.
     pub(super) fn has_room_for_more(&self) -> bool {
         self.links < MAX_LINKS

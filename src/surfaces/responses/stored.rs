@@ -1,5 +1,6 @@
 //! What clients ask about answers that are stored.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -161,30 +162,35 @@ fn with(missing: &Missing<'_>, item: &RawValue) -> Vec<u8> {
     fields
 }
 
-/// The item of this id, if it is this caller's.
-pub(super) fn item(store: &Store, owner: Caller, id: &str) -> Option<Box<RawValue>> {
-    // The id says to which response it belongs.
-    let (_, rest) = id.split_once('_')?;
-    let (hex, _) = rest.split_once('_')?;
-    let stored = store.find(&format!("resp_{hex}"), owner)?;
-    let response: &RawValue = serde_json::from_str(&stored.response).ok()?;
-    let output = fields!(response => output).ok()?.output.array()?;
-    let mut found = None;
-    each("output", output, |_, item| {
-        let own: Option<String> = fields!(item => id).ok().and_then(|it| it.id.optional("", "").ok()?);
-        if own.as_deref() == Some(id) {
-            found = Some(item.to_owned());
-        }
-        Ok(())
-    })
-    .ok()?;
-    let mut inputs = items_of(&stored).unwrap_or_default().into_iter();
-    found.or_else(|| inputs.find(|(own, item)| own == id && !is_reference(item)).map(|(_, item)| item))
+/// The ids of the responses that the items of these ids belong to: an id says it.
+pub(super) fn responses_of(ids: &HashSet<String>) -> HashSet<String> {
+    ids.iter().filter_map(|id| Some(format!("resp_{}", id.split('_').nth(1)?))).collect()
 }
 
-/// Whether an item only stands for another one.
-fn is_reference(item: &RawValue) -> bool {
-    let kind: Option<String> =
-        fields!(item => kind: "type").ok().and_then(|it| it.kind.optional("", "").ok()?);
-    kind.as_deref() == Some("item_reference")
+/// The items of these ids, as far as they are this caller's. Each response is read once, however many items are asked for.
+pub(super) fn items(store: &Store, owner: Caller, ids: &HashSet<String>) -> HashMap<String, Box<RawValue>> {
+    let mut found = HashMap::new();
+    for response in responses_of(ids) {
+        let Some(stored) = store.find(&response, owner) else { continue };
+        let sent = items_of(&stored).unwrap_or_default();
+        let all = sent.into_iter().chain(output_of(&stored));
+        found.extend(all.filter(|(id, _)| ids.contains(id)));
+    }
+    found
+}
+
+/// The items of the answer, each with its id.
+fn output_of(stored: &Stored) -> Vec<(String, Box<RawValue>)> {
+    let response: Option<&RawValue> = serde_json::from_str(&stored.response).ok();
+    let output = response.and_then(|response| fields!(response => output).ok()?.output.array());
+    let mut items = Vec::new();
+    if let Some(list) = output {
+        // What cannot be read is not there.
+        let _: Result<(), ApiError> = each("output", list, |_, item| {
+            let id = fields!(item => id).ok().and_then(|it| it.id.optional("", "a string").ok()?);
+            items.extend(id.map(|id| (id, item.to_owned())));
+            Ok(())
+        });
+    }
+    items
 }

@@ -1,5 +1,7 @@
 //! The items of a conversation: messages, calls, results, and tools that were added on the way.
 
+use std::collections::{HashMap, HashSet};
+
 use serde_json::value::RawValue;
 
 use super::content::content;
@@ -15,8 +17,8 @@ use crate::surfaces::schema_bytes::SchemaBytes;
 
 const ROLES: &str = "'user', 'assistant', 'system', 'developer'";
 
-/// Finds an item by its id.
-type Find<'a> = &'a dyn Fn(&str) -> Option<Box<RawValue>>;
+/// Items by their ids.
+pub(super) type Known<'a> = &'a HashMap<String, Box<RawValue>>;
 
 /// Reads items.
 pub(super) struct Items<'a> {
@@ -24,9 +26,12 @@ pub(super) struct Items<'a> {
     pub(super) offer: Offer,
     pub(super) ignored: &'a mut Ignored,
     schema_bytes: &'a mut SchemaBytes,
-    find: Option<Find<'a>>,
-    /// Whether any item stands for another one.
-    pub(super) has_references: bool,
+    /// Those that others may stand for; `None` until they are known.
+    known: Option<Known<'a>>,
+    /// The ids of those that others stand for.
+    pub(super) references: HashSet<String>,
+    /// What the client sends, as it is to be stored: a JSON array up to its last item.
+    pub(super) sent: Option<String>,
     /// The size of the largest, in bytes.
     pub(super) largest_item: usize,
 }
@@ -40,15 +45,16 @@ impl<'a> Items<'a> {
     pub(super) fn new(
         ignored: &'a mut Ignored,
         schema_bytes: &'a mut SchemaBytes,
-        find: Option<Find<'a>>,
+        known: Option<Known<'a>>,
     ) -> Self {
         Self {
             conversation: Conversation::default(),
             offer: Offer::default(),
             ignored,
             schema_bytes,
-            find,
-            has_references: false,
+            known,
+            references: HashSet::new(),
+            sent: None,
             largest_item: 0,
         }
     }
@@ -72,6 +78,9 @@ impl<'a> Items<'a> {
         let fields: Fields<'_> = read(item)
             .map_err(|_| wrong(at, format!("must be an object with 'type', not {}", kind(item))))?;
         let kind_of_item: Option<String> = fields.kind.optional(at, "a string")?;
+        if kind_of_item.as_deref() != Some("item_reference") {
+            self.note(item.get());
+        }
         match kind_of_item.as_deref() {
             None | Some("message") => self.message(at, &fields),
             Some("agent_message") => {
@@ -127,16 +136,30 @@ impl<'a> Items<'a> {
         self.offer.read(&tools.below(at), list, self.ignored, self.schema_bytes)
     }
 
-    /// Reads the item that this one stands for.
+    /// Notes an item that is to be stored.
+    pub(super) fn note(&mut self, item: &str) {
+        let Some(sent) = &mut self.sent else { return };
+        sent.push(if sent.is_empty() { '[' } else { ',' });
+        sent.push_str(item);
+    }
+
+    /// Reads the item that this one stands for. Two never stand for the same, or a short request could mean any amount.
     fn refer(&mut self, at: &str, id: Field<'_>) -> Result<(), ApiError> {
         let at_id = id.below(at);
         let id: String = id.required(at, "a string")?;
-        self.has_references = true;
         // The thoughts of a model are no part of a conversation here.
-        let Some(find) = self.find.filter(|_| !id.starts_with("rs_")) else { return Ok(()) };
-        let missing = || wrong(at_id, "is no item that is stored here: send the item itself");
-        let item = find(&id).ok_or_else(missing)?;
-        self.read(at, &item)
+        if id.starts_with("rs_") {
+            return Ok(());
+        }
+        let item = self.known.map(|known| known.get(&id));
+        if !self.references.insert(id) {
+            return Err(wrong(at_id, "stands for the same item as one before it: send each item once"));
+        }
+        match item {
+            Some(Some(item)) => self.read(at, item),
+            Some(None) => Err(wrong(at_id, "is no item that is stored here: send the item itself")),
+            None => Ok(()),
+        }
     }
 
     fn call(&mut self, at: &str, kind_of_call: &str, fields: &Fields<'_>) -> Result<(), ApiError> {

@@ -156,10 +156,14 @@ async fn what_is_not_to_be_stored_or_did_not_succeed_is_not_stored() -> anyhow::
     assert_eq!(first["store"], false);
     assert_unknown(&respond(&proxy, &after(&first, "And?")).await?);
 
-    let large = json!([{"role": "user", "content": [{"type": "input_text", "text": "x".repeat(1_100_000)}]}]);
-    let first = respond(&proxy, &request("gemini", large)).await?.json();
-    assert_eq!(first["store"], false, "it is too large, and says so");
-    assert_unknown(&respond(&proxy, &after(&first, "And?")).await?);
+    proxy.all(&Behaviour::answer(["Fine"]));
+    let large = json!("x".repeat(1_100_000));
+    let in_parts = json!([{"role": "user", "content": [{"type": "input_text", "text": large}]}]);
+    for large in [large, in_parts] {
+        let first = respond(&proxy, &request("gemini", large)).await?.json();
+        assert_eq!(first["store"], false, "it is too large, and says so");
+        assert_unknown(&respond(&proxy, &after(&first, "And?")).await?);
+    }
 
     proxy.all(
         &Behaviour::answer(["One, ", "two"]).with(Fault::ErrorEvent(After::Text(1), Trouble::Overloaded)),
@@ -232,6 +236,76 @@ async fn an_item_may_stand_for_one_that_is_stored() -> anyhow::Result<()> {
     let gone = json!([{"role": "user", "content": "Before"}, refer(&json!("msg_gone"))]);
     let reply = respond(&proxy, &request("groq", gone)).await?;
     assert_eq!((reply.status, reply.json()["error"]["param"].as_str()), (400, Some("input[1].id")));
+    Ok(())
+}
+
+/// Else a short request could mean any amount of text.
+#[tokio::test]
+async fn two_items_never_stand_for_the_same() -> anyhow::Result<()> {
+    let proxy = TestProxy::core().await?;
+    let first = respond(&proxy, &question("groq")).await?.json();
+    let (_, sent) = get(&proxy, &format!("{}/input_items", id(&first))).await?;
+    let calls = proxy.upstream_calls();
+    for item in [&first["output"][0], &sent["data"][0]] {
+        let reference = json!({"type": "item_reference", "id": item["id"]});
+        let twice = json!([reference, {"role": "user", "content": "And?"}, reference]);
+        for path in ["/v1/responses", "/v1/responses/input_tokens"] {
+            let reply = ask_at(&proxy, path, &request("groq", twice.clone()), &[]).await?;
+            let error = reply.json()["error"].clone();
+            assert_eq!((reply.status, &error["param"]), (400, &json!("input[2].id")), "{error}");
+        }
+    }
+    assert_eq!(proxy.upstream_calls(), calls);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_item_that_was_referred_to_is_remembered_when_its_own_answer_is_forgotten() -> anyhow::Result<()> {
+    let proxy = TestProxy::core().await?;
+    let first = respond(&proxy, &request("groq", json!("First question"))).await?.json();
+    let reference = json!({"type": "item_reference", "id": first["output"][0]["id"]});
+    let input = json!([reference, {"role": "user", "content": "Second question"}]);
+    let second = respond(&proxy, &request("groq", input)).await?.json();
+    assert_eq!(ask_about(&proxy, reqwest::Method::DELETE, id(&first), &[]).await?.0, 200);
+    let third = with(after(&second, "Third question"), json!({"model": "groq"}));
+    let reply = respond(&proxy, &third).await?;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let text = sent(&proxy, Provider::GROQ).to_string();
+    let said = ["You said: First", "Second question", "You said: ", "Third question"];
+    assert!(said.iter().all(|part| text.contains(part)), "{text}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_went_before_takes_memory_as_if_it_was_sent() -> anyhow::Result<()> {
+    let builder = TestProxy::builder().core().with("MAX_BODY_MEMORY_BYTES", 1_200_000);
+    let proxy = builder.with("BODY_READ_TIMEOUT_MS", 800).start().await?;
+    proxy.all(&Behaviour::answer(["Fine"]));
+    let long = "x".repeat(600_000);
+    let first = respond(&proxy, &request("groq", json!(long))).await?.json();
+    assert_eq!(first["store"], true);
+    let tells = |reply: &Reply| reply.text().contains("MAX_BODY_MEMORY_BYTES");
+
+    let reply = respond(&proxy, &after(&first, &long)).await?;
+    assert!(reply.status == 400 && tells(&reply), "there is never as much: {}", reply.text());
+
+    let next = with(after(&first, "And?"), json!({"model": "groq"}));
+    let groq = proxy.provider(Provider::GROQ);
+    let calls = groq.request_count();
+    groq.then(Behaviour::answer(["x"]).with(Fault::Stall(After::Nothing)));
+    let mut holder = Box::pin(respond(&proxy, &next));
+    tokio::select! {
+        reply = &mut holder => panic!("{}", reply?.text()),
+        () = groq.until(|it| it.request_count() > calls) => {}
+    }
+    for path in ["/v1/responses", "/v1/responses/input_tokens"] {
+        let reply = ask_at(&proxy, path, &next, &[]).await?;
+        assert!(reply.status == 503 && tells(&reply), "{path}: {}", reply.text());
+    }
+    assert_eq!(respond(&proxy, &question("cerebras")).await?.status, 200, "others need not wait");
+    drop(holder);
+    let reply = respond(&proxy, &next).await?;
+    assert_eq!(reply.status, 200, "{}", reply.text());
     Ok(())
 }
 
