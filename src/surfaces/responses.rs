@@ -66,9 +66,8 @@ impl Ask for ResponsesAsk {
             let items = stored::items(store, owner, &self.references);
             *self = parse::parse(body, Some(&Earlier { chain: &chain, items: &items }))?;
         }
-        if !store.is_on() || parent.as_ref().is_some_and(|parent| !parent.has_room_for_more()) {
-            self.input = None;
-        }
+        let is_last = parent.as_ref().is_some_and(|parent| !parent.has_room_for_more());
+        self.draft = self.input.take().filter(|_| !is_last).and_then(|input| store.draft(input));
         self.place = Some(Place { store: store.clone(), owner, id: store.new_id(), parent });
         Ok(())
     }

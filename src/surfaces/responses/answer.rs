@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::names::{Origin, Origins, text_in};
 use super::responses_ask::{Place, ResponsesAsk};
-use super::store::MAX_ITEM_BYTES;
+use super::store::{Draft, MAX_ITEM_BYTES};
 use crate::middle::{FinishReason, Usage};
 use crate::surfaces::author::Author;
 use crate::wire::json;
@@ -23,7 +23,7 @@ pub(super) struct Answer {
     echo: Arc<[u8]>,
     previous: Option<String>,
     /// What the client has sent, if the answer is to be stored.
-    input: Option<String>,
+    draft: Option<Arc<Draft>>,
     place: Option<Place>,
     pub(super) origins: Arc<Origins>,
     pub(super) shows_thoughts: bool,
@@ -238,7 +238,7 @@ impl Answer {
             model: model(author),
             echo: ask.echo.clone(),
             previous: ask.previous.clone(),
-            input: ask.input.clone(),
+            draft: ask.draft.clone(),
             place: ask.place.clone(),
             origins: ask.origins.clone(),
             shows_thoughts: ask.request.wants_thoughts,
@@ -287,7 +287,7 @@ impl Answer {
                 incomplete_details: reason.map(|reason| Incomplete { reason }),
                 model: &self.model,
                 previous_response_id: self.previous.as_deref(),
-                store: self.input.is_some(),
+                store: self.draft.is_some(),
                 usage: self.usage.map(WireUsage::from),
             },
         );
@@ -308,14 +308,14 @@ impl Answer {
     /// Stores the response that ends for this reason, if it is to be stored, and returns it.
     pub(super) fn finished(&mut self, finish: FinishReason) -> Vec<u8> {
         if self.output.iter().any(|item| item.len() > MAX_ITEM_BYTES) {
-            self.input = None;
+            self.draft = None;
         }
         let mut response = Vec::new();
         self.write_ended(&mut response, Status::after(finish), None, Some(finish));
-        if let (Some(input), Some(place)) = (self.input.take(), &self.place)
+        if let (Some(draft), Some(place)) = (self.draft.take(), &self.place)
             && let Ok(text) = String::from_utf8(response.clone())
         {
-            place.store.keep(self.id(), place.owner, place.parent.clone(), input, text);
+            place.store.keep(self.id(), place.owner, place.parent.clone(), draft, text);
         }
         response
     }

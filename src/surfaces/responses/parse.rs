@@ -37,6 +37,9 @@ fields!(struct Body {
     include, top_logprobs, background, conversation, prompt,
 });
 
+/// As much of a request is repeated, all together. It is kept as long as the answer is under way, and written three times.
+const MAX_ECHO_BYTES: usize = 64 * 1024;
+
 /// What is known of earlier answers.
 pub(super) struct Earlier<'a> {
     /// The answers that this request goes on from, the first of them first.
@@ -84,7 +87,7 @@ pub(super) fn parse(body: &[u8], earlier: Option<&Earlier<'_>>) -> Result<Respon
 
     let model: Option<String> = body.model.optional("", "the id of a model, a string")?;
     let stream: Option<bool> = body.stream.optional("", "true or false")?;
-    let echo = echo(&body)?;
+    let echo = echo(&body, &mut ignored)?;
     Ok(ResponsesAsk {
         request: Arc::new(request),
         model: model.filter(|model| !model.is_empty()).unwrap_or_else(|| AUTO.to_owned()),
@@ -94,6 +97,7 @@ pub(super) fn parse(body: &[u8], earlier: Option<&Earlier<'_>>) -> Result<Respon
         echo: echo.into(),
         input: sent.filter(|_| largest_item <= MAX_ITEM_BYTES).map(as_array),
         previous,
+        draft: None,
         references,
         place: None,
     })
@@ -202,49 +206,52 @@ fn parse_text(
     Ok(())
 }
 
-/// What a response repeats of its request: the inside of a JSON object, in one line.
-fn echo(body: &Body<'_>) -> Result<Vec<u8>, ApiError> {
+/// What a response repeats of its request, as far as it is short: the inside of a JSON object, in one line.
+fn echo(body: &Body<'_>, ignored: &mut Ignored) -> Result<Vec<u8>, ApiError> {
     #[derive(Serialize)]
-    struct Echo<'a> {
+    struct Echo {
         background: bool,
-        instructions: Option<&'a RawValue>,
-        max_output_tokens: Option<&'a RawValue>,
-        metadata: Option<&'a RawValue>,
+        metadata: Option<Box<RawValue>>,
+        max_output_tokens: Option<Box<RawValue>>,
         parallel_tool_calls: bool,
-        reasoning: Option<&'a RawValue>,
-        temperature: Option<&'a RawValue>,
-        text: Option<&'a RawValue>,
-        tool_choice: Option<&'a RawValue>,
-        tools: Option<&'a RawValue>,
-        top_p: Option<&'a RawValue>,
+        reasoning: Option<Box<RawValue>>,
+        temperature: Option<Box<RawValue>>,
+        tool_choice: Option<Box<RawValue>>,
+        top_p: Option<Box<RawValue>>,
         truncation: &'static str,
-        user: Option<&'a RawValue>,
+        user: Option<Box<RawValue>>,
+        text: Option<Box<RawValue>>,
+        instructions: Option<Box<RawValue>>,
+        tools: Option<Box<RawValue>>,
     }
     if let Some(raw) = body.metadata.present().filter(|raw| !raw.get().starts_with('{')) {
         return Err(wrong("metadata", format!("must be an object, not {}", kind(raw))));
     }
-    let or = |field: Field<'_>, default: &'static str| -> Option<Box<RawValue>> {
-        let text = field.present().map_or(default, RawValue::get);
-        RawValue::from_string(text.to_owned()).ok()
+    if body.metadata.present().is_some_and(|raw| raw.get().len() > MAX_ECHO_BYTES) {
+        ignored.add("", vec!["metadata".to_owned()]);
+    }
+    let mut room = MAX_ECHO_BYTES;
+    let mut repeated = |field: Field<'_>, default: Option<&'static str>| -> Option<Box<RawValue>> {
+        let text = field.present().map(RawValue::get).filter(|text| text.len() <= room);
+        room -= text.map_or(0, str::len);
+        RawValue::from_string(text.or(default)?.to_owned()).ok()
     };
-    let (metadata, tools) = (or(body.metadata, "{}"), or(body.tools, "[]"));
-    let (choice, text) = (or(body.tool_choice, r#""auto""#), or(body.text, r#"{"format":{"type":"text"}}"#));
-    let reasoning = or(body.reasoning, r#"{"effort":null,"summary":null}"#);
     let parallel: Option<bool> = body.parallel_tool_calls.optional("", "true or false")?;
+    // What clients keep for themselves goes first, what is large of itself last.
     let mut echo = json::to_vec(&Echo {
         background: false,
-        instructions: body.instructions.present(),
-        max_output_tokens: body.max_output_tokens.present(),
-        metadata: metadata.as_deref(),
+        metadata: repeated(body.metadata, Some("{}")),
+        max_output_tokens: repeated(body.max_output_tokens, None),
         parallel_tool_calls: parallel.unwrap_or(true),
-        reasoning: reasoning.as_deref(),
-        temperature: body.temperature.present(),
-        text: text.as_deref(),
-        tool_choice: choice.as_deref(),
-        tools: tools.as_deref(),
-        top_p: body.top_p.present(),
+        reasoning: repeated(body.reasoning, Some(r#"{"effort":null,"summary":null}"#)),
+        temperature: repeated(body.temperature, None),
+        tool_choice: repeated(body.tool_choice, Some(r#""auto""#)),
+        top_p: repeated(body.top_p, None),
         truncation: "disabled",
-        user: body.user.present(),
+        user: repeated(body.user, None),
+        text: repeated(body.text, Some(r#"{"format":{"type":"text"}}"#)),
+        instructions: repeated(body.instructions, None),
+        tools: repeated(body.tools, Some("[]")),
     });
     // JSON has no line ends but between its words, and an event is one line.
     echo.iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::names::Origins;
-use super::store::{Caller, Store, Stored};
+use super::store::{Caller, Draft, Store, Stored};
 use crate::middle::ChatRequest;
 
 /// A valid request as its client meant it.
@@ -22,8 +22,10 @@ pub struct ResponsesAsk {
     pub(super) origins: Arc<Origins>,
     /// What the response repeats of the request; see `parse::echo`.
     pub(super) echo: Arc<[u8]>,
-    /// What the client has sent, if it is to be stored.
+    /// What the client has sent, if it is to be stored, until there is room for it.
     pub(super) input: Option<String>,
+    /// The same, when there is.
+    pub(super) draft: Option<Arc<Draft>>,
     /// The id of the answer that this request goes on from.
     pub(super) previous: Option<String>,
     /// The ids of the items that stand for others. Their items are not among the messages yet.

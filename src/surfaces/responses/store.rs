@@ -42,11 +42,18 @@ pub(crate) struct Stored {
     pub(super) id: String,
     /// The answer that it goes on from.
     pub(super) parent: Option<Arc<Self>>,
-    /// The items that the client has sent, a JSON array.
-    pub(super) input: String,
+    sent: Arc<Draft>,
     /// The response object; its `output` are the answer's items.
     pub(super) response: String,
     links: usize,
+    _room: Room,
+}
+
+/// What a client has sent and is to be stored, as long as its answer is under way and afterwards.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    /// The items, a JSON array.
+    input: String,
     _room: Room,
 }
 
@@ -72,9 +79,14 @@ impl Stored {
         chain
     }
 
+    /// The items that the client has sent, a JSON array.
+    pub(super) fn input(&self) -> &str {
+        &self.sent.input
+    }
+
     /// The size of its texts.
     pub(super) fn bytes(&self) -> usize {
-        self.input.len() + self.response.len()
+        self.input().len() + self.response.len()
     }
 
     /// Whether another answer may go on from it.
@@ -199,33 +211,55 @@ impl Store {
         is_theirs && shelf.remove(id).is_some()
     }
 
+    /// Takes the room that what a client has sent will need, and forgets others for it. `None` if there is not as much; then
+    /// the answer is not to be stored.
+    pub(super) fn draft(&self, input: String) -> Option<Arc<Draft>> {
+        let bytes = OVERHEAD_BYTES + input.capacity();
+        if bytes > self.most_bytes {
+            return None;
+        }
+        let room = self.room(bytes);
+        self.make_room(&mut self.swept());
+        // The rest is held by others that are under way.
+        let fits = self.taken.load(Ordering::Relaxed) <= self.most_bytes;
+        fits.then(|| Arc::new(Draft { input, _room: room }))
+    }
+
+    fn room(&self, bytes: usize) -> Room {
+        self.taken.fetch_add(bytes, Ordering::Relaxed);
+        Room { bytes, taken: self.taken.clone() }
+    }
+
+    fn make_room(&self, shelf: &mut Shelf) {
+        while self.taken.load(Ordering::Relaxed) > self.most_bytes {
+            let Some((_, oldest)) = shelf.by_use.pop_first() else { break };
+            shelf.remove(&oldest);
+        }
+    }
+
     /// Stores an answer, and forgets others if there is no room.
     pub(super) fn keep(
         &self,
         id: String,
         owner: Caller,
         parent: Option<Arc<Stored>>,
-        input: String,
+        sent: Arc<Draft>,
         response: String,
     ) {
-        let bytes = OVERHEAD_BYTES + input.capacity() + response.capacity();
+        let bytes = response.capacity();
         let links = parent.as_ref().map_or(1, |parent| parent.links + 1);
         if bytes > self.most_bytes || links > MAX_LINKS {
             return;
         }
-        self.taken.fetch_add(bytes, Ordering::Relaxed);
-        let room = Room { bytes, taken: self.taken.clone() };
-        let stored = Arc::new(Stored { id: id.clone(), parent, input, response, links, _room: room });
+        let room = self.room(bytes);
+        let stored = Arc::new(Stored { id: id.clone(), parent, sent, response, links, _room: room });
         let born = (self.clock)().steady;
         let mut shelf = self.swept();
         let (age, used) = (shelf.tick(), shelf.tick());
         shelf.by_age.insert(age, id.clone());
         shelf.by_use.insert(used, id.clone());
         shelf.entries.insert(id, Entry { stored, owner, born, age, used });
-        while self.taken.load(Ordering::Relaxed) > self.most_bytes {
-            let Some((_, oldest)) = shelf.by_use.pop_first() else { break };
-            shelf.remove(&oldest);
-        }
+        self.make_room(&mut shelf);
     }
 
     /// What is stored, without what is too old.
@@ -260,10 +294,19 @@ mod tests {
             const MOST: usize = 20_000;
             let store = store(MOST);
             let owner = store.caller(None);
+            let mut under_way = Vec::new();
             for (number, (parent, bytes, is_forgotten)) in steps.into_iter().enumerate() {
                 let parent = store.find(&format!("resp_{parent}"), owner);
                 let (input, response) = ("x".repeat(bytes), "y".repeat(bytes / 2));
-                store.keep(format!("resp_{number}"), owner, parent, input, response);
+                let draft = store.draft(input);
+                prop_assert!(store.taken.load(Ordering::Relaxed) <= MOST);
+                under_way.push(draft.clone());
+                if is_forgotten {
+                    under_way.clear();
+                }
+                if let Some(draft) = draft {
+                    store.keep(format!("resp_{number}"), owner, parent, draft, response);
+                }
                 prop_assert!(store.taken.load(Ordering::Relaxed) <= MOST);
                 if is_forgotten {
                     store.forget(&format!("resp_{number}"), owner);
@@ -272,6 +315,7 @@ mod tests {
                 prop_assert_eq!(shelf.entries.len(), shelf.by_use.len());
                 prop_assert_eq!(shelf.entries.len(), shelf.by_age.len());
             }
+            drop(under_way);
             let ids: Vec<String> = store.swept().entries.keys().cloned().collect();
             ids.iter().for_each(|id| assert!(store.forget(id, owner)));
             prop_assert_eq!(store.taken.load(Ordering::Relaxed), 0);
@@ -282,9 +326,10 @@ mod tests {
     fn a_chain_holds_its_beginning_when_that_has_lost_its_own_place() {
         let store = store(1_000_000);
         let owner = store.caller(Some(b"key"));
-        store.keep("resp_a".to_owned(), owner, None, "[]".to_owned(), "{}".to_owned());
+        let draft = || store.draft("[]".to_owned()).unwrap();
+        store.keep("resp_a".to_owned(), owner, None, draft(), "{}".to_owned());
         let parent = store.find("resp_a", owner);
-        store.keep("resp_b".to_owned(), owner, parent, "[]".to_owned(), "{}".to_owned());
+        store.keep("resp_b".to_owned(), owner, parent, draft(), "{}".to_owned());
         assert!(store.forget("resp_a", owner));
         let chain = store.find("resp_b", owner).unwrap().chain();
         let ids: Vec<&str> = chain.iter().map(|stored| stored.id.as_str()).collect();

@@ -85,7 +85,7 @@ fn unknown(id: &str) -> ApiError {
 
 /// What the client has sent, each item with its id.
 fn items_of(stored: &Stored) -> Result<Vec<(String, Box<RawValue>)>, ApiError> {
-    let input: &RawValue = serde_json::from_str(&stored.input).map_err(|_| ApiError::Internal)?;
+    let input: &RawValue = serde_json::from_str(stored.input()).map_err(|_| ApiError::Internal)?;
     let mut items = Vec::new();
     each("input", input, |index, item| {
         items.push(listed(&stored.id, index, item)?);

@@ -63,7 +63,7 @@ impl<'a> Items<'a> {
     pub(super) fn recall(&mut self, stored: &Stored) -> Result<(), ApiError> {
         const AT: &str = "previous_response_id";
         let own = |error: serde_json::Error| wrong(AT, format!("cannot be read: {error}"));
-        let input: &RawValue = serde_json::from_str(&stored.input).map_err(own)?;
+        let input: &RawValue = serde_json::from_str(stored.input()).map_err(own)?;
         let response: &RawValue = serde_json::from_str(&stored.response).map_err(own)?;
         let output = fields!(response => output).map_err(own)?.output;
         for list in [Some(input), output.array()].into_iter().flatten() {

@@ -1,10 +1,10 @@
 //! Answers, streamed and whole.
 
-use ai_proxy_free::internals::providers::Directory;
+use ai_proxy_free::internals::providers::{Directory, Provider};
 use ai_proxy_free::internals::simulator::{After, Behaviour, Fault, Trouble};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{Stream, both_ways, pins, plain, question, respond, text_of, with};
+use super::{Stream, both_ways, ignored, pins, plain, question, respond, sent, text_of, with};
 use crate::support::TestProxy;
 
 #[tokio::test]
@@ -56,6 +56,25 @@ async fn a_response_repeats_what_it_was_asked_with() -> anyhow::Result<()> {
 }
 
 /// A request may be written over many lines; an event is one.
+/// Each answer under way holds it, and a stream writes it three times.
+#[tokio::test]
+async fn a_response_repeats_only_what_is_short() -> anyhow::Result<()> {
+    let proxy = TestProxy::core().await?;
+    let long = "long ".repeat(15_000);
+    let body = with(question("groq"), json!({"instructions": long, "metadata": {"a": "b"}}));
+    let [whole, streamed] = both_ways(&proxy, &body).await?;
+    for response in [whole, streamed] {
+        assert_eq!((&response["instructions"], &response["metadata"]), (&Value::Null, &json!({"a": "b"})));
+    }
+    assert!(sent(&proxy, Provider::GROQ).to_string().contains(&long), "the model reads it nevertheless");
+    let reply = respond(&proxy, &with(question("groq"), json!({"metadata": {"a": long}}))).await?;
+    assert_eq!(
+        (reply.status, &reply.json()["metadata"], ignored(&reply)),
+        (200, &json!({}), vec!["metadata"])
+    );
+    Ok(())
+}
+
 #[tokio::test]
 async fn line_ends_in_the_request_do_not_cut_an_event() -> anyhow::Result<()> {
     let proxy = TestProxy::core().await?;

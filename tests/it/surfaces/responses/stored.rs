@@ -310,6 +310,34 @@ async fn what_went_before_takes_memory_as_if_it_was_sent() -> anyhow::Result<()>
 }
 
 #[tokio::test]
+async fn what_is_to_be_stored_takes_its_room_while_its_answer_is_under_way() -> anyhow::Result<()> {
+    let proxy = TestProxy::builder().core().with("RESPONSES_MEMORY_BYTES", 10_000).start().await?;
+    proxy.all(&Behaviour::answer(["Fine"]));
+    let long = "x".repeat(5_000);
+    let ask = request("groq", json!(long));
+    let first = respond(&proxy, &ask).await?.json();
+    assert_eq!(first["store"], true);
+
+    let groq = proxy.provider(Provider::GROQ);
+    let calls = groq.request_count();
+    groq.then(Behaviour::answer(["x"]).with(Fault::Stall(After::Nothing)));
+    let mut holder = Box::pin(respond(&proxy, &ask));
+    tokio::select! {
+        reply = &mut holder => panic!("{}", reply?.text()),
+        () = groq.until(|it| it.request_count() > calls) => {}
+    }
+    assert_eq!(get(&proxy, id(&first)).await?.0, 404, "it went for the one that is under way");
+    let second = respond(&proxy, &ask).await?;
+    assert_eq!((second.status, &second.json()["store"]), (200, &json!(false)));
+    drop(holder);
+    let stored = async {
+        while respond(&proxy, &ask).await?.json()["store"] == false {}
+        anyhow::Ok(())
+    };
+    within_patience("room again", stored).await
+}
+
+#[tokio::test]
 async fn tokens_of_what_went_before_are_counted() -> anyhow::Result<()> {
     let proxy = TestProxy::core().await?;
     let long = "The quick brown fox jumps over the lazy dog. ".repeat(100);
