@@ -67,7 +67,9 @@ pub(super) fn parse(body: &[u8], earlier: Option<&Earlier<'_>>) -> Result<Respon
         items.recall(stored)?;
     }
     let store: Option<bool> = body.store.optional("", "true or false")?;
-    items.sent = store.unwrap_or(true).then(String::new);
+    let size = body.input.present().map_or(0, |raw| raw.get().len());
+    // With room for what makes a text an item.
+    items.sent = store.unwrap_or(true).then(|| String::with_capacity(size + 64));
     read_input(body.input, &mut items)?;
     let Items { conversation, mut offer, references, sent, largest_item, .. } = items;
     let needs_memory = earlier.is_none() && (!references.is_empty() || previous.is_some());
