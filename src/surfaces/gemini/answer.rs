@@ -1,5 +1,7 @@
 //! What an answer consists of in Google's form.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -65,7 +67,7 @@ pub(super) enum Part<'a> {
 pub(super) struct FunctionCall<'a> {
     id: &'a str,
     name: &'a str,
-    args: &'a RawValue,
+    args: Cow<'a, RawValue>,
 }
 
 #[derive(Clone, Copy, Serialize)]
@@ -146,10 +148,16 @@ const fn finish_reason(finish: FinishReason) -> &'static str {
 
 /// A call, unless its arguments are no object: the request says that others are a failure.
 pub(super) fn call(ToolCall { id, name, arguments, signature }: &ToolCall) -> Option<Part<'_>> {
-    let args: &RawValue = serde_json::from_str(arguments).ok()?;
+    // A line end between the values would end a line of the stream; inside of strings none can stand.
+    let args: Cow<'_, RawValue> = if arguments.contains(['\n', '\r']) {
+        Cow::Owned(RawValue::from_string(arguments.replace(['\n', '\r'], " ")).ok()?)
+    } else {
+        Cow::Borrowed(serde_json::from_str(arguments).ok()?)
+    };
+    let is_object = args.get().trim_start().starts_with('{');
     let function_call = FunctionCall { id, name, args };
     let part = Part::Call { function_call, thought_signature: signature.as_deref() };
-    args.get().starts_with('{').then_some(part)
+    is_object.then_some(part)
 }
 
 /// An answer that is not streamed.

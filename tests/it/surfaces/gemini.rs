@@ -54,6 +54,8 @@ fn chunks(reply: &Reply) -> Vec<Value> {
     assert_eq!(reply.status, 200, "{}", reply.text());
     let text = reply.text();
     let events = text.strip_suffix("\r\n\r\n").unwrap_or_else(|| panic!("cut: {text:?}")).split("\r\n\r\n");
+    let events =
+        events.inspect(|event| assert!(!event.contains(['\n', '\r']), "more than a line: {event:?}"));
     let data = events.map(|event| event.strip_prefix("data: ").unwrap_or_else(|| panic!("{event:?}")));
     let chunks: Vec<Value> = data.map(|data| serde_json::from_str(data).expect("JSON")).collect();
     chunks.iter().for_each(check);

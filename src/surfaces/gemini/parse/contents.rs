@@ -37,10 +37,11 @@ pub(super) fn add_contents(
     if field.present().is_none() {
         return Err(wrong(field.name(), "is missing: an array of turns with 'role' and 'parts'"));
     }
-    for (turn, (at, item)) in items(field)?.into_iter().enumerate() {
+    for (turn, (at, item)) in items(field)?.enumerate() {
         if item.get().starts_with('"') {
             let text = string(item).map_err(|error| wrong(at, error))?;
-            conversation.user(vec![Part::Text(text)]);
+            conversation
+                .user(Some(text).filter(|text| !text.is_empty()).map(Part::Text).into_iter().collect());
             continue;
         }
         let content: Content<'_> = read_content(&at, item)?;
@@ -127,7 +128,9 @@ fn read_parts(
         let at = format!("{at}.{place}");
         if item.get().starts_with('"') {
             let text = string(item).map_err(|error| wrong(at, error))?;
-            take(Said::Part(Part::Text(text)));
+            if !text.is_empty() {
+                take(Said::Part(Part::Text(text)));
+            }
         } else if let Some(said) = read_part(&at, item, ignored)? {
             take(with_id(said, turn, &mut calls));
         }

@@ -3,7 +3,7 @@
 use serde_json::value::RawValue;
 
 use super::lists::{items, says_something};
-use crate::middle::{File, Image, Part, ToolCall};
+use crate::middle::{Image, Part, ToolCall};
 use crate::surfaces::conversation::ToolResult;
 use crate::surfaces::error::ApiError;
 use crate::surfaces::fields::{Field, fields, kind, read_in_any_case, string, wrong};
@@ -33,9 +33,14 @@ pub(super) enum Said {
 
 fields!(struct Response { id, name, response, parts });
 
+fn fields_of<'a>(at: &str, item: &'a RawValue) -> Result<PartFields<'a>, ApiError> {
+    let unreadable = |_| wrong(at, format!("must be an object such as {{\"text\":…}}, not {}", kind(item)));
+    read_in_any_case(item).map_err(unreadable)
+}
+
+/// What a part says; nothing if that is nothing to the models here.
 pub(super) fn read_part(at: &str, item: &RawValue, ignored: &mut Ignored) -> Result<Option<Said>, ApiError> {
-    let mut part: PartFields<'_> = read_in_any_case(item)
-        .map_err(|_| wrong(at, format!("must be an object such as {{\"text\":…}}, not {}", kind(item))))?;
+    let mut part = fields_of(at, item)?;
     ignored.add(PLACE, std::mem::take(&mut part.unknown));
     // Before thoughts: a call that is marked as one has a result all the same.
     if let Some(raw) = part.call.present() {
@@ -48,21 +53,26 @@ pub(super) fn read_part(at: &str, item: &RawValue, ignored: &mut Ignored) -> Res
     if let Some(raw) = part.response.present() {
         return result(&part.response.below(at), raw, ignored).map(Said::Result).map(Some);
     }
+    shown(at, &part).map(|part| part.map(Said::Part))
+}
+
+/// What a part shows that neither calls nor answers a call.
+fn shown(at: &str, part: &PartFields<'_>) -> Result<Option<Part>, ApiError> {
     if let Some(raw) = part.inline.present() {
-        return blob(&part.inline.below(at), raw).map(Said::Part).map(Some);
+        return blob(&part.inline.below(at), raw).map(Some);
     }
     if let Some(raw) = part.file.present() {
-        return file(&part.file.below(at), raw).map(Said::Part).map(Some);
+        return file(&part.file.below(at), raw).map(Some);
     }
     for code in [part.code, part.code_result] {
         // What was run elsewhere, as the model would tell it.
         if let Some(raw) = code.present() {
-            return Ok(Some(Said::Part(Part::Text(raw.get().to_owned()))));
+            return Ok(Some(Part::Text(raw.get().to_owned())));
         }
     }
     let Some(raw) = part.text.present() else { return Ok(None) };
     let text = string(raw).map_err(|error| wrong(part.text.below(at), error))?;
-    Ok(Some(text).filter(|text| !text.is_empty()).map(|text| Said::Part(Part::Text(text))))
+    Ok(Some(text).filter(|text| !text.is_empty()).map(Part::Text))
 }
 
 /// A call; its arguments keep their bytes.
@@ -111,16 +121,6 @@ fn is_stored(uri: &str) -> bool {
     host.is_some_and(|host| HOSTS.iter().any(|it| it.eq_ignore_ascii_case(host)))
 }
 
-impl Said {
-    /// What may stand in a result, if it is that.
-    fn into_part(self) -> Option<Part> {
-        match self {
-            Self::Part(part @ (Part::Text(_) | Part::Image(_) | Part::File(File { .. }))) => Some(part),
-            Self::Call(_) | Self::Result(_) => None,
-        }
-    }
-}
-
 /// Reads a `functionResponse`.
 fn result(at: &str, raw: &RawValue, ignored: &mut Ignored) -> Result<ToolResult, ApiError> {
     let unreadable =
@@ -130,8 +130,16 @@ fn result(at: &str, raw: &RawValue, ignored: &mut Ignored) -> Result<ToolResult,
     let mut parts: Vec<Part> =
         Some(text).filter(|text| !text.is_empty()).map(Part::Text).into_iter().collect();
     for (place, item) in items(fields.parts)? {
-        let said = read_part(&format!("{at}.{place}"), item, ignored)?;
-        parts.extend(said.and_then(Said::into_part));
+        let at = format!("{at}.{place}");
+        let mut part = fields_of(&at, item)?;
+        ignored.add(PLACE, std::mem::take(&mut part.unknown));
+        // A result holds neither calls nor results: reading those would go as deep as a client likes.
+        for field in [part.call, part.response] {
+            if field.present().is_some() {
+                ignored.add(PLACE, vec![field.name().to_owned()]);
+            }
+        }
+        parts.extend(shown(&at, &part)?);
     }
     let id: Option<String> = fields.id.optional(at, "a string")?;
     Ok(ToolResult {

@@ -4,7 +4,7 @@ use serde_json::value::RawValue;
 
 use super::lists::items;
 use super::schema::json_schema;
-use crate::middle::{ChatRequest, Tool, ToolChoice};
+use crate::middle::{ChatRequest, MAX_TOOLS, Tool, ToolChoice};
 use crate::surfaces::error::ApiError;
 use crate::surfaces::fields::{Field, fields, kind, read_in_any_case, wrong};
 use crate::surfaces::ignored::Ignored;
@@ -34,6 +34,9 @@ pub(super) fn parse_tools(
             parse_function(&format!("{at}.{place}"), item, request, schema_bytes)?;
         }
         left_out.extend(group.unknown);
+        if left_out.len() > MAX_TOOLS {
+            return Err(wrong(field.name(), format!("has more than {MAX_TOOLS} tools")));
+        }
     }
     if request.tools.is_empty() && !left_out.is_empty() {
         let message = "has only tools that run at Google, which are not available here";
@@ -52,6 +55,9 @@ fn parse_function(
     let unreadable = |_| wrong(at, format!("must be an object with 'name', not {}", kind(item)));
     let function: Function<'_> = read_in_any_case(item).map_err(unreadable)?;
     let name: String = function.name.required(at, "a string")?;
+    if request.tools.len() >= MAX_TOOLS {
+        return Err(wrong("tools", format!("has more than {MAX_TOOLS} functions")));
+    }
     if name.is_empty() || request.tools.iter().any(|known| known.name == name) {
         return Err(wrong(function.name.below(at), "is empty, or the name of another function"));
     }
@@ -91,6 +97,9 @@ pub(super) fn parse_tool_config(field: Field<'_>, request: &mut ChatRequest) -> 
         }
     };
     if let Some(allowed) = allowed.filter(|names| !names.is_empty()) {
+        if allowed.len() > MAX_TOOLS {
+            return Err(wrong(calling.allowed.below(&at), format!("has more than {MAX_TOOLS} names")));
+        }
         // Only these may be called, so the others are not offered at all.
         request.tools.retain(|tool| allowed.contains(&tool.name));
         if request.tools.is_empty() {

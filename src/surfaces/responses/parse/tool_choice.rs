@@ -3,7 +3,7 @@
 use serde_json::value::RawValue;
 
 use super::tools::Offer;
-use crate::middle::{ChatRequest, ToolChoice};
+use crate::middle::{ChatRequest, MAX_TOOLS, ToolChoice};
 use crate::surfaces::error::ApiError;
 use crate::surfaces::fields::{Field, each, fields, kind, read, wrong};
 use crate::surfaces::ignored::Ignored;
@@ -72,6 +72,9 @@ fn keep_only(fields: &Fields<'_>, offer: &mut Offer) -> Result<ToolChoice, ApiEr
     let tools = fields.tools.present().ok_or_else(|| wrong(at_tools.as_str(), "is missing"))?;
     let mut names = Vec::new();
     each(&at_tools, tools, |index, item| {
+        if index >= MAX_TOOLS {
+            return Err(wrong(at_tools.as_str(), format!("has more than {MAX_TOOLS} tools")));
+        }
         let at = format!("{at_tools}[{index}]");
         let tool: Fields<'_> = read(item).map_err(|_| wrong(at.as_str(), "must be an object"))?;
         if tool.name.present().is_some() {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::value::RawValue;
 
-use crate::middle::{Json, Tool};
+use crate::middle::{Json, MAX_TOOLS, Tool};
 use crate::surfaces::error::ApiError;
 use crate::surfaces::fields::{Field, each, fields, kind, read, wrong};
 use crate::surfaces::ignored::Ignored;
@@ -90,10 +90,12 @@ impl Offer {
             Some(foreign) => {
                 ignored.add("tools.", vec![plain(foreign)]);
                 self.left_out.push(plain(foreign));
-                return Ok(());
             }
         }
         ignored.add("tools.", unknown);
+        if self.tools.len() > MAX_TOOLS || self.left_out.len() > MAX_TOOLS {
+            return Err(wrong("tools", format!("has more than {MAX_TOOLS} tools")));
+        }
         Ok(())
     }
 

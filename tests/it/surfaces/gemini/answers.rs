@@ -57,6 +57,23 @@ async fn n23_n24_calls_come_whole_with_an_object_and_none_is_lost() -> anyhow::R
     Ok(())
 }
 
+/// A line end inside of the arguments must not end a line of the stream.
+#[tokio::test]
+async fn arguments_with_line_ends_are_whole_in_a_stream() -> anyhow::Result<()> {
+    let proxy = TestProxy::core().await?;
+    let pretty = "{\n  \"at\": \"sea\",\r\n  \"say\": \"a\\nb\"\n}";
+    proxy.all(&Behaviour::calling([("look", pretty)]));
+    let tools = json!({"tools": [{"functionDeclarations": [{"name": "look"}]}]});
+    // Google sends objects, on one line; the others send the text that the model wrote.
+    for (_, pin) in pins().filter(|(provider, _)| *provider != Provider::GEMINI) {
+        for (parts, ..) in all_ways(&proxy, &pin, &with(question(), tools.clone())).await? {
+            let call = calls(&parts).pop().unwrap_or_else(|| panic!("no call: {pin} {parts:?}"));
+            assert_eq!(call["functionCall"]["args"], json!({"at": "sea", "say": "a\nb"}));
+        }
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn thoughts_are_shown_to_who_asks_and_to_nobody_else() -> anyhow::Result<()> {
     let proxy = TestProxy::core().await?;

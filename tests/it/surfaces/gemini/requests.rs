@@ -261,6 +261,8 @@ async fn what_would_change_the_answers_meaning_is_refused_by_name() -> anyhow::R
         (json!({"contents": [{"role": "user", "parts": [{"fileData": {"fileUri": "files/1"}}]}]}), "fileUri"),
         (json!({"contents": [{"role": "nobody", "parts": []}]}), "role"),
         (json!({"contents": []}), "contents"),
+        (json!({"contents": [""]}), "contents"),
+        (json!({"contents": [{"parts": [""]}]}), "contents"),
         (json!({"contents": null}), "contents"),
     ];
     for (fields, named) in cases {
@@ -270,6 +272,37 @@ async fn what_would_change_the_answers_meaning_is_refused_by_name() -> anyhow::R
         assert!(error["message"].as_str().expect("a message").contains(named), "{named}: {error}");
     }
     assert_eq!(proxy.upstream_calls(), 0);
+    Ok(())
+}
+
+/// As deep as the client likes: once it ended the process.
+#[tokio::test]
+async fn a_result_in_a_result_in_a_result_is_survived() -> anyhow::Result<()> {
+    let (open, close) = (r#"{"functionResponse":{"name":"f","parts":["#, "]}}");
+    let body = format!(
+        r#"{{"contents":[{{"parts":[{}{{"text":"x"}}{}]}}]}}"#,
+        open.repeat(20_000),
+        close.repeat(20_000)
+    );
+    let proxy = TestProxy::core().await?;
+    for word in ["countTokens", "generateContent"] {
+        let path = format!("/v1beta/models/auto:{word}");
+        let sent =
+            crate::support::http_client()?.post(proxy.url(&path)).header("content-type", "application/json");
+        let status = sent.body(body.clone()).send().await?.status().as_u16();
+        assert!([200, 400].contains(&status), "{word}: {status}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn more_tools_than_anybody_has_are_refused_at_once() -> anyhow::Result<()> {
+    let functions: Vec<Value> = (0..30_000).map(|number| json!({"name": format!("f{number}")})).collect();
+    let proxy = TestProxy::core().await?;
+    let body = with(question(), json!({"tools": [{"functionDeclarations": functions}]}));
+    let reply = generate(&proxy, "auto", &body).await?;
+    assert_eq!(reply.status, 400, "{}", reply.text());
+    assert!(reply.text().contains("more than 1024"), "{}", reply.text());
     Ok(())
 }
 
