@@ -171,6 +171,13 @@ impl State {
     }
 }
 
+impl Report {
+    /// Whether more is wanted than somebody holds who has nothing to do.
+    pub(crate) fn wants_something(&self) -> bool {
+        self.buckets.iter().any(|it| it.share.wanted > 0)
+    }
+}
+
 impl Sharing {
     fn tell(&mut self, rest: RestReport) {
         if self.untold.len() < MOST_UNTOLD && !self.untold.contains(&rest) {
@@ -281,12 +288,7 @@ impl ProviderState {
         cooldowns.into_iter().for_each(|it| it.adopt(cause, rest, latest, now));
     }
 
-    fn heard_rest(
-        &self,
-        number: usize,
-        left: Option<Duration>,
-        words: &str,
-    ) -> Option<(Place, Cause, Rest)> {
+    fn heard_rest(&self, number: usize, left: Option<Duration>, words: &str) -> Option<(Place, Cause, Rest)> {
         let mut words = words.splitn(6, ' ');
         let effect = if words.next()? == "block" { Effect::Block } else { Effect::Demote };
         let name = words.next()?;

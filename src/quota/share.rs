@@ -20,7 +20,7 @@ const LEASE_LIFE: Duration = Duration::from_secs(5);
 /// Whoever lacks a lease is looked at again after this time, if the answer has not come before.
 const NEXT_LEASE: Duration = Duration::from_millis(100);
 /// What was used lately says what will be used: it counts half after this time.
-const HALF_LIFE: Duration = Duration::from_millis(500);
+const HALF_LIFE: Duration = Duration::from_millis(150);
 /// The first request is taken for this part of a limit.
 const FIRST_PART: u64 = 16;
 /// Less than this for that time is nothing.
@@ -205,7 +205,11 @@ impl Share {
             self.bell.lacking.notify_one();
             // While there is enough for everybody, one call at a time goes on credit.
             let has_credit = wanted <= lease.left;
-            return if is_certain && !has_credit { Fit::Later(Some(NEXT_LEASE)) } else { Fit::Unsure(NEXT_LEASE) };
+            return if is_certain && !has_credit {
+                Fit::Later(Some(NEXT_LEASE))
+            } else {
+                Fit::Unsure(NEXT_LEASE)
+            };
         }
         // Nobody says what the others do: they keep to their parts, and so does this one. It is a guess.
         let part = most / self.instances.max(1);

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::time::Duration;
 
-use redis::aio::{ConnectionLike as _, MultiplexedConnection};
+use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, ErrorKind, RedisError};
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -74,7 +74,7 @@ impl Link {
         // Without a password, the login says nothing.
         let ping = redis::cmd("PING");
         let answer = tokio::select! {
-            answer = connection.req_packed_command(&ping) => answer,
+            answer = ping.query_async::<String>(&mut connection) => answer,
             () = &mut driver => return Err(LinkError::Trouble("the server has hung up".to_owned())),
         };
         answer.map_err(|error| judged(url, error))?;

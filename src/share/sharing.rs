@@ -130,9 +130,10 @@ impl Sharing {
         loop {
             let now = Instant::now();
             let extent = if now >= all_at { Extent::All } else { Extent::News };
-            if let Err(error) = self.exchange(&connection, extent).await {
-                return error;
-            }
+            let is_busy = match self.exchange(&connection, extent).await {
+                Ok(is_busy) => is_busy,
+                Err(error) => return error,
+            };
             if extent == Extent::All {
                 all_at = now + ALL;
             }
@@ -144,12 +145,14 @@ impl Sharing {
                 }
             }
             *exchanged += 1;
-            self.until_next(now, all_at).await;
+            let next = if is_busy { all_at.min(now + BUSY) } else { all_at };
+            self.until_next(now, next).await;
         }
     }
 
-    /// Until a request wants to use more than was granted; something was used, and a moment has gone by; or all are due.
-    async fn until_next(&self, last: Instant, all_at: Instant) {
+    /// Until a request wants to use more than was granted, or something was used and a moment has gone by; at most until
+    /// `latest`.
+    async fn until_next(&self, last: Instant, latest: Instant) {
         let busy = async {
             self.bell.used.notified().await;
             sleep_until(last + BUSY).await;
@@ -161,15 +164,17 @@ impl Sharing {
         tokio::select! {
             () = lacking => {}
             () = busy => {}
-            () = sleep_until(all_at) => {}
+            () = sleep_until(latest) => {}
         }
     }
 
-    async fn exchange(&self, connection: &MultiplexedConnection, extent: Extent) -> Result<(), LinkError> {
+    /// Says whether something is held that may soon be given back.
+    async fn exchange(&self, connection: &MultiplexedConnection, extent: Extent) -> Result<bool, LinkError> {
         let reports = self.quota.reports(extent);
+        let is_busy = reports.iter().any(Report::wants_something);
         let each = reports.into_iter().map(|report| self.exchange_one(connection.clone(), report));
         let mut results = join_all(each).await.into_iter();
-        results.find(Result::is_err).unwrap_or(Ok(()))
+        results.find(Result::is_err).unwrap_or(Ok(())).map(|()| is_busy)
     }
 
     async fn exchange_one(

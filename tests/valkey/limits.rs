@@ -56,9 +56,10 @@ async fn who_comes_later_knows_what_was_used_before() -> anyhow::Result<()> {
     assert_eq!(first.answered, 50);
     tokio::time::sleep(Duration::from_millis(500)).await;
     instances.add().await?;
-    let second = instances.ask_many(50, Duration::from_millis(20), |_| 1).await?;
+    // The first one holds a little, and gives that back when its second is over.
+    let second = instances.ask_many(50, Duration::from_millis(60), |_| 1).await?;
     let burnt = instances.burnt(first.answered + second.answered);
-    assert!((8..=10).contains(&second.answered) && burnt == 0, "{second:?}, {burnt}");
+    assert!((9..=10).contains(&second.answered) && burnt == 0, "{second:?}, {burnt}");
     Ok(())
 }
 

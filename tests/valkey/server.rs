@@ -85,5 +85,7 @@ fn launch(directory: &Path, arguments: &[String]) -> anyhow::Result<Child> {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().ok()
     };
     let child = PROGRAMS.iter().find_map(start);
-    child.ok_or_else(|| anyhow::anyhow!("neither of {PROGRAMS:?} is installed (Debian: valkey-server or redis-server)"))
+    child.ok_or_else(|| {
+        anyhow::anyhow!("neither of {PROGRAMS:?} is installed (Debian: valkey-server or redis-server)")
+    })
 }
