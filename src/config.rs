@@ -29,7 +29,7 @@ pub(crate) use self::origins::CorsOrigins;
 use self::reader::Reader;
 pub(crate) use self::settings::{CallLimits, LogConfig, LogFormat, ProviderConfig, ServerConfig};
 pub(crate) use self::shown::shown;
-pub use self::state_url::StateUrl;
+pub(crate) use self::state_url::StateUrl;
 pub(crate) use self::state_url::StateWay;
 pub use self::variables::{
     BODY_READ_TIMEOUT_MS, CLIENT_STALL_TIMEOUT_MS, CONNECT_TIMEOUT_MS, DEFAULT_HOST, DEFAULT_PORT,

@@ -4,6 +4,7 @@
 
 mod answering;
 mod attempt;
+mod bills;
 mod dispatcher;
 mod lists;
 mod offered;
@@ -18,7 +19,7 @@ pub(crate) use self::answering::{Answering, Broken, Progress};
 pub(crate) use self::dispatcher::Dispatcher;
 pub(crate) use self::lists::ListOutcome;
 pub(crate) use self::offered::{Offered, UnknownTarget};
-pub(crate) use self::outcome::{AllFailed, FailedProvider, Incapable, Unanswered, Verdict};
+pub(crate) use self::outcome::{AllFailed, FailedProvider, Incapable, TooLong, Unanswered, Verdict};
 pub(crate) use self::question::{Extent, Question};
 pub(crate) use self::service::SetupError;
 pub(crate) use self::signatures::Signatures;

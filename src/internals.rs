@@ -56,6 +56,7 @@ pub mod simulator {
 
 pub mod surfaces {
     //! See `crate::surfaces`.
+    pub use crate::surfaces::anthropic::MessagesAsk;
     pub use crate::surfaces::chat::ChatAsk;
     pub use crate::surfaces::openai::Completion;
     pub use crate::surfaces::{ApiError, Ask, Author, Encode, Interrupted};

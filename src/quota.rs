@@ -34,6 +34,7 @@ mod target;
 mod tests;
 mod ticks;
 mod trial;
+mod untold;
 mod used;
 mod waiting;
 

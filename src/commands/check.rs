@@ -27,7 +27,8 @@ pub(super) async fn run(config: &Config, dispatcher: &Dispatcher) -> Report {
         let its = outcomes.iter().filter(|outcome| outcome.provider == provider.provider);
         lines.extend(its.map(|outcome| line(provider, outcome)));
     }
-    Report { lines, is_usable: outcomes.iter().any(|outcome| outcome.model.is_ok()) }
+    let has_model = |outcome: &ListOutcome| outcome.model.as_ref().is_ok_and(|model| !model.is_empty());
+    Report { lines, is_usable: outcomes.iter().any(has_model) }
 }
 
 /// The sentence that names the variable of a missing key.
@@ -41,11 +42,13 @@ fn line(config: &ProviderConfig, outcome: &ListOutcome) -> String {
     match &outcome.model {
         Ok(model) => {
             line.push_str(acceptance(config, &outcome.account));
-            line.push_str(if model.is_empty() { "no model" } else { model });
+            line.push_str(if model.is_empty() { "no model: its list has none that chats" } else { model });
             if let Some(wanted) = config.models.first().filter(|wanted| *wanted != model) {
                 line.push_str(&format!(" ({wanted} is not offered)"));
             }
-            line.push_str(&limits(provider.free_plan(model)));
+            if !model.is_empty() {
+                line.push_str(&limits(provider.free_plan(model)));
+            }
             if let Some(remark) = provider.profile().remark {
                 line.push_str("; note: ");
                 line.push_str(remark);

@@ -19,7 +19,7 @@ use super::shown::{NOT_SHOWN, may_have_key, shown};
 use super::state_url::{STATE_URL_FORM, StateUrl};
 use super::variables::*;
 use crate::middle::{Measure, Unit, Window};
-use crate::providers::{AccountId, AskedBy, Provider, is_model_id};
+use crate::providers::{AccountId, AskedBy, Provider};
 
 /// Reads variables one by one and collects all mistakes.
 pub(super) struct Reader<'l> {
@@ -289,12 +289,8 @@ impl<'l> Reader<'l> {
         let name = profile.models_variable;
         let models = self.list(name);
         for model in &models {
-            if !is_model_id(model) {
-                self.mistaken_item(
-                    name,
-                    model,
-                    "model ids of letters, digits and . _ - : / @, comma-separated",
-                );
+            if let Err(form) = provider.check_model_id(model) {
+                self.mistaken_item(name, model, &format!("model ids of {form}, comma-separated"));
             }
         }
         let models = models.iter().map(|model| model.strip_prefix("models/").unwrap_or(model).to_owned());

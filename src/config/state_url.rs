@@ -11,7 +11,7 @@ pub(super) const STATE_URL_FORM: &str = "redis://, rediss:// (TLS) or unix:///pa
 
 /// A server, and how to log in there.
 #[derive(Clone)]
-pub struct StateUrl {
+pub(crate) struct StateUrl {
     /// How to get there.
     pub(crate) way: StateWay,
     /// User, password and number of the database.

@@ -13,7 +13,7 @@ use tracing::{debug, info, warn};
 use super::dispatcher::Dispatcher;
 use super::service::{Account, Service};
 use crate::middle::{Cause, Diagnosis, Failure, Reason};
-use crate::providers::Provider;
+use crate::providers::{Listed, ModelList, Provider, Said};
 use crate::upstream::Response;
 
 /// How long a list is trusted. Models are retired with weeks of notice and come back within hours of an accident. An
@@ -35,8 +35,12 @@ const LIST_TIME: Duration = Duration::from_secs(5);
 /// The part of that timeout that the body of an error may take.
 const ERROR_TIME: Duration = Duration::from_secs(1);
 
-/// The longest list, in bytes: Google's entries have some 700 bytes, and a page has a thousand of them at most.
-const MAX_LIST_BYTES: usize = 1024 * 1024;
+/// The longest list, in bytes: Google's entries have some 700 bytes, and a page has a thousand of them at most. OpenRouter's
+/// has some hundreds, each with a description of a kilobyte or more.
+const MAX_LIST_BYTES: usize = 4 * 1024 * 1024;
+
+/// How many models that bill are remembered of a list.
+const MOST_PAID: usize = 4_096;
 
 /// The result of asking for the list of models of one account.
 #[derive(Debug)]
@@ -86,7 +90,10 @@ impl Dispatcher {
         let accounts = service.accounts.iter();
         let lists = join_all(accounts.map(|account| self.read_list(service, account))).await;
         let (lists, failures): (Vec<_>, Vec<_>) = lists.into_iter().map(split).unzip();
-        let (is_usable, change) = self.quota.learn_lists(number, lists);
+        let ids = |list: &ModelList| list.free.iter().map(|it| it.id.clone()).collect();
+        let (is_usable, change) =
+            self.quota.learn_lists(number, lists.iter().map(|list| list.as_ref().map(ids)).collect());
+        self.learn_more(number, service, lists.into_iter().flatten());
         service.report_change(&self.quota, number, &change);
         let learned = is_usable.into_iter().zip(failures).enumerate().zip(&service.accounts);
         let outcomes = learned.map(|((index, (is_usable, failure)), account)| {
@@ -99,18 +106,32 @@ impl Dispatcher {
         outcomes.collect()
     }
 
+    /// What lists say beside which models are free.
+    fn learn_more(&self, number: usize, service: &Service, lists: impl Iterator<Item = ModelList>) {
+        let mut paid = Vec::new();
+        for list in lists {
+            self.quota.heed(number, &list.free);
+            paid.extend(list.paid.into_iter().take(MOST_PAID));
+        }
+        if !paid.is_empty() {
+            service.bills.learn(paid);
+        }
+    }
+
     /// The list of one account.
-    async fn read_list(&self, service: &Service, account: &Account) -> Result<Vec<String>, Failure> {
+    async fn read_list(&self, service: &Service, account: &Account) -> Result<ModelList, Failure> {
         let deadline = Instant::now() + self.limits.connect + LIST_TIME;
         let too_late = |_| Failure::without_answer(Cause::Silent);
         timeout_at(deadline, self.fetch_list(service, account)).await.map_err(too_late)?
     }
 
-    async fn fetch_list(&self, service: &Service, account: &Account) -> Result<Vec<String>, Failure> {
+    async fn fetch_list(&self, service: &Service, account: &Account) -> Result<ModelList, Failure> {
         let provider = service.provider;
         let Some(path) = provider.models_path() else {
             // Nothing to ask: the models of the row are believed, and the first call checks the key.
-            return Ok(provider.default_models().map(str::to_owned).collect());
+            let free =
+                provider.default_models().map(|id| Listed { id: id.to_owned(), says: Said::default() });
+            return Ok(ModelList { free: free.collect(), paid: Vec::new() });
         };
         let query = service.query(account, path);
         let Response { status, headers, mut body } = self.upstream.send(query).await?;
@@ -121,7 +142,7 @@ impl Dispatcher {
             return Err(failure(reading.diagnosis));
         }
         let body = body.whole(MAX_LIST_BYTES).await;
-        let list = body.and_then(|body| provider.parse_models(&body));
+        let list = body.and_then(|body| provider.read_list(&body));
         list.ok_or_else(|| failure(Cause::ServerError.into()))
     }
 }
@@ -132,7 +153,7 @@ fn is_missing_own(outcome: &ListOutcome) -> bool {
 }
 
 /// A list, or else why there is none.
-fn split(list: Result<Vec<String>, Failure>) -> (Option<Vec<String>>, Option<Failure>) {
+fn split(list: Result<ModelList, Failure>) -> (Option<ModelList>, Option<Failure>) {
     match list {
         Ok(list) => (Some(list), None),
         Err(failure) => (None, Some(failure)),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::service::Service;
-use crate::providers::Provider;
+use crate::providers::{Capabilities, Provider};
 use crate::quota::{Quota, Target, Wanted};
 use crate::wire::foreign::readable;
 
@@ -74,6 +74,12 @@ impl<'d> Offered<'d> {
         })
     }
 
+    /// What a model can do, as far as is known.
+    pub(crate) fn capabilities(self, provider: Provider, model: &str) -> Option<Arc<Capabilities>> {
+        let provider = self.services.iter().position(|service| service.provider == provider)?;
+        self.quota.capabilities(provider, model)
+    }
+
     /// Whether this model may answer `target`.
     pub(crate) fn includes(self, target: &Target, provider: Provider, model: &str) -> bool {
         let provider = self.services.iter().position(|service| service.provider == provider);
@@ -100,8 +106,11 @@ impl<'d> Offered<'d> {
         if wanted.is_empty() {
             let known = providers().flat_map(|provider| self.quota.in_use(provider)).collect();
             let (id, name) = (model.unwrap_or_default(), shorten(model.unwrap_or_default()));
-            let pinned = pinned.and_then(|pinned| self.services.get(pinned)).map(|it| it.provider);
-            return Err(match pinned.filter(|pinned| !pinned.is_free(id)) {
+            let pinned = pinned.and_then(|pinned| self.services.get(pinned));
+            let by_name = pinned.filter(|pinned| !pinned.provider.is_free(id));
+            // Without a provider's name only a list can tell what bills from what does not exist.
+            let by_list = || providers().filter_map(|it| self.services.get(it)).find(|it| it.bills.has(id));
+            return Err(match by_name.or_else(by_list).map(|it| it.provider) {
                 Some(paid) => UnknownTarget::Paid { name, provider: paid.name(), known },
                 None => UnknownTarget::Model { name, known },
             });

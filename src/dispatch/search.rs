@@ -104,6 +104,10 @@ impl Considered {
         matches!(&self.verdict, Verdict::Failed(Failure { cause: Cause::Silent, .. }))
     }
 
+    fn is_loading(&self) -> bool {
+        matches!(&self.verdict, Verdict::Failed(Failure { cause: Cause::Loading, .. }))
+    }
+
     /// Whether it failed in a way that says nothing of when it can serve again, and may be over at once.
     fn is_weather(&self) -> bool {
         let Verdict::Failed(failure) = &self.verdict else { return false };
@@ -230,7 +234,9 @@ impl Search {
             demand: self.demand,
         };
         let pick = quota.wait(wish, patience).await;
-        self.waited += begun.elapsed();
+        if !self.is_loading() {
+            self.waited += begun.elapsed();
+        }
         pick
     }
 
@@ -242,21 +248,36 @@ impl Search {
         }
         // A call that is sent when the time is over is lost.
         let left = self.deadline.saturating_duration_since(Instant::now()).saturating_sub(SHORTEST_CALL);
+        // Who waits for a model to be read from the disk waits as long as the request may take, unless nobody waits at all.
+        if self.is_loading() && !max_wait.is_zero() {
+            return left;
+        }
         max_wait.saturating_sub(self.waited).min(left)
+    }
+
+    /// Whether the latest call has found a server that is reading its model from the disk.
+    fn is_loading(&self) -> bool {
+        self.considered.last().is_some_and(Considered::is_loading)
     }
 
     /// The call for the picked candidate; `None` if its numbers are unknown.
     fn prepare(&self, reservation: &Reservation) -> Option<Prepared> {
         let (service, account) = self.service_and_account(reservation)?;
         let request = &self.question.request;
-        let (model, max_tokens) = (reservation.model(), reservation.max_tokens());
+        let (model, can, max_tokens) = (reservation.model(), reservation.can(), reservation.max_tokens());
         let without = service.omissions.of(model);
         let WireRequest { path, body, is_stream, renamed_tools: renamed, left_out } =
-            service.provider.encode_without(request, model, max_tokens, &without);
+            service.provider.encode_for(request, model, can, max_tokens, &without);
         let offered = || request.offered_tools().iter().map(|tool| tool.name.clone()).collect();
+        let taken = || request.calls().map(|call| call.id.clone()).collect();
         let (needs_objects, random) = (request.needs_object_arguments, fastrand::Rng::new());
-        let expected =
-            request.may_call().then(|| ExpectedCalls { renamed, offered: offered(), needs_objects, random });
+        let expected = request.may_call().then(|| ExpectedCalls {
+            renamed,
+            offered: offered(),
+            needs_objects,
+            taken: taken(),
+            random,
+        });
         let call = service.call(account, &path, body);
         let (provider, key) = (service.provider, account.label.clone());
         Some(Prepared { order: Order { provider, call, key, expected, is_stream }, left_out, without })
@@ -339,6 +360,11 @@ impl Search {
         if let Some(service) = self.dispatcher.services.get(number).filter(|_| is_news) {
             service.report_lost(&self.dispatcher.quota, number, &[model]);
         }
+        // Asking again whether the model has been loaded is the same attempt.
+        if failure.cause == Cause::Loading {
+            self.attempts = self.attempts.saturating_sub(1);
+            self.considered.pop_if(|it| it.provider == number && it.is_loading());
+        }
         self.consider(number, Verdict::Failed(failure));
         self.rule_out_spent(number);
     }
@@ -351,9 +377,8 @@ impl Search {
             return false;
         };
         let (provider, model, max_tokens) = (service.provider, reservation.model(), reservation.max_tokens());
-        let encoded = |without: &[&str]| {
-            provider.encode_without(&self.question.request, model, max_tokens, without).body
-        };
+        let (request, can) = (&self.question.request, reservation.can());
+        let encoded = |without: &[&str]| provider.encode_for(request, model, can, max_tokens, without).body;
         let shorter: Vec<&str> = self.sent_without.iter().copied().chain([field]).collect();
         if !provider.can_leave_out(field, model) || encoded(&shorter) == encoded(&self.sent_without) {
             return false;

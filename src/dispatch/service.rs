@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
+use super::bills::Bills;
 use super::omissions::Omissions;
 use crate::config::ProviderConfig;
 use crate::providers::Provider;
@@ -18,6 +19,8 @@ pub(super) struct Service {
     pub(super) provider: Provider,
     pub(super) accounts: Vec<Account>,
     origin: Arc<Origin>,
+    /// The models that its list has with a price.
+    pub(super) bills: Bills,
     /// What its models have refused and requests can do without.
     pub(super) omissions: Omissions,
     /// How long it may take to the first token, while somebody else could be called instead.
@@ -69,6 +72,7 @@ impl Service {
             provider,
             accounts: accounts.collect::<Result<_, SetupError>>()?,
             origin: origin.clone(),
+            bills: Bills::default(),
             omissions: Omissions::default(),
             first_token: config.first_token,
         })

@@ -58,6 +58,9 @@ pub(super) const PAGE_FILES: Area =
 /// Anthropic's paths.
 const ANTHROPIC: Area = below("/v1/messages", Surface::Anthropic);
 
+/// Those of its clients whose base URL ends in `/v1`, to which they add another: there is nothing, and they are told why.
+const ANTHROPIC_TWICE: Area = Area { path: "/v1/v1/messages", ..ANTHROPIC };
+
 /// Those of OpenAI's responses.
 const RESPONSES: Area = below("/v1/responses", Surface::Responses);
 
@@ -267,11 +270,12 @@ pub(super) fn all_paths() -> Vec<String> {
 }
 
 /// All areas but [`ELSEWHERE`].
-const AREAS: [Area; 11] = {
+const AREAS: [Area; 12] = {
     let [openai, groq] = OPENAI;
     let chat = Area { extent: Extent::Path, ..below(CHAT, Surface::Chat) };
     let (providers, metrics) = (report(PROVIDERS), report(METRICS));
-    [HEALTH, PAGE, PAGE_FILES, chat, providers, metrics, ANTHROPIC, RESPONSES, GEMINI, openai, groq]
+    let (anthropic, twice) = (ANTHROPIC, ANTHROPIC_TWICE);
+    [HEALTH, PAGE, PAGE_FILES, chat, providers, metrics, anthropic, twice, RESPONSES, GEMINI, openai, groq]
 };
 
 /// Everything else.

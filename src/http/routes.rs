@@ -177,6 +177,9 @@ async fn route(admitted: &Admitted<'_>, head: Parts, body: Incoming) -> Reply {
         Route::Models if admitted.surface == Surface::Anthropic => {
             Ok(json_response(anthropic::list_models(offered)))
         }
+        Route::Model(id) if admitted.surface == Surface::Anthropic => {
+            anthropic::show_model(offered, &decoded(id)).map(json_response)
+        }
         Route::Page(name) => page::show(name, &head.headers).ok_or_else(|| not_found(&head)),
         Route::Health => Ok(health(state)),
         Route::Providers => Ok(json_response(json::to_vec(&status::report(state.dispatcher.quota())))),
@@ -191,8 +194,9 @@ async fn route(admitted: &Admitted<'_>, head: Parts, body: Incoming) -> Reply {
 impl Admitted<'_> {
     /// `error` in the dialect of the client.
     fn refuse(&self, error: &ApiError) -> Response {
-        let now = self.state.dispatcher.quota().now().wall;
-        self.surface.error_response(error, Occasion { request_id: self.id, now }).map(Body::from)
+        let clock = || self.state.dispatcher.quota().now().wall;
+        let occasion = Occasion { request_id: self.id, clock: &clock };
+        self.surface.error_response(error, occasion).map(Body::from)
     }
 }
 

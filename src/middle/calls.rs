@@ -24,7 +24,9 @@ pub struct ExpectedCalls {
     pub offered: Vec<String>,
     /// Whether the client can be given arguments only that are a JSON object.
     pub needs_objects: bool,
-    /// Makes ids for calls that come without one.
+    /// The ids of the calls before this answer: no other call of the conversation may have one of them.
+    pub taken: Vec<String>,
+    /// Makes ids for calls that come without one that all clients take.
     pub random: fastrand::Rng,
 }
 
@@ -57,6 +59,7 @@ pub(super) struct Calls {
     /// The last call with each of the provider's numbers.
     by_number: HashMap<u64, usize>,
     by_wire_id: HashMap<String, usize>,
+    /// Those that no other call may have.
     ids: HashSet<String>,
     /// The call whose pieces are passed on as they come. Later ones wait until it is complete: calls do not mix.
     current: usize,
@@ -93,10 +96,10 @@ struct Nameless {
 
 impl Calls {
     pub(super) fn new(expected: Option<ExpectedCalls>) -> Self {
-        let expected = expected.map(|ExpectedCalls { renamed, offered, needs_objects, random }| Expected {
-            names: ToolNames::new(renamed, offered),
-            needs_objects,
-            random,
+        let mut ids = HashSet::new();
+        let expected = expected.map(|ExpectedCalls { renamed, offered, needs_objects, taken, random }| {
+            ids.extend(taken);
+            Expected { names: ToolNames::new(renamed, offered), needs_objects, random }
         });
         Self {
             expected,
@@ -104,7 +107,7 @@ impl Calls {
             nameless: Vec::new(),
             by_number: HashMap::new(),
             by_wire_id: HashMap::new(),
-            ids: HashSet::new(),
+            ids,
             current: 0,
             argument_bytes: 0,
         }
@@ -198,7 +201,7 @@ impl Calls {
         if !wire_id.is_empty() {
             self.by_wire_id.entry(wire_id.clone()).or_insert(position);
         }
-        while opening.id.is_empty() || self.ids.contains(&opening.id) {
+        while !is_fit(&opening.id) || self.ids.contains(&opening.id) {
             opening.id = format!("call_{:024x}", expected.random.u128(..) >> 32);
         }
         self.ids.insert(opening.id.clone());
@@ -366,6 +369,13 @@ impl Nameless {
             || self.arguments.is_complete() && !self.arguments.may_be_repeated_by(&wire.arguments);
         self.is_meant_by(wire.number, wire.id.as_deref()) && !brings_others()
     }
+}
+
+/// Whether every client and provider takes an id: some refuse a call in the conversation with another.
+fn is_fit(id: &str) -> bool {
+    const MAX_LEN: usize = 64;
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    (1..=MAX_LEN).contains(&id.len()) && id.bytes().all(is_plain)
 }
 
 #[cfg(test)]

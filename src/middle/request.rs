@@ -403,6 +403,15 @@ impl ChatRequest {
     }
 
     /// Every call in the conversation.
+    pub fn calls(&self) -> impl Iterator<Item = &ToolCall> {
+        let answers = self.messages.iter().filter_map(|message| match message {
+            Message::Assistant(parts) => Some(parts),
+            Message::System(_) | Message::User(_) | Message::Tool { .. } => None,
+        });
+        answers.flatten().filter_map(AssistantPart::call)
+    }
+
+    /// The same, to be changed.
     pub fn calls_mut(&mut self) -> impl Iterator<Item = &mut ToolCall> {
         let answers = self.messages.iter_mut().filter_map(|message| match message {
             Message::Assistant(parts) => Some(parts),

@@ -222,6 +222,7 @@ mod tests {
             renamed: Vec::new(),
             offered: vec!["look".to_owned()],
             needs_objects: false,
+            taken: Vec::new(),
             random: fastrand::Rng::with_seed(7),
         };
         let (mut answer, mut events) = (AnswerSoFar::new(Some(expected)), Vec::new());
@@ -262,6 +263,7 @@ mod tests {
                 renamed: Vec::new(),
                 offered: vec!["look".to_owned()],
                 needs_objects: true,
+                taken: Vec::new(),
                 random: fastrand::Rng::with_seed(7),
             };
             let (mut answer, mut events) = (AnswerSoFar::new(Some(expected)), Vec::new());

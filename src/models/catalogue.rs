@@ -172,9 +172,11 @@ impl Catalogue {
     }
 }
 
-/// Whether `id` looks like the id of a chat model.
+/// Whether `id` looks like the id of a chat model. Only its last part counts: an id may be a path, whose folders say
+/// nothing of the model.
 fn can_chat(id: &str) -> bool {
-    !NO_CHAT.iter().any(|word| has_word(id, word))
+    let name = id.rsplit(['/', '\\']).next().unwrap_or(id);
+    !NO_CHAT.iter().any(|word| has_word(name, word))
 }
 
 /// Whether a word of `id` begins with `beginning`.
@@ -211,5 +213,7 @@ mod tests {
         {
             assert_eq!(can_chat(id), !id.starts_with("live") && !id.starts_with("safeguard"), "{id}");
         }
+        assert!(can_chat("/home/ana/images/qwen.gguf") && can_chat(r"C:\audio\qwen.gguf"));
+        assert!(!can_chat("/home/ana/qwen/whisper.gguf") && !can_chat(r"C:\qwen\whisper.gguf"));
     }
 }

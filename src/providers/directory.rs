@@ -7,7 +7,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use secrecy::SecretString;
 
 use super::capabilities::{Capabilities, Work};
-use super::model_id::is_model_id;
+use super::listed::ModelList;
+use super::model_id::{is_model_id, is_model_path};
 use super::profile::{AskedBy, Dialect, Profile};
 use super::wire::{Decoded, WireRequest};
 use super::words::{ErrorBody, limits, waits};
@@ -98,6 +99,8 @@ impl Provider {
     pub const CEREBRAS: Self = Self(&rows::cerebras::PROFILE);
     /// Google Gemini through its native API, <https://aistudio.google.com>.
     pub const GEMINI: Self = Self(&rows::gemini::PROFILE);
+    /// llama.cpp's server, on a machine of the user's own.
+    pub const LLAMA_CPP: Self = Self(&rows::local::LLAMA_CPP);
 
     /// The provider of a row. A row lives as long as the process.
     pub const fn of(row: &'static Profile) -> Self {
@@ -203,37 +206,58 @@ impl Provider {
         }
     }
 
-    /// The ids in a list of models, without those that cost money or that the list marks as not for chat; `None` if the body is not a
-    /// complete list.
+    /// A list of models: those that cost nothing, without those that the list marks as not for chat, and those that bill;
+    /// `None` if the body is not a complete list.
+    pub(crate) fn read_list(self, body: &[u8]) -> Option<ModelList> {
+        let ModelList { free, mut paid } = match &self.profile().dialect {
+            Dialect::OpenAi(quirks) => openai::read_list(quirks.list, body)?,
+            Dialect::Gemini => ModelList::of_ids(gemini::parse_models(body)?),
+        };
+        let known = free.into_iter().filter(|it| self.check_model_id(&it.id).is_ok());
+        let (free, others): (Vec<_>, Vec<_>) = known.partition(|it| self.is_free(&it.id));
+        paid.extend(others.into_iter().map(|it| it.id));
+        Some(ModelList { free, paid })
+    }
+
+    /// The ids of the free models in a list; `None` if the body is not a complete list.
     pub fn parse_models(self, body: &[u8]) -> Option<Vec<String>> {
-        let mut models = match &self.profile().dialect {
-            Dialect::OpenAi(quirks) => openai::parse_models(quirks.list, body),
-            Dialect::Gemini => gemini::parse_models(body),
-        }?;
-        models.retain(|id| is_model_id(id) && self.is_free(id));
-        Some(models)
+        Some(self.read_list(body)?.free.into_iter().map(|it| it.id).collect())
+    }
+
+    /// Whether a model of this provider can have this id.
+    ///
+    /// # Errors
+    /// It cannot: what ids consist of.
+    pub(crate) fn check_model_id(self, id: &str) -> Result<(), &'static str> {
+        let (is_good, form) = match &self.profile().dialect {
+            Dialect::OpenAi(quirks) if quirks.ids_may_be_paths => {
+                (is_model_path(id), "visible ASCII characters")
+            }
+            Dialect::OpenAi(_) | Dialect::Gemini => (is_model_id(id), "letters, digits and . _ - : / @"),
+        };
+        if is_good { Ok(()) } else { Err(form) }
     }
 
     /// `request` in this provider's dialect, asking for a stream where there is one.
     ///
     /// The model must support what the request needs; optional features that it does not support are left out.
     pub fn encode(self, request: &ChatRequest, model: &str, max_tokens: Option<u32>) -> WireRequest {
-        self.encode_without(request, model, max_tokens, &[])
+        self.encode_for(request, model, self.capabilities(model), max_tokens, &[])
     }
 
-    /// The same without these fields, which the model has refused.
-    pub fn encode_without(
+    /// The same for a model of which more is known than the row says: that it `can` do this, and has refused the fields
+    /// which are left out.
+    pub(crate) fn encode_for(
         self,
         request: &ChatRequest,
         model: &str,
+        can: &Capabilities,
         max_tokens: Option<u32>,
         without: &[&str],
     ) -> WireRequest {
         match &self.profile().dialect {
-            Dialect::OpenAi(quirks) => {
-                openai::encode(quirks, self.capabilities(model), request, model, max_tokens, without)
-            }
-            Dialect::Gemini => gemini::encode(self.capabilities(model), request, model, max_tokens),
+            Dialect::OpenAi(quirks) => openai::encode(quirks, can, request, model, max_tokens, without),
+            Dialect::Gemini => gemini::encode(can, request, model, max_tokens),
         }
     }
 

@@ -15,6 +15,6 @@ mod unwanted;
 
 pub(super) use self::decode::{decode, diagnose, limits_in_error};
 pub(super) use self::encode::encode;
-pub(super) use self::list::parse_models;
+pub(super) use self::list::read_list;
 pub(crate) use self::quirks::{EffortForm, Guard, NullContent, Quirks};
 pub use self::quirks::{ErrorForm, ListForm};

@@ -6,7 +6,7 @@ mod cohere;
 pub(super) mod gemini;
 pub(super) mod groq;
 mod kilo;
-mod local;
+pub(super) mod local;
 mod mistral;
 mod nvidia;
 mod openrouter;

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::share::{Bell, Change, Share, ShareAnswer, ShareReport};
+use super::share::{Bell, Change, Leave, Share, ShareAnswer, ShareReport};
 use super::ticks::Now;
 use super::used::{End, Used};
 use crate::middle::{Limit, LimitReading, Measure, Renewal, Source, Unit, Wait, Window};
@@ -195,7 +195,11 @@ impl Bucket {
         let fit = self.fit_alone(amount, ahead, now);
         match (&self.share, self.most) {
             (Some(share), Some(most)) if fit == Fit::Now && amount > 0 => {
-                share.fit(amount, ahead, most, self.is_certain(now), now)
+                match share.leave(amount, ahead, most, self.is_certain(now), now) {
+                    Leave::Given => Fit::Now,
+                    Leave::OnCredit(wait) => Fit::Unsure(wait),
+                    Leave::Awaited(wait) => Fit::Later(Some(wait)),
+                }
             }
             _ => fit,
         }

@@ -23,7 +23,7 @@ use crate::middle::{
     Failure, Lift, LimitReading, Measure, Needs, Policy, Reading, Reason, Source, Usage, Window,
 };
 use crate::observe::{Counts, ModelStats, Outcome};
-use crate::providers::{Capabilities, Lack, Provider};
+use crate::providers::{Capabilities, Lack, Listed, Provider};
 use crate::time::{Clock, Moment};
 
 /// Timers are exact to a millisecond.
@@ -177,7 +177,7 @@ impl Quota {
             state.release(booking.admission);
             return None;
         };
-        let (can, model, stats) = (model.can, model.id.clone(), model.stats.clone());
+        let (can, model, stats) = (model.can.clone(), model.id.clone(), model.stats.clone());
         stats.attempted();
         Some(Reservation {
             quota: self.clone(),
@@ -299,6 +299,18 @@ impl Quota {
         (is_usable, self.lock().restock(provider, catalogue, stock, now))
     }
 
+    /// Goes by what lists say that a provider's models can do; where they say nothing, by its row.
+    pub(crate) fn heed(&self, provider: usize, listed: &[Listed]) {
+        self.lock().heed(provider, listed);
+    }
+
+    /// What a model can do, as far as is known.
+    pub(crate) fn capabilities(&self, provider: usize, id: &str) -> Option<Arc<Capabilities>> {
+        let state = self.lock();
+        let provider = state.provider(provider)?;
+        provider.models().get(provider.catalogue.find(id)?).map(|model| model.can.clone())
+    }
+
     /// The counts of each provider, in rotation order.
     pub fn counts(&self) -> Vec<(Provider, Counts)> {
         let count =
@@ -349,7 +361,7 @@ impl Drop for PlaceInLine<'_> {
 pub(crate) struct Reservation {
     quota: Arc<Quota>,
     candidate: Candidate,
-    can: &'static Capabilities,
+    can: Arc<Capabilities>,
     model: Arc<str>,
     stats: Arc<ModelStats>,
     begun: tokio::time::Instant,
@@ -382,8 +394,8 @@ impl Reservation {
     }
 
     /// What the model can do.
-    pub(crate) fn can(&self) -> &'static Capabilities {
-        self.can
+    pub(crate) fn can(&self) -> &Capabilities {
+        &self.can
     }
 
     /// The longest answer to ask for, in tokens; `None` leaves it to the provider.

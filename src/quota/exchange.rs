@@ -17,28 +17,15 @@ use super::share::{Bell, ShareAnswer, ShareReport};
 use super::shared_bucket::{SharedBucket, Sharers};
 use super::state::State;
 use super::ticks::Now;
+use super::untold::{RestReport, Sharing};
 use super::used::Used;
 use crate::middle::{Cause, Effect, Lift, Window, Zone};
 use crate::time::Moment;
 
-/// The most rests that wait to be told.
-const MOST_UNTOLD: usize = 64;
 /// So many bytes of a hash name something.
 const NAME_BYTES: usize = 16;
 /// Stands for whatever a place does not have.
 const NONE: &str = "-";
-
-/// What is shared of one provider.
-#[derive(Debug)]
-pub(super) struct Sharing {
-    pub(super) bell: Arc<Bell>,
-    /// Rests that the others have not been told of.
-    untold: Vec<RestReport>,
-    /// The number of the latest rest that was heard of.
-    heard: u64,
-    /// How far the server's clock is ahead of ours, in milliseconds.
-    ahead_ms: i64,
-}
 
 /// What is told of one provider.
 #[derive(Clone, Debug)]
@@ -55,15 +42,6 @@ pub(crate) struct Report {
     pub(crate) buckets: Vec<BucketReport>,
     /// When it was made.
     asked: Duration,
-}
-
-/// A place that rests.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct RestReport {
-    /// For how long; `None` without an end.
-    pub(crate) left: Option<Duration>,
-    /// Where and why, in words without keys.
-    pub(crate) words: String,
 }
 
 /// What is told of one bucket.
@@ -128,8 +106,7 @@ impl State {
             for (account, key) in provider.accounts.iter_mut().zip(keys) {
                 account.shared_name = hashed(&[name, key]);
             }
-            provider.sharing =
-                Some(Sharing { bell: bell.clone(), untold: Vec::new(), heard: 0, ahead_ms: 0 });
+            provider.sharing = Some(Sharing::new(bell.clone()));
             provider.buckets.iter_mut().for_each(|it| it.bucket.join(bell, ticks));
         }
     }
@@ -175,14 +152,6 @@ impl Report {
     /// Whether more is wanted than somebody holds who has nothing to do.
     pub(crate) fn wants_something(&self) -> bool {
         self.buckets.iter().any(|it| it.share.wanted > 0)
-    }
-}
-
-impl Sharing {
-    fn tell(&mut self, rest: RestReport) {
-        if self.untold.len() < MOST_UNTOLD && !self.untold.contains(&rest) {
-            self.untold.push(rest);
-        }
     }
 }
 

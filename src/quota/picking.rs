@@ -201,7 +201,7 @@ impl State {
         let criteria = Criteria { needs: &needs, ruled_out: &[], ..*criteria };
         let candidates = self.providers.iter().enumerate().flat_map(|(number, provider)| {
             provider.in_order_of_preference(number, &criteria, now).filter_map(move |candidate| {
-                let can = provider.models().get(candidate.model)?.can;
+                let can = &provider.models().get(candidate.model)?.can;
                 let limits = provider.limits(candidate.account, candidate.model, ticks).into_iter();
                 let plan = limits.filter(|it| it.measure.unit == Unit::Tokens).filter_map(|it| {
                     Some(Largest { provider: number, tokens: it.limit?, window: Some(it.measure.window) })

@@ -11,14 +11,14 @@ use jiff::Timestamp;
 
 use super::cooldowns::{Blocked, Cooldowns, Standing};
 use super::demand::Correction;
-use super::exchange::Sharing;
 use super::place::Candidate;
 use super::shared_bucket::SharedBucket;
 use super::target::Criteria;
+use super::untold::Sharing;
 use crate::middle::{Measure, Needs, Reason, Renewal};
 use crate::models::{Catalogue, Stock};
 use crate::observe::ModelStats;
-use crate::providers::{Capabilities, Provider};
+use crate::providers::{Capabilities, Listed, Provider};
 use crate::time::Moment;
 
 /// What a provider starts with. A provider without accounts is never picked.
@@ -95,7 +95,7 @@ pub(super) struct AccountModelState {
 #[derive(Debug)]
 pub(super) struct ModelState {
     pub(super) id: Arc<str>,
-    pub(super) can: &'static Capabilities,
+    pub(super) can: Arc<Capabilities>,
     pub(super) stats: Arc<ModelStats>,
     pub(super) cooldowns: Cooldowns,
     /// Its name in the ledger, from its first call on.
@@ -211,7 +211,7 @@ impl ProviderState {
         let models = self.stock.ranks.iter().enumerate();
         let models = models.flat_map(|(rank, models)| models.iter().map(move |&model| (rank, model)));
         let is_allowed = move |&(_, model): &(usize, usize)| {
-            self.models.get(model).is_some_and(|it| criteria.allows_model(number, model, it.can))
+            self.models.get(model).is_some_and(|it| criteria.allows_model(number, model, &it.can))
         };
         let candidates = models.filter(is_allowed).flat_map(move |(rank, model)| {
             let its = self.turns.iter().filter(move |&&it| rank == 0 || rank <= self.rank_in_use(it, now));
@@ -260,13 +260,22 @@ impl ProviderState {
         }
     }
 
+    /// Goes by what lists say that its models can do. Who is on no list keeps what was said before.
+    pub(super) fn heed(&mut self, listed: &[Listed]) {
+        for model in &mut self.models {
+            if let Some(listed) = listed.iter().find(|listed| *listed.id == *model.id) {
+                model.can = Arc::new(listed.says.over(self.provider.capabilities(&model.id)));
+            }
+        }
+    }
+
     fn add_new_models(&mut self) {
         let new = self.catalogue.ids().iter().skip(self.models.len());
         let plans = new.clone().flat_map(|id| self.provider.free_plan(id));
         self.has_calendar |= plans.into_iter().any(|limit| matches!(limit.renewal, Renewal::Calendar(_)));
         let new = new.map(|id| ModelState {
             id: id.clone(),
-            can: self.provider.capabilities(id),
+            can: Arc::new(self.provider.capabilities(id).clone()),
             stats: Arc::default(),
             cooldowns: Cooldowns::default(),
             ledger_name: None,

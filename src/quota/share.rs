@@ -11,7 +11,6 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
-use super::bucket::Fit;
 use super::ticks::Now;
 use super::used::Used;
 
@@ -35,6 +34,17 @@ pub(crate) struct Bell {
     pub(crate) used: Notify,
     /// A request has room, and no lease for it.
     pub(crate) lacking: Notify,
+}
+
+/// What stands in the way of a request that fits into what counts as used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Leave {
+    /// Nothing.
+    Given,
+    /// Perhaps something: one call at a time may go, the others are looked at again after this time.
+    OnCredit(Duration),
+    /// It has to wait for a lease, and is looked at again after this time.
+    Awaited(Duration),
 }
 
 /// One bucket's part.
@@ -194,27 +204,27 @@ impl Share {
     }
 
     /// What stands in the way of a request that fits into what counts as used; `is_certain` says whether the limit is.
-    pub(super) fn fit(&self, amount: u64, ahead: u64, most: u64, is_certain: bool, now: Now) -> Fit {
+    pub(super) fn leave(&self, amount: u64, ahead: u64, most: u64, is_certain: bool, now: Now) -> Leave {
         let wanted = amount.saturating_add(ahead);
         if let Some(lease) = self.holds(now) {
             let spent = u64::try_from(self.own.saturating_sub(lease.own)).unwrap_or_default();
             if spent.saturating_add(wanted) <= lease.amount {
-                return Fit::Now;
+                return Leave::Given;
             }
             self.lacked.set(self.lacked.get().max(wanted));
             self.bell.lacking.notify_one();
             // While there is enough for everybody, one call at a time goes on credit.
             let has_credit = wanted <= lease.left;
             return if is_certain && !has_credit {
-                Fit::Later(Some(NEXT_LEASE))
+                Leave::Awaited(NEXT_LEASE)
             } else {
-                Fit::Unsure(NEXT_LEASE)
+                Leave::OnCredit(NEXT_LEASE)
             };
         }
         // Nobody says what the others do: they keep to their parts, and so does this one. It is a guess.
         let part = most / self.instances.max(1);
         let is_within = self.window.amount(most, now).saturating_add(wanted) <= part;
-        if is_within || self.instances <= 1 { Fit::Now } else { Fit::Unsure(NEXT_LEASE) }
+        if is_within || self.instances <= 1 { Leave::Given } else { Leave::OnCredit(NEXT_LEASE) }
     }
 
     /// Whether there is something to tell: a use, a lack, or a lease that is not needed.

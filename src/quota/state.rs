@@ -9,6 +9,7 @@ use super::place::Candidate;
 use super::provider_state::{Change, ModelState, Offer, ProviderState};
 use super::ticks::Ticks;
 use crate::models::{Catalogue, Stock};
+use crate::providers::Listed;
 use crate::time::Moment;
 
 #[derive(Debug)]
@@ -132,6 +133,13 @@ impl State {
             if let Some((account, model)) = account.zip(model) {
                 provider.restore(account, model, uses, ticks);
             }
+        }
+    }
+
+    /// Goes by what lists say that a provider's models can do.
+    pub(super) fn heed(&mut self, provider: usize, listed: &[Listed]) {
+        if let Some(provider) = self.providers.get_mut(provider) {
+            provider.heed(listed);
         }
     }
 

@@ -259,6 +259,7 @@ impl Behaviour {
         Some(match name {
             "rate_limited" => Self::trouble(Trouble::RateLimited(2.0)),
             "quota_exhausted" => Self::trouble(Trouble::QuotaExhausted(34.4)),
+            "spent_until_tomorrow" => Self::trouble(Trouble::QuotaExhausted(36_000.0)),
             "bad_key" => Self::trouble(Trouble::BadKey),
             "no_credit" => Self::trouble(Trouble::NoCredit),
             "model_gone" => Self::trouble(Trouble::ModelGone),

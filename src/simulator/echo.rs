@@ -163,7 +163,8 @@ fn echo(name: &str, prompt: &Prompt) -> String {
     )
 }
 
-/// If the choice is free, the model calls every tool that the question names. After their results it answers.
+/// If the choice is free, the model calls every tool that the question names. After their results it answers. To a test it
+/// listens to the letter: a question that writes calls out, such as `Read({"path":"a.txt"})`, gets just these.
 fn chosen_calls(voice: Voice, prompt: &Prompt) -> Vec<SimulatedCall> {
     if !prompt.results.is_empty() {
         return Vec::new();
@@ -173,6 +174,13 @@ fn chosen_calls(voice: Voice, prompt: &Prompt) -> Vec<SimulatedCall> {
         Voice::Echo => prompt.question.contains(&tool.name),
         Voice::SmallTalk => small_talk::is_named(&prompt.question, &tool.name),
     };
+    if voice == Voice::Echo && matches!(prompt.choice, Choice::Auto) {
+        let written: Vec<_> =
+            prompt.tools.iter().filter_map(|it| written_out(&prompt.question, it)).collect();
+        if !written.is_empty() {
+            return written;
+        }
+    }
     let tools = prompt.tools.iter().filter(may_call);
     match &prompt.choice {
         Choice::Never => Vec::new(),
@@ -181,6 +189,14 @@ fn chosen_calls(voice: Voice, prompt: &Prompt) -> Vec<SimulatedCall> {
         }
         Choice::Auto => tools.filter(is_named).map(call).collect(),
     }
+}
+
+/// The call of `tool` that a question has in it: the tool's name and its arguments in JSON, in brackets.
+fn written_out(question: &str, tool: &Tool) -> Option<SimulatedCall> {
+    let (_, rest) = question.split_once(&format!("{}({{", tool.name))?;
+    let arguments = format!("{{{rest}");
+    let read = serde_json::Deserializer::from_str(&arguments).into_iter::<Value>().next()?.ok()?;
+    Some(SimulatedCall { name: tool.name.clone(), arguments: read.to_string() })
 }
 
 fn call(tool: &Tool) -> SimulatedCall {
@@ -196,4 +212,41 @@ fn words(text: &str) -> Vec<String> {
 fn in_pieces(value: &Value) -> Vec<String> {
     let text: Vec<char> = value.to_string().chars().collect();
     text.chunks(5).map(|piece| piece.iter().collect()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn calls(voice: Voice, question: &str) -> Vec<(String, String)> {
+        let parameters =
+            json!({"type": "object", "properties": {"at": {"type": "string"}}, "required": ["at"]});
+        let tools =
+            ["look", "look_up"].map(|name| Tool { name: name.to_owned(), parameters: parameters.clone() });
+        let prompt = Prompt { question: question.to_owned(), tools: tools.into(), ..Prompt::default() };
+        let said = said("Groq", voice, &Behaviour::echo(), &prompt);
+        said.calls.into_iter().map(|call| (call.name, call.arguments)).collect()
+    }
+
+    #[test]
+    fn a_call_that_a_question_writes_out_is_made_to_the_letter_and_alone() {
+        let one = |name: &str, arguments: &str| (name.to_owned(), arguments.to_owned());
+        for (question, made) in [
+            (r#"Do look({"at":"(a) {b}"}), not look_up."#, vec![one("look", r#"{"at":"(a) {b}"}"#)]),
+            (r#"look({"at":1}) and look_up({})"#, vec![one("look", r#"{"at":1}"#), one("look_up", "{}")]),
+            ("Do look", vec![one("look", r#"{"at":"text"}"#)]),
+            (r#"look({"at":"#, vec![one("look", r#"{"at":"text"}"#)]),
+            ("Hello", vec![]),
+        ] {
+            assert_eq!(calls(Voice::Echo, question), made, "{question}");
+        }
+        assert_eq!(
+            calls(Voice::SmallTalk, r#"`look`, look_up({"at":"x"})"#).len(),
+            2,
+            "a demo makes its own"
+        );
+        assert!(
+            calls(Voice::SmallTalk, r#"look_up({"at":"x"})"#).iter().all(|call| call.1 != r#"{"at":"x"}"#)
+        );
+    }
 }

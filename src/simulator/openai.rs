@@ -161,6 +161,11 @@ fn models(models: &[String], host: &Host, id: &str) -> Result<Response, Refused>
         Manner::Cerebras | Manner::Plain => {
             json!({"id": id, "object": "model", "created": 0, "owned_by": "Simulated"})
         }
+        Manner::LlamaCpp => {
+            json!({"id": id, "aliases": [id], "tags": [], "object": "model", "created": 0, "owned_by": "llamacpp",
+            "architecture": {"input_modalities": ["text"], "output_modalities": ["text"]},
+            "meta": {"n_ctx": 8_192, "n_ctx_train": 8_192}})
+        }
     };
     if id.is_empty() {
         return Ok(Response::json(200, Vec::new(), &list(models, host, entry)));
@@ -177,7 +182,12 @@ fn list(models: &[String], host: &Host, entry: impl Fn(&String) -> Value) -> Val
     match host.quirks.list {
         ListForm::OpenAi | ListForm::None => {
             let data: Vec<Value> = models.iter().map(entry).collect();
-            json!({"object": "list", "data": data})
+            let mut list = json!({"object": "list", "data": data});
+            if host.manner == Manner::LlamaCpp {
+                // In Ollama's form, too.
+                list["models"] = models.iter().map(|id| json!({"name": id, "model": id})).collect();
+            }
+            list
         }
         ListForm::Priced => {
             let priced = |id: &String| {

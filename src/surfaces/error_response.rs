@@ -15,12 +15,19 @@ use crate::observe::Refusal;
 pub(crate) type Response = http::Response<Cow<'static, [u8]>>;
 
 /// What an error of some dialects says besides what was wrong.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(crate) struct Occasion<'a> {
     /// The id of the request.
     pub(crate) request_id: &'a str,
+    /// Tells the time. Most errors do not ask: the one that is told of a broken clock must not.
+    pub(crate) clock: &'a dyn Fn() -> Timestamp,
+}
+
+impl Occasion<'_> {
     /// The time of day.
-    pub(crate) now: Timestamp,
+    pub(crate) fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
 }
 
 /// Says `false` where asking again soon cannot help. OpenAI's SDKs, and those made like them, read it: without it they

@@ -103,12 +103,13 @@ fn readings(name: &str) -> impl Iterator<Item = &str> {
 }
 
 fn is_foreign(name: &str) -> bool {
-    let name = readings(name).last().unwrap_or(name).to_ascii_lowercase();
-    let numbered = |letter: char| {
-        let rest = name.strip_prefix(letter);
+    let numbered = |name: &str| {
+        let rest = name.strip_prefix('o');
         rest.is_some_and(|rest| rest.starts_with(|it: char| it.is_ascii_digit()))
     };
-    FOREIGN.iter().any(|family| name.starts_with(family)) || numbered('o')
+    let name = name.to_ascii_lowercase();
+    // What stands before a name may itself be a family's.
+    readings(&name).any(|name| FOREIGN.iter().any(|family| name.starts_with(family)) || numbered(name))
 }
 
 /// Who may answer for `model`: every provider for `auto`, one provider by its name in any case, one of its models after

@@ -44,6 +44,7 @@ mod simulator_rules;
 mod slow_clients;
 mod supply_chain;
 mod support;
+mod surfaces;
 mod thoughts;
 mod tool_calls;
 mod unicode;

@@ -321,7 +321,7 @@ async fn a_list_that_cannot_be_had_changes_nothing() -> anyhow::Result<()> {
     let other = json!({"data": [{"id": "other"}],
         "models": [{"name": "models/other", "supportedGenerationMethods": ["generateContent"]}]});
     let mut endless = other.clone();
-    endless["padding"] = json!("x".repeat(3 << 20));
+    endless["padding"] = json!("x".repeat(6 << 20));
     let mut page = other;
     page["data"] = json!([{"id": "whisper-1"}]);
     page["nextPageToken"] = json!("more");

@@ -3,6 +3,9 @@
 mod answers;
 mod bills;
 mod failures;
+mod lists;
+mod llama_cpp;
+mod matrix;
 mod mending;
 mod settings;
 mod tiers;

@@ -7,7 +7,13 @@ fn calls() -> Calls {
 fn calls_of(needs_objects: bool) -> Calls {
     let renamed = vec![("_1st".to_owned(), "1st".to_owned())];
     let offered = ["f", "g", "1st"].map(str::to_owned).to_vec();
-    Calls::new(Some(ExpectedCalls { renamed, offered, needs_objects, random: fastrand::Rng::with_seed(1) }))
+    Calls::new(Some(ExpectedCalls {
+        renamed,
+        offered,
+        needs_objects,
+        taken: Vec::new(),
+        random: fastrand::Rng::with_seed(1),
+    }))
 }
 
 fn wire(number: Option<u64>, id: &str, name: &str, arguments: &str) -> WireCall {

@@ -98,7 +98,13 @@ fn data(form: &str, bodies: &[Vec<u8>], numbers: &[usize]) -> Vec<u8> {
 
 fn decoder(provider: Provider) -> AnswerDecoder {
     let random = fastrand::Rng::with_seed(1);
-    let expected = ExpectedCalls { renamed: Vec::new(), offered: Vec::new(), needs_objects: false, random };
+    let expected = ExpectedCalls {
+        renamed: Vec::new(),
+        offered: Vec::new(),
+        needs_objects: false,
+        taken: Vec::new(),
+        random,
+    };
     AnswerDecoder::new(provider, false, Some(expected))
 }
 

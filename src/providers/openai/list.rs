@@ -8,31 +8,73 @@ use serde_json::Value;
 
 use super::decode;
 use super::quirks::ListForm;
+use crate::providers::listed::{Listed, ModelList, Said};
 
-/// Reads a list of models; see [`Provider::parse_models`](crate::providers::Provider::parse_models).
-pub(in crate::providers) fn parse_models(form: ListForm, body: &[u8]) -> Option<Vec<String>> {
+/// Reads a list of models; see [`Provider::read_list`](crate::providers::Provider::read_list).
+pub(in crate::providers) fn read_list(form: ListForm, body: &[u8]) -> Option<ModelList> {
     match form {
-        ListForm::OpenAi => decode::parse_models(body),
-        ListForm::Priced => named(body, "data", "id", is_free_chat),
-        ListForm::Search => named(body, "result", "name", |_| true),
+        ListForm::OpenAi => Some(ModelList::of_ids(decode::parse_models(body)?)),
+        ListForm::Priced => priced(body),
+        ListForm::Search => Some(ModelList::of_ids(named(body, "result", "name")?)),
         ListForm::None => None,
     }
 }
 
-/// The names of the entries that are `wanted`.
-fn named(body: &[u8], list: &str, name: &str, wanted: fn(&Value) -> bool) -> Option<Vec<String>> {
+/// The names of the entries.
+fn named(body: &[u8], list: &str, name: &str) -> Option<Vec<String>> {
     let body: Value = serde_json::from_slice(body).ok()?;
-    let entries = body.get(list)?.as_array()?.iter().filter(|entry| wanted(entry));
+    let entries = body.get(list)?.as_array()?.iter();
     Some(entries.filter_map(|entry| entry.get(name)?.as_str()).map(str::to_owned).collect())
 }
 
-/// Whether an entry costs nothing at all and writes text.
-fn is_free_chat(entry: &Value) -> bool {
+/// A list with prices, and with what each model can do.
+fn priced(body: &[u8]) -> Option<ModelList> {
+    let body: Value = serde_json::from_slice(body).ok()?;
+    let mut list = ModelList::default();
+    for entry in body.get("data")?.as_array()? {
+        let Some(id) = entry.get("id").and_then(Value::as_str) else { continue };
+        if !writes_text(entry) {
+            continue;
+        }
+        if is_free(entry) {
+            list.free.push(Listed { id: id.to_owned(), says: said(entry) });
+        } else {
+            list.paid.push(id.to_owned());
+        }
+    }
+    Some(list)
+}
+
+/// What an entry says that its model can do.
+fn said(entry: &Value) -> Said {
+    let number = |path: &str| entry.pointer(path).and_then(Value::as_u64).filter(|number| *number > 0);
+    let has = |path: &str, word: &str| {
+        let words = entry.pointer(path).and_then(Value::as_array)?;
+        Some(words.iter().any(|it| it == word))
+    };
+    let takes = |word| has("/supported_parameters", word);
+    Said {
+        window: number("/context_length"),
+        max_output: number("/top_provider/max_completion_tokens").and_then(|most| most.try_into().ok()),
+        images: has("/architecture/input_modalities", "image"),
+        tools: takes("tools"),
+        forced_calls: takes("tool_choice"),
+        json: takes("response_format"),
+        schema: takes("structured_outputs"),
+        efforts: takes("reasoning"),
+    }
+}
+
+/// Whether an entry costs nothing at all.
+fn is_free(entry: &Value) -> bool {
     let prices = entry.get("pricing").and_then(Value::as_object);
     let costs_nothing = prices.is_some_and(|prices| !prices.is_empty() && prices.values().all(is_zero));
-    let is_called_free = entry.get("isFree").is_none_or(|it| it == &Value::Bool(true));
+    costs_nothing && entry.get("isFree").is_none_or(|it| it == &Value::Bool(true))
+}
+
+fn writes_text(entry: &Value) -> bool {
     let written = entry.pointer("/architecture/output_modalities").and_then(Value::as_array);
-    costs_nothing && is_called_free && written.is_none_or(|forms| forms.iter().any(|form| form == "text"))
+    written.is_none_or(|forms| forms.iter().any(|form| form == "text"))
 }
 
 /// Whether a price is exactly nothing. Nested ones, such as those for long prompts, count too.
@@ -74,8 +116,32 @@ mod tests {
             let mut entry: Value = serde_json::from_str(entry).unwrap();
             entry["id"] = "m".into();
             let list = serde_json::json!({ "data": [entry] }).to_string();
-            let expected = if is_free { vec!["m".to_owned()] } else { Vec::new() };
-            assert_eq!(parse_models(ListForm::Priced, list.as_bytes()), Some(expected), "{list}");
+            let read = read_list(ListForm::Priced, list.as_bytes()).expect("a list");
+            assert_eq!(read.free.len(), usize::from(is_free), "{list}");
         }
+    }
+
+    #[test]
+    fn what_a_list_says_is_read_and_what_it_does_not_say_is_not_made_up() {
+        let entry = serde_json::json!({"id": "m:free", "pricing": {"prompt": "0"}, "context_length": 4096,
+            "architecture": {"input_modalities": ["text", "image"]}, "top_provider": {"max_completion_tokens": null},
+            "supported_parameters": ["tools", "response_format"]});
+        let expected = Said {
+            window: Some(4_096),
+            max_output: None,
+            images: Some(true),
+            tools: Some(true),
+            forced_calls: Some(false),
+            json: Some(true),
+            schema: Some(false),
+            efforts: Some(false),
+        };
+        assert_eq!(said(&entry), expected);
+        let odd = serde_json::json!({"context_length": "4096", "architecture": 7, "top_provider": [],
+            "supported_parameters": {"tools": true}});
+        assert_eq!(said(&odd), Said::default());
+        let absurd =
+            serde_json::json!({"context_length": 0, "top_provider": {"max_completion_tokens": u64::MAX}});
+        assert_eq!(said(&absurd), Said::default());
     }
 }

@@ -54,6 +54,8 @@ pub struct Quirks {
     pub parses_reasoning_of: &'static [&'static str],
     /// Whether an answer may begin with thoughts between `<think>` and `</think>`.
     pub thinks_in_text: bool,
+    /// Whether the id of a model may be the path of its file.
+    pub ids_may_be_paths: bool,
     /// Whether the content of an answer may be a list of parts.
     pub answers_in_parts: bool,
     /// The limits that response headers report; the one with the longest window first.
@@ -106,6 +108,7 @@ impl Quirks {
         streams_schema: true,
         parses_reasoning_of: &[],
         thinks_in_text: false,
+        ids_may_be_paths: false,
         answers_in_parts: false,
         limit_headers: &[],
         reset_header: "",

@@ -30,9 +30,13 @@ const QUIRKS: Quirks = Quirks {
         Feature::PresencePenalty,
     ],
     thinks_in_text: true,
+    // llama.cpp's server and vLLM call a model by the path that they were started with.
+    ids_may_be_paths: true,
     failures: &[
         FailureRule::words(503, &["loading model"], Cause::Loading),
         FailureRule::codes(400, &["exceed_context_size_error"], Cause::ContextTooLong),
+        // What llama.cpp's server says of a model without a part for pictures.
+        FailureRule::words(500, &["image input is not supported"], Cause::RequestRefused),
     ],
     ..Quirks::NONE
 };

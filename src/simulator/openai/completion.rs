@@ -32,6 +32,7 @@ impl Completion {
             }
             Manner::Groq | Manner::Plain => json!({"role": "assistant", "content": ""}),
             Manner::Cerebras => json!({"role": "assistant"}),
+            Manner::LlamaCpp => json!({"role": "assistant", "content": null}),
         };
         let mut prelude = vec![self.chunk(&first, None, true)];
         let thoughts = said.thoughts.iter();
@@ -45,7 +46,7 @@ impl Completion {
         let mut ending = Vec::new();
         if fault != Some(&Fault::NoFinish) {
             ending.push(self.chunk(&json!({}), Some(said.finish), false));
-            if self.manner == Manner::Plain && self.streams_usage {
+            if matches!(self.manner, Manner::Plain | Manner::LlamaCpp) && self.streams_usage {
                 ending.push(self.usage_chunk());
             }
         }
@@ -64,6 +65,10 @@ impl Completion {
                     json!(finish)
                 )
             }
+            Manner::LlamaCpp => format!(
+                r#"{{"choices":[{{"finish_reason":{},"index":0,"delta":{delta}}}],"created":{created},"id":"{id}","model":"{model}","system_fingerprint":"b0-sim","object":"chat.completion.chunk"}}"#,
+                json!(finish)
+            ),
             Manner::Groq => {
                 let usage = finish.map(|_| self.usage());
                 let x_groq = match &usage {
@@ -95,10 +100,13 @@ impl Completion {
 
     /// The chunk that OpenAI sends between the finish and the end mark.
     fn usage_chunk(&self) -> Vec<u8> {
-        let chunk = json!({
+        let mut chunk = json!({
             "id": self.id, "object": "chat.completion.chunk", "created": self.created, "model": self.model,
             "choices": [], "usage": self.usage(),
         });
+        if self.manner == Manner::LlamaCpp {
+            chunk["timings"] = self.timings();
+        }
         format!("data: {chunk}\n\n").into_bytes()
     }
 
@@ -106,7 +114,7 @@ impl Completion {
     fn thoughts_name(&self) -> &'static str {
         match self.manner {
             Manner::Groq | Manner::Cerebras => "reasoning",
-            Manner::Plain => "reasoning_content",
+            Manner::LlamaCpp | Manner::Plain => "reasoning_content",
         }
     }
 
@@ -123,7 +131,7 @@ impl Completion {
 
     pub(super) fn whole(&self, said: &Said, headers: Headers) -> Response {
         let mut message = json!({"role": "assistant"});
-        if said.calls.is_empty() || !said.text.is_empty() {
+        if said.calls.is_empty() || !said.text.is_empty() || self.manner == Manner::LlamaCpp {
             message["content"] = json!(said.text.concat());
         }
         if !said.calls.is_empty() {
@@ -147,6 +155,7 @@ impl Completion {
                 body["service_tier"] = json!("on_demand");
             }
             Manner::Cerebras => body["time_info"] = self.time_info(),
+            Manner::LlamaCpp => body["timings"] = self.timings(),
         }
         Response::whole(headers, body.to_string())
     }
@@ -157,6 +166,10 @@ impl Completion {
         let mut usage = match self.manner {
             Manner::Plain => json!({
                 "prompt_tokens": prompt_tokens, "completion_tokens": completion_tokens, "total_tokens": total_tokens,
+            }),
+            Manner::LlamaCpp => json!({
+                "completion_tokens": completion_tokens, "prompt_tokens": prompt_tokens, "total_tokens": total_tokens,
+                "prompt_tokens_details": {"cached_tokens": 0},
             }),
             Manner::Groq => json!({
                 "queue_time": 0.01, "prompt_tokens": prompt_tokens, "prompt_time": 0.001,
@@ -173,6 +186,11 @@ impl Completion {
             usage["completion_tokens_details"]["reasoning_tokens"] = json!(self.reasoning_tokens);
         }
         usage
+    }
+
+    fn timings(&self) -> Value {
+        json!({"cache_n": 0, "prompt_n": self.prompt_tokens, "prompt_ms": 7.4, "predicted_n": self.completion_tokens,
+            "predicted_ms": 96.1, "predicted_per_second": 124.8})
     }
 
     fn time_info(&self) -> Value {

@@ -21,13 +21,18 @@ pub(super) enum Manner {
     Groq,
     /// Cerebras's rules and forms.
     Cerebras,
+    /// The forms of llama.cpp's server, as they were recorded (`tests/fixtures/llamacpp`).
+    LlamaCpp,
     /// The simulator knows nothing more: the host answers as OpenAI does.
     Plain,
 }
 
 /// The hosts with rules beyond their rows.
-const KNOWN: [(Provider, Manner); 2] =
-    [(Provider::GROQ, Manner::Groq), (Provider::CEREBRAS, Manner::Cerebras)];
+const KNOWN: [(Provider, Manner); 3] = [
+    (Provider::GROQ, Manner::Groq),
+    (Provider::CEREBRAS, Manner::Cerebras),
+    (Provider::LLAMA_CPP, Manner::LlamaCpp),
+];
 
 /// The fields that every provider of this dialect accepts.
 const COMMON_FIELDS: [&str; 9] = [

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::Headers;
-use super::host::{Host, Style};
+use super::host::{Host, Manner, Style};
 use crate::middle::Measure;
 use crate::simulator::behaviour::{Fault, Trouble};
 use crate::simulator::limiter::{Allowance, Cost, Refusal, Span};
@@ -97,6 +97,11 @@ fn param(code: &str) -> Value {
 
 /// The provider's own words for `trouble`.
 pub(super) fn refused_for(host: &Host, trouble: Trouble, model: &str) -> Refused {
+    if host.manner == Manner::LlamaCpp
+        && let Some(refused) = llama_cpp_refusal(trouble)
+    {
+        return refused;
+    }
     let is_wrapped = host.style() == Style::Wrapped;
     match trouble {
         Trouble::RateLimited(seconds) => {
@@ -153,6 +158,28 @@ pub(super) fn refused_for(host: &Host, trouble: Trouble, model: &str) -> Refused
         ),
         Trouble::ServerError => Refused::new(500, "internal_server_error", "", "Internal Server Error"),
     }
+}
+
+/// What llama.cpp's server says, as far as it has such trouble. Its codes are the statuses.
+fn llama_cpp_refusal(trouble: Trouble) -> Option<Refused> {
+    let refused = |status, kind, message: &str| Refused::new(status, kind, "", message).with("code", status);
+    Some(match trouble {
+        Trouble::BadKey => refused(401, "authentication_error", "Invalid API Key"),
+        Trouble::ContextTooLong => {
+            let message =
+                "request (23592 tokens) exceeds the available context size (8192 tokens), try increasing it";
+            let refused = refused(400, "exceed_context_size_error", message);
+            refused.with("n_prompt_tokens", 23_592).with("n_ctx", 8_192)
+        }
+        Trouble::BadRequest => refused(
+            400,
+            "invalid_request_error",
+            "Field 'n': Value must be between 1 <= value <= 1, but got 2",
+        ),
+        Trouble::Overloaded => refused(503, "unavailable_error", "Loading model"),
+        Trouble::ServerError => refused(500, "server_error", "failed to get logits"),
+        _ => return None,
+    })
 }
 
 /// The answer to a call for which a limit has no room.

@@ -102,7 +102,9 @@ pub(super) fn check(host: &Host, body: &Value) -> Checked {
     let unknown = match host.manner {
         Manner::Groq => unknown(object, GROQ_FIELDS),
         Manner::Cerebras => unknown(object, CEREBRAS_FIELDS),
-        Manner::Plain => object.keys().map(String::as_str).find(|field| !host.row_takes(field)),
+        Manner::LlamaCpp | Manner::Plain => {
+            object.keys().map(String::as_str).find(|field| !host.row_takes(field))
+        }
     };
     if let Some(field) = unknown {
         return Err(unsupported(style, "", field));
@@ -325,7 +327,7 @@ fn check_format(host: &Host, body: &Value) -> Checked {
     match host.manner {
         Manner::Groq => check_groq_format(body, is_schema),
         Manner::Cerebras if is_schema => check_cerebras_schema(&schema["schema"], schema["strict"] == true),
-        Manner::Cerebras | Manner::Plain => Ok(()),
+        Manner::Cerebras | Manner::LlamaCpp | Manner::Plain => Ok(()),
     }
 }
 
@@ -389,7 +391,7 @@ fn check_reasoning(host: &Host, body: &Value) -> Checked {
     let known: &[&str] = match host.manner {
         Manner::Groq => &["hidden", "raw", "parsed"],
         Manner::Cerebras => &["none", "parsed", "text_parsed", "raw", "hidden"],
-        Manner::Plain => &["parsed"],
+        Manner::LlamaCpp | Manner::Plain => &["parsed"],
     };
     if !format.is_null() && !known.iter().any(|value| format == value) {
         return Err(at(style, "reasoning_format", &format!("value must be one of {}", known.join(", "))));

@@ -75,6 +75,7 @@ fn a_new_row_is_simulated_as_it_says() {
         renamed: Vec::new(),
         offered: Vec::new(),
         needs_objects: false,
+        taken: Vec::new(),
         random: fastrand::Rng::with_seed(1),
     };
     let mut decoder = AnswerDecoder::new(provider, false, Some(expected));

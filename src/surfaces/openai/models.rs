@@ -100,8 +100,8 @@ fn entry(offered: Offered<'_>, id: &str) -> Result<Entry, ApiError> {
     if target.names_model() && stands_for.is_empty() {
         return Err(unknown(offered, id));
     }
-    let can: Vec<&Capabilities> =
-        stands_for.iter().map(|(provider, model)| provider.capabilities(model)).collect();
+    let can: Vec<_> =
+        stands_for.iter().filter_map(|(provider, model)| offered.capabilities(*provider, model)).collect();
     let any = |has: fn(&Capabilities) -> bool| can.iter().any(|can| has(can));
     let most = |count: fn(&Capabilities) -> u64| can.iter().map(|can| count(can)).max().unwrap_or_default();
     let mut efforts: Vec<_> = can.iter().flat_map(|can| can.efforts.iter().copied()).collect();

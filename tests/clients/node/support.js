@@ -100,7 +100,7 @@ export class Faults {
   #stops;
   #paused = new EventEmitter();
 
-  /** What each provider does; with `stops` an answer stops after its first word until `goOn` is called. */
+  /** What each provider does, or what it does with a request of these headers; with `stops` an answer stops after its first word until `goOn` is called. */
   constructor(names, { stops = false } = {}) {
     this.#names = names;
     this.#stops = stops;
@@ -129,7 +129,8 @@ export class Faults {
 
   async #passOn(provider, name, asked, answer) {
     const { method, headers } = asked;
-    const passed = request(url(provider) + asked.url, { method, headers: { ...headers, 'x-simulate': name } });
+    const simulate = typeof name === 'function' ? name(headers) : name;
+    const passed = request(url(provider) + asked.url, { method, headers: { ...headers, 'x-simulate': simulate } });
     asked.pipe(passed);
     const [said] = await once(passed, 'response');
     const { connection, 'content-length': _, 'transfer-encoding': __, ...head } = said.headers;

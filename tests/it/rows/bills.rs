@@ -75,6 +75,9 @@ async fn no_row_can_be_made_to_bill() -> anyhow::Result<()> {
             assert!(reply.text().contains("costs money"), "{pinned}: {}", reply.text());
             let bare = complete(&proxy, &json!({"model": model, "messages": messages})).await?;
             assert_eq!(bare.status, 404, "{model}");
+            // Only a list can tell it from a name that does not exist.
+            let is_told = bare.text().contains("costs money");
+            assert_eq!(is_told, provider.models_path().is_some(), "{model}: {}", bare.text());
             let body = json!({"provider": its_name, "model": model, "messages": messages});
             let reply = chat(&proxy, &body).await?;
             assert!(

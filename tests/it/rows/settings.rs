@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use ai_proxy_free::internals::config::Config;
 use ai_proxy_free::internals::providers::Directory;
-use ai_proxy_free::internals::simulator::{Settings, Simulator};
+use ai_proxy_free::internals::simulator::{Behaviour, Settings, Simulator};
 use serde_json::json;
 
 use super::{alone, row, rows};
@@ -159,4 +159,36 @@ async fn the_users_clock_beats_the_rows() -> anyhow::Result<()> {
         assert_eq!(chat(&proxy, &question()).await?.header("x-provider"), Some("Groq"));
     }
     Ok(())
+}
+
+/// Lists are read beside serving: while no list has come, whoever is asked answers.
+#[tokio::test]
+async fn no_request_waits_for_a_list() -> anyhow::Result<()> {
+    let all: Vec<_> = Directory::core().into_iter().chain(rows()).collect();
+    let mut proxy = TestProxy::builder().over(all.iter().copied());
+    for provider in &all {
+        let profile = provider.profile();
+        // Three accounts each, where there are keys.
+        if let (Some(variable), None) = (profile.key_variables.first(), profile.account_id) {
+            proxy = proxy.with(variable, "first,second,third");
+        }
+    }
+    let proxy = proxy.start().await?;
+    for provider in &all {
+        proxy.provider(*provider).list_always(Behaviour::named("silence").expect("a fault"));
+    }
+    let answered = async {
+        for provider in &all {
+            let mut body = question();
+            body["provider"] = provider.name().into();
+            let reply = chat(&proxy, &body).await?;
+            assert_eq!(reply.status, 200, "{provider:?}: {}", reply.text());
+        }
+        anyhow::Ok(())
+    };
+    tokio::select! {
+        biased;
+        answered = answered => answered,
+        () = proxy.read_models() => panic!("the lists ended first"),
+    }
 }

@@ -142,11 +142,17 @@ async fn a_server_of_ones_own_is_asked_when_nobody_else_can_serve() -> anyhow::R
     Ok(())
 }
 
-/// While it reads its model from the disk it is asked again and again, and the pause does not grow.
+/// While it reads its model from the disk it is asked again and again, and the pause does not grow. That is one attempt,
+/// and takes as long as the request may take.
 #[tokio::test]
 async fn a_server_that_loads_its_model_is_waited_for() -> anyhow::Result<()> {
     let llama = row("LlamaCpp");
-    let proxy = alone(llama).with("LLAMACPP_MODEL", "m").with("MAX_WAIT_MS", "10000").start().await?;
+    let proxy = alone(llama)
+        .with("LLAMACPP_MODEL", "m")
+        .with("MAX_WAIT_MS", "1000")
+        .with("MAX_ATTEMPTS", "2")
+        .start()
+        .await?;
     proxy.provider(llama).offer(["m"]);
     let loading = br#"{"error":{"code":503,"message":"Loading model","type":"unavailable_error"}}"#;
     for _ in 0..3 {
@@ -163,8 +169,14 @@ async fn a_server_that_loads_its_model_is_waited_for() -> anyhow::Result<()> {
         reply = chat(&proxy, &body) => reply?,
         () = time_passes => unreachable!("time does not end"),
     };
-    let trail = "LlamaCpp:overloaded, LlamaCpp:overloaded, LlamaCpp:overloaded, LlamaCpp:ok";
-    assert_eq!((reply.status, reply.header("x-attempts")), (200, Some(trail)));
+    let trail = "LlamaCpp:overloaded, LlamaCpp:ok";
+    assert_eq!((reply.status, reply.header("x-attempts")), (200, Some(trail)), "{}", reply.text());
+    assert_eq!(asked_for(&proxy, llama).len(), 4);
+    // Whoever has nobody wait is told at once.
+    let proxy = alone(llama).with("LLAMACPP_MODEL", "m").with("MAX_WAIT_MS", "0").start().await?;
+    proxy.provider(llama).always(raw(503, &[], loading.to_vec()));
+    assert_eq!(chat(&proxy, &question()).await?.status, 502);
+    assert_eq!(asked_for(&proxy, llama).len(), 1);
     Ok(())
 }
 

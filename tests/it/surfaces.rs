@@ -1,0 +1,4 @@
+//! The dialects of agents. A number in a test's name is that of a pitfall, the same in every file: one list of them counts
+//! through all dialects.
+
+mod anthropic;
