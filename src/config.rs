@@ -58,7 +58,7 @@ pub struct Config {
     /// Where what was used of free plans is kept for the next start.
     pub state_file: Option<PathBuf>,
     /// The server through which several instances share their quotas.
-    pub state_url: Option<StateUrl>,
+    pub(crate) state_url: Option<StateUrl>,
     /// Settings that are allowed but risky, a sentence each, to be logged at start.
     pub warnings: Vec<String>,
 }

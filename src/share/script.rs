@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use redis::{Script, ScriptInvocation, Value};
 
-use super::sharing::InstanceId;
 use crate::quota::{Answer, Kind, Report, ShareAnswer};
 
 /// What the server does.
@@ -13,6 +12,22 @@ const SOURCE: &str = include_str!("sync.lua");
 const PREFIX: &str = "ai-proxy-free:v1";
 /// A lease holds for so long on the server: twice as long as with its holder.
 const LEASE_LIFE: Duration = Duration::from_secs(10);
+
+/// Names this process among the instances.
+#[derive(Clone, Debug)]
+pub(super) struct InstanceId(String);
+
+impl InstanceId {
+    /// The name that is made of a random number.
+    pub(super) fn new(random: u64) -> Self {
+        Self(format!("{random:016x}"))
+    }
+
+    /// In letters and digits.
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
 
 /// The script, which is sent once and then named by its hash.
 pub(super) fn script() -> Script {

@@ -12,7 +12,7 @@ use tokio_rustls::TlsConnector;
 use tracing::{info, warn};
 
 use super::link::{Link, LinkError};
-use super::script::{answer, invocation, script};
+use super::script::{InstanceId, answer, invocation, script};
 use crate::config::{StateUrl, StateWay};
 use crate::quota::{Bell, Extent, Quota, Report};
 use crate::upstream;
@@ -31,17 +31,6 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// At the start, a server that is away is waited for so long.
 const START_TIME: Duration = Duration::from_secs(3);
-
-/// Names this process among the instances.
-#[derive(Clone, Debug)]
-pub(super) struct InstanceId(String);
-
-impl InstanceId {
-    /// In letters and digits.
-    pub(super) fn as_str(&self) -> &str {
-        &self.0
-    }
-}
 
 /// What exchanges with the other instances, as long as it is polled.
 pub(crate) struct Sharing {
@@ -69,7 +58,7 @@ impl Sharing {
             StateWay::Tcp { is_tls: true, .. } => Some(upstream::plain_tls()?),
             _ => None,
         };
-        let id = InstanceId(format!("{:016x}", random.u64(..)));
+        let id = InstanceId::new(random.u64(..));
         let bell = quota.share(keys);
         Ok(Self { url, tls, id, script: script(), quota, bell, random })
     }
