@@ -30,6 +30,8 @@ const INFERRED_PART: u64 = 3;
 /// A difference between two ways of counting that is smaller than this part of the limit proves nothing.
 const PROOF_PART: u64 = 20;
 
+/// Until there is a request, one is taken for this part of a limit of tokens.
+const FIRST_PART: u64 = 16;
 /// Others are told this limit where none is known: more than anybody uses, and still a number for everybody.
 const UNLIMITED: u64 = 1 << 40;
 /// This part of a calendar's window may be used before its time.
@@ -349,7 +351,11 @@ impl Bucket {
         if self.share.is_none() {
             let mut window = self.used.clone();
             window.set(0, None, self.most.unwrap_or(u64::MAX), now);
-            self.share = Some(Box::new(Share::new(bell.clone(), window, self.most, now)));
+            let first = match self.measure.unit {
+                Unit::Requests => 1,
+                Unit::Tokens | Unit::Neurons => self.most.unwrap_or_default() / FIRST_PART,
+            };
+            self.share = Some(Box::new(Share::new(bell.clone(), window, first, now)));
         }
     }
 

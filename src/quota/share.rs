@@ -20,8 +20,6 @@ const LEASE_LIFE: Duration = Duration::from_secs(5);
 const NEXT_LEASE: Duration = Duration::from_millis(100);
 /// What was used lately says what will be used: it counts half after this time.
 const HALF_LIFE: Duration = Duration::from_millis(150);
-/// The first request is taken for this part of a limit.
-const FIRST_PART: u64 = 16;
 /// Less than this for that time is nothing.
 const LEAST_RATE: f64 = 0.05;
 /// A lease lasts for the use of this time: two exchanges.
@@ -141,8 +139,9 @@ pub(super) enum Change {
 }
 
 impl Share {
-    /// Of a bucket of which nothing was told; `window` is one in which nothing is used.
-    pub(super) fn new(bell: Arc<Bell>, window: Used, most: Option<u64>, now: Now) -> Self {
+    /// Of a bucket of which nothing was told; `window` is one in which nothing is used, and `first` is what the first request is
+    /// taken for.
+    pub(super) fn new(bell: Arc<Bell>, window: Used, first: u64, now: Now) -> Self {
         Self {
             bell,
             own: 0,
@@ -158,8 +157,7 @@ impl Share {
             rate: 0.0,
             rated_at: now.tick,
             rated_sum: 0,
-            // A guess, until there are requests.
-            largest: most.map_or(1, |most| (most / FIRST_PART).max(1)),
+            largest: first.max(1),
             lacked: Cell::new(0),
             told_at: None,
         }

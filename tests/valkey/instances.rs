@@ -10,6 +10,7 @@ use ai_proxy_free::internals::simulator::{Cost, Limit, Limits, Plan, Settings, S
 use ai_proxy_free::internals::time::Moment;
 use futures::future::join_all;
 use jiff::Timestamp;
+use serde_json::Value;
 
 use crate::server::Server;
 use crate::support::{Binary, http_client, question, within_patience};
@@ -83,6 +84,17 @@ impl Instances {
         let text = response.text().await?;
         anyhow::ensure!(status == 200 || status == 429, "{status}: {text}");
         Ok(status == 200)
+    }
+
+    /// What an instance tells of the limit of requests a minute.
+    pub(crate) async fn limit(&self, number: usize) -> anyhow::Result<Value> {
+        let url = format!("http://{}/providers", self.all[number].1);
+        let mut report: Value = self.client.get(url).send().await?.json().await?;
+        let providers = report["providers"].as_array_mut().expect("a list");
+        let gemini = providers.iter_mut().find(|it| it["name"] == "Gemini").expect("it is there");
+        let limits = gemini["models"][0]["limits"].as_array_mut().expect("a list");
+        let is_meant = |it: &&mut Value| it["unit"] == "requests" && it["window"] == "minute";
+        Ok(limits.iter_mut().find(is_meant).expect("it is known").take())
     }
 
     /// Asks so many times, at this pace; `whom` says which instance.

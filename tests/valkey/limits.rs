@@ -56,6 +56,9 @@ async fn who_comes_later_knows_what_was_used_before() -> anyhow::Result<()> {
     assert_eq!(first.answered, 50);
     tokio::time::sleep(Duration::from_millis(500)).await;
     instances.add().await?;
+    let limit = instances.limit(1).await?;
+    assert_eq!((&limit["used"], &limit["remaining"]), (&50.into(), &10.into()), "{limit}");
+    assert!(limit["shared_as_of"].is_string(), "{limit}");
     // The first one holds a little, and gives that back when its second is over.
     let second = instances.ask_many(50, Duration::from_millis(60), |_| 1).await?;
     let burnt = instances.burnt(first.answered + second.answered);
