@@ -20,7 +20,7 @@ use std::path::PathBuf;
 
 use secrecy::{ExposeSecret, SecretString};
 
-pub use self::aliases::Aliases;
+pub(crate) use self::aliases::Aliases;
 pub use self::dot_env::DotEnv;
 pub(crate) use self::environment::Environment;
 pub(crate) use self::listing::listing;
@@ -35,7 +35,8 @@ pub use self::variables::{
     BODY_READ_TIMEOUT_MS, CLIENT_STALL_TIMEOUT_MS, CONNECT_TIMEOUT_MS, DEFAULT_HOST, DEFAULT_PORT,
     ENV_PROXY_API_KEY, FIRST_TOKEN_TIMEOUT_MS, HEADER_READ_TIMEOUT_MS, IDLE_TIMEOUT_MS,
     KEEP_ALIVE_TIMEOUT_MS, MAX_ATTEMPTS, MAX_BODY_BYTES, MAX_BODY_MEMORY_BYTES, MAX_CONCURRENT_REQUESTS,
-    MAX_WAIT_MS, MAX_WAITING_REQUESTS, NUMBERS, REQUEST_TIMEOUT_MS, SHUTDOWN_GRACE_SECONDS,
+    MAX_WAIT_MS, MAX_WAITING_REQUESTS, NUMBERS, REQUEST_TIMEOUT_MS, RESPONSES_MEMORY_BYTES,
+    SHUTDOWN_GRACE_SECONDS,
 };
 pub(crate) use self::variables::{ENV_HOST, ENV_KEYLESS_PROVIDERS, ENV_PORT};
 

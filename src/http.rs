@@ -8,6 +8,7 @@ mod connection;
 mod cors;
 mod head_timer;
 mod ingress;
+mod reading;
 mod refusal;
 mod relay;
 mod request_body;

@@ -7,7 +7,7 @@ pub mod config {
         DEFAULT_PORT, DotEnv, ENV_PROXY_API_KEY, FIRST_TOKEN_TIMEOUT_MS, HEADER_READ_TIMEOUT_MS,
         IDLE_TIMEOUT_MS, KEEP_ALIVE_TIMEOUT_MS, MAX_ATTEMPTS, MAX_BODY_BYTES, MAX_BODY_MEMORY_BYTES,
         MAX_CONCURRENT_REQUESTS, MAX_WAIT_MS, MAX_WAITING_REQUESTS, NUMBERS, REQUEST_TIMEOUT_MS,
-        SHUTDOWN_GRACE_SECONDS,
+        RESPONSES_MEMORY_BYTES, SHUTDOWN_GRACE_SECONDS,
     };
 }
 
@@ -58,7 +58,9 @@ pub mod surfaces {
     //! See `crate::surfaces`.
     pub use crate::surfaces::anthropic::MessagesAsk;
     pub use crate::surfaces::chat::ChatAsk;
+    pub use crate::surfaces::gemini::GenerateAsk;
     pub use crate::surfaces::openai::Completion;
+    pub use crate::surfaces::responses::{ResponsesAsk, Store};
     pub use crate::surfaces::{ApiError, Ask, Author, Encode, Interrupted};
 }
 

@@ -28,9 +28,9 @@ pub use self::measure::{LimitReading, Measure, Reading, Source, Unit, Window};
 pub use self::policy::{Counted, Effect, Lift, Policy, Span};
 pub(crate) use self::redaction::CleanText;
 pub use self::redaction::Redactor;
-pub(crate) use self::request::MAX_CALLS;
 pub use self::request::{
     AssistantPart, ChatRequest, Feature, File, Image, Message, Part, Tool, ToolCall, ToolChoice,
 };
 pub(crate) use self::request::{Effort, Json, JsonSchema, Needs, ResponseFormat};
+pub(crate) use self::request::{MAX_CALLS, MAX_TOOLS};
 pub(crate) use self::sink::{AnswerSoFar, Said, Sink};

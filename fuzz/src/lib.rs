@@ -55,8 +55,13 @@ pub fn check_response(input: &[u8]) {
 /// Decodes `input` as an answer of `provider`, in both framings, with calls expected and without.
 pub fn check_answer(provider: Provider, input: &[u8]) {
     let renamed = vec![("_1st".to_owned(), "1st".to_owned())];
-    let expected =
-        ExpectedCalls { renamed, offered: vec!["1st".to_owned()], needs_objects: false, random: fastrand::Rng::with_seed(1) };
+    let expected = ExpectedCalls {
+        renamed,
+        offered: vec!["1st".to_owned()],
+        needs_objects: false,
+        taken: Vec::new(),
+        random: fastrand::Rng::with_seed(1),
+    };
     for (is_json, expected) in
         [(false, None), (false, Some(&expected)), (true, None), (true, Some(&expected))]
     {
@@ -176,8 +181,13 @@ fn check_written(events: &[Event], is_complete: bool) {
         events.iter().filter(|event| matches!(event, Event::Text(_))).map(Event::text).collect();
 
     // What we write as OpenAI does, we read as OpenAI does.
-    let expected =
-        ExpectedCalls { renamed: Vec::new(), offered: Vec::new(), needs_objects: false, random: fastrand::Rng::with_seed(1) };
+    let expected = ExpectedCalls {
+        renamed: Vec::new(),
+        offered: Vec::new(),
+        needs_objects: false,
+        taken: Vec::new(),
+        random: fastrand::Rng::with_seed(1),
+    };
     let written = write(openai.encoder(author()), events);
     let (read, outcome) = decode_answer(Provider::GROQ, false, Some(&expected), &[&written]);
     let events_there: Vec<Event> = events.iter().map(as_openai_has_it).collect();

@@ -59,6 +59,7 @@ impl<'l> Reader<'l> {
             aliases: self.aliases(),
             max_body_bytes,
             max_body_memory_bytes,
+            responses_memory_bytes: self.size(RESPONSES_MEMORY_BYTES),
             max_concurrent_requests: self.size(MAX_CONCURRENT_REQUESTS),
             header_read_timeout: self.milliseconds(HEADER_READ_TIMEOUT_MS),
             keep_alive_timeout: self.milliseconds(KEEP_ALIVE_TIMEOUT_MS),

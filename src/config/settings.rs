@@ -29,6 +29,8 @@ pub struct ServerConfig {
     pub max_body_bytes: usize,
     /// All request bodies under way together, in bytes.
     pub max_body_memory_bytes: usize,
+    /// Answers that clients may go on from, all together, in bytes; 0 keeps none.
+    pub responses_memory_bytes: usize,
     /// The most requests at once.
     pub max_concurrent_requests: usize,
     /// For a whole request head.

@@ -80,6 +80,9 @@ pub const MAX_BODY_BYTES: NumberVariable =
 /// All request bodies under way together, in bytes.
 pub const MAX_BODY_MEMORY_BYTES: NumberVariable =
     NumberVariable { name: "MAX_BODY_MEMORY_BYTES", default: 128 * 1024 * 1024, least: 1, most: 1 << 40 };
+/// Answers of `/v1/responses` that clients may go on from, all together, in bytes; 0 keeps none.
+pub const RESPONSES_MEMORY_BYTES: NumberVariable =
+    NumberVariable { name: "RESPONSES_MEMORY_BYTES", default: 64 * 1024 * 1024, least: 0, most: 1 << 40 };
 /// The most requests at once.
 pub const MAX_CONCURRENT_REQUESTS: NumberVariable =
     NumberVariable { name: "MAX_CONCURRENT_REQUESTS", default: 20_000, least: 1, most: 1_000_000 };
@@ -101,7 +104,7 @@ pub const SHUTDOWN_GRACE_SECONDS: NumberVariable =
     NumberVariable { name: "SHUTDOWN_GRACE_SECONDS", default: 30, least: 0, most: 86_400 };
 
 /// All of them, in the order of the documents.
-pub const NUMBERS: [NumberVariable; 15] = [
+pub const NUMBERS: [NumberVariable; 16] = [
     CONNECT_TIMEOUT_MS,
     FIRST_TOKEN_TIMEOUT_MS,
     IDLE_TIMEOUT_MS,
@@ -111,6 +114,7 @@ pub const NUMBERS: [NumberVariable; 15] = [
     MAX_WAITING_REQUESTS,
     MAX_BODY_BYTES,
     MAX_BODY_MEMORY_BYTES,
+    RESPONSES_MEMORY_BYTES,
     MAX_CONCURRENT_REQUESTS,
     HEADER_READ_TIMEOUT_MS,
     KEEP_ALIVE_TIMEOUT_MS,

@@ -9,7 +9,7 @@ use crate::wire::foreign::readable;
 
 /// What is offered now: the providers and their models.
 #[derive(Clone, Copy, Debug)]
-pub struct Offered<'d> {
+pub(crate) struct Offered<'d> {
     quota: &'d Quota,
     services: &'d [Service],
 }

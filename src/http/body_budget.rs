@@ -90,8 +90,7 @@ impl BodyBudget {
         self.reserve(self.smallest()).await
     }
 
-    /// Lets a body that [`begin`](Self::begin)s become as large as `bytes`, at most
-    /// [`most_unannounced`](Self::most_unannounced). Waits until that is free. Returns whether there is room; if not, it
+    /// Lets a body become as large as `bytes`, at most [`most_unannounced`](Self::most_unannounced). Waits until that is free. Returns whether there is room; if not, it
     /// would have to wait while others may wait for it.
     pub(super) async fn grow(&self, permit: &mut BodyPermit, bytes: usize) -> bool {
         let more = bytes.saturating_sub(permit.bytes());
@@ -102,10 +101,13 @@ impl BodyBudget {
                 return true;
             }
             // Whoever waits may hold only some of the small part.
-            permit.small = try_take(&self.small, begun.num_permits());
-            if permit.small.is_none() {
+            let Some(moved) = try_take(&self.small, begun.num_permits()) else {
                 permit.shared = Some(begun);
                 return false;
+            };
+            match &mut permit.small {
+                Some(small) => small.merge(moved),
+                none => *none = Some(moved),
             }
         }
         permit.shared = take(&self.shared, more.min(self.shared_bytes)).await;

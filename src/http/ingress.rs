@@ -133,6 +133,11 @@ pub(super) fn authenticate(state: &AppState, area: Area, head: &Parts) -> Result
     if may_pass { Ok(()) } else { Err(ApiError::Unauthorized) }
 }
 
+/// The key that the client has shown, if any: the first of them.
+pub(super) fn shown_key(area: Area, head: &Parts) -> Option<Cow<'_, [u8]>> {
+    shown_keys(area, head).next()
+}
+
 fn shown_keys(area: Area, head: &Parts) -> impl Iterator<Item = Cow<'_, [u8]>> {
     let headers = &head.headers;
     let bearer = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes).and_then(|value| {

@@ -135,6 +135,27 @@ pub(super) async fn read(
     Ok((bytes, memory))
 }
 
+/// Reserves memory for `more` bytes that come to a body which was read.
+///
+/// # Errors
+/// [`ApiError::BadRequest`], if there is never as much; [`ApiError::NoBodyMemory`].
+pub(super) async fn reserve_more(
+    memory: &mut BodyPermit,
+    more: usize,
+    limits: Limits<'_>,
+) -> Result<(), ApiError> {
+    let (bytes, most) = (memory.bytes().saturating_add(more), limits.budget.most_unannounced());
+    if bytes > most {
+        let variable = MAX_BODY_MEMORY_BYTES.name;
+        return Err(ApiError::BadRequest(format!(
+            "The request and what it refers to are larger than {most} bytes ({variable}). Send only what matters instead"
+        )));
+    }
+    let mut waited = Duration::ZERO;
+    let has_room = limits.wait(&mut waited, limits.budget.grow(memory, bytes)).await?;
+    if has_room { Ok(()) } else { Err(ApiError::NoBodyMemory) }
+}
+
 #[cfg(test)]
 mod tests {
     use futures::stream;

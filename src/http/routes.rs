@@ -12,17 +12,15 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use hyper::body::{Body as _, Bytes, Incoming};
 use percent_encoding::percent_decode_str;
-use tokio::sync::OwnedSemaphorePermit;
-use tracing::{error, warn};
+use tracing::error;
 
 use super::areas::{self, Action, Area, Route};
-use super::body_budget::BodyPermit;
 use super::connection::Connection;
 use super::relay::{self, Held};
 use super::request_id::{self, X_REQUEST_ID};
 use super::response_body::{Body, Response};
 use super::state::AppState;
-use super::{cors, ingress, request_body, slips};
+use super::{cors, ingress, reading, slips};
 use crate::dispatch::{Answering, Extent, Question};
 use crate::observe::{self, Counted, Refusal, RequestLog};
 use crate::status::{self, Health, page};
@@ -32,13 +30,9 @@ use crate::surfaces::gemini::{self, GenerateAsk};
 use crate::surfaces::openai::{self, Completion};
 use crate::surfaces::responses::{self, ResponsesAsk};
 use crate::surfaces::{
-    self, ApiError, Ask, Author, Choice, Encode as _, Names, Occasion, Surface, media_type,
+    self, ApiError, Ask, Author, Choice, Encode as _, Memory, Names, Occasion, Surface, media_type,
 };
 use crate::wire::json;
-
-/// Bodies of this size and more are parsed on tokio's threads for blocking work. The slowest smaller one takes some
-/// milliseconds.
-const LARGE_BODY_BYTES: usize = 256 * 1024;
 
 /// As much of an unknown path is repeated to the client and in the log.
 const MAX_PATH_CHARS: usize = 100;
@@ -53,6 +47,9 @@ const X_ATTEMPTS: HeaderName = HeaderName::from_static("x-attempts");
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 const X_IGNORED_FIELDS: HeaderName = HeaderName::from_static("x-ignored-fields");
 const X_MAX_TOKENS: HeaderName = HeaderName::from_static("x-max-tokens");
+
+/// Says how many tokens a request has, from its head and its body.
+type CountTokens = fn(&Parts, &[u8]) -> Result<Vec<u8>, ApiError>;
 
 /// A response whose body is known.
 type Whole = surfaces::Response;
@@ -167,10 +164,10 @@ async fn route(admitted: &Admitted<'_>, head: Parts, body: Incoming) -> Reply {
         Route::Responses => return complete::<ResponsesAsk>(admitted, head, body).await,
         Route::Gemini(Action::Generate) => return complete::<GenerateAsk>(admitted, head, body).await,
         Route::CountMessageTokens => return count(admitted, head, body, anthropic::count_tokens).await,
-        Route::CountResponseTokens => return count(admitted, head, body, responses::count_tokens).await,
+        Route::CountResponseTokens => return count_response(admitted, head, body).await,
         Route::Gemini(Action::CountTokens) => return count(admitted, head, body, gemini::count_tokens).await,
         Route::StoredResponse(_) | Route::ResponseItems(_) | Route::CancelResponse(_) => {
-            Err(not_found(&head))
+            stored(admitted, &head, route).map(json_response)
         }
         Route::GeminiModels => Ok(json_response(gemini::list_models(offered))),
         Route::GeminiModel(id) => gemini::show_model(offered, &decoded(id)).map(json_response),
@@ -233,6 +230,19 @@ fn whole(content_type: &'static str, body: Vec<u8>) -> Whole {
     response
 }
 
+/// Answers a question about a response that is stored.
+fn stored(admitted: &Admitted<'_>, head: &Parts, route: Route<'_>) -> Result<Vec<u8>, ApiError> {
+    let key = ingress::shown_key(admitted.area, head);
+    let memory = Memory { responses: &admitted.state.responses, key: key.as_deref() };
+    match route {
+        Route::StoredResponse(id) if head.method == Method::DELETE => responses::delete(&memory, id),
+        Route::StoredResponse(id) => responses::show(&memory, id, head.uri.query()),
+        Route::ResponseItems(id) => responses::input_items(&memory, id, head.uri.query()),
+        Route::CancelResponse(id) => Err(responses::cancel(&memory, id)),
+        _ => Err(not_found(head)),
+    }
+}
+
 /// Answers a conversation in the dialect of `A`.
 async fn complete<A: Ask>(admitted: &Admitted<'_>, head: Parts, body: Incoming) -> Reply {
     match try_complete::<A>(admitted, head, body).await {
@@ -246,60 +256,43 @@ async fn try_complete<A: Ask>(
     head: Parts,
     body: Incoming,
 ) -> Result<Response, ApiError> {
-    let (body, memory, permit) = read(admitted, &head, body).await?;
-    let answered = answer::<A>(admitted, head, body, memory, permit).await;
+    let (body, held) = reading::read(admitted.state, &head, body).await?;
+    let answered = answer::<A>(admitted, head, body, held).await;
     Ok(answered.unwrap_or_else(|error| admitted.refuse(&error)))
 }
 
 /// Answers how many tokens a request has, which `counted` says. It asks no provider.
-async fn count(
-    admitted: &Admitted<'_>,
-    head: Parts,
-    body: Incoming,
-    counted: fn(&Parts, &[u8]) -> Result<Vec<u8>, ApiError>,
-) -> Reply {
-    let (body, memory, permit) = match read(admitted, &head, body).await {
+async fn count(admitted: &Admitted<'_>, head: Parts, body: Incoming, counted: CountTokens) -> Reply {
+    let state = admitted.state;
+    let (body, held) = match reading::read(state, &head, body).await {
         Ok(read) => read,
         Err(error) => return admitted.refuse(&error).into(),
     };
-    let counted = parse(body, (memory, permit), move |body| counted(&head, body)).await;
-    let counted = counted.map(|(count, _)| json_response(count).map(Body::from));
+    let counted = reading::parse(body, held, move |body| counted(&head, body)).await;
+    let counted = counted.map(|(count, ..)| json_response(count).map(Body::from));
     Reply { response: counted.unwrap_or_else(|error| admitted.refuse(&error)), is_body_read: true }
 }
 
-/// Reads the body of a request that has a place among the concurrent ones.
-async fn read(
-    admitted: &Admitted<'_>,
-    head: &Parts,
-    body: Incoming,
-) -> Result<(Vec<u8>, BodyPermit, OwnedSemaphorePermit), ApiError> {
-    let state = admitted.state;
-    let permit = state.admission.clone().try_acquire_owned().map_err(|_| {
-        state.overload_warning.say(|| warn!("Too many requests at once: MAX_CONCURRENT_REQUESTS is reached"));
-        ApiError::TooManyRequests
-    })?;
-    request_body::expect_json(&head.headers)?;
-    let server = &state.server;
-    let limits = request_body::Limits {
-        max_bytes: server.max_body_bytes,
-        budget: &state.body_budget,
-        time: server.body_read_timeout,
+/// The same for a response, which may go on from others.
+async fn count_response(admitted: &Admitted<'_>, head: Parts, body: Incoming) -> Reply {
+    let (body, held) = match reading::read(admitted.state, &head, body).await {
+        Ok(read) => read,
+        Err(error) => return admitted.refuse(&error).into(),
     };
-    let (body, memory) = request_body::read(body, limits).await?;
-    Ok((body, memory, permit))
+    let ask = reading::understand::<ResponsesAsk>(admitted.state, admitted.area, head, body, held).await;
+    let counted = ask.map(|(ask, _)| json_response(responses::count_tokens(&ask)).map(Body::from));
+    Reply { response: counted.unwrap_or_else(|error| admitted.refuse(&error)), is_body_read: true }
 }
 
 async fn answer<A: Ask>(
     admitted: &Admitted<'_>,
     head: Parts,
     body: Vec<u8>,
-    memory: BodyPermit,
-    permit: OwnedSemaphorePermit,
+    held: reading::Held,
 ) -> Result<Response, ApiError> {
     let state = admitted.state;
-    let (mut ask, (memory, permit)) =
-        parse(body, (memory, permit), move |body| A::parse(&head, body)).await?;
-    ask.recall(&state.memory)?;
+    let (mut ask, held) = reading::understand::<A>(state, admitted.area, head, body, held).await?;
+    let reading::Held { memory, place: permit } = held;
 
     // Nobody else has the request yet.
     if let Some(request) = Arc::get_mut(ask.request()) {
@@ -347,24 +340,6 @@ async fn answer<A: Ask>(
     let mut response = Response::new(body);
     *response.headers_mut() = headers;
     Ok(response)
-}
-
-/// Parses a request. A large one can be built to take a second, so it does not block the threads that serve everybody.
-/// It keeps what it `holds` meanwhile, its memory and its place among the concurrent requests, even if its client leaves.
-async fn parse<T: Send + 'static>(
-    body: Vec<u8>,
-    holds: (BodyPermit, OwnedSemaphorePermit),
-    parser: impl FnOnce(&[u8]) -> Result<T, ApiError> + Send + 'static,
-) -> Result<(T, (BodyPermit, OwnedSemaphorePermit)), ApiError> {
-    if body.len() < LARGE_BODY_BYTES {
-        return parser(&body).map(|parsed| (parsed, holds));
-    }
-    let parsed = tokio::task::spawn_blocking(move || parser(&body).map(|parsed| (parsed, holds)));
-    let parsed = parsed.await;
-    parsed.unwrap_or_else(|error| match error.try_into_panic() {
-        Ok(panic) => std::panic::resume_unwind(panic),
-        Err(_) => Err(ApiError::ShuttingDown),
-    })
 }
 
 async fn find_answer(admitted: &Admitted<'_>, question: Question) -> Result<Answering, ApiError> {

@@ -13,7 +13,7 @@ use crate::config::{self, Config, ServerConfig};
 use crate::dispatch::{Dispatcher, SetupError, Signatures};
 use crate::middle::Redactor;
 use crate::observe::{OpenStreams, RareWarning, RequestCounts};
-use crate::surfaces::Memory;
+use crate::surfaces::responses::Store;
 use crate::time::{Clock, Shutdown};
 
 /// What all requests share. Cheap to clone.
@@ -35,8 +35,8 @@ pub struct App {
     pub overload_warning: RareWarning,
     /// What providers want back with the tool calls of earlier answers.
     pub signatures: Arc<Signatures>,
-    /// What the surfaces remember between requests.
-    pub memory: Memory,
+    /// Answers that clients may go on from.
+    pub responses: Arc<Store>,
     /// Tells when the process is to end.
     pub shutdown: Shutdown,
     /// How many requests were answered, and how.
@@ -63,9 +63,12 @@ impl AppState {
     pub fn new(
         config: &Config,
         clock: Clock,
-        random: fastrand::Rng,
+        mut random: fastrand::Rng,
         shutdown: Shutdown,
     ) -> Result<Self, SetupError> {
+        let mut secret = [0; 32];
+        random.fill(&mut secret);
+        let responses = Store::new(config.server.responses_memory_bytes, secret, clock.clone());
         let redactor = Redactor::new(config::secrets(config));
         let dispatcher = Dispatcher::new(&config.providers, config.limits, redactor, clock, random)?;
         let admission = Arc::new(Semaphore::new(config.server.max_concurrent_requests));
@@ -78,7 +81,7 @@ impl AppState {
             body_budget,
             overload_warning: RareWarning::default(),
             signatures: Arc::default(),
-            memory: Memory { responses: Arc::default() },
+            responses: Arc::new(responses),
             shutdown,
             requests: RequestCounts::new(areas::counters()),
             open_streams: OpenStreams::default(),

@@ -12,6 +12,9 @@ use serde_json::value::RawValue;
 /// passed on must be taken back. OpenAI allows 128 tools; a model that makes a thousand calls has lost itself.
 pub(crate) const MAX_CALLS: usize = 1_000;
 
+/// The most tools that the surfaces of agents take: some compare each with each. Agents offer some hundreds.
+pub(crate) const MAX_TOOLS: usize = 1_024;
+
 /// JSON text as it came.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(transparent)]

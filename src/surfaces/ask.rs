@@ -22,12 +22,17 @@ pub trait Ask: Sized + Send + 'static {
     /// What the client did wrong, where, and what is accepted.
     fn parse(head: &Parts, body: &[u8]) -> Result<Self, ApiError>;
 
-    /// Fills in what the request refers to and does not have with it, such as an earlier answer. It runs once, before
-    /// anything else is asked.
+    /// How many bytes the request refers to and does not have with it, at most: memory that [`recall`](Self::recall) needs.
+    fn referred_bytes(&self, _memory: &Memory<'_>) -> usize {
+        0
+    }
+
+    /// Fills in what the request, which was parsed from `body`, refers to and does not have with it, such as an earlier
+    /// answer. It runs once, before anything else is asked.
     ///
     /// # Errors
     /// It refers to what is not there.
-    fn recall(&mut self, _memory: &Memory) -> Result<(), ApiError> {
+    fn recall(&mut self, _body: &[u8], _memory: &Memory<'_>) -> Result<(), ApiError> {
         Ok(())
     }
 

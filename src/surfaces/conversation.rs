@@ -4,7 +4,7 @@
 //! Providers want instructions first, and the results of all calls of a turn right behind them, one for each call. Nothing
 //! that was said is lost: what has no place becomes text of the user.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
 use crate::middle::{AssistantPart, Message, Part, ToolCall};
 
@@ -76,34 +76,25 @@ impl Conversation {
     }
 }
 
-/// How results find their calls.
+/// How the messages come about, turn by turn.
 #[derive(Default)]
 struct Pairing {
     items: Vec<Item>,
-    /// Where the results with an id stand, in order.
-    by_id: HashMap<String, VecDeque<usize>>,
-    /// Where those without one stand, by the name of the tool, if they have one.
-    by_name: HashMap<Option<String>, VecDeque<usize>>,
+    /// Where the results of the calls stand, by the numbers of the calls.
+    places: HashMap<usize, usize>,
+    /// How many calls have been told.
+    told: usize,
     messages: Vec<Message>,
-    /// The turn of the model that is not ended yet, and where it began.
+    /// The turn of the model that is not ended yet.
     turn: Vec<AssistantPart>,
-    begun_at: usize,
-    /// Where the results stand that have come since.
+    /// Where the results stand that have come since it began.
     results: Vec<usize>,
 }
 
 impl Pairing {
     fn of(items: Vec<Item>) -> Self {
-        let mut pairing = Self::default();
-        for (position, item) in items.iter().enumerate() {
-            let Item::Result(Some(result)) = item else { continue };
-            let places = match &result.call_id {
-                Some(id) => pairing.by_id.entry(id.clone()).or_default(),
-                None => pairing.by_name.entry(result.name.clone()).or_default(),
-            };
-            places.push_back(position);
-        }
-        Self { items, ..pairing }
+        let places = places_of_results(&items);
+        Self { items, places, ..Self::default() }
     }
 
     fn take(&mut self, position: usize) {
@@ -118,9 +109,6 @@ impl Pairing {
                 if !self.results.is_empty() {
                     self.end_turn();
                 }
-                if self.turn.is_empty() {
-                    self.begun_at = position;
-                }
                 self.turn.append(&mut parts);
             }
             Some(Item::Result(_)) => self.results.push(position),
@@ -131,11 +119,11 @@ impl Pairing {
     /// Tells the turn of the model, the results of its calls, and behind them the results that belong to no call.
     fn end_turn(&mut self) {
         let turn = std::mem::take(&mut self.turn);
-        let mut used = HashSet::new();
+        let mut used = HashMap::new();
         let mut told = Vec::new();
         let parts = turn.into_iter().map(|part| match part {
             AssistantPart::Call(call) => {
-                let result = self.claim(&call).unwrap_or_default();
+                let result = self.claim().unwrap_or_default();
                 let call = ToolCall { id: own_id(&call.id, &mut used), ..call };
                 told.push(Message::Tool {
                     call_id: call.id.clone(),
@@ -160,37 +148,86 @@ impl Pairing {
         }
     }
 
-    /// The result of `call`, which stands behind it.
-    fn claim(&mut self, call: &ToolCall) -> Option<ToolResult> {
-        let begun_at = self.begun_at;
-        let next = |places: Option<&mut VecDeque<usize>>| {
-            let places = places?;
-            // What stands before its call answers another one, which is not there.
-            while places.front().is_some_and(|place| *place < begun_at) {
-                places.pop_front();
-            }
-            places.pop_front()
-        };
-        let position = next(self.by_id.get_mut(&call.id))
-            .or_else(|| next(self.by_name.get_mut(&Some(call.name.clone()))))
-            .or_else(|| next(self.by_name.get_mut(&None)))?;
-        match self.items.get_mut(position)? {
+    /// The result of the next call.
+    fn claim(&mut self) -> Option<ToolResult> {
+        let place = self.places.get(&self.told).copied();
+        self.told += 1;
+        match self.items.get_mut(place?)? {
             Item::Result(result) => result.take(),
             Item::User(_) | Item::Assistant(_) => None,
         }
     }
 }
 
-/// `id`, or another if it is empty or `used` by another call of the turn.
-fn own_id(id: &str, used: &mut HashSet<String>) -> String {
+/// Calls without a result so far, by the turns in which they were made, the latest turn last.
+#[derive(Default)]
+struct Open(Vec<(usize, VecDeque<usize>)>);
+
+impl Open {
+    fn add(&mut self, turn: usize, call: usize) {
+        match self.0.last_mut().filter(|(its, _)| *its == turn) {
+            Some((_, calls)) => calls.push_back(call),
+            None => self.0.push((turn, VecDeque::from([call]))),
+        }
+    }
+
+    /// The first call of the latest turn that has calls which are not `answered`.
+    fn take(&mut self, answered: &HashMap<usize, usize>) -> Option<usize> {
+        while let Some((_, calls)) = self.0.last_mut() {
+            match calls.pop_front() {
+                Some(call) if answered.contains_key(&call) => {}
+                Some(call) => return Some(call),
+                None => drop(self.0.pop()),
+            }
+        }
+        None
+    }
+}
+
+/// Where the result of each call stands, by the call's number. A result belongs to the nearest turn before it that has a
+/// call of its id without a result; where there is no such id, to one of its name; without either, to any.
+fn places_of_results(items: &[Item]) -> HashMap<usize, usize> {
+    let (mut by_id, mut by_name) = (HashMap::<&str, Open>::new(), HashMap::<&str, Open>::new());
+    let mut all = Open::default();
+    let mut places = HashMap::new();
+    let (mut turn, mut calls) = (0, 0);
+    for (position, item) in items.iter().enumerate() {
+        match item {
+            Item::User(_) => turn += 1,
+            Item::Assistant(parts) => {
+                for call in parts.iter().filter_map(AssistantPart::call) {
+                    by_id.entry(&call.id).or_default().add(turn, calls);
+                    by_name.entry(&call.name).or_default().add(turn, calls);
+                    all.add(turn, calls);
+                    calls += 1;
+                }
+            }
+            Item::Result(result) => {
+                turn += 1;
+                let Some(ToolResult { call_id, name, .. }) = result else { continue };
+                let id = call_id.as_deref().and_then(|id| by_id.get_mut(id)?.take(&places));
+                let named = || name.as_deref().and_then(|name| by_name.get_mut(name)?.take(&places));
+                let call = id.or_else(named);
+                let is_bare = call_id.is_none() && name.is_none();
+                let call = call.or_else(|| is_bare.then(|| all.take(&places)).flatten());
+                places.extend(call.map(|call| (call, position)));
+            }
+        }
+    }
+    places
+}
+
+/// `id`, or another if it is empty or `used` by another call of the turn. It is kept how far the numbers behind an id have
+/// come, so that many calls of one id do not try each number again.
+fn own_id(id: &str, used: &mut HashMap<String, usize>) -> String {
     let base = if id.is_empty() { "call" } else { id };
     let mut own = id.to_owned();
-    let mut number = used.len();
-    while own.is_empty() || used.contains(&own) {
-        number += 1;
+    while own.is_empty() || used.contains_key(&own) {
+        let number = used.entry(base.to_owned()).or_default();
+        *number += 1;
         own = format!("{base}_{number}");
     }
-    used.insert(own.clone());
+    used.entry(own.clone()).or_insert(1);
     own
 }
 
@@ -205,6 +242,8 @@ fn as_said(result: ToolResult) -> Vec<Part> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -289,6 +328,11 @@ mod tests {
             ("A(f#1|g#2) R(#:x) R(#:y)", "A(f#1|g#2) R(1:x) R(2:y)"),
             // Ids that come again in a later turn.
             ("A(f#1) R(1:x) A(f#1) R(1:y)", "A(f#1) R(1:x) A(f#1) R(1:y)"),
+            // Of calls that share an id or a name, the nearest without a result is meant.
+            ("A(f#1) U(a) A(f#1) R(1:x)", "A(f#1) R(1:) U(a) A(f#1) R(1:x)"),
+            ("A(f#1) U(a) A(f#2) R(f#:x)", "A(f#1) R(1:) U(a) A(f#2) R(2:x)"),
+            // A call that came without an id has one of ours.
+            ("A(f#call_0_1) R(f#9:x)", "A(f#call_0_1) R(call_0_1:x)"),
             // Two calls of one turn never share an id.
             ("A(f#1|g#1) R(1:x) R(1:y)", "A(f#1|g#1_2) R(1:x) R(1_2:y)"),
             ("A(f#|g#) R(f#:x) R(g#:y)", "A(f#call_1|g#call_2) R(call_1:x) R(call_2:y)"),
@@ -311,6 +355,15 @@ mod tests {
         for (sent, expected) in cases {
             assert_eq!(shown(&read(sent).into_messages()), expected, "{sent}");
         }
+    }
+
+    #[test]
+    fn many_calls_of_one_id_take_no_longer_than_others() {
+        let mut used = HashMap::new();
+        let taken: Vec<String> = (2..20_002).map(|number| format!("a_{number}")).collect();
+        taken.iter().for_each(|id| assert_eq!(own_id(id, &mut used), *id));
+        let own: HashSet<String> = (0..20_000).map(|_| own_id("a", &mut used)).collect();
+        assert_eq!(own.len(), 20_000);
     }
 
     fn item() -> impl Strategy<Value = String> {

@@ -23,6 +23,10 @@ pub enum ApiError {
     },
     /// The model does not exist; the text lists those that do.
     UnknownModel(String),
+    /// The stored response does not exist.
+    UnknownResponse(String),
+    /// The response that the request goes on from does not exist.
+    UnknownPrevious(String),
     /// No model can do what the request asks; the text says which provider cannot do what.
     Incapable(Incapable),
     /// The content type is not accepted; the text says which is.
@@ -87,9 +91,11 @@ impl ApiError {
     /// The HTTP status.
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::BadRequest(_) | Self::InvalidField { .. } | Self::Incapable(_) | Self::NotHttp => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::BadRequest(_)
+            | Self::InvalidField { .. }
+            | Self::UnknownPrevious(_)
+            | Self::Incapable(_)
+            | Self::NotHttp => StatusCode::BAD_REQUEST,
             Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
@@ -97,7 +103,7 @@ impl ApiError {
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::OriginRefused | Self::HostRefused => StatusCode::FORBIDDEN,
-            Self::NotFound { .. } | Self::UnknownModel(_) => StatusCode::NOT_FOUND,
+            Self::NotFound { .. } | Self::UnknownModel(_) | Self::UnknownResponse(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::NoWebSocket => StatusCode::UPGRADE_REQUIRED,
             Self::TooManyRequests | Self::NoBodyMemory | Self::ShuttingDown | Self::NoKeys(_) => {
@@ -119,6 +125,8 @@ impl ApiError {
             Self::BadRequest(message)
             | Self::InvalidField { message, .. }
             | Self::UnknownModel(message)
+            | Self::UnknownResponse(message)
+            | Self::UnknownPrevious(message)
             | Self::UnsupportedMediaType(message) => message.clone(),
             Self::Incapable(incapable) => incapable.to_string(),
             Self::BodyTooLarge { limit, variable } => {

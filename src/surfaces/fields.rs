@@ -141,10 +141,40 @@ pub(super) use fields;
 
 /// Reads an object into what [`fields!`] has made.
 pub(super) fn read<'a, P: Pick<'a>>(object: &'a RawValue) -> serde_json::Result<P> {
-    serde_json::Deserializer::from_str(object.get()).deserialize_map(Picker(PhantomData))
+    serde_json::Deserializer::from_str(object.get()).deserialize_map(Picker(Spelling::Exact, PhantomData))
 }
 
-struct Picker<P>(PhantomData<P>);
+/// The same for a dialect that takes `inlineData` and `inline_data` for one name. The names are those in camel case.
+pub(super) fn read_in_any_case<'a, P: Pick<'a>>(object: &'a RawValue) -> serde_json::Result<P> {
+    serde_json::Deserializer::from_str(object.get()).deserialize_map(Picker(Spelling::AnyCase, PhantomData))
+}
+
+struct Picker<P>(Spelling, PhantomData<P>);
+
+/// How a name must be written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Spelling {
+    Exact,
+    /// In camel case or in snake case.
+    AnyCase,
+}
+
+impl Spelling {
+    /// A name as the fields have it.
+    fn known(self, name: &str) -> Cow<'_, str> {
+        if self == Self::Exact || !name.contains('_') {
+            return Cow::Borrowed(name);
+        }
+        let mut words = name.split('_');
+        let mut camel = words.next().unwrap_or_default().to_owned();
+        for word in words {
+            let mut letters = word.chars();
+            camel.extend(letters.next().map(|first| first.to_ascii_uppercase()));
+            camel.push_str(letters.as_str());
+        }
+        Cow::Owned(camel)
+    }
+}
 
 impl<'de, P: Pick<'de>> Visitor<'de> for Picker<P> {
     type Value = P;
@@ -156,7 +186,7 @@ impl<'de, P: Pick<'de>> Visitor<'de> for Picker<P> {
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<P, A::Error> {
         let mut fields = P::empty();
         while let Some(name) = entries.next_key::<Cow<'de, str>>()? {
-            if let Some(field) = fields.place(&name) {
+            if let Some(field) = fields.place(&self.0.known(&name)) {
                 field.raw = Some(entries.next_value()?);
                 continue;
             }

@@ -1,8 +1,18 @@
 //! Images and files as clients send them: as URLs, and in base64.
 
+use base64::Engine as _;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+
 use super::error::ApiError;
 use super::fields::wrong;
 use crate::middle::{File, Image, Part};
+
+/// As clients write it: with or without the signs at its end.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 
 /// The image at `url`, which may hold its bytes.
 ///
@@ -78,4 +88,11 @@ fn base64_in(data: &str) -> String {
 /// Whether `text` is base64, and not empty.
 pub(super) fn is_base64(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte))
+}
+
+/// The text whose bytes these are in base64; `None` if they are none.
+pub(super) fn base64_text(data: &str) -> Option<String> {
+    let plain = base64_in(data).replace('-', "+").replace('_', "/");
+    let bytes = BASE64.decode(plain).ok()?;
+    String::from_utf8(bytes).ok()
 }

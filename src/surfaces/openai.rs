@@ -21,6 +21,7 @@ use http::request::Parts;
 pub use self::completion::Completion;
 use self::encode::Encoder;
 pub(crate) use self::errors::error_response;
+pub(super) use self::errors::kind_and_code;
 pub(crate) use self::models::{list_models, show_model};
 use super::ask::Ask;
 use super::author::Author;

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { CLAUDE_CODE, CODEX, GEMINI_CLI, settle } from './programs.js';
 import { assertFailed, assertSaid, Faults, ROOMY, startCounting, sum } from './support.js';
 
-/** The most calls that one request costs; so few pass while everybody rests that no repetition adds as many. */
+/** The most calls that one request costs, also while everybody rests after a failure. */
 const MAX_ATTEMPTS = 6;
 
 // Without Gemini: of its day nobody can tell when it ends, because Google says the same short time as of a minute.
@@ -27,21 +27,21 @@ for (const [program, requests, said] of [
   });
 }
 
-for (const [program, status, requests, said] of [
+for (const [program, status, requests, said, options] of [
   [CLAUDE_CODE, 502, 1, /All services failed: Groq failed/],
   [CODEX, 503, 5, /at capacity/],
-  // Two tries of each of its two requests.
-  [GEMINI_CLI, 502, 4, /All services failed/],
+  // Twice two tries, because a test has set these; of its own accord it goes on for minutes. To choose a model would add five.
+  [GEMINI_CLI, 502, 4, /All services failed/, ['-m', 'gemini-3.5-flash-lite']],
 ]) {
   test(`${program.name} ends when every provider fails`, async (t) => {
     const proxy = await startCounting(t, { env: ROOMY, faults: Faults.ofAll('server_error') });
     const { ask } = await settle(t, program, proxy);
-    assertFailed(await ask('Good morning, proxy'), said);
+    assertFailed(await ask('Good morning, proxy', { options }), said);
     const { [status]: asked, ...others } = await proxy.answered(program);
     assert.deepEqual(others, {});
     assert.ok(asked <= requests, `${asked} requests`);
     const called = sum(await proxy.called());
-    assert.ok(called <= MAX_ATTEMPTS + requests, `${called} calls`);
+    assert.ok(called <= MAX_ATTEMPTS * asked, `${called} calls`);
   });
 }
 

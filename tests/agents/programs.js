@@ -12,7 +12,7 @@ const { PROGRAMS } = process.env;
 const PLATFORM = `${process.platform}-${process.arch}`;
 
 /** A program that has not ended by then hangs. */
-const PATIENCE_MS = 100_000;
+const PATIENCE_MS = 90_000;
 
 /** What stands in the file that the programs are to read. */
 export const SECRET = 'The word of the day is marmalade.';
@@ -61,7 +61,7 @@ export const CLAUDE_CODE = {
   command: [join(PROGRAMS, `node_modules/@anthropic-ai/claude-code-${PLATFORM}/claude`), '-p'],
   env: (origin) => ({
     ANTHROPIC_BASE_URL: origin,
-    ANTHROPIC_API_KEY: 'a-key',
+    ANTHROPIC_AUTH_TOKEN: 'a-key',
     CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: '1',
     DISABLE_AUTOUPDATER: '1',
     DISABLE_TELEMETRY: '1',
@@ -111,7 +111,8 @@ export async function settle(test, program, { origin }) {
     await writeFile(join(home, path), text);
   }
   const env = { PATH: process.env.PATH, HOME: home, TMPDIR: temporary, ...program.env(origin) };
-  const ask = (question, more) => run(program.command, question, { cwd: folder, env, ...more });
+  const ask = (question, { variables, ...more } = {}) =>
+    run(program.command, question, { cwd: folder, env: { ...env, ...variables }, ...more });
   return { folder, ask };
 }
 

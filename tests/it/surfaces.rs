@@ -2,3 +2,6 @@
 //! through all dialects.
 
 mod anthropic;
+mod gemini;
+mod matrix;
+mod responses;

@@ -26,8 +26,23 @@ struct Inner<'a> {
     r#type: &'static str,
     message: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    details: Option<Details>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     attempts: Option<Vec<AttemptBody>>,
 }
+
+/// What the SDKs act upon.
+#[derive(Serialize)]
+struct Details {
+    error_code: &'static str,
+    unsupported: [&'static str; 1],
+}
+
+/// Told so, the SDKs' own loops over tools go on without a thread and send the whole conversation.
+const NO_THREADS: Details = Details { error_code: "thread_unsupported_request", unsupported: [THREAD] };
+
+/// The field that asks for one.
+const THREAD: &str = "thread";
 
 /// The error of an answer that breaks off, which says this `message`.
 pub(super) fn late<'a>(interrupted: &Interrupted, message: &'a str) -> ErrorBody<'a> {
@@ -35,13 +50,16 @@ pub(super) fn late<'a>(interrupted: &Interrupted, message: &'a str) -> ErrorBody
         Interrupted::Provider { .. } | Interrupted::Everybody(_) => "api_error",
         Interrupted::ShuttingDown => "overloaded_error",
     };
-    ErrorBody { r#type: "error", error: Inner { r#type: kind, message, attempts: None }, request_id: None }
+    let error = Inner { r#type: kind, message, details: None, attempts: None };
+    ErrorBody { r#type: "error", error, request_id: None }
 }
 
 /// `error` as this surface says it; for failed providers also `attempts`, as `/chat` has them.
 pub(crate) fn error_response(error: &ApiError, occasion: Occasion<'_>) -> Response {
     let message = message(error);
-    let inner = Inner { r#type: kind(error), message: &message, attempts: attempts(error) };
+    let details =
+        matches!(error, ApiError::InvalidField { param, .. } if param == THREAD).then_some(NO_THREADS);
+    let inner = Inner { r#type: kind(error), message: &message, details, attempts: attempts(error) };
     let request_id = Some(occasion.request_id);
     response(error, json::to_vec(&ErrorBody { r#type: "error", error: inner, request_id }))
 }

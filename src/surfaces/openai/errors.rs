@@ -51,7 +51,8 @@ pub(crate) fn error_response(error: &ApiError) -> Response {
     response(error, json::to_vec(&ErrorBody { error: inner }))
 }
 
-fn kind_and_code(error: &ApiError) -> (&'static str, Option<&'static str>) {
+/// The type and the code of `error`, which other dialects of OpenAI's share.
+pub(in crate::surfaces) fn kind_and_code(error: &ApiError) -> (&'static str, Option<&'static str>) {
     const REQUEST: &str = "invalid_request_error";
     match error {
         ApiError::UnknownModel(_) => (REQUEST, Some("model_not_found")),

@@ -82,7 +82,7 @@ impl Stream {
             stream.take(name, data, &mut open);
         }
         assert!(stream.is_stopped || stream.error.is_some(), "no end: {text}");
-        assert_eq!(open.is_some() && stream.is_stopped, false, "a block was left open: {text}");
+        assert!(open.is_none() || !stream.is_stopped, "a block was left open: {text}");
         stream
     }
 

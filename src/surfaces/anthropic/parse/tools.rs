@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::value::RawValue;
 
-use crate::middle::{Tool, ToolChoice};
+use crate::middle::{MAX_TOOLS, Tool, ToolChoice};
 use crate::surfaces::error::ApiError;
 use crate::surfaces::fields::{Field, each, fields, kind, wrong};
 use crate::surfaces::ignored::Ignored;
@@ -66,13 +66,17 @@ pub(super) fn parse_tools(
         return Err(wrong("tools", format!("must be an array of tools, not {}", kind(tools))));
     }
     each("tools", tools, |index, item| {
+        if index >= MAX_TOOLS {
+            return Err(wrong("tools", format!("has more than {MAX_TOOLS} tools")));
+        }
         let at = format!("tools[{index}]");
         parse_tool(&at, item, &mut offer, ignored, schema_bytes)
     })?;
     if offer.is_empty() && !offer.left_out.is_empty() {
-        let names: Vec<&str> = offer.left_out.iter().map(String::as_str).collect();
-        let message = "has only tools that run on Anthropic's servers, which are not available here";
-        return Err(wrong("tools", format!("{message}: {}", names.join(", "))));
+        return Err(wrong(
+            "tools",
+            "has only tools that run on Anthropic's servers, which are not available here",
+        ));
     }
     Ok(offer)
 }

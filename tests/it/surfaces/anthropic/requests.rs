@@ -179,6 +179,9 @@ async fn what_would_change_the_meaning_of_the_answer_is_refused_by_name() -> any
         assert!(said.starts_with(place), "{fields}: {said}");
         assert_eq!(reply.header("x-should-retry"), Some("false"), "{fields}");
     }
+    let threaded = message(&proxy, &with(question("auto"), json!({"thread": {"type": "create"}}))).await?;
+    let code = &threaded.json()["error"]["details"]["error_code"];
+    assert_eq!(code, "thread_unsupported_request", "the SDKs go on without a thread then");
     assert_eq!(proxy.upstream_calls(), 0, "nobody was asked");
     Ok(())
 }
