@@ -243,7 +243,8 @@ impl World {
         let is_lacking = it.bell.lacking.notified().now_or_never().is_some();
         it.is_busy |= it.bell.used.notified().now_or_never().is_some();
         let is_due = now >= it.all_at;
-        if !is_due && !is_lacking && !(it.is_busy && now >= it.asked_at + 100) {
+        let is_time = it.is_busy && now >= it.asked_at + 100;
+        if !(is_due || is_lacking || is_time) {
             return;
         }
         let extent = if is_due { Extent::All } else { Extent::News };
