@@ -5,8 +5,12 @@
 //! (`share/sync.lua`). Whatever goes wrong with it is one warning: each instance goes on with what it knows.
 
 mod link;
+mod probe;
 mod script;
 mod sharing;
+mod status;
 
 pub(crate) use self::link::LinkError;
+pub(crate) use self::probe::probe;
 pub(crate) use self::sharing::Sharing;
+pub(crate) use self::status::{SharingSnapshot, SharingStatus};

@@ -37,9 +37,9 @@ pub(super) async fn run(
     let state = AppState::new(config, clock.clone(), fastrand::Rng::new(), shutdown.clone());
     let state = state.map_err(Fatal::settings)?;
 
-    let sharing = match &config.state_url {
-        Some(url) => {
-            let sharing = state.dispatcher.share(&config.providers, url, fastrand::Rng::new());
+    let sharing = match config.state_url.as_ref().zip(state.sharing.clone()) {
+        Some((url, status)) => {
+            let sharing = state.dispatcher.share(&config.providers, url, status, fastrand::Rng::new());
             Some(sharing.map_err(Fatal::machine)?)
         }
         None => None,

@@ -13,6 +13,7 @@ use crate::config::{self, Config, ServerConfig};
 use crate::dispatch::{Dispatcher, SetupError, Signatures};
 use crate::middle::Redactor;
 use crate::observe::{OpenStreams, RareWarning, RequestCounts};
+use crate::share::SharingStatus;
 use crate::surfaces::responses::Store;
 use crate::time::{Clock, Shutdown};
 
@@ -37,6 +38,8 @@ pub struct App {
     pub signatures: Arc<Signatures>,
     /// Answers that clients may go on from.
     pub responses: Arc<Store>,
+    /// How sharing with other instances goes, if it is set up.
+    pub(crate) sharing: Option<Arc<SharingStatus>>,
     /// Tells when the process is to end.
     pub shutdown: Shutdown,
     /// How many requests were answered, and how.
@@ -69,6 +72,7 @@ impl AppState {
         let mut secret = [0; 32];
         random.fill(&mut secret);
         let responses = Store::new(config.server.responses_memory_bytes, secret, clock.clone());
+        let sharing = config.state_url.as_ref().map(|_| Arc::new(SharingStatus::new(clock())));
         let redactor = Redactor::new(config::secrets(config));
         let dispatcher = Dispatcher::new(&config.providers, config.limits, redactor, clock, random)?;
         let admission = Arc::new(Semaphore::new(config.server.max_concurrent_requests));
@@ -82,6 +86,7 @@ impl AppState {
             overload_warning: RareWarning::default(),
             signatures: Arc::default(),
             responses: Arc::new(responses),
+            sharing,
             shutdown,
             requests: RequestCounts::new(areas::counters()),
             open_streams: OpenStreams::default(),
