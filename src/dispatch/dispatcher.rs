@@ -15,7 +15,7 @@ use crate::config::{CallLimits, ProviderConfig, StateUrl};
 use crate::middle::{Needs, Redactor};
 use crate::providers::Lack;
 use crate::quota::{Ledger, Offer, Quota, Target, estimated_tokens};
-use crate::share::{LinkError, Sharing, SharingStatus};
+use crate::share::{CommonMemory, LinkError, Secret, Sharing, SharingStatus};
 use crate::time::Clock;
 use crate::upstream::Upstream;
 
@@ -128,4 +128,12 @@ fn keys(providers: &[ProviderConfig]) -> Vec<Vec<&str>> {
         keys.map(|key| key.map_or("", |key| key.expose_secret())).collect()
     });
     keys.collect()
+}
+
+/// What instances with the keys of these providers remember together; `None` if they have none.
+pub(crate) fn common_memory(providers: &[ProviderConfig]) -> Option<Arc<CommonMemory>> {
+    let names = providers.iter().map(|provider| provider.provider.name());
+    let keys =
+        names.zip(keys(providers)).flat_map(|(name, keys)| keys.into_iter().map(move |key| (name, key)));
+    Secret::of(keys).and_then(CommonMemory::new)
 }

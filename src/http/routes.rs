@@ -167,6 +167,7 @@ async fn route(admitted: &Admitted<'_>, head: Parts, body: Incoming) -> Reply {
         Route::CountResponseTokens => return count_response(admitted, head, body).await,
         Route::Gemini(Action::CountTokens) => return count(admitted, head, body, gemini::count_tokens).await,
         Route::StoredResponse(_) | Route::ResponseItems(_) | Route::CancelResponse(_) => {
+            fetch(admitted, &head, route).await;
             let shown = stored(admitted, &head, route).await;
             return shown.unwrap_or_else(|error| admitted.refuse(&error)).into();
         }
@@ -235,6 +236,15 @@ fn whole(content_type: &'static str, body: Vec<u8>) -> Whole {
     let mut response = Whole::new(body.into());
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
+}
+
+/// Fetches the response that a client asks about from other instances, if it is not here.
+async fn fetch(admitted: &Admitted<'_>, head: &Parts, route: Route<'_>) {
+    let responses = &admitted.state.responses;
+    if let Route::StoredResponse(id) | Route::ResponseItems(id) | Route::CancelResponse(id) = route {
+        let owner = responses.caller(ingress::shown_key(admitted.area, head).as_deref());
+        responses.fetch(&[id.to_owned()], owner).await;
+    }
 }
 
 /// Answers a question about a response that is stored, which may be large: what is sent has a place among the concurrent

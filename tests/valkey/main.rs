@@ -10,6 +10,7 @@
 
 mod instances;
 mod limits;
+mod memory;
 mod seen;
 mod server;
 #[expect(dead_code, unused_imports, reason = "it serves the other tests, too")]
