@@ -111,6 +111,11 @@ impl State {
         }
     }
 
+    /// Whether everything is counted together with others.
+    pub(super) fn is_shared(&self) -> bool {
+        self.providers.iter().any(|it| it.sharing.is_some())
+    }
+
     /// What is to be told, of each provider of which there is something.
     pub(super) fn reports(&mut self, extent: Extent, now: Moment) -> Vec<Report> {
         let ticks = self.ticks.advance(now);
