@@ -168,14 +168,14 @@ impl ProviderState {
         if extent == Extent::All {
             self.open_all(now);
         }
-        let names: Vec<String> = self.buckets.iter().map(|it| self.shared_name(it)).collect();
+        self.name_all();
         let Self { sharing, buckets, provider, .. } = self;
         let sharing = sharing.as_mut()?;
         let ahead_ms = sharing.ahead_ms;
-        let all = buckets.iter_mut().zip(names).enumerate();
-        let told = all.filter(|(_, (it, _))| extent == Extent::All || it.bucket.has_news());
+        let told =
+            buckets.iter_mut().enumerate().filter(|(_, it)| extent == Extent::All || it.bucket.has_news());
         let buckets: Vec<BucketReport> =
-            told.filter_map(|(number, (it, name))| it.bucket.told(number, name, ahead_ms, now)).collect();
+            told.filter_map(|(number, it)| it.bucket.told(number, it.name.clone()?, ahead_ms, now)).collect();
         let rests = std::mem::take(&mut sharing.untold);
         let is_news = extent == Extent::All || !buckets.is_empty() || !rests.is_empty();
         is_news.then(|| Report {
@@ -193,6 +193,17 @@ impl ProviderState {
         let models = self.stock.ranks.first().cloned().unwrap_or_default();
         for account in 0..self.accounts.len() {
             models.iter().for_each(|&model| self.open_buckets(account, model, now));
+        }
+    }
+
+    /// Names the buckets that have none yet: a hash for each of some hundred takes too long for every exchange.
+    fn name_all(&mut self) {
+        for number in 0..self.buckets.len() {
+            let nameless = self.buckets.get(number).filter(|it| it.name.is_none());
+            let name = nameless.map(|it| self.shared_name(it));
+            if let (Some(name), Some(bucket)) = (name, self.buckets.get_mut(number)) {
+                bucket.name = Some(name);
+            }
         }
     }
 
