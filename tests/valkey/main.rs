@@ -8,6 +8,7 @@
     reason = "a test may panic, spawn what it aborts, and have the real time"
 )]
 
+mod balancer;
 mod instances;
 mod limits;
 mod logins;
