@@ -293,13 +293,17 @@ async fn the_server_holds_nothing_that_can_be_read() -> anyhow::Result<()> {
 async fn without_the_server_each_instance_goes_on_with_its_own() -> anyhow::Result<()> {
     for signal in ["KILL", "STOP"] {
         let server = Server::start(&[]).await?;
-        let instances = start(2, &server, &[]).await?;
+        let mut instances = start(2, &server, &[]).await?;
         let first = given(&instances, 0, "Question").await?;
         server.signal(signal).await?;
+        assert_unknown(&respond(&instances, 1, &after(&first, "And?")).await?);
         let (status, answer) = respond(&instances, 0, &after(&first, "And?")).await?;
         assert_eq!(status, 200, "{signal}: {answer}");
-        assert_unknown(&respond(&instances, 1, &after(&first, "And?")).await?);
         assert_eq!(get(&instances, 1, &first).await?, 404, "{signal}");
+        // A silent server is given up after two seconds. Nobody has waited for that.
+        instances.all[1].0.line_with("is not of use").await?;
+        let said = &instances.all[1].0.output;
+        assert!(signal == "KILL" || said.contains("Request refused: Previous response"), "{said}");
     }
     Ok(())
 }
