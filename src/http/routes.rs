@@ -18,7 +18,7 @@ use super::areas::{self, Action, Area, Route};
 use super::connection::Connection;
 use super::relay::{self, Held};
 use super::request_id::{self, X_REQUEST_ID};
-use super::response_body::{Body, Response};
+use super::response_body::{Body, Kept, Response};
 use super::state::AppState;
 use super::{cors, ingress, reading, slips};
 use crate::dispatch::{Answering, Extent, Question};
@@ -168,7 +168,8 @@ async fn route(admitted: &Admitted<'_>, head: Parts, body: Incoming) -> Reply {
         Route::Gemini(Action::CountTokens) => return count(admitted, head, body, gemini::count_tokens).await,
         Route::StoredResponse(_) | Route::ResponseItems(_) | Route::CancelResponse(_) => {
             fetch(admitted, &head, route).await;
-            stored(admitted, &head, route).map(json_response)
+            let shown = stored(admitted, &head, route).await;
+            return shown.unwrap_or_else(|error| admitted.refuse(&error)).into();
         }
         Route::GeminiModels => Ok(json_response(gemini::list_models(offered))),
         Route::GeminiModel(id) => gemini::show_model(offered, &decoded(id)).map(json_response),
@@ -240,17 +241,39 @@ async fn fetch(admitted: &Admitted<'_>, head: &Parts, route: Route<'_>) {
     }
 }
 
-/// Answers a question about a response that is stored.
-fn stored(admitted: &Admitted<'_>, head: &Parts, route: Route<'_>) -> Result<Vec<u8>, ApiError> {
-    let key = ingress::shown_key(admitted.area, head);
-    let memory = Memory { responses: &admitted.state.responses, key: key.as_deref() };
+/// Answers a question about a response that is stored, which may be large: what is sent has a place among the concurrent
+/// requests and its memory until the client has read it.
+async fn stored(admitted: &Admitted<'_>, head: &Parts, route: Route<'_>) -> Result<Response, ApiError> {
+    let Admitted { state, area, .. } = admitted;
+    let key = ingress::shown_key(*area, head);
+    let memory = Memory { responses: &state.responses, key: key.as_deref() };
     match route {
-        Route::StoredResponse(id) if head.method == Method::DELETE => responses::delete(&memory, id),
-        Route::StoredResponse(id) => responses::show(&memory, id, head.uri.query()),
-        Route::ResponseItems(id) => responses::input_items(&memory, id, head.uri.query()),
+        Route::StoredResponse(id) if head.method == Method::DELETE => {
+            responses::delete(&memory, id).map(|deleted| json_response(deleted).map(Body::from))
+        }
+        Route::StoredResponse(id) => {
+            let shown = responses::show(&memory, id, head.uri.query())?;
+            Ok(kept(shown, reading::admit(state)?))
+        }
+        Route::ResponseItems(id) => {
+            let items = responses::input_items(&memory, id, head.uri.query())?;
+            let bytes = items.bytes();
+            let held = reading::reserve(state, bytes).await?;
+            let list = move || items.list().map(|list| (list, held));
+            let (list, mut held) = reading::work_on(bytes, list).await?;
+            held.memory.shrink(list.len());
+            Ok(kept(list, held))
+        }
         Route::CancelResponse(id) => Err(responses::cancel(&memory, id)),
         _ => Err(not_found(head)),
     }
+}
+
+/// A large response of JSON.
+fn kept(bytes: impl AsRef<[u8]> + Send + 'static, held: reading::Held) -> Response {
+    let mut response = Response::new(Body::Kept(Kept::new(bytes, held)));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type::JSON));
+    response
 }
 
 /// Answers a conversation in the dialect of `A`.
