@@ -77,10 +77,11 @@ if ARGV[1] == 'tell' then
 elseif ARGV[1] == 'keep' then
   local most, name, parent, sealed = tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5]
   if #sealed + OVERHEAD > most then return 'OK' end
+  -- The first to write: a full server refuses this, but not what only follows a deletion.
+  redis.call('HINCRBY', sizes, 'answers', #sealed + OVERHEAD)
   forget(name)
   redis.call('HSET', answers, name, sealed)
   redis.call('HSET', about, name, whole(now) .. ' ' .. parent)
-  redis.call('HINCRBY', sizes, 'answers', #sealed + OVERHEAD)
   -- Those it goes on from are kept as long as it is.
   local links = { name }
   while parent and parent ~= '' and #links < MOST_LINKS do

@@ -37,10 +37,12 @@ const BEGINNING: &str = "0";
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// The server keeps so much news at most, and answers as large as the store of an instance; all together at most so much of
-/// its memory, if that is limited: an eighth, and half of it.
+/// its memory, if that is limited: a sixteenth, and a quarter of it. The rest is for quotas, and for what is under way.
 const MOST_NEWS_BYTES: u64 = 16 * 1024 * 1024;
-const NEWS_PART: u64 = 8;
-const ANSWERS_PART: u64 = 2;
+const NEWS_PART: u64 = 16;
+const ANSWERS_PART: u64 = 4;
+/// An answer is not kept if it would take more than this part of them all.
+const ANSWER_PART: u64 = 4;
 
 const SIGNATURE: &str = "s";
 const FORGOTTEN: &str = "f";
@@ -214,6 +216,9 @@ impl Remembering {
     ) -> Result<(), Trouble> {
         if let [Word::Answer(name)] = batch {
             let Some((parent, sealed)) = here.sealed_answer(*name).await else { return Ok(()) };
+            if sealed.len() as u64 > bounds.answers / ANSWER_PART {
+                return Ok(());
+            }
             let call = self.common.script.keep(bounds.answers, *name, parent, &sealed);
             drop(sealed);
             return in_time(TELL_TIME, call.invoke_async::<Value>(connection)).await.map(drop);

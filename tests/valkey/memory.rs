@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use ai_proxy_free::internals::providers::Provider;
+use ai_proxy_free::internals::simulator::Behaviour;
 use redis::Value as Reply;
 use serde_json::{Value, json};
 
@@ -292,13 +293,17 @@ async fn the_server_holds_nothing_that_can_be_read() -> anyhow::Result<()> {
 async fn without_the_server_each_instance_goes_on_with_its_own() -> anyhow::Result<()> {
     for signal in ["KILL", "STOP"] {
         let server = Server::start(&[]).await?;
-        let instances = start(2, &server, &[]).await?;
+        let mut instances = start(2, &server, &[]).await?;
         let first = given(&instances, 0, "Question").await?;
         server.signal(signal).await?;
+        assert_unknown(&respond(&instances, 1, &after(&first, "And?")).await?);
         let (status, answer) = respond(&instances, 0, &after(&first, "And?")).await?;
         assert_eq!(status, 200, "{signal}: {answer}");
-        assert_unknown(&respond(&instances, 1, &after(&first, "And?")).await?);
         assert_eq!(get(&instances, 1, &first).await?, 404, "{signal}");
+        // A silent server is given up after two seconds. Nobody has waited for that.
+        instances.all[1].0.line_with("is not of use").await?;
+        let said = &instances.all[1].0.output;
+        assert!(signal == "KILL" || said.contains("Request refused: Previous response"), "{said}");
     }
     Ok(())
 }
@@ -366,10 +371,65 @@ async fn of_too_many_answers_the_oldest_are_forgotten() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A full server refuses responses, and says so once; it is of use for everything else, and so is each instance.
+#[tokio::test]
+async fn a_server_that_is_full_of_other_things_refuses_responses_and_costs_no_request() -> anyhow::Result<()>
+{
+    let server = Server::start(&[]).await?;
+    let mut instances = start(2, &server, &[]).await?;
+    let before = given(&instances, 0, "Question").await?;
+    assert_eq!(get(&instances, 1, &before).await?, 200);
+    server.tell(&["CONFIG", "SET", "maxmemory", "1"]).await?;
+    let first = given(&instances, 0, "Question").await?;
+    instances.all[0].0.line_with("does not keep signatures and responses (").await?;
+    assert_unknown(&respond(&instances, 1, &after(&first, "And?")).await?);
+    assert_eq!(respond(&instances, 0, &after(&first, "And?")).await?.0, 200);
+    server.tell(&["CONFIG", "SET", "maxmemory", "0"]).await?;
+    let shared = async {
+        loop {
+            let next = given(&instances, 0, "Question").await?;
+            if get(&instances, 1, &next).await? == 200 {
+                return anyhow::Ok(());
+            }
+        }
+    };
+    within_patience("responses to be shared again", shared).await
+}
+
+/// Four at once, of 2.4 MB each, do not make what the instances tell of their quotas late.
+#[tokio::test]
+async fn large_responses_go_on_at_another_instance_and_quotas_are_shared_meanwhile() -> anyhow::Result<()> {
+    let server = Server::start(&[]).await?;
+    let instances = start(2, &server, &[]).await?;
+    instances.simulator.provider(Provider::GEMINI).always(Behaviour::answer(["Fine"]));
+    let part = json!({"role": "user", "content": "x".repeat(800_000)});
+    let large = json!({"model": "auto", "input": [part, part, part]});
+    let each = (0..4).map(|_| respond(&instances, 0, &large));
+    let mut last = String::new();
+    for answered in futures::future::join_all(each).await {
+        let (status, response) = answered?;
+        assert_eq!(status, 200, "{response}");
+        last = id(&response);
+    }
+    let found = async {
+        while respond(&instances, 1, &after(&last, "And?")).await?.0 != 200 {}
+        anyhow::Ok(())
+    };
+    within_patience("the response at the other instance", found).await?;
+    let text = sent(&instances).to_string();
+    assert_eq!(text.matches(&"x".repeat(800_000)).count(), 3);
+    for (mut instance, _) in instances.all {
+        instance.child.kill().await?;
+        let all = instance.line_with("a line that there is not").await;
+        assert!(all.is_err() && !instance.output.contains("WARN: STATE_URL"), "{}", instance.output);
+    }
+    Ok(())
+}
+
 /// However small the server is, there is room for quotas.
 #[tokio::test]
 async fn answers_leave_the_servers_memory_to_quotas() -> anyhow::Result<()> {
-    let server = Server::start(&["--maxmemory", "8mb", "--maxmemory-policy", "noeviction"]).await?;
+    let server = Server::start(&["--maxmemory", "16mb", "--maxmemory-policy", "noeviction"]).await?;
     let instances = start(2, &server, &[]).await?;
     let mut last = String::new();
     for _ in 0..30 {

@@ -135,3 +135,115 @@ async fn aside<T: Send + 'static>(
     }
     tokio::task::spawn_blocking(work).await.ok().flatten()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::share::Secret;
+    use crate::time::Moment;
+
+    /// Two stores of instances with the same keys, and what their clock shows.
+    struct Two {
+        one: Store,
+        other: Store,
+        common: Arc<CommonMemory>,
+        now: Arc<Mutex<Moment>>,
+    }
+
+    fn two(most_bytes: usize) -> Two {
+        let now = Arc::new(Mutex::new(Moment::at(Timestamp::UNIX_EPOCH)));
+        let secret = Secret::of([("Groq", "key")].into_iter()).unwrap();
+        let common = CommonMemory::new(secret).unwrap();
+        let store = |secret, most_bytes| {
+            let now = now.clone();
+            let clock = Arc::new(move || *now.lock().unwrap());
+            Store::new(most_bytes, [secret; 32], clock).shared(Some(common.clone()))
+        };
+        let (one, other) = (store(1, 1_000_000), store(2, most_bytes));
+        Two { one, other, common, now }
+    }
+
+    impl Two {
+        /// Stores an answer at the one, and offers it to the other.
+        async fn offer(
+            &self,
+            id: &str,
+            key: Option<&[u8]>,
+            age: Duration,
+            parent: Option<&Arc<Stored>>,
+        ) -> Option<Arc<Stored>> {
+            let owner = self.one.caller(key);
+            let before = parent.and_then(|parent| self.one.find(&parent.id, owner));
+            let draft = self.one.draft(format!("[\"{id}\"]")).unwrap();
+            self.one.keep(id.to_owned(), owner, before, draft, "{}".to_owned());
+            let name = self.one.name(id, owner);
+            let (_, sealed) = self.one.sealed(name).await.unwrap();
+            let kept = Kept { name, age, bytes: sealed.len() };
+            self.other.adopt(&self.common, kept, owner, parent.cloned(), sealed)
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_of_another_instance_is_the_same_and_as_old() {
+        let two = two(1_000_000);
+        let age = Duration::from_secs(3_500);
+        let first = two.offer("resp_a", None, age, None).await.unwrap();
+        let second = two.offer("resp_b", None, Duration::ZERO, Some(&first)).await.unwrap();
+        let ids: Vec<String> = second.chain().iter().map(|it| it.id.clone()).collect();
+        assert_eq!((ids, second.input()), (vec!["resp_a".into(), "resp_b".into()], r#"["resp_b"]"#));
+        let owner = two.other.caller(None);
+        assert!(two.other.find("resp_a", owner).is_some());
+    }
+
+    #[tokio::test]
+    async fn an_adopted_answer_ends_when_it_would_have_ended_where_it_was_given() {
+        let two = two(1_000_000);
+        let owner = two.other.caller(None);
+        two.offer("resp_old", None, Duration::from_secs(3_500), None).await.unwrap();
+        two.offer("resp_new", None, Duration::ZERO, None).await.unwrap();
+        two.now.lock().unwrap().steady += Duration::from_secs(101);
+        assert!(two.other.find("resp_old", owner).is_none());
+        assert!(two.other.find("resp_new", owner).is_some());
+    }
+
+    #[tokio::test]
+    async fn an_answer_opens_for_its_client_behind_its_parent_and_where_there_is_room_alone() {
+        let tight = two(100);
+        assert!(tight.offer("resp_a", None, Duration::ZERO, None).await.is_none(), "there is no room");
+        let two = two(1_000_000);
+        let first = two.offer("resp_a", Some(b"one"), Duration::ZERO, None).await.unwrap();
+        let (one, other) = (two.one.caller(Some(b"one")), two.other.caller(Some(b"two")));
+        assert!(two.other.find("resp_a", one).is_some() && two.other.find("resp_a", other).is_none());
+        let name = two.one.name("resp_a", one);
+        let (_, sealed) = two.one.sealed(name).await.unwrap();
+        let kept = Kept { name, age: Duration::ZERO, bytes: sealed.len() };
+        let adopted = |owner, parent| two.other.adopt(&two.common, kept, owner, parent, sealed.clone());
+        assert!(adopted(one, None).is_some());
+        assert!(adopted(other, None).is_none());
+        assert!(adopted(one, Some(first)).is_none());
+    }
+
+    #[tokio::test]
+    async fn what_is_deleted_while_it_is_fetched_stays_deleted() {
+        let two = two(1_000_000);
+        let owner = two.other.caller(None);
+        two.other.hear_forgotten(two.one.name("resp_a", owner));
+        assert!(two.offer("resp_a", None, Duration::ZERO, None).await.is_none());
+        assert!(two.other.find("resp_a", owner).is_none());
+    }
+
+    #[test]
+    fn only_ids_that_an_instance_could_have_made_are_asked_for() {
+        let good = format!("resp_{}", "0a".repeat(16));
+        assert!(is_id(&good));
+        for id in
+            ["", "resp_", "resp_0a", &good[5..], &good[1..], &format!("{good}0"), &good.replace('a', "g")]
+        {
+            assert!(!is_id(id), "{id}");
+        }
+    }
+}

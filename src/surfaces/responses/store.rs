@@ -133,9 +133,9 @@ impl fmt::Debug for Store {
 #[derive(Default)]
 struct Shelf {
     entries: HashMap<Name, Entry>,
-    /// The names by when they were last used, and by when they were stored.
+    /// The names by when they were last used, and by when they are too old.
     by_use: BTreeMap<u64, Name>,
-    by_age: BTreeMap<(Duration, u64), Name>,
+    by_end: BTreeMap<(Duration, u64), Name>,
     /// Numbers both.
     ticks: u64,
     /// What was forgotten last, the latest at the end.
@@ -145,7 +145,7 @@ struct Shelf {
 struct Entry {
     stored: Arc<Stored>,
     owner: Caller,
-    age: (Duration, u64),
+    end: (Duration, u64),
     used: u64,
 }
 
@@ -158,14 +158,14 @@ impl Shelf {
     fn remove(&mut self, name: Name) -> Option<Arc<Stored>> {
         let entry = self.entries.remove(&name)?;
         self.by_use.remove(&entry.used);
-        self.by_age.remove(&entry.age);
+        self.by_end.remove(&entry.end);
         Some(entry.stored)
     }
 
-    /// The answer that was stored first, if it is too old at `now`.
+    /// An answer that is too old at `now`.
     fn expired(&self, now: Duration) -> Option<Name> {
-        let ((born, _), name) = self.by_age.first_key_value()?;
-        (now.saturating_sub(*born) >= KEPT_FOR).then_some(*name)
+        let ((end, _), name) = self.by_end.first_key_value()?;
+        (now >= *end).then_some(*name)
     }
 
     fn find(&mut self, name: Name) -> Option<Arc<Stored>> {
@@ -259,8 +259,9 @@ impl Store {
     /// Forgets the answer of this id, if it is this caller's, here and everywhere; `false` if it is not there.
     pub(super) fn forget(&self, id: &str, owner: Caller) -> bool {
         let name = self.name(id, owner);
+        let Some(others) = &self.others else { return self.swept().remove(name).is_some() };
         let was_there = self.swept().forget(name);
-        if let Some(others) = self.others.as_ref().filter(|_| was_there) {
+        if was_there {
             others.tell(Word::Forgotten(name));
         }
         was_there
@@ -325,16 +326,16 @@ impl Store {
         }
         let room = self.room(bytes);
         let stored = Arc::new(Stored { id, parent, sent, response, links, _room: room });
-        let born = (self.clock)().steady.saturating_sub(age);
+        let end = (self.clock)().steady + KEPT_FOR.saturating_sub(age);
         let mut shelf = self.swept();
         if shelf.forgotten.contains(&name) {
             return None;
         }
         shelf.remove(name);
-        let (age, used) = ((born, shelf.tick()), shelf.tick());
-        shelf.by_age.insert(age, name);
+        let (end, used) = ((end, shelf.tick()), shelf.tick());
+        shelf.by_end.insert(end, name);
         shelf.by_use.insert(used, name);
-        shelf.entries.insert(name, Entry { stored: stored.clone(), owner, age, used });
+        shelf.entries.insert(name, Entry { stored: stored.clone(), owner, end, used });
         self.make_room(&mut shelf);
         Some(stored)
     }
@@ -390,7 +391,7 @@ mod tests {
                 }
                 let shelf = store.swept();
                 prop_assert_eq!(shelf.entries.len(), shelf.by_use.len());
-                prop_assert_eq!(shelf.entries.len(), shelf.by_age.len());
+                prop_assert_eq!(shelf.entries.len(), shelf.by_end.len());
             }
             drop(under_way);
             let ids: Vec<String> = store.swept().entries.values().map(|entry| entry.stored.id.clone()).collect();
