@@ -14,7 +14,12 @@ use hyper::body::{Body as _, Bytes, Incoming};
 use percent_encoding::percent_decode_str;
 use tracing::error;
 
+<<<<<<< HEAD
 use super::areas::{self, Action, Area, Route};
+=======
+use super::areas::{self, Action, Area, Ollama, Route};
+use super::body_budget::BodyPermit;
+>>>>>>> 036d2fb (Answer in Ollama's dialect: chats and prompts, streamed by lines and whole, models listed and shown)
 use super::connection::Connection;
 use super::relay::{self, Held};
 use super::request_id::{self, X_REQUEST_ID};
@@ -27,6 +32,7 @@ use crate::status::{self, Health, page};
 use crate::surfaces::anthropic::{self, MessagesAsk};
 use crate::surfaces::chat::ChatAsk;
 use crate::surfaces::gemini::{self, GenerateAsk};
+use crate::surfaces::ollama::{self, OllamaAsk};
 use crate::surfaces::openai::{self, Completion};
 use crate::surfaces::responses::{self, ResponsesAsk};
 use crate::surfaces::{
@@ -163,6 +169,8 @@ async fn route(admitted: &Admitted<'_>, head: Parts, body: Incoming) -> Reply {
         Route::Messages => return complete::<MessagesAsk>(admitted, head, body).await,
         Route::Responses => return complete::<ResponsesAsk>(admitted, head, body).await,
         Route::Gemini(Action::Generate) => return complete::<GenerateAsk>(admitted, head, body).await,
+        Route::Ollama(Ollama::Answer) => return complete::<OllamaAsk>(admitted, head, body).await,
+        Route::Ollama(Ollama::Show) => return show_to_ollama(admitted, head, body).await,
         Route::CountMessageTokens => return count(admitted, head, body, anthropic::count_tokens).await,
         Route::CountResponseTokens => return count_response(admitted, head, body).await,
         Route::Gemini(Action::CountTokens) => return count(admitted, head, body, gemini::count_tokens).await,
@@ -171,6 +179,9 @@ async fn route(admitted: &Admitted<'_>, head: Parts, body: Incoming) -> Reply {
         }
         Route::GeminiModels => Ok(json_response(gemini::list_models(offered))),
         Route::GeminiModel(id) => gemini::show_model(offered, &decoded(id)).map(json_response),
+        Route::Ollama(Ollama::Tags) => Ok(json_response(ollama::list_models(offered))),
+        Route::Ollama(Ollama::Version) => Ok(json_response(ollama::version())),
+        Route::Ollama(Ollama::Running) => Ok(json_response(ollama::running())),
         Route::Models if admitted.surface == Surface::Anthropic => {
             Ok(json_response(anthropic::list_models(offered)))
         }
@@ -273,11 +284,44 @@ async fn count(admitted: &Admitted<'_>, head: Parts, body: Incoming, counted: Co
     Reply { response: counted.unwrap_or_else(|error| admitted.refuse(&error)), is_body_read: true }
 }
 
+<<<<<<< HEAD
 /// The same for a response, which may go on from others.
 async fn count_response(admitted: &Admitted<'_>, head: Parts, body: Incoming) -> Reply {
     let (body, held) = match reading::read(admitted.state, &head, body).await {
         Ok(read) => read,
         Err(error) => return admitted.refuse(&error).into(),
+=======
+/// Shows the model that the body names.
+async fn show_to_ollama(admitted: &Admitted<'_>, head: Parts, body: Incoming) -> Reply {
+    let (body, memory, permit) = match read(admitted, &head, body).await {
+        Ok(read) => read,
+        Err(error) => return admitted.refuse(&error).into(),
+    };
+    let shown = parse(body, (memory, permit), ollama::model_in).await.and_then(|(name, _)| {
+        let shown = ollama::show_model(admitted.state.dispatcher.offered(), &name)?;
+        Ok(json_response(shown).map(Body::from))
+    });
+    Reply { response: shown.unwrap_or_else(|error| admitted.refuse(&error)), is_body_read: true }
+}
+
+/// Reads the body of a request that has a place among the concurrent ones.
+async fn read(
+    admitted: &Admitted<'_>,
+    head: &Parts,
+    body: Incoming,
+) -> Result<(Vec<u8>, BodyPermit, OwnedSemaphorePermit), ApiError> {
+    let state = admitted.state;
+    let permit = state.admission.clone().try_acquire_owned().map_err(|_| {
+        state.overload_warning.say(|| warn!("Too many requests at once: MAX_CONCURRENT_REQUESTS is reached"));
+        ApiError::TooManyRequests
+    })?;
+    request_body::expect_json(&head.headers)?;
+    let server = &state.server;
+    let limits = request_body::Limits {
+        max_bytes: server.max_body_bytes,
+        budget: &state.body_budget,
+        time: server.body_read_timeout,
+>>>>>>> 036d2fb (Answer in Ollama's dialect: chats and prompts, streamed by lines and whole, models listed and shown)
     };
     let ask = reading::understand::<ResponsesAsk>(admitted.state, admitted.area, head, body, held).await;
     let counted = ask.map(|(ask, _)| json_response(responses::count_tokens(&ask)).map(Body::from));
