@@ -14,12 +14,7 @@ use hyper::body::{Body as _, Bytes, Incoming};
 use percent_encoding::percent_decode_str;
 use tracing::error;
 
-<<<<<<< HEAD
-use super::areas::{self, Action, Area, Route};
-=======
 use super::areas::{self, Action, Area, Ollama, Route};
-use super::body_budget::BodyPermit;
->>>>>>> 036d2fb (Answer in Ollama's dialect: chats and prompts, streamed by lines and whole, models listed and shown)
 use super::connection::Connection;
 use super::relay::{self, Held};
 use super::request_id::{self, X_REQUEST_ID};
@@ -284,44 +279,24 @@ async fn count(admitted: &Admitted<'_>, head: Parts, body: Incoming, counted: Co
     Reply { response: counted.unwrap_or_else(|error| admitted.refuse(&error)), is_body_read: true }
 }
 
-<<<<<<< HEAD
-/// The same for a response, which may go on from others.
-async fn count_response(admitted: &Admitted<'_>, head: Parts, body: Incoming) -> Reply {
+/// Shows the model that the body names.
+async fn show_to_ollama(admitted: &Admitted<'_>, head: Parts, body: Incoming) -> Reply {
     let (body, held) = match reading::read(admitted.state, &head, body).await {
         Ok(read) => read,
         Err(error) => return admitted.refuse(&error).into(),
-=======
-/// Shows the model that the body names.
-async fn show_to_ollama(admitted: &Admitted<'_>, head: Parts, body: Incoming) -> Reply {
-    let (body, memory, permit) = match read(admitted, &head, body).await {
-        Ok(read) => read,
-        Err(error) => return admitted.refuse(&error).into(),
     };
-    let shown = parse(body, (memory, permit), ollama::model_in).await.and_then(|(name, _)| {
+    let shown = reading::parse(body, held, ollama::model_in).await.and_then(|(name, ..)| {
         let shown = ollama::show_model(admitted.state.dispatcher.offered(), &name)?;
         Ok(json_response(shown).map(Body::from))
     });
     Reply { response: shown.unwrap_or_else(|error| admitted.refuse(&error)), is_body_read: true }
 }
 
-/// Reads the body of a request that has a place among the concurrent ones.
-async fn read(
-    admitted: &Admitted<'_>,
-    head: &Parts,
-    body: Incoming,
-) -> Result<(Vec<u8>, BodyPermit, OwnedSemaphorePermit), ApiError> {
-    let state = admitted.state;
-    let permit = state.admission.clone().try_acquire_owned().map_err(|_| {
-        state.overload_warning.say(|| warn!("Too many requests at once: MAX_CONCURRENT_REQUESTS is reached"));
-        ApiError::TooManyRequests
-    })?;
-    request_body::expect_json(&head.headers)?;
-    let server = &state.server;
-    let limits = request_body::Limits {
-        max_bytes: server.max_body_bytes,
-        budget: &state.body_budget,
-        time: server.body_read_timeout,
->>>>>>> 036d2fb (Answer in Ollama's dialect: chats and prompts, streamed by lines and whole, models listed and shown)
+/// The same for a response, which may go on from others.
+async fn count_response(admitted: &Admitted<'_>, head: Parts, body: Incoming) -> Reply {
+    let (body, held) = match reading::read(admitted.state, &head, body).await {
+        Ok(read) => read,
+        Err(error) => return admitted.refuse(&error).into(),
     };
     let ask = reading::understand::<ResponsesAsk>(admitted.state, admitted.area, head, body, held).await;
     let counted = ask.map(|(ask, _)| json_response(responses::count_tokens(&ask)).map(Body::from));
