@@ -13,6 +13,7 @@ mod reader;
 mod roster;
 mod settings;
 mod shown;
+mod state_url;
 mod variables;
 
 use std::path::PathBuf;
@@ -28,6 +29,8 @@ pub(crate) use self::origins::CorsOrigins;
 use self::reader::Reader;
 pub(crate) use self::settings::{CallLimits, LogConfig, LogFormat, ProviderConfig, ServerConfig};
 pub(crate) use self::shown::shown;
+pub(crate) use self::state_url::StateUrl;
+pub(crate) use self::state_url::StateWay;
 pub use self::variables::{
     BODY_READ_TIMEOUT_MS, CLIENT_STALL_TIMEOUT_MS, CONNECT_TIMEOUT_MS, DEFAULT_HOST, DEFAULT_PORT,
     ENV_PROXY_API_KEY, FIRST_TOKEN_TIMEOUT_MS, HEADER_READ_TIMEOUT_MS, IDLE_TIMEOUT_MS,
@@ -55,6 +58,8 @@ pub struct Config {
     pub log: LogConfig,
     /// Where what was used of free plans is kept for the next start.
     pub state_file: Option<PathBuf>,
+    /// The server through which several instances share their quotas.
+    pub(crate) state_url: Option<StateUrl>,
     /// Settings that are allowed but risky, a sentence each, to be logged at start.
     pub warnings: Vec<String>,
 }
@@ -75,9 +80,10 @@ impl Config {
         let mut providers = reader.providers();
         providers.retain(|it| it.is_configured() || it.provider.profile().is_core);
         let (limits, log) = (reader.call_limits(), reader.log());
+        let state_url = reader.state_url();
         if reader.mistakes.is_empty() {
             let state_file = reader.state_file();
-            Ok(Self { server, providers, limits, log, state_file, warnings: reader.warnings })
+            Ok(Self { server, providers, limits, log, state_file, state_url, warnings: reader.warnings })
         } else {
             Err(ConfigError(reader.mistakes))
         }

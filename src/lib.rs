@@ -36,6 +36,7 @@ mod models;
 mod observe;
 mod providers;
 mod quota;
+mod share;
 mod simulator;
 mod status;
 mod surfaces;

@@ -31,6 +31,7 @@ use std::time::Duration;
 use http::HeaderMap;
 use hyper_util::client::proxy::matcher::Matcher;
 use tokio::time::{Instant, sleep_until};
+use tokio_rustls::TlsConnector;
 
 pub(crate) use self::body::Body;
 pub(crate) use self::lines::Lines;
@@ -52,6 +53,14 @@ use crate::middle::{Cause, Failure};
 /// If a kept-alive connection had closed before it was used, the error shows within this time. Later, the provider may
 /// have read the request, and the request may have cost quota.
 const SWALLOWING_TIME: Duration = Duration::from_secs(2);
+
+/// TLS as to providers, for another protocol than HTTP.
+///
+/// # Errors
+/// This machine has no certificates of CAs.
+pub(crate) fn plain_tls() -> Result<TlsConnector, TlsUnavailable> {
+    Ok(Trust::of_this_machine()?.proxies)
+}
 
 /// The connections to providers.
 pub(crate) struct Upstream {

@@ -50,7 +50,7 @@ impl Demo {
     /// that no real one can be called; none for all others.
     pub(super) fn variable(&self, name: &str) -> Option<Option<String>> {
         // What simulated providers have given is not worth remembering, and nobody else is asked.
-        if ["STATE_FILE", "KEYLESS_PROVIDERS", "CUSTOM_PROVIDERS", "TIER_2"].contains(&name) {
+        if ["STATE_FILE", "STATE_URL", "KEYLESS_PROVIDERS", "CUSTOM_PROVIDERS", "TIER_2"].contains(&name) {
             return Some(Some(String::new()));
         }
         let provider = Directory::built_in().iter().find(|it| it.variables().any(|its| its == name))?;

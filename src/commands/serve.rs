@@ -1,5 +1,6 @@
 //! `ai-proxy-free` and `ai-proxy-free serve`: from the settings to a running server, and its end.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -14,6 +15,7 @@ use crate::config::{self, Config, CorsOrigins, ENV_KEYLESS_PROVIDERS, ProviderCo
 use crate::http::{self, AppState};
 use crate::observe::log;
 use crate::providers::Directory;
+use crate::share::Sharing;
 use crate::time::{Clock, Shutdown};
 
 /// What a command says once its address is known and whether clients need a key.
@@ -35,6 +37,17 @@ pub(super) async fn run(
     let state = AppState::new(config, clock.clone(), fastrand::Rng::new(), shutdown.clone());
     let state = state.map_err(Fatal::settings)?;
 
+    let sharing = match &config.state_url {
+        Some(url) => {
+            let sharing = state.dispatcher.share(&config.providers, url, fastrand::Rng::new());
+            Some(sharing.map_err(Fatal::machine)?)
+        }
+        None => None,
+    };
+    if let Some(sharing) = &sharing {
+        sharing.check().await.map_err(Fatal::settings)?;
+    }
+
     let _log_guard = log::start(&config.log, clock).map_err(Fatal::machine)?;
     report(config);
     if let Some(path) = &config.state_file {
@@ -44,7 +57,7 @@ pub(super) async fn run(
     if let Some(invitation) = invitation {
         info!(target: log::STARTUP, "{}", invitation(address, !config.server.client_keys.is_empty()));
     }
-    Ok(until_signalled(serve(listener, state, shutdown.clone()), signals, &shutdown).await)
+    Ok(until_signalled(serve(listener, state, sharing, shutdown.clone()), signals, &shutdown).await)
 }
 
 /// For the hashes in a new state file. If the machine has no randomness to give, hashes of real keys are still hard to
@@ -66,12 +79,21 @@ async fn listen(server: &ServerConfig) -> Result<(TcpListener, SocketAddr), Fata
 
 /// Serves clients, and meanwhile keeps the lists of models current (a start without a network serves at once) and
 /// closes unused connections to providers.
-async fn serve(listener: TcpListener, state: AppState, shutdown: Shutdown) {
+async fn serve(listener: TcpListener, state: AppState, sharing: Option<Sharing>, shutdown: Shutdown) {
     let limits = state.connection_limits();
     tokio::select! {
         () = http::serve(listener, state.clone(), limits, shutdown) => {}
         never = state.dispatcher.keep_models_current(fastrand::Rng::new()) => match never {},
+        never = keep_shared(sharing) => match never {},
         never = state.dispatcher.close_unused_connections() => match never {},
+    }
+}
+
+/// Exchanges with other instances, if there are to be any.
+async fn keep_shared(sharing: Option<Sharing>) -> Infallible {
+    match sharing {
+        Some(sharing) => sharing.keep_shared().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -43,6 +43,7 @@ pub(crate) fn listing() -> String {
             &default(ENV_STATE_FILE, DEFAULT_STATE_FILE),
             "what was used of the free limits; empty: not kept",
         ),
+        row(ENV_STATE_URL, "a Valkey or Redis server through which several instances share their quotas"),
         row(&default(ENV_LOG_FORMAT, "text"), "or json"),
         row(&default(ENV_RUST_LOG, DEFAULT_RUST_LOG), "off, error, warn, info, debug or trace"),
         "  Times and numbers:\n".to_owned(),

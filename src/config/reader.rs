@@ -16,6 +16,7 @@ use super::loopback::is_loopback;
 use super::origins::{ACCEPTED_ORIGINS, CorsOrigins, OriginList};
 use super::settings::{Account, CallLimits, LogConfig, LogFormat, ProviderConfig, ServerConfig};
 use super::shown::{NOT_SHOWN, may_have_key, shown};
+use super::state_url::{STATE_URL_FORM, StateUrl};
 use super::variables::*;
 use crate::middle::{Measure, Unit, Window};
 use crate::providers::{AccountId, AskedBy, Provider};
@@ -125,6 +126,16 @@ impl<'l> Reader<'l> {
         let path = (self.lookup)(ENV_STATE_FILE);
         let path = path.as_deref().map_or(DEFAULT_STATE_FILE, str::trim);
         (!path.is_empty()).then(|| path.into())
+    }
+
+    /// The server that several instances share. It may have a password in it, so it is never shown.
+    pub(super) fn state_url(&mut self) -> Option<StateUrl> {
+        let text = self.get(ENV_STATE_URL)?;
+        let url = StateUrl::parse(&text);
+        if url.is_none() {
+            self.mistakes.push(format!("{ENV_STATE_URL}={NOT_SHOWN}: expected {STATE_URL_FORM}"));
+        }
+        url
     }
 
     /// Limits such as `rpm=30, tpd=200000`.

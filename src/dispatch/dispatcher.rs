@@ -11,10 +11,11 @@ use super::offered::Offered;
 use super::outcome::{Incapable, TooLong, Unanswered};
 use super::question::Question;
 use super::service::{Service, SetupError};
-use crate::config::{CallLimits, ProviderConfig};
+use crate::config::{CallLimits, ProviderConfig, StateUrl};
 use crate::middle::{Needs, Redactor};
 use crate::providers::Lack;
 use crate::quota::{Ledger, Offer, Quota, Target, estimated_tokens};
+use crate::share::{LinkError, Sharing};
 use crate::time::Clock;
 use crate::upstream::Upstream;
 
@@ -63,11 +64,21 @@ impl Dispatcher {
         if let Some(warning) = warning {
             warn!("{warning}");
         }
-        let keys = providers.iter().map(|provider| {
-            let keys = provider.accounts.iter().map(|account| account.key.as_ref());
-            keys.map(|key| key.map_or("", |key| key.expose_secret())).collect()
-        });
-        self.quota.keep(ledger, keys.collect());
+        self.quota.keep(ledger, keys(providers));
+    }
+
+    /// What shares everything about `providers`, those that this was made of, with other instances through the server at
+    /// `url`, as long as it is polled.
+    ///
+    /// # Errors
+    /// The server is to be spoken to with TLS, which this machine cannot.
+    pub(crate) fn share(
+        &self,
+        providers: &[ProviderConfig],
+        url: &StateUrl,
+        random: fastrand::Rng,
+    ) -> Result<Sharing, LinkError> {
+        Sharing::new(url.clone(), self.quota.clone(), keys(providers), random)
     }
 
     /// Which candidates can be called, and what is known of all of them.
@@ -108,4 +119,12 @@ impl Dispatcher {
         let provider = self.services.get(largest.provider)?.provider;
         Some(TooLong::new(tokens, largest.tokens, provider, largest.window))
     }
+}
+/// The keys of each provider's accounts.
+fn keys(providers: &[ProviderConfig]) -> Vec<Vec<&str>> {
+    let keys = providers.iter().map(|provider| {
+        let keys = provider.accounts.iter().map(|account| account.key.as_ref());
+        keys.map(|key| key.map_or("", |key| key.expose_secret())).collect()
+    });
+    keys.collect()
 }

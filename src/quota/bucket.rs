@@ -8,10 +8,12 @@
 //! figures show which is true.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::share::{Bell, Change, Leave, Share, ShareAnswer, ShareReport};
 use super::ticks::Now;
 use super::used::{End, Used};
 use crate::middle::{Limit, LimitReading, Measure, Renewal, Source, Unit, Wait, Window};
@@ -28,6 +30,10 @@ const INFERRED_PART: u64 = 3;
 /// A difference between two ways of counting that is smaller than this part of the limit proves nothing.
 const PROOF_PART: u64 = 20;
 
+/// Until there is a request, one is taken for this part of a limit of tokens.
+const FIRST_PART: u64 = 16;
+/// Others are told this limit where none is known: more than anybody uses, and still a number for everybody.
+const UNLIMITED: u64 = 1 << 40;
 /// This part of a calendar's window may be used before its time.
 const PACE_SLACK: f64 = 0.1;
 
@@ -48,6 +54,8 @@ pub(crate) struct LimitStatus {
     pub source: Source,
     /// When the provider last told something about it, or an answer showed it.
     pub as_of: Option<Timestamp>,
+    /// When the other instances last told what they have used of it; `None` if there are none.
+    pub shared_as_of: Option<Timestamp>,
 }
 
 /// Whether a request fits into a bucket now.
@@ -90,6 +98,8 @@ pub(crate) struct Bucket {
     /// The call that goes beyond the guess.
     explorer: Option<u64>,
     reset: Option<Reset>,
+    /// If several instances use it together: this one's part.
+    share: Option<Box<Share>>,
 }
 
 /// What the provider has said of when quota comes back.
@@ -138,6 +148,7 @@ impl Bucket {
             open: VecDeque::new(),
             explorer: None,
             reset: None,
+            share: None,
         }
     }
 
@@ -183,6 +194,21 @@ impl Bucket {
 
     /// Whether a request of this size fits, behind others of `ahead` in all.
     pub(super) fn fit(&self, amount: u64, ahead: u64, now: Now) -> Fit {
+        let fit = self.fit_alone(amount, ahead, now);
+        match (&self.share, self.most) {
+            (Some(share), Some(most)) if fit == Fit::Now && amount > 0 => {
+                match share.leave(amount, ahead, most, self.is_certain(now), now) {
+                    Leave::Given => Fit::Now,
+                    Leave::OnCredit(wait) => Fit::Unsure(wait),
+                    Leave::Awaited(wait) => Fit::Later(Some(wait)),
+                }
+            }
+            _ => fit,
+        }
+    }
+
+    /// The same, whatever other instances may use.
+    fn fit_alone(&self, amount: u64, ahead: u64, now: Now) -> Fit {
         let Some(most) = self.most.filter(|_| amount > 0) else { return Fit::Now };
         let wait = self.time_until_fit(&self.used, amount, ahead, now);
         if amount <= most && wait == Some(Duration::ZERO) {
@@ -262,6 +288,7 @@ impl Bucket {
         }
         self.used.add(amount, most, now);
         self.used_if_given_back.iter_mut().for_each(|used| used.add(amount, most, now));
+        self.share.iter_mut().for_each(|share| share.add(amount, most, now));
         self.reset.iter_mut().for_each(|reset| reset.since = reset.since.saturating_add(amount));
         if self.open.len() == MOST_OPEN {
             self.open.pop_front();
@@ -308,8 +335,68 @@ impl Bucket {
 
     /// The call was not counted by the provider.
     pub(super) fn take_back(&mut self, attempt: u64, amount: u64, sent: Duration, now: Now) {
+        self.settle_share((amount, 0, 0), sent, now);
         self.settle(attempt, amount, 0, 0, sent, now);
         self.open.retain(|it| it.attempt != attempt);
+    }
+
+    /// The same for other instances: of what was reserved, so much was used at least, or in fact if the rest is given back.
+    pub(super) fn settle_share(&mut self, amounts: (u64, u64, u64), sent: Duration, now: Now) {
+        let most = self.most.unwrap_or(u64::MAX);
+        self.share.iter_mut().for_each(|share| share.settle(amounts, sent, most, now));
+    }
+
+    /// From now on it is used together with others.
+    pub(super) fn join(&mut self, bell: &Arc<Bell>, now: Now) {
+        if self.share.is_none() {
+            let mut window = self.used.clone();
+            window.set(0, None, self.most.unwrap_or(u64::MAX), now);
+            let first = match self.measure.unit {
+                Unit::Requests => 1,
+                Unit::Tokens | Unit::Neurons => self.most.unwrap_or_default() / FIRST_PART,
+            };
+            self.share = Some(Box::new(Share::new(bell.clone(), window, first, now)));
+        }
+    }
+
+    /// Whether there is something to tell the others.
+    pub(super) fn has_news(&self) -> bool {
+        self.share.as_ref().is_some_and(|share| share.has_news(self.gives_back == Some(true)))
+    }
+
+    /// What to tell the others; `None` if there are none.
+    pub(super) fn report(&mut self, now: Now) -> Option<ShareReport> {
+        let most = self.most.unwrap_or(UNLIMITED);
+        Some(self.share.as_mut()?.report(self.gives_back == Some(true), most, now))
+    }
+
+    /// Takes in what the others have used, and what may be used here.
+    pub(super) fn apply(&mut self, report: &ShareReport, answer: &ShareAnswer, asked: Duration, now: Now) {
+        let most = self.most.unwrap_or(u64::MAX);
+        let known = self.used_by_belief().amount(most, now);
+        let Some(share) = self.share.as_mut() else { return };
+        let change = share.apply(report, answer, known, asked, now);
+        for used in [Some(&mut self.used), self.used_if_given_back.as_mut()].into_iter().flatten() {
+            match &change {
+                Change::Others(amount) => used.add_of_others(*amount, most, now),
+                Change::Joined { others, slots } => used.add_past(*others, slots, most, now),
+            }
+        }
+    }
+
+    /// Nobody tells what the others do: what they have under way is not known any more.
+    pub(super) fn cut_off(&mut self, now: Now) {
+        if self.counts_calls_at_once()
+            && let Some(share) = self.share.as_mut()
+        {
+            let others = share.forget_others_under_way();
+            self.used.add_of_others(others.saturating_neg(), u64::MAX, now);
+        }
+    }
+
+    /// How the window is renewed, for those who count it together.
+    pub(super) fn used(&self) -> &Used {
+        &self.used
     }
 
     /// How full it is, in thousandths, unless its limit was stated: the fullest is the likeliest reason of a refusal.
@@ -410,6 +497,7 @@ impl Bucket {
             resets_at,
             source: self.source,
             as_of: self.as_of,
+            shared_as_of: self.share.as_ref().and_then(|share| share.told_at()),
         })
     }
 
@@ -504,5 +592,6 @@ fn add(one: LimitStatus, other: LimitStatus) -> LimitStatus {
         resets_at: one.resets_at.into_iter().chain(other.resets_at).min(),
         source: one.source.min(other.source),
         as_of: one.as_of.zip(other.as_of).map(|(one, other)| one.min(other)),
+        shared_as_of: one.shared_as_of.zip(other.shared_as_of).map(|(one, other)| one.min(other)),
     }
 }

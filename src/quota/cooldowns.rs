@@ -52,6 +52,19 @@ pub(crate) enum Standing {
     Blocked(Blocked),
 }
 
+/// A cooldown as instances tell each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Rest {
+    /// Whether it blocks or demotes.
+    pub(super) effect: Effect,
+    /// What else ends it.
+    pub(super) lifted_by: Lift,
+    /// How long it lasts from now on; `None` without an end.
+    pub(super) left: Option<Duration>,
+    /// Whether clients can be told its end.
+    pub(super) is_certain: bool,
+}
+
 /// What counts at one place: the limits and refusals that block it, and what demotes it. None hides another.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Cooldowns {
@@ -124,6 +137,33 @@ impl Cooldowns {
                 });
             }
         }
+    }
+
+    /// What was recorded of `cause`, for others to know.
+    pub(super) fn told(&self, cause: Cause, effect: Effect, now: Moment) -> Option<Rest> {
+        let slot = if effect == Effect::Block { self.block } else { self.demotion };
+        let it = slot.filter(|it| it.cause == cause && !it.is_over(now))?;
+        let left = it.end.and_then(|end| left(end, now));
+        Some(Rest { effect, lifted_by: it.lifted_by, left, is_certain: it.is_certain })
+    }
+
+    /// Another instance has told of a rest. If an earlier one lasts longer, its end counts.
+    pub(super) fn adopt(&mut self, cause: Cause, rest: Rest, latest: u64, now: Moment) {
+        let slot = if rest.effect == Effect::Block { &mut self.block } else { &mut self.demotion };
+        let end = rest.left.map(|left| after(now, left));
+        if slot.is_some_and(|it| !it.is_over(now) && outlasts(it.end, end)) {
+            return;
+        }
+        *slot = Some(Cooldown {
+            cause,
+            lifted_by: rest.lifted_by,
+            end,
+            in_a_row: slot.map_or(1, |it| it.in_a_row),
+            as_of: latest,
+            is_certain: rest.is_certain,
+            is_final: false,
+            probe: None,
+        });
     }
 
     /// How the place stands.

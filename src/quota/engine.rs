@@ -10,10 +10,12 @@ use tracing::warn;
 use super::booking::{Booking, Largest, Skipped, Soonest};
 use super::bucket::IsCounted;
 use super::demand::Demand;
+use super::exchange::{Answer, Extent, Report};
 use super::ledger::Ledger;
 use super::line::Turn;
 use super::place::Candidate;
 use super::provider_state::{Change, Offer, ProviderState};
+use super::share::Bell;
 use super::snapshot::ProviderSnapshot;
 use super::state::State;
 use super::target::{Criteria, Target, Wish};
@@ -72,6 +74,36 @@ impl Quota {
     pub(crate) fn keep(&self, ledger: Ledger, keys: Vec<Vec<&str>>) {
         let now = self.now();
         self.lock().keep(ledger, &keys, now);
+    }
+
+    /// From now on, everything is counted together with other instances, who are told when the bell rings. `keys` are those
+    /// of each provider's accounts.
+    pub(crate) fn share(&self, keys: Vec<Vec<&str>>) -> Arc<Bell> {
+        let (bell, now) = (Arc::default(), self.now());
+        self.lock().share(&keys, &bell, now);
+        bell
+    }
+
+    /// What is to be told to other instances.
+    pub(crate) fn reports(&self, extent: Extent) -> Vec<Report> {
+        let now = self.now();
+        self.lock().reports(extent, now)
+    }
+
+    /// Takes in what other instances have told; without an answer, rests are told next time.
+    pub(crate) fn apply(&self, report: Report, answer: Option<&Answer>) {
+        let now = self.now();
+        let mut state = self.lock();
+        match answer {
+            Some(answer) => state.apply(&report, answer, now),
+            None => state.keep_untold(report),
+        }
+    }
+
+    /// Nobody tells what other instances do.
+    pub(crate) fn cut_off(&self) {
+        let now = self.now();
+        self.lock().cut_off(now);
     }
 
     /// The current time.

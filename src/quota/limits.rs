@@ -133,7 +133,7 @@ impl ProviderState {
         }
         let plan = self.plan(model);
         let numbers = plan.into_iter().map(|(limit, source)| {
-            self.bucket_of(account, model, limit.pool, limit.measure, |may_give_back| {
+            self.bucket_of(account, model, (limit.pool, limit.measure), now, |may_give_back| {
                 Bucket::new(limit, source, may_give_back, now)
             })
         });
@@ -161,7 +161,7 @@ impl ProviderState {
         let number = found.map(|(number, _)| number).unwrap_or_else(|| {
             let renewal = if reading.refills { Renewal::Refill } else { Renewal::Sliding };
             let number =
-                self.bucket_of(account, model, Pool::AccountModel, reading.measure, |may_give_back| {
+                self.bucket_of(account, model, (Pool::AccountModel, reading.measure), now, |may_give_back| {
                     Bucket::unplanned(reading.measure, renewal, may_give_back, now)
                 });
             let its = self.account_model_mut(account, model).and_then(|it| it.buckets.as_mut());
@@ -219,15 +219,16 @@ impl ProviderState {
         &mut self,
         account: usize,
         model: usize,
-        pool: Pool,
-        measure: Measure,
+        (pool, measure): (Pool, Measure),
+        now: Now,
         new: impl FnOnce(bool) -> Bucket,
     ) -> usize {
         let sharers = Sharers::new(pool, account, model);
         let mut known = self.buckets.iter();
         known.position(|it| it.sharers == sharers && it.bucket.measure() == measure).unwrap_or_else(|| {
             let reserves = self.provider.profile().token_charge == TokenCharge::Longest;
-            let bucket = new(reserves && measure.unit == Unit::Tokens);
+            let mut bucket = new(reserves && measure.unit == Unit::Tokens);
+            self.sharing.iter().for_each(|sharing| bucket.join(&sharing.bell, now));
             self.buckets.push(SharedBucket::new(sharers, bucket));
             self.buckets.len() - 1
         })

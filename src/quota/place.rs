@@ -26,6 +26,17 @@ pub(crate) enum Place {
     AccountModel(usize, usize, usize),
 }
 
+impl Place {
+    /// The provider that it belongs to.
+    pub(super) fn provider(self) -> usize {
+        let (Self::Provider(provider)
+        | Self::Account(provider, _)
+        | Self::Model(provider, _)
+        | Self::AccountModel(provider, _, _)) = self;
+        provider
+    }
+}
+
 impl Candidate {
     /// The place that a failure of `scope` affects; `None` if it concerns the request alone.
     pub(crate) fn place(self, scope: Scope) -> Option<Place> {

@@ -14,6 +14,7 @@ use super::demand::Correction;
 use super::place::Candidate;
 use super::shared_bucket::SharedBucket;
 use super::target::Criteria;
+use super::untold::Sharing;
 use crate::middle::{Measure, Needs, Reason, Renewal};
 use crate::models::{Catalogue, Stock};
 use crate::observe::ModelStats;
@@ -69,6 +70,8 @@ pub(super) struct ProviderState {
     pub(super) demanded_at: Option<Duration>,
     /// The limits that the user has stated.
     pub(super) stated: Vec<(Measure, u64)>,
+    /// If several instances share it.
+    pub(super) sharing: Option<Sharing>,
 }
 
 #[derive(Debug, Default)]
@@ -76,6 +79,8 @@ pub(super) struct AccountState {
     pub(super) cooldowns: Cooldowns,
     /// Its name in the ledger.
     pub(super) ledger_name: u64,
+    /// Its name among several instances, once it is shared.
+    pub(super) shared_name: String,
     /// For each model, by its number.
     pub(super) models: Vec<AccountModelState>,
 }
@@ -116,6 +121,7 @@ impl ProviderState {
             has_calendar: false,
             demanded_at: None,
             stated: limits,
+            sharing: None,
         };
         state.add_new_models();
         state

@@ -140,9 +140,11 @@ impl State {
             _ if bucket.counts_calls_at_once() => bucket.take_back(attempt, amount, booking.sent, now),
             None if bucket.measure().unit == Unit::Neurons => {
                 let spent = usage.map_or(amount, |it| work.of(it.prompt_tokens, it.completion_tokens));
+                bucket.settle_share((amount, spent, spent), booking.sent, now);
                 bucket.settle(attempt, amount, spent, spent, booking.sent, now);
             }
             Some((at_least, actual)) => {
+                bucket.settle_share((amount, at_least, actual), booking.sent, now);
                 let reserved = if seen.contains(&bucket.measure()) { at_least } else { amount };
                 bucket.settle(attempt, reserved, at_least, actual, booking.sent, now);
             }
@@ -215,6 +217,11 @@ impl State {
         let latest = self.attempts;
         if let Some(cooldowns) = cooldowns_mut(&mut self.providers, place) {
             cooldowns.record(policy, failure, attempt, latest, now, &mut self.random);
+            let told = cooldowns.told(failure.cause, policy.effect, now);
+            let provider = self.providers.get_mut(place.provider());
+            if let Some((rest, provider)) = told.zip(provider) {
+                provider.tell_rest(place, failure.cause, rest);
+            }
         }
     }
 

@@ -17,6 +17,8 @@ const MOST_PROMISES: usize = 4_096;
 pub(super) struct SharedBucket {
     pub(super) sharers: Sharers,
     pub(super) bucket: Bucket,
+    /// Its name among several instances, once it was told.
+    pub(super) name: Option<String>,
     /// What refused clients were told to come back for, by the second at which they will.
     promised: BTreeMap<u64, u64>,
     promised_in_all: u64,
@@ -46,7 +48,7 @@ impl Sharers {
 impl SharedBucket {
     /// One of which nothing was promised.
     pub(super) fn new(sharers: Sharers, bucket: Bucket) -> Self {
-        Self { sharers, bucket, promised: BTreeMap::new(), promised_in_all: 0 }
+        Self { sharers, bucket, name: None, promised: BTreeMap::new(), promised_in_all: 0 }
     }
 
     /// What refused clients will come back for.

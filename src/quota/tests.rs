@@ -7,6 +7,7 @@ mod lists;
 mod policy;
 mod preference;
 mod reservations;
+mod sharing;
 mod spending;
 
 use std::collections::{BTreeMap, HashMap};

@@ -12,6 +12,9 @@ use crate::middle::{Renewal, Window, Zone};
 /// More than so many whole limits are never owed to a limit that comes back continuously.
 const MOST_WINDOWS: f64 = 4.0;
 
+/// Few answers take longer.
+const LONG_ANSWER: Duration = Duration::from_secs(30);
+
 /// What is used of a window.
 #[derive(Clone, Debug)]
 pub(super) enum Used {
@@ -90,6 +93,31 @@ impl Used {
             Self::Refill { level, .. } => *level = (*level + amount as f64).min(MOST_WINDOWS * most as f64),
             Self::Period { used, .. } | Self::AtOnce(used) => *used = used.saturating_add(amount),
         }
+    }
+
+    /// Counts what others have used lately, or takes back what they have taken back.
+    pub(super) fn add_of_others(&mut self, amount: i64, most: u64, now: Now) {
+        let size = amount.unsigned_abs();
+        if amount >= 0 {
+            self.add(size, most, now);
+        } else {
+            // Which use it was is not told; what is taken back is seldom older than a long answer.
+            self.take_back(size, now.tick.saturating_sub(LONG_ANSWER), most, now);
+        }
+    }
+
+    /// Counts `amount` that others have used before, in these uses: how many milliseconds ago, and how much.
+    pub(super) fn add_past(&mut self, amount: u64, uses: &[(u64, u64)], most: u64, now: Now) {
+        let Self::Sliding(sliding) = self else { return self.add(amount, most, now) };
+        // If it is less than all of them, nobody knows which are meant; the latest count longest.
+        let mut rest = amount;
+        for &(age, used) in uses.iter().rev() {
+            let used = used.min(rest);
+            let at = now.tick.saturating_sub(Duration::from_millis(age));
+            sliding.add(used, at, now.tick);
+            rest -= used;
+        }
+        self.add(rest, most, now);
     }
 
     /// Takes back `amount` of what was used at `at`, as far as it still counts.

@@ -85,6 +85,9 @@ struct LimitReport {
     /// When that source last spoke; the documents and the settings have no time.
     #[serde(skip_serializing_if = "Option::is_none")]
     as_of: Option<String>,
+    /// When other instances last told what they have used of it; told only where quotas are shared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shared_as_of: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -173,6 +176,7 @@ impl From<LimitStatus> for LimitReport {
             resets_at: known.resets_at.map(time_stamp),
             source: known.source.as_str(),
             as_of: known.as_of.map(time_stamp),
+            shared_as_of: known.shared_as_of.map(time_stamp),
         }
     }
 }

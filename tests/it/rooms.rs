@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// The rooms from the lowest to the highest. Each may import those before it and none after it. So a reader of one room
 /// needs to know only the rooms below it, and no change to a room can break a room below it.
-const ROOMS: [&str; 16] = [
+const ROOMS: [&str; 17] = [
     // Words and bytes: what everybody shares.
     "middle",
     "wire",
@@ -22,6 +22,8 @@ const ROOMS: [&str; 16] = [
     "quota",
     // The way to the providers, and the loop that asks them.
     "upstream",
+    // What several instances tell each other.
+    "share",
     "dispatch",
     // What clients speak, what the proxy tells of itself, and the way in.
     "surfaces",

@@ -1,0 +1,184 @@
+//! [`Sharing`]: when something is exchanged, and what happens when that fails.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+use redis::aio::MultiplexedConnection;
+use redis::{Script, Value};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_rustls::TlsConnector;
+use tracing::{info, warn};
+
+use super::link::{Link, LinkError};
+use super::script::{InstanceId, answer, invocation, script};
+use crate::config::{StateUrl, StateWay};
+use crate::quota::{Bell, Extent, Quota, Report};
+use crate::upstream;
+
+/// All buckets are exchanged so often, so that it is known what the others do.
+const ALL: Duration = Duration::from_secs(1);
+/// Those of which something was used: so often.
+const BUSY: Duration = Duration::from_millis(100);
+/// Between two exchanges lies at least this, even if a request waits for one.
+const SHORTEST: Duration = Duration::from_millis(5);
+/// For one exchange.
+const EXCHANGE_TIME: Duration = Duration::from_secs(2);
+/// Before it is tried again: at first, and at most. With five seconds for connecting, a server that comes back is used again
+/// within 30 seconds.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// At the start, a server that is away is waited for so long.
+const START_TIME: Duration = Duration::from_secs(3);
+
+/// What exchanges with the other instances, as long as it is polled.
+pub(crate) struct Sharing {
+    url: StateUrl,
+    tls: Option<TlsConnector>,
+    id: InstanceId,
+    script: Script,
+    quota: Arc<Quota>,
+    bell: Arc<Bell>,
+    random: fastrand::Rng,
+}
+
+impl Sharing {
+    /// Shares what is in `quota`, from now on. `keys` are those of each provider's accounts.
+    ///
+    /// # Errors
+    /// The server is to be spoken to with TLS, which this machine cannot.
+    pub(crate) fn new(
+        url: StateUrl,
+        quota: Arc<Quota>,
+        keys: Vec<Vec<&str>>,
+        mut random: fastrand::Rng,
+    ) -> Result<Self, LinkError> {
+        let tls = match &url.way {
+            StateWay::Tcp { is_tls: true, .. } => Some(upstream::plain_tls()?),
+            _ => None,
+        };
+        let id = InstanceId::new(random.u64(..));
+        let bell = quota.share(keys);
+        Ok(Self { url, tls, id, script: script(), quota, bell, random })
+    }
+
+    /// Whether the server lets this instance in. One that is away does not matter.
+    ///
+    /// # Errors
+    /// It refuses the login, or has no such database.
+    pub(crate) async fn check(&self) -> Result<(), LinkError> {
+        match timeout(START_TIME, Link::open(&self.url, self.tls.as_ref())).await {
+            Ok(Err(refused @ LinkError::Refused(..))) => Err(refused),
+            _ => Ok(()),
+        }
+    }
+
+    /// Exchanges as long as it is polled, and tries again and again if that fails.
+    pub(crate) async fn keep_shared(mut self) -> Infallible {
+        let mut pause = FIRST_PAUSE;
+        let mut is_known = false;
+        loop {
+            let mut exchanged = 0;
+            let trouble = self.exchange_until_trouble(&mut exchanged, is_known).await;
+            self.quota.cut_off();
+            if exchanged > 0 {
+                (pause, is_known) = (FIRST_PAUSE, false);
+            }
+            if !is_known {
+                warn!(
+                    "STATE_URL: {} is not of use ({trouble}): this instance goes on with what it knows, and tries again",
+                    self.url
+                );
+                is_known = true;
+            }
+            sleep(pause + pause.mul_f64(self.random.f64() / 4.0)).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Counts what was exchanged, and ends with what is wrong.
+    async fn exchange_until_trouble(&self, exchanged: &mut u64, was_away: bool) -> LinkError {
+        let Link { connection, driver } = match Link::open(&self.url, self.tls.as_ref()).await {
+            Ok(link) => link,
+            Err(error) => return error,
+        };
+        tokio::select! {
+            trouble = self.exchange_on(connection, exchanged, was_away) => trouble,
+            () = driver => LinkError::Trouble("the server has hung up".to_owned()),
+        }
+    }
+
+    async fn exchange_on(
+        &self,
+        connection: MultiplexedConnection,
+        exchanged: &mut u64,
+        was_away: bool,
+    ) -> LinkError {
+        let mut all_at = Instant::now();
+        loop {
+            let now = Instant::now();
+            let extent = if now >= all_at { Extent::All } else { Extent::News };
+            let is_busy = match self.exchange(&connection, extent).await {
+                Ok(is_busy) => is_busy,
+                Err(error) => return error,
+            };
+            if extent == Extent::All {
+                all_at = now + ALL;
+            }
+            if *exchanged == 0 {
+                let name = &self.url;
+                match was_away {
+                    true => info!("STATE_URL: {name} is back: quotas are shared again"),
+                    false => info!("STATE_URL: quotas are shared through {name}"),
+                }
+            }
+            *exchanged += 1;
+            let next = if is_busy { all_at.min(now + BUSY) } else { all_at };
+            self.until_next(now, next).await;
+        }
+    }
+
+    /// Until a request wants to use more than was granted, or something was used and a moment has gone by; at most until
+    /// `latest`.
+    async fn until_next(&self, last: Instant, latest: Instant) {
+        let busy = async {
+            self.bell.used.notified().await;
+            sleep_until(last + BUSY).await;
+        };
+        let lacking = async {
+            self.bell.lacking.notified().await;
+            sleep_until(last + SHORTEST).await;
+        };
+        tokio::select! {
+            () = lacking => {}
+            () = busy => {}
+            () = sleep_until(latest) => {}
+        }
+    }
+
+    /// Says whether something is held that may soon be given back.
+    async fn exchange(&self, connection: &MultiplexedConnection, extent: Extent) -> Result<bool, LinkError> {
+        let reports = self.quota.reports(extent);
+        let is_busy = reports.iter().any(Report::wants_something);
+        let each = reports.into_iter().map(|report| self.exchange_one(connection.clone(), report));
+        let mut results = join_all(each).await.into_iter();
+        results.find(Result::is_err).unwrap_or(Ok(())).map(|()| is_busy)
+    }
+
+    async fn exchange_one(
+        &self,
+        mut connection: MultiplexedConnection,
+        report: Report,
+    ) -> Result<(), LinkError> {
+        let call = invocation(&self.script, &report, &self.id);
+        let result = match timeout(EXCHANGE_TIME, call.invoke_async::<Value>(&mut connection)).await {
+            Err(_) => Err(LinkError::silent()),
+            Ok(Err(error)) => Err(error.into()),
+            Ok(Ok(value)) => answer(value, &self.id)
+                .ok_or_else(|| LinkError::Trouble("it does not answer as it should".to_owned())),
+        };
+        self.quota.apply(report, result.as_ref().ok());
+        result.map(drop)
+    }
+}
