@@ -119,7 +119,22 @@ pub(super) enum Ollama {
     Version,
     /// The models in memory.
     Running,
+    /// Vectors of texts, which no provider makes here.
+    Embed,
+    /// To fetch, make, copy or delete a model: there are none on this machine.
+    Manage,
 }
+
+/// What is asked at the paths below [`OLLAMA`] for which there is no answer.
+const OLLAMA_MISSING: [(&str, Ollama); 7] = [
+    ("/embed", Ollama::Embed),
+    ("/embeddings", Ollama::Embed),
+    ("/pull", Ollama::Manage),
+    ("/push", Ollama::Manage),
+    ("/create", Ollama::Manage),
+    ("/copy", Ollama::Manage),
+    ("/delete", Ollama::Manage),
+];
 
 /// The paths below [`OLLAMA`].
 const OLLAMA_PATHS: [(&str, Ollama); 6] = [
@@ -220,7 +235,11 @@ impl<'p> Route<'p> {
 
     fn of_ollama(path: &str) -> Option<Self> {
         let below = path.strip_prefix(OLLAMA.path)?;
-        OLLAMA_PATHS.iter().find(|(path, _)| *path == below).map(|(_, asked)| Self::Ollama(*asked))
+        if below.starts_with("/blobs/") {
+            return Some(Self::Ollama(Ollama::Manage));
+        }
+        let mut paths = OLLAMA_PATHS.iter().chain(&OLLAMA_MISSING);
+        paths.find(|(path, _)| *path == below).map(|(_, asked)| Self::Ollama(*asked))
     }
 
     fn of_page(path: &'p str) -> Option<Self> {
@@ -243,6 +262,8 @@ impl<'p> Route<'p> {
     pub(super) fn methods(self) -> &'static str {
         match self {
             Self::StoredResponse(_) => "GET,HEAD,DELETE",
+            // Whatever it is asked with, the answer is the same.
+            Self::Ollama(Ollama::Embed | Ollama::Manage) => "GET,HEAD,POST,DELETE",
             _ if self.takes_a_body() => "POST",
             _ => "GET,HEAD",
         }
@@ -412,7 +433,10 @@ mod tests {
             ("/api/chat", Some(Route::Ollama(Ollama::Answer))),
             ("/api/tags", Some(Route::Ollama(Ollama::Tags))),
             ("/api/chat/", None),
-            ("/api/pull", None),
+            ("/api/pull", Some(Route::Ollama(Ollama::Manage))),
+            ("/api/blobs/sha256:1", Some(Route::Ollama(Ollama::Manage))),
+            ("/api/embeddings", Some(Route::Ollama(Ollama::Embed))),
+            ("/api/nothing", None),
             ("/api", None),
             ("/apis/chat", None),
             ("/v1", None),

@@ -31,7 +31,7 @@ use crate::surfaces::ollama::{self, OllamaAsk};
 use crate::surfaces::openai::{self, Completion};
 use crate::surfaces::responses::{self, ResponsesAsk};
 use crate::surfaces::{
-    self, ApiError, Ask, Author, Choice, Encode as _, Memory, Names, Occasion, Surface, media_type,
+    self, ApiError, Ask, Author, Choice, Encode as _, Memory, Occasion, Surface, media_type,
 };
 use crate::wire::json;
 
@@ -177,12 +177,15 @@ async fn route(admitted: &Admitted<'_>, head: Parts, body: Incoming) -> Reply {
         Route::Ollama(Ollama::Tags) => Ok(json_response(ollama::list_models(offered))),
         Route::Ollama(Ollama::Version) => Ok(json_response(ollama::version())),
         Route::Ollama(Ollama::Running) => Ok(json_response(ollama::running())),
+        Route::Ollama(Ollama::Embed) => Err(ApiError::NotOffered(ollama::NO_EMBEDDINGS)),
+        Route::Ollama(Ollama::Manage) => Err(ApiError::NotOffered(ollama::NO_MANAGEMENT)),
         Route::Models if admitted.surface == Surface::Anthropic => {
             Ok(json_response(anthropic::list_models(offered)))
         }
         Route::Model(id) if admitted.surface == Surface::Anthropic => {
             anthropic::show_model(offered, &decoded(id)).map(json_response)
         }
+        Route::Page("") if ollama::wants_greeting(&head.headers) => Ok(ollama_greeting()),
         Route::Page(name) => page::show(name, &head.headers).ok_or_else(|| not_found(&head)),
         Route::Health => Ok(health(state)),
         Route::Providers => Ok(json_response(json::to_vec(&status::report(state.dispatcher.quota())))),
@@ -236,6 +239,13 @@ fn whole(content_type: &'static str, body: Vec<u8>) -> Whole {
     response
 }
 
+/// What clients of Ollama's look for where the page is: no cache may take one for the other.
+fn ollama_greeting() -> Whole {
+    let mut response = whole(media_type::TEXT, ollama::GREETING.into());
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
 /// Answers a question about a response that is stored.
 fn stored(admitted: &Admitted<'_>, head: &Parts, route: Route<'_>) -> Result<Vec<u8>, ApiError> {
     let key = ingress::shown_key(admitted.area, head);
@@ -286,7 +296,7 @@ async fn show_to_ollama(admitted: &Admitted<'_>, head: Parts, body: Incoming) ->
         Err(error) => return admitted.refuse(&error).into(),
     };
     let shown = reading::parse(body, held, ollama::model_in).await.and_then(|(name, ..)| {
-        let shown = ollama::show_model(admitted.state.dispatcher.offered(), &name)?;
+        let shown = ollama::show_model(admitted.state.names(), &name)?;
         Ok(json_response(shown).map(Body::from))
     });
     Reply { response: shown.unwrap_or_else(|error| admitted.refuse(&error)), is_body_read: true }
@@ -324,8 +334,10 @@ async fn answer<A: Ask>(
         (true, false) => Extent::FirstContent,
         (false, _) => Extent::Whole,
     };
-    let names = Names { offered: state.dispatcher.offered(), aliases: &state.server.aliases };
-    let Choice { target, is_name_ignored } = ask.choice(names)?;
+    let Choice { target, is_name_ignored } = ask.choice(state.names())?;
+    if let Some((content_type, body)) = ask.at_once(&|| state.dispatcher.quota().now().wall) {
+        return Ok(whole(content_type, body).map(Body::from));
+    }
     let request_id = admitted.id.to_owned();
     let mut log = RequestLog::begin(&request_id, ask.request().messages().len(), is_stream);
     let request = ask.request().clone();

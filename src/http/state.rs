@@ -13,6 +13,7 @@ use crate::config::{self, Config, ServerConfig};
 use crate::dispatch::{Dispatcher, SetupError, Signatures};
 use crate::middle::Redactor;
 use crate::observe::{OpenStreams, RareWarning, RequestCounts};
+use crate::surfaces::Names;
 use crate::surfaces::responses::Store;
 use crate::time::{Clock, Shutdown};
 
@@ -87,6 +88,11 @@ impl AppState {
             open_streams: OpenStreams::default(),
             started: Instant::now(),
         })))
+    }
+
+    /// The names that clients may use.
+    pub(super) fn names(&self) -> Names<'_> {
+        Names { offered: self.dispatcher.offered(), aliases: &self.server.aliases }
     }
 
     /// The timeouts and limits of connections.

@@ -9,6 +9,7 @@ mod answer;
 mod encode;
 mod errors;
 mod features;
+mod greeting;
 mod models;
 mod ollama_ask;
 mod parse;
@@ -16,9 +17,11 @@ mod parse;
 use std::sync::Arc;
 
 use http::request::Parts;
+use jiff::Timestamp;
 
 use self::encode::Encoder;
-pub(crate) use self::errors::error_response;
+pub(crate) use self::errors::{NO_EMBEDDINGS, NO_MANAGEMENT, error_response};
+pub(crate) use self::greeting::{GREETING, wants_greeting};
 pub(crate) use self::models::{list_models, running, show_model, version};
 pub use self::ollama_ask::OllamaAsk;
 pub(crate) use self::parse::model_in;
@@ -26,7 +29,7 @@ use super::ask::Ask;
 use super::author::Author;
 use super::error::ApiError;
 use super::media_type;
-use super::names::{Choice, Names, refused};
+use super::names::{Choice, Names};
 use crate::middle::{ChatRequest, Event, Feature};
 
 impl Ask for OllamaAsk {
@@ -45,7 +48,11 @@ impl Ask for OllamaAsk {
     }
 
     fn choice(&self, names: Names<'_>) -> Result<Choice, ApiError> {
-        names.chosen(&self.model).map_err(|error| refused(names.offered, &error))
+        models::choice(names, &self.model)
+    }
+
+    fn at_once(&self, clock: &dyn Fn() -> Timestamp) -> Option<(&'static str, Vec<u8>)> {
+        self.is_load.then(|| (media_type::JSON, answer::loaded(self, clock())))
     }
 
     fn ignored(&self) -> &[String] {
@@ -57,10 +64,10 @@ impl Ask for OllamaAsk {
     }
 
     fn encoder(&self, author: Author) -> Encoder {
-        Encoder::new(&author, self.form, self.request.wants_thoughts)
+        Encoder::new(self, &author)
     }
 
     fn encode_whole(&self, events: Vec<Event>, author: &Author) -> (&'static str, Vec<u8>) {
-        (media_type::JSON, answer::whole(events, author, self.form, self.request.wants_thoughts))
+        (media_type::JSON, answer::whole(self, events, author))
     }
 }

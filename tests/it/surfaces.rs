@@ -4,4 +4,5 @@
 mod anthropic;
 mod gemini;
 mod matrix;
+mod ollama;
 mod responses;

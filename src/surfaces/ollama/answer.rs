@@ -1,10 +1,13 @@
 //! What an answer consists of in Ollama's form.
 
+use std::borrow::Cow;
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::ollama_ask::Form;
+use super::ollama_ask::{Form, OllamaAsk};
 use crate::middle::{Event, FinishReason, ToolCall, Usage};
 use crate::surfaces::author::Author;
 use crate::surfaces::gathered::Gathered;
@@ -57,10 +60,10 @@ struct Call<'a> {
 struct Function<'a> {
     index: usize,
     name: &'a str,
-    arguments: &'a RawValue,
+    arguments: Cow<'a, RawValue>,
 }
 
-/// Why an answer ended and what it took. Times are in nanoseconds, and 0 is what Ollama's own client takes for unknown.
+/// Why an answer ended and what it took; times are in nanoseconds.
 #[derive(Serialize)]
 struct End {
     done_reason: &'static str,
@@ -73,23 +76,47 @@ struct End {
 }
 
 impl End {
-    fn new(finish: FinishReason, usage: Option<Usage>) -> Self {
-        let done_reason = match finish {
-            FinishReason::Stop | FinishReason::ToolCalls => "stop",
-            FinishReason::Length => "length",
-            // Ollama blocks nothing and has no word for it; it must not look like an answer that is whole.
-            FinishReason::ContentFilter => "content_filter",
-        };
+    fn new(done_reason: &'static str, usage: Option<Usage>, took: Took) -> Self {
         Self {
             done_reason,
-            total_duration: 0,
+            total_duration: nanoseconds(took.waiting + took.answering),
             load_duration: 0,
             prompt_eval_count: usage.map_or(0, |usage| usage.prompt_tokens),
-            prompt_eval_duration: 0,
+            prompt_eval_duration: nanoseconds(took.waiting),
             eval_count: usage.map_or(0, |usage| usage.completion_tokens),
-            eval_duration: 0,
+            eval_duration: nanoseconds(took.answering),
         }
     }
+}
+
+/// How long an answer took: clients divide its tokens by that.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Took {
+    /// From the request to the answer's beginning.
+    pub(super) waiting: Duration,
+    /// From there to its end.
+    pub(super) answering: Duration,
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+const fn done_reason(finish: FinishReason) -> &'static str {
+    match finish {
+        FinishReason::Stop | FinishReason::ToolCalls => "stop",
+        FinishReason::Length => "length",
+        // Ollama blocks nothing and has no word for it; it must not look like an answer that is whole.
+        FinishReason::ContentFilter => "content_filter",
+    }
+}
+
+/// How an answer ends.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ending {
+    pub(super) finish: FinishReason,
+    pub(super) usage: Option<Usage>,
+    pub(super) took: Took,
 }
 
 /// What a line says.
@@ -118,12 +145,7 @@ impl Label {
     }
 
     /// A line, which ends the answer if there is a reason for that.
-    pub(super) fn line<'a>(
-        &'a self,
-        form: Form,
-        said: Said<'a>,
-        end: Option<(FinishReason, Option<Usage>)>,
-    ) -> Line<'a> {
+    pub(super) fn line<'a>(&'a self, form: Form, said: Said<'a>, end: Option<Ending>) -> Line<'a> {
         let Said { text, thoughts: thinking, calls, first } = said;
         let body = match form {
             Form::Response => Body::Response { response: text, thinking },
@@ -133,22 +155,32 @@ impl Label {
                 Body::Message { message: Message { role: "assistant", content: text, thinking, tool_calls } }
             }
         };
-        let end = end.map(|(finish, usage)| End::new(finish, usage));
+        let end = end.map(|end| End::new(done_reason(end.finish), end.usage, end.took));
         Line { model: &self.model, created_at: &self.created_at, body, done: end.is_some(), end }
     }
 }
 
 /// A call, unless its arguments are no object: the request says that others are a failure.
 fn wire_call(call: &ToolCall, index: usize) -> Option<Call<'_>> {
-    let arguments: &RawValue = serde_json::from_str(&call.arguments).ok()?;
+    let arguments = json::on_one_line(&call.arguments)?;
+    let is_object = arguments.get().trim_start().starts_with('{');
     let function = Function { index, name: &call.name, arguments };
-    arguments.get().starts_with('{').then_some(Call { id: &call.id, function })
+    is_object.then_some(Call { id: &call.id, function })
 }
 
-/// An answer that is not streamed.
-pub(super) fn whole(events: Vec<Event>, author: &Author, form: Form, shows_thoughts: bool) -> Vec<u8> {
+/// An answer that is not streamed. When it began is not known, so all of its time counts as the answer's.
+pub(super) fn whole(ask: &OllamaAsk, events: Vec<Event>, author: &Author) -> Vec<u8> {
     let Gathered { text, thoughts, calls, usage, finish } = Gathered::of(events);
-    let thoughts = Some(thoughts.as_str()).filter(|thoughts| shows_thoughts && !thoughts.is_empty());
+    let is_shown = ask.request.wants_thoughts && !thoughts.is_empty();
+    let thoughts = Some(thoughts.as_str()).filter(|_| is_shown);
     let said = Said { text: &text, thoughts, calls: &calls, first: 0 };
-    json::to_vec(&Label::of(author).line(form, said, Some((finish, usage))))
+    let took = Took { waiting: Duration::ZERO, answering: ask.received.elapsed() };
+    json::to_vec(&Label::of(author).line(ask.form, said, Some(Ending { finish, usage, took })))
+}
+
+/// The answer to a request that asks nothing: Ollama would load the model, and there is nothing to load.
+pub(super) fn loaded(ask: &OllamaAsk, now: Timestamp) -> Vec<u8> {
+    let label = Label { model: ask.model.clone(), created_at: now.to_string() };
+    let end = End::new("load", None, Took::default());
+    json::to_vec(&Line { done: true, end: Some(end), ..label.line(ask.form, Said::default(), None) })
 }

@@ -1,8 +1,10 @@
 //! A streamed answer in Ollama's form: a JSON object a line.
 
-use super::answer::{Label, Said};
+use tokio::time::Instant;
+
+use super::answer::{Ending, Label, Said, Took};
 use super::errors;
-use super::ollama_ask::Form;
+use super::ollama_ask::{Form, OllamaAsk};
 use crate::middle::{Event, FinishReason, ToolCall, ToolCallPiece, Usage};
 use crate::surfaces::author::Author;
 use crate::surfaces::encode::{AfterFailure, Encode, Interrupted};
@@ -16,6 +18,9 @@ pub struct Encoder {
     form: Form,
     shows_thoughts: bool,
     usage: Option<Usage>,
+    /// When the request was read, and when its answer began.
+    received: Instant,
+    begun: Instant,
     /// The call whose pieces are coming: clients want it whole.
     call: Option<ToolCall>,
     /// How many calls were written.
@@ -41,10 +46,19 @@ enum Kind {
 }
 
 impl Encoder {
-    pub(super) fn new(author: &Author, form: Form, shows_thoughts: bool) -> Self {
+    pub(super) fn new(ask: &OllamaAsk, author: &Author) -> Self {
         let label = Label::of(author);
-        let start_of_line = start_of_line(&label);
-        Self { label, form, shows_thoughts, usage: None, call: None, calls: 0, start_of_line }
+        Self {
+            start_of_line: start_of_line(&label),
+            label,
+            form: ask.form,
+            shows_thoughts: ask.request.wants_thoughts,
+            usage: None,
+            received: ask.received,
+            begun: Instant::now(),
+            call: None,
+            calls: 0,
+        }
     }
 
     /// What stands before and behind what a line says.
@@ -91,7 +105,9 @@ impl Encoder {
 
     fn finish(&mut self, out: &mut Vec<u8>, finish: FinishReason) {
         self.write_call(out);
-        json::write(out, &self.label.line(self.form, Said::default(), Some((finish, self.usage))));
+        let took = Took { waiting: self.begun - self.received, answering: self.begun.elapsed() };
+        let ending = Ending { finish, usage: self.usage, took };
+        json::write(out, &self.label.line(self.form, Said::default(), Some(ending)));
         out.push(b'\n');
     }
 }
@@ -133,6 +149,7 @@ impl Encode for Encoder {
     fn interrupted(&mut self, interrupted: &Interrupted, out: &mut Vec<u8>) -> AfterFailure {
         json::write(out, &errors::late(interrupted));
         out.push(b'\n');
-        AfterFailure::EndNormally
+        // Clients that pass over what they do not know would take what they have for the whole answer.
+        AfterFailure::AbortConnection
     }
 }

@@ -7,6 +7,14 @@ use crate::surfaces::error::ApiError;
 use crate::surfaces::error_response::{AttemptBody, Response, attempts, response};
 use crate::wire::json;
 
+/// Why nothing makes vectors of texts here.
+pub(crate) const NO_EMBEDDINGS: &str = "There are no embeddings here: no provider is asked for any. /api/chat and /api/generate answer \
+                                        questions";
+
+/// Why nothing is done to models here.
+pub(crate) const NO_MANAGEMENT: &str = "Models cannot be pulled, made, copied or deleted here: they are their providers'. GET /api/tags \
+                                        lists those that there are, and each is ready";
+
 #[derive(Serialize)]
 pub(super) struct ErrorBody {
     error: String,

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use crate::middle::ChatRequest;
 
 /// A valid request as its client meant it.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub struct OllamaAsk {
     /// The request in the words of the middle.
     pub request: Arc<ChatRequest>,
@@ -15,6 +17,11 @@ pub struct OllamaAsk {
     pub stream: bool,
     /// Where an answer has its text.
     pub form: Form,
+    /// Whether it asks nothing: Ollama's clients have a model loaded so before they need it. The question in `request` is
+    /// empty then, and nobody is asked it.
+    pub is_load: bool,
+    /// When it was read.
+    pub received: Instant,
     /// Names of the fields that are ignored.
     pub ignored: Vec<String>,
 }

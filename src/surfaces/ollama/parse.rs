@@ -8,11 +8,13 @@ mod tools;
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use self::messages::{add_messages, add_prompt};
 use self::options::{parse_format, parse_options, parse_think};
 use self::tools::parse_tools;
 use super::ollama_ask::{Form, OllamaAsk};
-use crate::middle::ChatRequest;
+use crate::middle::{ChatRequest, Message};
 use crate::surfaces::conversation::Conversation;
 use crate::surfaces::error::ApiError;
 use crate::surfaces::fields::{Field, body_object, fields, not_json, read, wrong};
@@ -26,9 +28,6 @@ fields!(struct Body {
     prompt, system, images, suffix, context,
 });
 
-/// What clients add to the name of a model without a version.
-const LATEST: &str = ":latest";
-
 /// Parses and checks the body of a request to `path`.
 ///
 /// # Errors
@@ -38,20 +37,15 @@ pub(super) fn parse(path: &str, body: &[u8]) -> Result<OllamaAsk, ApiError> {
     let form = if path.ends_with("/generate") { Form::Response } else { Form::Message };
     let mut ignored = Ignored(std::mem::take(&mut body.unknown));
     let mut conversation = Conversation::default();
-    let asked = match form {
-        Form::Message => {
-            add_messages(body.messages, &mut conversation, &mut ignored)?;
-            body.messages
-        }
+    let is_load = match form {
+        Form::Message => add_messages(body.messages, &mut conversation, &mut ignored)? == 0,
         Form::Response => {
             refuse_unavailable(&body)?;
-            add_prompt((body.system, body.prompt, body.images), &mut conversation)?;
-            body.prompt
+            !add_prompt((body.system, body.prompt, body.images), &mut conversation)?
         }
     };
-    let empty = "says nothing. Models are not loaded here, so there is nothing to ask for without a question";
-    let mut request =
-        ChatRequest::new(conversation.into_messages()).ok_or_else(|| wrong(asked.name(), empty))?;
+    let messages = if is_load { vec![Message::user("")] } else { conversation.into_messages() };
+    let mut request = ChatRequest::new(messages).ok_or_else(|| wrong(body.messages.name(), "say nothing"))?;
     request.needs_object_arguments = true;
     parse_options(body.options, &mut request, &mut ignored)?;
     parse_think(body.think, &mut request)?;
@@ -62,7 +56,15 @@ pub(super) fn parse(path: &str, body: &[u8]) -> Result<OllamaAsk, ApiError> {
     }
     let stream: Option<bool> = body.stream.optional("", "true or false")?;
     let (request, model) = (Arc::new(request), model_of(&body)?);
-    Ok(OllamaAsk { request, model, stream: stream.unwrap_or(true), form, ignored: ignored.0 })
+    Ok(OllamaAsk {
+        request,
+        model,
+        stream: stream.unwrap_or(true),
+        form,
+        is_load,
+        received: Instant::now(),
+        ignored: ignored.0,
+    })
 }
 
 /// Which model `body` asks to be shown.
@@ -77,8 +79,7 @@ fn model_of(body: &Body<'_>) -> Result<String, ApiError> {
     // The second name is the older one.
     let named = |field: Field<'_>| field.optional::<String>("", "the name of a model, a string");
     let model = named(body.model)?.or(named(body.name)?).unwrap_or_default();
-    let plain = model.strip_suffix(LATEST).unwrap_or(&model).trim();
-    Ok(Some(plain).filter(|name| !name.is_empty()).unwrap_or(AUTO).to_owned())
+    Ok(Some(model.trim()).filter(|name| !name.is_empty()).unwrap_or(AUTO).to_owned())
 }
 
 /// Refuses what the answer would miss.

@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 
-use crate::middle::{AssistantPart, Image, Part, ToolCall};
+use crate::middle::{AssistantPart, Image, MAX_CALLS, Part, ToolCall};
 use crate::surfaces::conversation::{Conversation, ToolResult};
 use crate::surfaces::error::ApiError;
 use crate::surfaces::fields::{Field, each, fields, kind, read, string, wrong};
@@ -15,14 +15,19 @@ fields!(struct Message { role, content, images, tool_calls, tool_name, tool_call
 const BEGINNINGS: [(&str, &str); 4] =
     [("iVBORw0KGgo", "image/png"), ("/9j/", "image/jpeg"), ("R0lGOD", "image/gif"), ("UklGR", "image/webp")];
 
-/// Reads `messages`.
+/// Reads `messages`, and says how many there are.
 pub(super) fn add_messages(
     field: Field<'_>,
     conversation: &mut Conversation,
     ignored: &mut Ignored,
-) -> Result<(), ApiError> {
-    let list = field.array().ok_or_else(|| wrong(field.name(), "must be an array of messages"))?;
+) -> Result<usize, ApiError> {
+    let Some(raw) = field.present() else { return Ok(0) };
+    let list = field
+        .array()
+        .ok_or_else(|| wrong(field.name(), format!("must be an array of messages, not {}", kind(raw))))?;
+    let mut count = 0;
     each(field.name(), list, |index, item| {
+        count += 1;
         let at = format!("{}[{index}]", field.name());
         let mut message: Message<'_> = read(item).map_err(|_| {
             wrong(at.as_str(), format!("must be an object with 'role' and 'content', not {}", kind(item)))
@@ -32,7 +37,8 @@ pub(super) fn add_messages(
             ignored.add("messages.", vec![message.thinking.name().to_owned()]);
         }
         add_message((&at, index), &message, conversation)
-    })
+    })?;
+    Ok(count)
 }
 
 fn add_message(
@@ -66,17 +72,16 @@ fn add_message(
     Ok(())
 }
 
-/// Reads the fields of a request that has no messages: instructions, the prompt, and images.
+/// Reads the fields of a request that has no messages: instructions, the prompt, and images. Says whether anything is asked.
 pub(super) fn add_prompt(
     (system, prompt, images): (Field<'_>, Field<'_>, Field<'_>),
     conversation: &mut Conversation,
-) -> Result<(), ApiError> {
+) -> Result<bool, ApiError> {
     let asked = parts(prompt, images, "")?;
-    if !asked.is_empty() {
-        conversation.instruct(text(system, "")?);
-    }
+    let asks = !asked.is_empty();
+    conversation.instruct(text(system, "")?);
     conversation.user(asked);
-    Ok(())
+    Ok(asks)
 }
 
 fn text(field: Field<'_>, parent: &str) -> Result<String, ApiError> {
@@ -116,6 +121,9 @@ fn add_calls(
     let Some(list) = field.present() else { return Ok(()) };
     let place = field.below(at);
     each(&place, list, |index, item| {
+        if index >= MAX_CALLS {
+            return Err(wrong(place.as_str(), format!("has more than {MAX_CALLS} calls")));
+        }
         let at = format!("{place}[{index}]");
         let call = fields!(item => id, function).map_err(|_| {
             wrong(at.as_str(), format!("must be an object with 'function', not {}", kind(item)))

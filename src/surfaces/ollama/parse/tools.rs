@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 
-use crate::middle::{ChatRequest, Tool};
+use crate::middle::{ChatRequest, MAX_TOOLS, Tool};
 use crate::surfaces::error::ApiError;
 use crate::surfaces::fields::{Field, each, fields, kind, wrong};
 use crate::surfaces::ignored::Ignored;
@@ -17,6 +17,9 @@ pub(super) fn parse_tools(
 ) -> Result<(), ApiError> {
     let Some(list) = field.present() else { return Ok(()) };
     each(field.name(), list, |index, item| {
+        if index >= MAX_TOOLS {
+            return Err(wrong(field.name(), format!("has more than {MAX_TOOLS} tools")));
+        }
         let at = format!("{}[{index}]", field.name());
         let tool = parse_tool(&at, item, ignored, schema_bytes)?;
         if request.tools.iter().any(|known| known.name == tool.name) {
