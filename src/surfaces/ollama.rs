@@ -29,7 +29,7 @@ use super::ask::Ask;
 use super::author::Author;
 use super::error::ApiError;
 use super::media_type;
-use super::names::{Choice, Names};
+use super::names::{Choice, Names, refused};
 use crate::middle::{ChatRequest, Event, Feature};
 
 impl Ask for OllamaAsk {
@@ -48,7 +48,7 @@ impl Ask for OllamaAsk {
     }
 
     fn choice(&self, names: Names<'_>) -> Result<Choice, ApiError> {
-        models::choice(names, &self.model)
+        names.chosen(&self.model).map_err(|error| refused(names.offered, &error))
     }
 
     fn at_once(&self, clock: &dyn Fn() -> Timestamp) -> Option<(&'static str, Vec<u8>)> {

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::dispatch::Offered;
 use crate::providers::{Capabilities, Images};
 use crate::surfaces::error::ApiError;
-use crate::surfaces::names::{Choice, Names, ids, refused, unknown};
+use crate::surfaces::names::{LATEST, Names, ids, refused, unknown};
 use crate::wire::json;
 
 /// The version of Ollama whose dialect this is. Clients that want tools refuse what is older than 0.6.4.
@@ -56,25 +56,9 @@ struct Shown {
     capabilities: Vec<&'static str>,
 }
 
-/// What stands behind the name of a model that has no version of its own. Open WebUI adds it before it looks in the list, so
-/// it is in the list.
-const LATEST: &str = ":latest";
-
-/// Who may answer for `model`, which may have Ollama's ending.
-///
-/// # Errors
-/// There is no such model.
-pub(super) fn choice(names: Names<'_>, model: &str) -> Result<Choice, ApiError> {
-    // An Ollama behind the proxy has models whose own names end so.
-    let without = |error| match model.strip_suffix(LATEST) {
-        Some(plain) => names.chosen(plain),
-        None => Err(error),
-    };
-    names.chosen(model).or_else(without).map_err(|error| refused(names.offered, &error))
-}
-
 /// The body of `GET /api/tags`.
 pub(crate) fn list_models(offered: Offered<'_>) -> Vec<u8> {
+    // Open WebUI adds the ending to every name that has none, before it looks in the list.
     let named = |id: String| if id.contains(':') { id } else { id + LATEST };
     let ids: Vec<String> = ids(offered).into_iter().map(named).collect();
     let entry = |id| Entry {
@@ -95,12 +79,9 @@ pub(crate) fn list_models(offered: Offered<'_>) -> Vec<u8> {
 /// [`ApiError::UnknownModel`].
 pub(crate) fn show_model(names: Names<'_>, name: &str) -> Result<Vec<u8>, ApiError> {
     let offered = names.offered;
-    let plain = name.strip_suffix(LATEST).unwrap_or(name);
     // A name that is only preferred when it is asked is shown as itself.
-    let target = match names.pinned(name).or_else(|_| names.pinned(plain)) {
-        Ok(target) => target,
-        Err(_) => choice(names, name)?.target,
-    };
+    let chosen = |_| names.chosen(name).map(|choice| choice.target);
+    let target = names.pinned(name).or_else(chosen).map_err(|error| refused(offered, &error))?;
     let models = offered.models().filter(|(provider, model)| offered.includes(&target, *provider, model));
     let can: Vec<&Capabilities> = models.map(|(provider, model)| provider.capabilities(&model)).collect();
     if target.names_model() && can.is_empty() {

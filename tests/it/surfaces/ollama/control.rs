@@ -5,7 +5,7 @@ use ai_proxy_free::internals::simulator::{Behaviour, Trouble};
 use http::Method;
 use serde_json::{Value, json};
 
-use super::{chat, ignored, question};
+use super::{chat, ignored, question, with};
 use crate::support::{TestProxy, ask_at, http_client, log};
 
 async fn get(proxy: &TestProxy, path: &str) -> anyhow::Result<Value> {
@@ -47,6 +47,11 @@ async fn each_model_of_the_list_is_shown_and_answers() -> anyhow::Result<()> {
         let window = shown["model_info"][format!("{architecture}.context_length")].as_u64();
         assert!(window > Some(1_000), "{shown}");
         assert_eq!(chat(&proxy, &question(name)).await?.status, 200, "{name}");
+        // VS Code asks in OpenAI's dialect, and others in Anthropic's, by the names of this list.
+        for path in ["/v1/chat/completions", "/v1/messages"] {
+            let asked = with(question(name), json!({"max_tokens": 99}));
+            assert_eq!(ask_at(&proxy, path, &asked, &[]).await?.status, 200, "{path} {name}");
+        }
     }
     let auto = ask_at(&proxy, "/api/show", &json!({"name": "auto"}), &[]).await?.json();
     assert_eq!(auto["capabilities"], json!(["completion", "tools", "vision", "thinking"]));
