@@ -4,5 +4,6 @@
 mod anthropic;
 mod gemini;
 mod matrix;
+mod moved;
 mod ollama;
 mod responses;
