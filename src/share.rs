@@ -10,16 +10,20 @@
 mod common;
 mod link;
 mod memory_script;
+mod probe;
 mod remembering;
 mod script;
 mod secret;
 mod sharing;
+mod status;
 mod untold;
 
 pub(crate) use self::common::{CommonMemory, RECALL_TIME};
 pub(crate) use self::link::LinkError;
 pub(crate) use self::memory_script::Kept;
+pub(crate) use self::probe::probe;
 pub(crate) use self::remembering::{Remember, Remembering};
 pub(crate) use self::secret::{Name, Secret, first, joined};
 pub(crate) use self::sharing::Sharing;
+pub(crate) use self::status::{SharingSnapshot, SharingStatus};
 pub(crate) use self::untold::Word;

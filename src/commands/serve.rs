@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use ring::rand::{SecureRandom as _, SystemRandom};
 use tokio::net::TcpListener;
@@ -17,7 +18,7 @@ use crate::config::{
 use crate::http::{self, AppState};
 use crate::observe::log;
 use crate::providers::Directory;
-use crate::share::{Remembering, Sharing};
+use crate::share::{Remembering, Sharing, SharingStatus};
 use crate::time::{Clock, Shutdown};
 
 /// What a command says once its address is known and whether clients need a key.
@@ -39,8 +40,8 @@ pub(super) async fn run(
     let state = AppState::new(config, clock.clone(), fastrand::Rng::new(), shutdown.clone());
     let state = state.map_err(Fatal::settings)?;
 
-    let shared = match &config.state_url {
-        Some(url) => Some(shared(config, &state, url).await?),
+    let shared = match config.state_url.as_ref().zip(state.sharing.clone()) {
+        Some((url, status)) => Some(shared(config, &state, url, status).await?),
         None => None,
     };
 
@@ -63,8 +64,13 @@ struct Shared {
 }
 
 /// Prepares to share through the server at `url`, which must let this instance in.
-async fn shared(config: &Config, state: &AppState, url: &StateUrl) -> Result<Shared, Fatal> {
-    let sharing = state.dispatcher.share(&config.providers, url, fastrand::Rng::new());
+async fn shared(
+    config: &Config,
+    state: &AppState,
+    url: &StateUrl,
+    status: Arc<SharingStatus>,
+) -> Result<Shared, Fatal> {
+    let sharing = state.dispatcher.share(&config.providers, url, status, fastrand::Rng::new());
     let sharing = sharing.map_err(Fatal::machine)?;
     let remembering = state.remembering(url, fastrand::Rng::new()).map_err(Fatal::machine)?;
     sharing.check().await.map_err(Fatal::settings)?;

@@ -15,7 +15,7 @@ use crate::config::{CallLimits, ProviderConfig, StateUrl};
 use crate::middle::{Needs, Redactor};
 use crate::providers::Lack;
 use crate::quota::{Ledger, Offer, Quota, Target, estimated_tokens};
-use crate::share::{CommonMemory, LinkError, Secret, Sharing};
+use crate::share::{CommonMemory, LinkError, Secret, Sharing, SharingStatus};
 use crate::time::Clock;
 use crate::upstream::Upstream;
 
@@ -68,7 +68,7 @@ impl Dispatcher {
     }
 
     /// What shares everything about `providers`, those that this was made of, with other instances through the server at
-    /// `url`, as long as it is polled.
+    /// `url`, as long as it is polled. `status` tells people what comes of it.
     ///
     /// # Errors
     /// The server is to be spoken to with TLS, which this machine cannot.
@@ -76,9 +76,10 @@ impl Dispatcher {
         &self,
         providers: &[ProviderConfig],
         url: &StateUrl,
+        status: Arc<SharingStatus>,
         random: fastrand::Rng,
     ) -> Result<Sharing, LinkError> {
-        Sharing::new(url.clone(), self.quota.clone(), keys(providers), random)
+        Sharing::new(url.clone(), self.quota.clone(), keys(providers), status, random)
     }
 
     /// Which candidates can be called, and what is known of all of them.

@@ -181,7 +181,7 @@ async fn route(admitted: &Admitted<'_>, head: Parts, body: Incoming) -> Reply {
         }
         Route::Page(name) => page::show(name, &head.headers).ok_or_else(|| not_found(&head)),
         Route::Health => Ok(health(state)),
-        Route::Providers => Ok(json_response(json::to_vec(&status::report(state.dispatcher.quota())))),
+        Route::Providers => Ok(providers(state)),
         Route::Metrics => metrics(state),
         Route::Models => Ok(json_response(openai::list_models(offered))),
         Route::Model(id) => openai::show_model(offered, &decoded(id)).map(json_response),
@@ -212,8 +212,14 @@ fn health(state: &AppState) -> Whole {
     json_response(json::to_vec(&health))
 }
 
+fn providers(state: &AppState) -> Whole {
+    let sharing = state.sharing.as_ref().map(|it| it.snapshot());
+    json_response(json::to_vec(&status::report(state.dispatcher.quota(), sharing)))
+}
+
 fn metrics(state: &AppState) -> Result<Whole, ApiError> {
-    let written = status::metrics(state.dispatcher.quota(), &state.requests, &state.open_streams);
+    let sharing = state.sharing.as_ref().map(|it| it.snapshot());
+    let written = status::metrics(state.dispatcher.quota(), &state.requests, &state.open_streams, sharing);
     written.map(|text| whole(status::METRICS_TYPE, text.into_bytes())).map_err(|_| ApiError::Internal)
 }
 

@@ -14,7 +14,7 @@ use crate::config::{self, Config, ServerConfig, StateUrl};
 use crate::dispatch::{Dispatcher, SetupError, Signatures, common_memory};
 use crate::middle::Redactor;
 use crate::observe::{OpenStreams, RareWarning, RequestCounts};
-use crate::share::{CommonMemory, LinkError, Name, Remember, Remembering, Word};
+use crate::share::{CommonMemory, LinkError, Name, Remember, Remembering, SharingStatus, Word};
 use crate::surfaces::responses::Store;
 use crate::time::{Clock, Shutdown};
 
@@ -41,6 +41,8 @@ pub struct App {
     pub responses: Arc<Store>,
     /// What other instances remember, too.
     common: Option<Arc<CommonMemory>>,
+    /// How sharing with other instances goes, if it is set up.
+    pub(crate) sharing: Option<Arc<SharingStatus>>,
     /// Tells when the process is to end.
     pub shutdown: Shutdown,
     /// How many requests were answered, and how.
@@ -75,6 +77,7 @@ impl AppState {
         let common = config.state_url.as_ref().and_then(|_| common_memory(&config.providers));
         let responses = Store::new(config.server.responses_memory_bytes, secret, clock.clone());
         let responses = responses.shared(common.clone());
+        let sharing = config.state_url.as_ref().map(|_| Arc::new(SharingStatus::new(clock())));
         let redactor = Redactor::new(config::secrets(config));
         let dispatcher = Dispatcher::new(&config.providers, config.limits, redactor, clock, random)?;
         let admission = Arc::new(Semaphore::new(config.server.max_concurrent_requests));
@@ -89,6 +92,7 @@ impl AppState {
             signatures: Arc::new(Signatures::new(common.clone())),
             responses: Arc::new(responses),
             common,
+            sharing,
             shutdown,
             requests: RequestCounts::new(areas::counters()),
             open_streams: OpenStreams::default(),

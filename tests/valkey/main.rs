@@ -11,6 +11,7 @@
 mod instances;
 mod limits;
 mod memory;
+mod seen;
 mod server;
 #[expect(dead_code, unused_imports, reason = "it serves the other tests, too")]
 #[path = "../it/support/mod.rs"]
