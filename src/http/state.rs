@@ -122,6 +122,14 @@ impl AppState {
         }
     }
 
+    /// Waits until other instances know what was remembered here last, so that clients may go on there. It needs somebody who
+    /// polls [`keep_remembering`](Self::keep_remembering), and takes a second at most.
+    pub(crate) async fn until_told(&self) {
+        if let Some(common) = &self.common {
+            common.until_told().await;
+        }
+    }
+
     /// The timeouts and limits of connections.
     pub fn connection_limits(&self) -> ConnectionLimits {
         ConnectionLimits {
