@@ -58,6 +58,10 @@ struct Queue {
 }
 
 impl Queue {
+    fn is_told(&self) -> bool {
+        self.words.is_empty() && !self.is_telling
+    }
+
     fn pop(&mut self) -> Option<Word> {
         let word = self.words.pop_front()?;
         self.bytes -= word.bytes();
@@ -130,10 +134,7 @@ impl Untold {
     pub(super) async fn until_told(&self) {
         loop {
             let told = self.done.notified();
-            let queue = self.queue();
-            let is_told = queue.words.is_empty() && !queue.is_telling;
-            drop(queue);
-            if is_told {
+            if self.queue().is_told() {
                 return;
             }
             told.await;
