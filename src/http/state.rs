@@ -15,6 +15,7 @@ use crate::dispatch::{Dispatcher, SetupError, Signatures, common_memory};
 use crate::middle::Redactor;
 use crate::observe::{OpenStreams, RareWarning, RequestCounts};
 use crate::share::{CommonMemory, LinkError, Name, Remember, Remembering, SharingStatus, Word};
+use crate::surfaces::Names;
 use crate::surfaces::responses::Store;
 use crate::time::{Clock, Shutdown};
 
@@ -39,10 +40,10 @@ pub struct App {
     pub signatures: Arc<Signatures>,
     /// Answers that clients may go on from.
     pub responses: Arc<Store>,
-    /// What other instances remember, too.
-    common: Option<Arc<CommonMemory>>,
     /// How sharing with other instances goes, if it is set up.
     pub(crate) sharing: Option<Arc<SharingStatus>>,
+    /// What other instances remember, too.
+    common: Option<Arc<CommonMemory>>,
     /// Tells when the process is to end.
     pub shutdown: Shutdown,
     /// How many requests were answered, and how.
@@ -76,8 +77,8 @@ impl AppState {
         random.fill(&mut secret);
         let common = config.state_url.as_ref().and_then(|_| common_memory(&config.providers));
         let responses = Store::new(config.server.responses_memory_bytes, secret, clock.clone());
-        let responses = responses.shared(common.clone());
         let sharing = config.state_url.as_ref().map(|_| Arc::new(SharingStatus::new(clock())));
+        let responses = responses.shared(common.clone());
         let redactor = Redactor::new(config::secrets(config));
         let dispatcher = Dispatcher::new(&config.providers, config.limits, redactor, clock, random)?;
         let admission = Arc::new(Semaphore::new(config.server.max_concurrent_requests));
@@ -91,8 +92,8 @@ impl AppState {
             overload_warning: RareWarning::default(),
             signatures: Arc::new(Signatures::new(common.clone())),
             responses: Arc::new(responses),
-            common,
             sharing,
+            common,
             shutdown,
             requests: RequestCounts::new(areas::counters()),
             open_streams: OpenStreams::default(),
@@ -128,6 +129,11 @@ impl AppState {
         if let Some(common) = &self.common {
             common.until_told().await;
         }
+    }
+
+    /// The names that clients may use.
+    pub(super) fn names(&self) -> Names<'_> {
+        Names { offered: self.dispatcher.offered(), aliases: &self.server.aliases }
     }
 
     /// The timeouts and limits of connections.
