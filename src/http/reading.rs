@@ -102,6 +102,10 @@ pub(super) async fn understand<A: Ask>(
     let ((mut ask, head), body, mut held) = parse(body, held, parser).await?;
     let responses = state.responses.clone();
     let key = ingress::shown_key(area, &head).map(|key| key.into_owned());
+    let absent = ask.absent(&Memory { responses: &responses, key: key.as_deref() });
+    if !absent.is_empty() {
+        responses.fetch(&absent, responses.caller(key.as_deref())).await;
+    }
     let referred = ask.referred_bytes(&Memory { responses: &responses, key: key.as_deref() });
     if referred > 0 {
         request_body::reserve_more(&mut held.memory, referred, limits(state)).await?;

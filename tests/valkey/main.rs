@@ -11,9 +11,14 @@
 mod balancer;
 mod instances;
 mod limits;
+mod logins;
+mod measure;
+mod memory;
 mod seen;
 mod server;
+mod storms;
 #[expect(dead_code, unused_imports, reason = "it serves the other tests, too")]
 #[path = "../it/support/mod.rs"]
 mod support;
 mod trouble;
+mod way;
