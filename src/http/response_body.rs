@@ -7,6 +7,8 @@ use std::task::{Context, Poll};
 
 use hyper::body::{Frame, SizeHint};
 
+use super::reading::Held;
+
 /// A response to a client.
 pub(super) type Response = http::Response<Body>;
 
@@ -31,8 +33,38 @@ pub(super) trait Stream: Send {
 pub(super) enum Body {
     /// It is known. Empty once it was taken.
     Whole(Bytes),
+    /// It is known, and may be large.
+    Kept(Kept),
     /// It comes bit by bit.
     Streamed(Box<dyn Stream>),
+}
+
+/// A part of a large body that is copied for the client at once.
+const PART_BYTES: usize = 64 * 1024;
+
+/// A large body, sent in parts: what a client does not read stays where it is, and keeps its memory.
+pub(super) struct Kept {
+    bytes: Box<dyn AsRef<[u8]> + Send>,
+    sent: usize,
+    _held: Held,
+}
+
+impl Kept {
+    /// All of `bytes`. They and what they hold are kept until the last part is on its way.
+    pub(super) fn new(bytes: impl AsRef<[u8]> + Send + 'static, held: Held) -> Self {
+        Self { bytes: Box::new(bytes), sent: 0, _held: held }
+    }
+
+    fn left(&self) -> &[u8] {
+        (*self.bytes).as_ref().get(self.sent..).unwrap_or_default()
+    }
+
+    fn next_part(&mut self) -> Option<Vec<u8>> {
+        let left = self.left();
+        let part = left.get(..PART_BYTES).unwrap_or(left).to_vec();
+        self.sent += part.len();
+        (!part.is_empty()).then_some(part)
+    }
 }
 
 impl<B: Into<Bytes>> From<B> for Body {
@@ -53,6 +85,7 @@ impl hyper::body::Body for Body {
         match &mut *self {
             Self::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
             Self::Whole(bytes) => Poll::Ready(Some(Ok(data(std::mem::take(bytes))))),
+            Self::Kept(kept) => Poll::Ready(kept.next_part().map(|part| Ok(data(part.into())))),
             Self::Streamed(stream) => {
                 stream.poll_next(context).map(|next| next.map(|bytes| bytes.map(|bytes| data(bytes.into()))))
             }
@@ -63,6 +96,7 @@ impl hyper::body::Body for Body {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Whole(bytes) => bytes.is_empty(),
+            Self::Kept(kept) => kept.left().is_empty(),
             Self::Streamed(stream) => stream.is_over(),
         }
     }
@@ -70,6 +104,7 @@ impl hyper::body::Body for Body {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Self::Kept(kept) => SizeHint::with_exact(kept.left().len() as u64),
             Self::Streamed(_) => SizeHint::default(),
         }
     }

@@ -18,7 +18,7 @@ use super::areas::{self, Action, Area, Route};
 use super::connection::Connection;
 use super::relay::{self, Held};
 use super::request_id::{self, X_REQUEST_ID};
-use super::response_body::{Body, Response};
+use super::response_body::{Body, Kept, Response};
 use super::state::AppState;
 use super::{cors, ingress, reading, slips};
 use crate::dispatch::{Answering, Extent, Question};
@@ -167,7 +167,9 @@ async fn route(admitted: &Admitted<'_>, head: Parts, body: Incoming) -> Reply {
         Route::CountResponseTokens => return count_response(admitted, head, body).await,
         Route::Gemini(Action::CountTokens) => return count(admitted, head, body, gemini::count_tokens).await,
         Route::StoredResponse(_) | Route::ResponseItems(_) | Route::CancelResponse(_) => {
-            stored(admitted, &head, route).map(json_response)
+            fetch(admitted, &head, route).await;
+            let shown = stored(admitted, &head, route).await;
+            return shown.unwrap_or_else(|error| admitted.refuse(&error)).into();
         }
         Route::GeminiModels => Ok(json_response(gemini::list_models(offered))),
         Route::GeminiModel(id) => gemini::show_model(offered, &decoded(id)).map(json_response),
@@ -179,7 +181,7 @@ async fn route(admitted: &Admitted<'_>, head: Parts, body: Incoming) -> Reply {
         }
         Route::Page(name) => page::show(name, &head.headers).ok_or_else(|| not_found(&head)),
         Route::Health => Ok(health(state)),
-        Route::Providers => Ok(json_response(json::to_vec(&status::report(state.dispatcher.quota())))),
+        Route::Providers => Ok(providers(state)),
         Route::Metrics => metrics(state),
         Route::Models => Ok(json_response(openai::list_models(offered))),
         Route::Model(id) => openai::show_model(offered, &decoded(id)).map(json_response),
@@ -210,8 +212,14 @@ fn health(state: &AppState) -> Whole {
     json_response(json::to_vec(&health))
 }
 
+fn providers(state: &AppState) -> Whole {
+    let sharing = state.sharing.as_ref().map(|it| it.snapshot());
+    json_response(json::to_vec(&status::report(state.dispatcher.quota(), sharing)))
+}
+
 fn metrics(state: &AppState) -> Result<Whole, ApiError> {
-    let written = status::metrics(state.dispatcher.quota(), &state.requests, &state.open_streams);
+    let sharing = state.sharing.as_ref().map(|it| it.snapshot());
+    let written = status::metrics(state.dispatcher.quota(), &state.requests, &state.open_streams, sharing);
     written.map(|text| whole(status::METRICS_TYPE, text.into_bytes())).map_err(|_| ApiError::Internal)
 }
 
@@ -230,17 +238,48 @@ fn whole(content_type: &'static str, body: Vec<u8>) -> Whole {
     response
 }
 
-/// Answers a question about a response that is stored.
-fn stored(admitted: &Admitted<'_>, head: &Parts, route: Route<'_>) -> Result<Vec<u8>, ApiError> {
-    let key = ingress::shown_key(admitted.area, head);
-    let memory = Memory { responses: &admitted.state.responses, key: key.as_deref() };
+/// Fetches the response that a client asks about from other instances, if it is not here.
+async fn fetch(admitted: &Admitted<'_>, head: &Parts, route: Route<'_>) {
+    let responses = &admitted.state.responses;
+    if let Route::StoredResponse(id) | Route::ResponseItems(id) | Route::CancelResponse(id) = route {
+        let owner = responses.caller(ingress::shown_key(admitted.area, head).as_deref());
+        responses.fetch(&[id.to_owned()], owner).await;
+    }
+}
+
+/// Answers a question about a response that is stored, which may be large: what is sent has a place among the concurrent
+/// requests and its memory until the client has read it.
+async fn stored(admitted: &Admitted<'_>, head: &Parts, route: Route<'_>) -> Result<Response, ApiError> {
+    let Admitted { state, area, .. } = admitted;
+    let key = ingress::shown_key(*area, head);
+    let memory = Memory { responses: &state.responses, key: key.as_deref() };
     match route {
-        Route::StoredResponse(id) if head.method == Method::DELETE => responses::delete(&memory, id),
-        Route::StoredResponse(id) => responses::show(&memory, id, head.uri.query()),
-        Route::ResponseItems(id) => responses::input_items(&memory, id, head.uri.query()),
+        Route::StoredResponse(id) if head.method == Method::DELETE => {
+            responses::delete(&memory, id).map(|deleted| json_response(deleted).map(Body::from))
+        }
+        Route::StoredResponse(id) => {
+            let shown = responses::show(&memory, id, head.uri.query())?;
+            Ok(kept(shown, reading::admit(state)?))
+        }
+        Route::ResponseItems(id) => {
+            let items = responses::input_items(&memory, id, head.uri.query())?;
+            let bytes = items.bytes();
+            let held = reading::reserve(state, bytes).await?;
+            let list = move || items.list().map(|list| (list, held));
+            let (list, mut held) = reading::work_on(bytes, list).await?;
+            held.memory.shrink(list.len());
+            Ok(kept(list, held))
+        }
         Route::CancelResponse(id) => Err(responses::cancel(&memory, id)),
         _ => Err(not_found(head)),
     }
+}
+
+/// A large response of JSON.
+fn kept(bytes: impl AsRef<[u8]> + Send + 'static, held: reading::Held) -> Response {
+    let mut response = Response::new(Body::Kept(Kept::new(bytes, held)));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type::JSON));
+    response
 }
 
 /// Answers a conversation in the dialect of `A`.

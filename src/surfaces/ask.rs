@@ -22,6 +22,11 @@ pub trait Ask: Sized + Send + 'static {
     /// What the client did wrong, where, and what is accepted.
     fn parse(head: &Parts, body: &[u8]) -> Result<Self, ApiError>;
 
+    /// The ids of stored answers that the request refers to and that are not here, but may be with other instances.
+    fn absent(&self, _memory: &Memory<'_>) -> Vec<String> {
+        Vec::new()
+    }
+
     /// How many bytes the request refers to and does not have with it, at most: memory that [`recall`](Self::recall) needs.
     fn referred_bytes(&self, _memory: &Memory<'_>) -> usize {
         0

@@ -1,8 +1,10 @@
 //! What clients ask about answers that are stored.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use percent_encoding::percent_decode_str;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -12,16 +14,29 @@ use crate::surfaces::fields::{Field, bad, each, fields};
 use crate::surfaces::memory::Memory;
 use crate::wire::json;
 
+/// The items of a page, unless the client wants another number, and the most that it may want.
+const PAGE: usize = 20;
+const LARGEST_PAGE: usize = 100;
+
+/// A stored response, as the bytes that are stored.
+pub(crate) struct Shown(Arc<Stored>);
+
+impl AsRef<[u8]> for Shown {
+    fn as_ref(&self) -> &[u8] {
+        self.0.response.as_bytes()
+    }
+}
+
 /// The stored response of this id.
 ///
 /// # Errors
 /// There is none, or the client wants it as a stream.
-pub(crate) fn show(memory: &Memory<'_>, id: &str, query: Option<&str>) -> Result<Vec<u8>, ApiError> {
+pub(crate) fn show(memory: &Memory<'_>, id: &str, query: Option<&str>) -> Result<Shown, ApiError> {
     let is_stream = |pair: &str| matches!(pair, "stream=true" | "stream=True" | "stream=1");
     if query.is_some_and(|query| query.split('&').any(is_stream)) {
         return Err(bad("'stream' is not available here: a stored response is sent as a whole"));
     }
-    find(memory, id).map(|stored| stored.response.clone().into_bytes())
+    find(memory, id).map(Shown)
 }
 
 /// Forgets the stored response of this id.
@@ -42,27 +57,95 @@ pub(crate) fn delete(memory: &Memory<'_>, id: &str) -> Result<Vec<u8>, ApiError>
     Ok(json::to_vec(&Deleted { id, object: "response", deleted: true }))
 }
 
-/// What the client has sent for the stored response of this id, the last of it first, as OpenAI has it.
+/// A page of what the client has sent for a stored response.
+pub(crate) struct InputItems {
+    stored: Arc<Stored>,
+    page: Page,
+}
+
+/// Which items a client wants, the last of all first unless it says otherwise, as OpenAI has it.
+#[derive(Debug, PartialEq)]
+struct Page {
+    limit: usize,
+    after: Option<String>,
+    is_ascending: bool,
+}
+
+/// The page of the stored response of this id that `query` asks for.
 ///
 /// # Errors
-/// There is none.
-pub(crate) fn input_items(memory: &Memory<'_>, id: &str, query: Option<&str>) -> Result<Vec<u8>, ApiError> {
-    #[derive(Serialize)]
-    struct List {
-        object: &'static str,
-        data: Vec<Box<RawValue>>,
-        first_id: Option<String>,
-        last_id: Option<String>,
-        has_more: bool,
+/// There is no such response, or the page is none that there could be.
+pub(crate) fn input_items(
+    memory: &Memory<'_>,
+    id: &str,
+    query: Option<&str>,
+) -> Result<InputItems, ApiError> {
+    let page = Page::read(query.unwrap_or_default())?;
+    find(memory, id).map(|stored| InputItems { stored, page })
+}
+
+impl Page {
+    fn read(query: &str) -> Result<Self, ApiError> {
+        let mut page = Self { limit: PAGE, after: None, is_ascending: false };
+        for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
+            match name {
+                "order" => page.is_ascending = value == "asc",
+                "after" => page.after = percent_decode_str(value).decode_utf8().ok().map(Cow::into_owned),
+                "limit" => {
+                    let limit = value.parse().ok().filter(|limit| (1..=LARGEST_PAGE).contains(limit));
+                    let mistake = || bad(format!("'limit' must be a number from 1 to {LARGEST_PAGE}"));
+                    page.limit = limit.ok_or_else(mistake)?;
+                }
+                _ => {}
+            }
+        }
+        Ok(page)
     }
-    let stored = find(memory, id)?;
-    let mut items = items_of(&stored)?;
-    if !query.is_some_and(|query| query.split('&').any(|pair| pair == "order=asc")) {
-        items.reverse();
+}
+
+impl InputItems {
+    /// The memory that [`list`](Self::list) takes at most: where the items are, those of the page, and the list of them.
+    pub(crate) fn bytes(&self) -> usize {
+        self.stored.input().len().saturating_mul(3)
     }
-    let (first, last) = (items.first().map(|(id, _)| id.clone()), items.last().map(|(id, _)| id.clone()));
-    let data = items.into_iter().map(|(_, item)| item).collect();
-    Ok(json::to_vec(&List { object: "list", data, first_id: first, last_id: last, has_more: false }))
+
+    /// The list of them.
+    ///
+    /// # Errors
+    /// There is no item of the id behind which the page begins.
+    pub(crate) fn list(&self) -> Result<Vec<u8>, ApiError> {
+        #[derive(Serialize)]
+        struct List {
+            object: &'static str,
+            data: Vec<Box<RawValue>>,
+            first_id: Option<String>,
+            last_id: Option<String>,
+            has_more: bool,
+        }
+        let Self { stored, page } = self;
+        let input: &RawValue = serde_json::from_str(stored.input()).map_err(|_| ApiError::Internal)?;
+        let mut items: Vec<(usize, &RawValue)> = Vec::new();
+        each("input", input, |index, item| {
+            items.push((index, item));
+            Ok(())
+        })?;
+        if !page.is_ascending {
+            items.reverse();
+        }
+        let begin = match &page.after {
+            None => 0,
+            Some(after) => {
+                let found = items.iter().position(|(index, item)| id_of(&stored.id, *index, item) == *after);
+                found.ok_or_else(|| bad("'after' must be the id of one of these items"))? + 1
+            }
+        };
+        let rest = items.get(begin..).unwrap_or_default();
+        let listed = rest.iter().take(page.limit).map(|(index, item)| listed(&stored.id, *index, item));
+        let (ids, data): (Vec<String>, Vec<_>) = listed.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
+        let (first_id, last_id) = (ids.first().cloned(), ids.last().cloned());
+        let has_more = rest.len() > page.limit;
+        Ok(json::to_vec(&List { object: "list", data, first_id, last_id, has_more }))
+    }
 }
 
 /// The error that nothing runs in the background, or that there is no such response.
@@ -99,12 +182,22 @@ fn answer_id(response: &str) -> &str {
     response.strip_prefix("resp_").unwrap_or(response)
 }
 
+/// The client's own id of an item, or the one that it is given here.
+fn id_of(response: &str, index: usize, item: &RawValue) -> String {
+    let own = fields!(item => id).ok().and_then(|it| it.id.optional("", "a string").ok()?);
+    own.unwrap_or_else(|| given_id(response, index))
+}
+
+fn given_id(response: &str, index: usize) -> String {
+    format!("in_{}_{index}", answer_id(response))
+}
+
 /// `item` with all that clients want in a list: an id, a type and a status, and the content of a message in parts.
 fn listed(response: &str, index: usize, item: &RawValue) -> Result<(String, Box<RawValue>), ApiError> {
     let fields = fields!(item => id, kind: "type", role, status, content).map_err(|_| ApiError::Internal)?;
     let text = |field: Field<'_>| field.optional::<String>("", "a string").ok().flatten();
     let (own, role) = (text(fields.id), text(fields.role));
-    let id = own.clone().unwrap_or_else(|| format!("in_{}_{index}", answer_id(response)));
+    let id = own.clone().unwrap_or_else(|| given_id(response, index));
     let mut missing = Missing {
         id: own.is_none().then_some(id.as_str()),
         r#type: fields.kind.present().is_none().then_some("message"),
