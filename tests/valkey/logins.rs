@@ -60,7 +60,7 @@ async fn a_user_with_few_rights_shares_in_a_database_of_its_own() -> anyhow::Res
 
 /// All keys expire, and another version's are left alone.
 #[tokio::test]
-async fn keys_expire_and_those_of_another_version_are_left_alone() -> anyhow::Result<()> {
+async fn row_134_keys_expire_and_those_of_another_version_are_left_alone() -> anyhow::Result<()> {
     let server = Server::start(&[]).await?;
     let foreign = "ai-proxy-free:v2:{gemini}:rests";
     server.tell(&["SET", foreign, "what only a later version understands"]).await?;
@@ -137,7 +137,7 @@ async fn a_server_with_a_certificate_of_a_private_authority_is_shared_with_who_t
 }
 
 #[tokio::test]
-async fn a_password_that_is_changed_while_running_costs_no_request() -> anyhow::Result<()> {
+async fn row_135_a_password_that_is_changed_while_running_costs_no_request() -> anyhow::Result<()> {
     let server = Server::start(&["--requirepass", "first"]).await?;
     let url = format!("{}?pass=first", server.url());
     let mut instances = Instances::start(2, None, 300, &[("STATE_URL", &url)]).await?;

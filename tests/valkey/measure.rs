@@ -1,7 +1,7 @@
 //! How much of a limit one, three and ten instances deliver, how many calls that burns, what it costs the server and a
 //! request.
 //!
-//! `cargo test --test valkey measure -- --nocapture` prints the short form, in which every limit is met once; with
+//! `cargo test --test valkey measure -- --nocapture`, on a machine that has nothing else to do, prints the short form, in which every limit is met once; with
 //! `--include-ignored` also the long one, whose windows begin anew several times. An oracle knows the provider's own counters: it
 //! says how many of the same requests, at the same moments, have room.
 
@@ -22,6 +22,9 @@ const WAYS: [(usize, bool); 5] = [(1, true), (3, false), (3, true), (10, false),
 const MORE_REFUSED: u64 = 10;
 /// The prompt of the question, as the simulator counts it.
 const PROMPT: u64 = 9;
+
+/// One is measured at a time.
+static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// A limit, how it is known, and how requests come.
 struct Case {
@@ -102,6 +105,11 @@ impl Case {
         self
     }
 
+    /// Whether nobody has told the limits.
+    fn is_guessed(&self) -> bool {
+        self.own.iter().all(|(name, _)| !name.ends_with("_LIMITS"))
+    }
+
     /// How many of the same requests have room, for one who sees the provider's own counters.
     fn oracle(&self) -> u64 {
         let mut limiter = Limiter::new(self.limits.clone());
@@ -132,6 +140,7 @@ impl Case {
 
     /// Measures, prints, and holds against what one instance does at the same load.
     async fn report(&self, least_share: f64) -> anyhow::Result<()> {
+        let _turn = TURN.lock().await;
         let outcomes = try_join_all(WAYS.map(|way| self.run(way))).await?;
         let oracle = self.oracle();
         println!("{}", self.table(&outcomes, oracle));
@@ -140,8 +149,10 @@ impl Case {
             let (share, burnt) = (outcome.tally.answered as f64 / oracle as f64, outcome.burnt_of_thousand());
             let whole = format!("{}: {} instances, {:?}", self.name, outcome.instances, outcome.tally);
             assert!(share >= least_share, "{whole}: the oracle delivers {oracle}");
+            // Whoever has a guess may find out once that it is wrong, and of few calls one is much.
+            let a_few = if self.is_guessed() { outcome.instances as u64 } else { 1 };
             let is_kept =
-                burnt <= one.burnt_of_thousand() + MORE_REFUSED || outcome.burnt() <= one.burnt() + 1;
+                burnt <= one.burnt_of_thousand() + MORE_REFUSED || outcome.burnt() <= one.burnt() + a_few;
             assert!(
                 is_kept,
                 "{whole}: {} of {} calls refused, {} with one",
@@ -235,6 +246,7 @@ async fn the_measured_minutes_are_delivered_to_those_who_wait() -> anyhow::Resul
 /// happens to both. What two that do not share differ by is the noise.
 #[tokio::test]
 async fn the_measured_time_of_a_request_is_the_same_with_and_without_a_server() -> anyhow::Result<()> {
+    let _turn = TURN.lock().await;
     let server = Server::start(&[]).await?;
     let shared =
         Instances::over(1, Provider::GEMINI, Limits::Endless, &[("STATE_URL", &server.url())]).await?;
@@ -242,21 +254,29 @@ async fn the_measured_time_of_a_request_is_the_same_with_and_without_a_server() 
     let client = shared.client();
     let addresses = [shared.all[0].1, alone.all[0].1, alone.all[1].1];
     let mut times = [const { Vec::new() }; 3];
-    for round in 0..600 {
+    for round in 0..1_000 {
         for turn in 0..3 {
             let which = (round + turn) % 3;
             let begun = Instant::now();
             let is_answered = client.ask(addresses[which]).await?;
-            times[which].push(begun.elapsed());
+            times[which].push(begun.elapsed().as_secs_f64() * 1_000.0);
             assert!(is_answered, "nothing is limited");
         }
     }
-    let [with, without, again] = times.map(|mut times| {
-        times.sort_unstable();
-        [times.len() / 2, times.len() * 99 / 100].map(|at| times[at])
-    });
+    let [with, without, again] = times;
     println!(
-        "a request, median and 99 %: with a server {with:?}, without {without:?}, again without {again:?}"
+        "a request takes {:.2} ms without a server; {:+.3} ms with one, and {:+.3} ms at another without, by the medians of {} \
+         pairs",
+        median(without.iter().copied()),
+        median(with.iter().zip(&without).map(|(one, other)| one - other)),
+        median(again.iter().zip(&without).map(|(one, other)| one - other)),
+        without.len()
     );
     Ok(())
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
 }

@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use redis::AsyncConnectionConfig;
 use tokio::process::{Child, Command};
 
-use crate::support::within_patience;
+use crate::support::{PATIENCE, within_patience};
 
 /// Names the program: `STATE_SERVER=/opt/valkey/bin/valkey-server cargo test --test valkey`.
 const ENV_STATE_SERVER: &str = "STATE_SERVER";
@@ -49,7 +50,10 @@ impl Server {
     pub(crate) async fn tell_as(&self, password: &str, command: &[&str]) -> anyhow::Result<redis::Value> {
         let login = if password.is_empty() { String::new() } else { format!("?pass={password}") };
         let client = redis::Client::open(format!("{}{login}", self.url()))?;
-        let mut connection = client.get_multiplexed_async_connection().await?;
+        // On a busy machine, the usual half a second is little.
+        let config = AsyncConnectionConfig::new().set_response_timeout(Some(PATIENCE));
+        let config = config.set_connection_timeout(Some(PATIENCE));
+        let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
         let (name, arguments) = command.split_first().expect("a command");
         Ok(redis::cmd(name).arg(arguments).query_async(&mut connection).await?)
     }

@@ -151,7 +151,8 @@ async fn ask_until(
 
 /// A provider that refuses what is too much: whoever goes on alone finds that out with one call.
 #[tokio::test]
-async fn in_a_storm_each_trouble_costs_each_instance_one_refused_call_at_most() -> anyhow::Result<()> {
+async fn row_137_in_a_storm_each_trouble_costs_each_instance_one_refused_call_at_most() -> anyhow::Result<()>
+{
     let seed = number("STORM_SEED", 17)?;
     let mut storm = Storm::new(Limits::Custom(requests_a_minute(RPM)), seed).await?;
     let asked = storm.rage(Duration::from_secs(number("STORM_SECONDS", SECONDS)?)).await?;
@@ -166,7 +167,7 @@ async fn in_a_storm_each_trouble_costs_each_instance_one_refused_call_at_most() 
 
 /// A provider that refuses nothing shows what is granted.
 #[tokio::test]
-async fn in_a_storm_no_minute_has_more_calls_than_stated() -> anyhow::Result<()> {
+async fn row_137_in_a_storm_no_minute_has_more_calls_than_stated() -> anyhow::Result<()> {
     let seed = number("STORM_SEED", 23)?;
     let mut storm = Storm::new(Limits::Endless, seed).await?;
     let asked = storm.rage(Duration::from_secs(number("STORM_SECONDS", SECONDS)?)).await?;

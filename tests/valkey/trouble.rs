@@ -11,7 +11,7 @@ use crate::way::{Traffic, Way};
 const FAR_BEYOND_A_LEASE: Duration = Duration::from_secs(7);
 
 #[tokio::test]
-async fn a_server_that_is_killed_and_comes_back_empty_costs_no_request() -> anyhow::Result<()> {
+async fn row_132_a_server_that_is_killed_and_comes_back_empty_costs_no_request() -> anyhow::Result<()> {
     let mut server = Server::start(&[]).await?;
     let mut instances = Instances::start(3, Some(&server), 90, &[]).await?;
     let before = instances.ask_many(9, Duration::from_millis(10), |number| number % 3).await?;
@@ -34,7 +34,7 @@ async fn a_server_that_is_killed_and_comes_back_empty_costs_no_request() -> anyh
 }
 
 #[tokio::test]
-async fn a_server_that_says_nothing_costs_no_request() -> anyhow::Result<()> {
+async fn row_133_a_server_that_says_nothing_costs_no_request() -> anyhow::Result<()> {
     let server = Server::start(&[]).await?;
     let mut instances = Instances::start(3, Some(&server), 300, &[]).await?;
     server.signal("STOP").await?;
@@ -46,7 +46,7 @@ async fn a_server_that_says_nothing_costs_no_request() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_server_that_is_full_or_may_only_read_costs_no_request() -> anyhow::Result<()> {
+async fn row_134_a_server_that_is_full_or_may_only_read_costs_no_request() -> anyhow::Result<()> {
     for command in [["CONFIG", "SET", "maxmemory", "1"], ["REPLICAOF", "127.0.0.1", "1", ""]] {
         let server = Server::start(&[]).await?;
         let mut instances = Instances::start(2, Some(&server), 300, &[]).await?;
@@ -61,7 +61,7 @@ async fn a_server_that_is_full_or_may_only_read_costs_no_request() -> anyhow::Re
 }
 
 #[tokio::test]
-async fn data_of_somebody_else_costs_no_request() -> anyhow::Result<()> {
+async fn row_134_data_of_somebody_else_costs_no_request() -> anyhow::Result<()> {
     let server = Server::start(&[]).await?;
     server.tell(&["SET", "ai-proxy-free:v1:{gemini}:rests", "something else"]).await?;
     server.tell(&["SET", "ai-proxy-free:v1:{gemini}:rest", "no number"]).await?;
@@ -77,7 +77,7 @@ async fn data_of_somebody_else_costs_no_request() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn an_instance_that_is_killed_gives_back_what_it_held() -> anyhow::Result<()> {
+async fn row_136_an_instance_that_is_killed_gives_back_what_it_held() -> anyhow::Result<()> {
     let server = Server::start(&[]).await?;
     let mut instances = Instances::start(3, Some(&server), 60, &[]).await?;
     let before = instances.ask_many(12, Duration::from_millis(20), |number| number % 3).await?;
@@ -95,7 +95,7 @@ async fn an_instance_that_is_killed_gives_back_what_it_held() -> anyhow::Result<
 }
 
 #[tokio::test]
-async fn a_wrong_password_is_said_at_the_start_and_a_server_that_is_away_is_not_waited_for()
+async fn row_135_a_wrong_password_is_said_at_the_start_and_a_server_that_is_away_is_not_waited_for()
 -> anyhow::Result<()> {
     let server = Server::start(&[]).await?;
     server.tell(&["CONFIG", "SET", "requirepass", "right"]).await?;
@@ -141,26 +141,26 @@ async fn on_a_way(traffic: Traffic) -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_server_from_which_nothing_comes_and_to_which_nothing_goes_costs_no_request() -> anyhow::Result<()>
-{
+async fn row_133_a_server_from_which_nothing_comes_and_to_which_nothing_goes_costs_no_request()
+-> anyhow::Result<()> {
     on_a_way(Traffic::Stands).await
 }
 
 /// It counts what it hears, and nobody hears that it does.
 #[tokio::test]
-async fn a_server_whose_answers_do_not_arrive_costs_no_request_and_counts_nothing_twice() -> anyhow::Result<()>
-{
+async fn row_133_a_server_whose_answers_do_not_arrive_costs_no_request_and_counts_nothing_twice()
+-> anyhow::Result<()> {
     on_a_way(Traffic::AnswersStand).await
 }
 
 #[tokio::test]
-async fn a_server_that_is_far_away_costs_no_request() -> anyhow::Result<()> {
+async fn row_133_a_server_that_is_far_away_costs_no_request() -> anyhow::Result<()> {
     on_a_way(Traffic::Late(Duration::from_millis(300))).await
 }
 
 /// The pauses between attempts have grown to the longest by then.
 #[tokio::test]
-async fn a_server_that_was_away_for_long_is_used_again_within_thirty_seconds() -> anyhow::Result<()> {
+async fn row_132_a_server_that_was_away_for_long_is_used_again_within_thirty_seconds() -> anyhow::Result<()> {
     let mut server = Server::start(&[]).await?;
     let mut instances = Instances::start(1, Some(&server), 300, &[]).await?;
     server.kill().await?;
@@ -172,8 +172,8 @@ async fn a_server_that_was_away_for_long_is_used_again_within_thirty_seconds() -
 }
 
 #[tokio::test]
-async fn instances_that_are_killed_and_added_under_load_cost_no_request_of_the_others() -> anyhow::Result<()>
-{
+async fn row_136_instances_that_are_killed_and_added_under_load_cost_no_request_of_the_others()
+-> anyhow::Result<()> {
     let server = Server::start(&[]).await?;
     let mut instances = Instances::start(3, Some(&server), 150, &[]).await?;
     let mut answered = 0;
