@@ -34,13 +34,38 @@ pub(super) async fn read(
     head: &Parts,
     body: Incoming,
 ) -> Result<(Vec<u8>, Held), ApiError> {
-    let place = state.admission.clone().try_acquire_owned().map_err(|_| {
-        state.overload_warning.say(|| warn!("Too many requests at once: MAX_CONCURRENT_REQUESTS is reached"));
-        ApiError::TooManyRequests
-    })?;
+    let place = enter(state)?;
     request_body::expect_json(&head.headers)?;
     let (body, memory) = request_body::read(body, limits(state)).await?;
     Ok((body, Held { memory, place }))
+}
+
+/// Gives a request its place among the concurrent ones.
+fn enter(state: &AppState) -> Result<OwnedSemaphorePermit, ApiError> {
+    state.admission.clone().try_acquire_owned().map_err(|_| {
+        state.overload_warning.say(|| warn!("Too many requests at once: MAX_CONCURRENT_REQUESTS is reached"));
+        ApiError::TooManyRequests
+    })
+}
+
+/// Makes an answer of at most `most` bytes for a request without a body. It needs a place and memory as if it had been sent.
+///
+/// # Errors
+/// There is no place or no memory, or what `work` says.
+pub(super) async fn look_up(
+    state: &AppState,
+    most: usize,
+    work: impl FnOnce() -> Result<Vec<u8>, ApiError> + Send + 'static,
+) -> Result<(Vec<u8>, Held), ApiError> {
+    let place = enter(state)?;
+    let memory = request_body::reserve(most, limits(state)).await?;
+    let mut held = Held { memory, place };
+    aside(most >= LARGE_BODY_BYTES, move || {
+        let answer = work()?;
+        held.memory.shrink(answer.len());
+        Ok((answer, held))
+    })
+    .await
 }
 
 fn limits(state: &AppState) -> request_body::Limits<'_> {

@@ -167,7 +167,8 @@ async fn route(admitted: &Admitted<'_>, head: Parts, body: Incoming) -> Reply {
         Route::CountResponseTokens => return count_response(admitted, head, body).await,
         Route::Gemini(Action::CountTokens) => return count(admitted, head, body, gemini::count_tokens).await,
         Route::StoredResponse(_) | Route::ResponseItems(_) | Route::CancelResponse(_) => {
-            stored(admitted, &head, route).map(json_response)
+            let answered = stored(admitted, &head, route).await;
+            return answered.unwrap_or_else(|error| admitted.refuse(&error)).into();
         }
         Route::GeminiModels => Ok(json_response(gemini::list_models(offered))),
         Route::GeminiModel(id) => gemini::show_model(offered, &decoded(id)).map(json_response),
@@ -230,17 +231,28 @@ fn whole(content_type: &'static str, body: Vec<u8>) -> Whole {
     response
 }
 
-/// Answers a question about a response that is stored.
-fn stored(admitted: &Admitted<'_>, head: &Parts, route: Route<'_>) -> Result<Vec<u8>, ApiError> {
+/// Answers a question about a response that is stored. What may be large is shared, or made within the memory of bodies.
+async fn stored(admitted: &Admitted<'_>, head: &Parts, route: Route<'_>) -> Result<Response, ApiError> {
     let key = ingress::shown_key(admitted.area, head);
     let memory = Memory { responses: &admitted.state.responses, key: key.as_deref() };
-    match route {
-        Route::StoredResponse(id) if head.method == Method::DELETE => responses::delete(&memory, id),
-        Route::StoredResponse(id) => responses::show(&memory, id, head.uri.query()),
-        Route::ResponseItems(id) => responses::input_items(&memory, id, head.uri.query()),
-        Route::CancelResponse(id) => Err(responses::cancel(&memory, id)),
-        _ => Err(not_found(head)),
-    }
+    let query = head.uri.query().unwrap_or_default();
+    let body = match route {
+        Route::StoredResponse(id) if head.method == Method::DELETE => {
+            Body::from(responses::delete(&memory, id)?)
+        }
+        Route::StoredResponse(id) => Body::Pieces(responses::show(&memory, id, query)?),
+        Route::ResponseItems(id) => {
+            let items = responses::input_items(&memory, id, query)?;
+            let (list, held) =
+                reading::look_up(admitted.state, items.most_bytes(), move || items.list()).await?;
+            Body::holding(list, held)
+        }
+        Route::CancelResponse(id) => return Err(responses::cancel(&memory, id)),
+        _ => return Err(not_found(head)),
+    };
+    let mut response = Response::new(body);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type::JSON));
+    Ok(response)
 }
 
 /// Answers a conversation in the dialect of `A`.
@@ -333,8 +345,9 @@ async fn answer<A: Ask>(
         let encoder = ask.encoder(author);
         (encoder.content_type(), relay::body(answering, encoder, held, state.open_streams.open()))
     } else {
-        let (content_type, body) = ask.encode_whole(relay::whole(answering, held).await, &author);
-        (content_type, Body::from(body))
+        let (events, place) = relay::whole(answering, held).await;
+        let (content_type, body) = ask.encode_whole(events, &author);
+        (content_type, Body::holding(body, place))
     };
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     let mut response = Response::new(body);

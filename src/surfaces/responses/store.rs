@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use ring::hmac;
 
 use crate::time::Clock;
@@ -82,6 +83,17 @@ impl Stored {
     /// The items that the client has sent, a JSON array.
     pub(super) fn input(&self) -> &str {
         &self.sent.input
+    }
+
+    /// The response object, for a client that may take its time: it stays where it is, and keeps its room until then.
+    pub(super) fn shown(self: Arc<Self>) -> Bytes {
+        struct Shown(Arc<Stored>);
+        impl AsRef<[u8]> for Shown {
+            fn as_ref(&self) -> &[u8] {
+                self.0.response.as_bytes()
+            }
+        }
+        Bytes::from_owner(Shown(self))
     }
 
     /// The size of its texts.

@@ -222,6 +222,49 @@ async fn a_stored_answer_is_shown_and_forgotten() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn stored_items_are_listed_page_by_page() -> anyhow::Result<()> {
+    let proxy = TestProxy::core().await?;
+    let said: Vec<Value> = (0..130).map(|it| json!({"role": "user", "content": format!("{it}")})).collect();
+    let whole = respond(&proxy, &request("auto", json!(said))).await?.json();
+    let list = async |query: &str| get(&proxy, &format!("{}/input_items?{query}", id(&whole))).await;
+    for (order, last) in [("", 129), ("&order=desc", 129), ("&order=asc", 0)] {
+        let (mut seen, mut after) = (Vec::new(), String::new());
+        loop {
+            let (status, page) = list(&format!("limit=50{order}{after}")).await?;
+            assert_eq!(status, 200, "{page}");
+            let items = page["data"].as_array().expect("a list");
+            seen.extend(
+                items.iter().map(|item| item["content"][0]["text"].as_str().expect("text").to_owned()),
+            );
+            assert_eq!(
+                (&page["first_id"], &page["last_id"]),
+                (&items[0]["id"], &items[items.len() - 1]["id"])
+            );
+            after = format!("&after={}", page["last_id"].as_str().expect("an id"));
+            if page["has_more"] == false {
+                break;
+            }
+            assert_eq!(items.len(), 50);
+        }
+        let expected: Vec<String> = (0..130_i32).map(|it| (last - it).abs().to_string()).collect();
+        assert_eq!(seen, expected, "{order}");
+    }
+    let (_, usual) = list("").await?;
+    assert_eq!((usual["data"].as_array().map(Vec::len), &usual["has_more"]), (Some(20), &json!(true)));
+    for (query, param) in [
+        ("limit=0", "limit"),
+        ("limit=101", "limit"),
+        ("limit=x", "limit"),
+        ("after=in_0_0", "after"),
+        ("order=up", "order"),
+    ] {
+        let (status, error) = list(query).await?;
+        assert_eq!((status, &error["error"]["param"]), (400, &json!(param)), "{query}: {error}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn an_item_may_stand_for_one_that_is_stored() -> anyhow::Result<()> {
     let proxy = TestProxy::core().await?;
     let first = respond(&proxy, &request("groq", json!("First question"))).await?.json();
