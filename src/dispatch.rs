@@ -7,6 +7,7 @@ mod attempt;
 mod bills;
 mod dispatcher;
 mod lists;
+mod mark;
 mod offered;
 mod omissions;
 mod outcome;
@@ -16,7 +17,7 @@ mod service;
 mod signatures;
 
 pub(crate) use self::answering::{Answering, Broken, Progress};
-pub(crate) use self::dispatcher::Dispatcher;
+pub(crate) use self::dispatcher::{Dispatcher, common_memory};
 pub(crate) use self::lists::ListOutcome;
 pub(crate) use self::offered::{Offered, UnknownTarget};
 pub(crate) use self::outcome::{AllFailed, FailedProvider, Incapable, TooLong, Unanswered, Verdict};

@@ -14,6 +14,7 @@ mod cooldowns;
 mod demand;
 mod engine;
 mod exchange;
+mod learnt;
 mod ledger;
 mod limits;
 mod line;
@@ -44,11 +45,16 @@ pub use self::demand::Demand;
 pub(crate) use self::demand::estimated_tokens;
 pub(crate) use self::engine::Quota;
 pub(crate) use self::engine::{Pick, Reservation};
+#[cfg(test)]
+pub(crate) use self::exchange::BucketReport;
 pub(crate) use self::exchange::{Answer, Extent, Kind, Report};
+pub(crate) use self::learnt::Learnt;
 pub use self::ledger::{Ledger, LedgerWarning, PastUse, PlaceId};
 pub(crate) use self::place::Place;
 pub(crate) use self::provider_state::{Change, Offer};
 pub(crate) use self::share::{Bell, ShareAnswer};
 pub use self::snapshot::{ModelSnapshot, ProviderSnapshot};
 pub(crate) use self::target::{Criteria, RuledOut, Target, Wanted, Wish};
+#[cfg(test)]
+pub(crate) use self::tests::model::ServerModel;
 pub use self::trial::{Trial, TrialTurn};

@@ -6,19 +6,26 @@ use crate::config::{Config, ProviderConfig};
 use crate::dispatch::{Dispatcher, ListOutcome};
 use crate::middle::{Failure, FreePlan, Limit, Reason, Window, in_groups};
 use crate::providers::Provider;
+use crate::share;
 
 /// The result of a check.
 #[derive(Debug)]
 pub(super) struct Report {
-    /// For people: a line for each account, and one for each provider without an account.
+    /// For people: a line for each account, one for each provider without an account, and one for `STATE_URL`.
     pub lines: Vec<String>,
-    /// Whether at least one provider can answer requests.
+    /// Whether at least one provider can answer requests, and nothing keeps the proxy from starting.
     pub is_usable: bool,
 }
 
 /// Tries all keys at once, so it takes no longer than the slowest list.
 pub(super) async fn run(config: &Config, dispatcher: &Dispatcher) -> Report {
-    let outcomes = dispatcher.read_lists().await;
+    let state = async {
+        match &config.state_url {
+            Some(url) => Some(share::probe(url).await),
+            None => None,
+        }
+    };
+    let (outcomes, state) = tokio::join!(dispatcher.read_lists(), state);
     let mut lines = Vec::new();
     for provider in &config.providers {
         if !provider.is_configured() {
@@ -28,7 +35,9 @@ pub(super) async fn run(config: &Config, dispatcher: &Dispatcher) -> Report {
         lines.extend(its.map(|outcome| line(provider, outcome)));
     }
     let has_model = |outcome: &ListOutcome| outcome.model.as_ref().is_ok_and(|model| !model.is_empty());
-    Report { lines, is_usable: outcomes.iter().any(has_model) }
+    let (state_line, is_fatal) = state.unzip();
+    lines.extend(state_line);
+    Report { lines, is_usable: outcomes.iter().any(has_model) && is_fatal != Some(true) }
 }
 
 /// The sentence that names the variable of a missing key.

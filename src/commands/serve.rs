@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use ring::rand::{SecureRandom as _, SystemRandom};
 use tokio::net::TcpListener;
@@ -11,11 +12,13 @@ use tracing::{info, warn};
 
 use super::check;
 use super::fatal::Fatal;
-use crate::config::{self, Config, CorsOrigins, ENV_KEYLESS_PROVIDERS, ProviderConfig, ServerConfig};
+use crate::config::{
+    self, Config, CorsOrigins, ENV_KEYLESS_PROVIDERS, ProviderConfig, ServerConfig, StateUrl,
+};
 use crate::http::{self, AppState};
 use crate::observe::log;
 use crate::providers::Directory;
-use crate::share::Sharing;
+use crate::share::{Remembering, Sharing, SharingStatus};
 use crate::time::{Clock, Shutdown};
 
 /// What a command says once its address is known and whether clients need a key.
@@ -37,16 +40,10 @@ pub(super) async fn run(
     let state = AppState::new(config, clock.clone(), fastrand::Rng::new(), shutdown.clone());
     let state = state.map_err(Fatal::settings)?;
 
-    let sharing = match &config.state_url {
-        Some(url) => {
-            let sharing = state.dispatcher.share(&config.providers, url, fastrand::Rng::new());
-            Some(sharing.map_err(Fatal::machine)?)
-        }
+    let shared = match config.state_url.as_ref().zip(state.sharing.clone()) {
+        Some((url, status)) => Some(shared(config, &state, url, status).await?),
         None => None,
     };
-    if let Some(sharing) = &sharing {
-        sharing.check().await.map_err(Fatal::settings)?;
-    }
 
     let _log_guard = log::start(&config.log, clock).map_err(Fatal::machine)?;
     report(config);
@@ -57,7 +54,27 @@ pub(super) async fn run(
     if let Some(invitation) = invitation {
         info!(target: log::STARTUP, "{}", invitation(address, !config.server.client_keys.is_empty()));
     }
-    Ok(until_signalled(serve(listener, state, sharing, shutdown.clone()), signals, &shutdown).await)
+    Ok(until_signalled(serve(listener, state, shared, shutdown.clone()), signals, &shutdown).await)
+}
+
+/// What exchanges with other instances.
+struct Shared {
+    sharing: Sharing,
+    remembering: Option<Remembering>,
+}
+
+/// Prepares to share through the server at `url`, which must let this instance in.
+async fn shared(
+    config: &Config,
+    state: &AppState,
+    url: &StateUrl,
+    status: Arc<SharingStatus>,
+) -> Result<Shared, Fatal> {
+    let sharing = state.dispatcher.share(&config.providers, url, status, fastrand::Rng::new());
+    let sharing = sharing.map_err(Fatal::machine)?;
+    let remembering = state.remembering(url, fastrand::Rng::new()).map_err(Fatal::machine)?;
+    sharing.check().await.map_err(Fatal::settings)?;
+    Ok(Shared { sharing, remembering })
 }
 
 /// For the hashes in a new state file. If the machine has no randomness to give, hashes of real keys are still hard to
@@ -79,12 +96,14 @@ async fn listen(server: &ServerConfig) -> Result<(TcpListener, SocketAddr), Fata
 
 /// Serves clients, and meanwhile keeps the lists of models current (a start without a network serves at once) and
 /// closes unused connections to providers.
-async fn serve(listener: TcpListener, state: AppState, sharing: Option<Sharing>, shutdown: Shutdown) {
+async fn serve(listener: TcpListener, state: AppState, shared: Option<Shared>, shutdown: Shutdown) {
     let limits = state.connection_limits();
+    let (sharing, remembering) = shared.map_or((None, None), |it| (Some(it.sharing), it.remembering));
     tokio::select! {
         () = http::serve(listener, state.clone(), limits, shutdown) => {}
         never = state.dispatcher.keep_models_current(fastrand::Rng::new()) => match never {},
         never = keep_shared(sharing) => match never {},
+        never = state.keep_remembering(remembering) => match never {},
         never = state.dispatcher.close_unused_connections() => match never {},
     }
 }

@@ -252,6 +252,8 @@ impl Search {
         if self.is_loading() && !max_wait.is_zero() {
             return left;
         }
+        // Room that other instances hold is there as soon as the server has answered: nobody is refused for that.
+        let max_wait = max_wait.max(self.dispatcher.quota.exchange_wait());
         max_wait.saturating_sub(self.waited).min(left)
     }
 

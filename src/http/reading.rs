@@ -34,38 +34,35 @@ pub(super) async fn read(
     head: &Parts,
     body: Incoming,
 ) -> Result<(Vec<u8>, Held), ApiError> {
-    let place = enter(state)?;
+    let place = place(state)?;
     request_body::expect_json(&head.headers)?;
     let (body, memory) = request_body::read(body, limits(state)).await?;
     Ok((body, Held { memory, place }))
 }
 
-/// Gives a request its place among the concurrent ones.
-fn enter(state: &AppState) -> Result<OwnedSemaphorePermit, ApiError> {
+/// A place among the concurrent requests, for one without a body.
+///
+/// # Errors
+/// There is none.
+pub(super) fn admit(state: &AppState) -> Result<Held, ApiError> {
+    Ok(Held { memory: BodyPermit::default(), place: place(state)? })
+}
+
+/// The same with memory for so many bytes.
+///
+/// # Errors
+/// There is no place, or no memory.
+pub(super) async fn reserve(state: &AppState, bytes: usize) -> Result<Held, ApiError> {
+    let mut held = admit(state)?;
+    request_body::reserve_more(&mut held.memory, bytes, limits(state)).await?;
+    Ok(held)
+}
+
+fn place(state: &AppState) -> Result<OwnedSemaphorePermit, ApiError> {
     state.admission.clone().try_acquire_owned().map_err(|_| {
         state.overload_warning.say(|| warn!("Too many requests at once: MAX_CONCURRENT_REQUESTS is reached"));
         ApiError::TooManyRequests
     })
-}
-
-/// Makes an answer of at most `most` bytes for a request without a body. It needs a place and memory as if it had been sent.
-///
-/// # Errors
-/// There is no place or no memory, or what `work` says.
-pub(super) async fn look_up(
-    state: &AppState,
-    most: usize,
-    work: impl FnOnce() -> Result<Vec<u8>, ApiError> + Send + 'static,
-) -> Result<(Vec<u8>, Held), ApiError> {
-    let place = enter(state)?;
-    let memory = request_body::reserve(most, limits(state)).await?;
-    let mut held = Held { memory, place };
-    aside(most >= LARGE_BODY_BYTES, move || {
-        let answer = work()?;
-        held.memory.shrink(answer.len());
-        Ok((answer, held))
-    })
-    .await
 }
 
 fn limits(state: &AppState) -> request_body::Limits<'_> {
@@ -86,8 +83,7 @@ pub(super) async fn parse<T: Send + 'static>(
     held: Held,
     parser: impl FnOnce(&[u8]) -> Result<T, ApiError> + Send + 'static,
 ) -> Result<(T, Vec<u8>, Held), ApiError> {
-    let is_large = body.len() >= LARGE_BODY_BYTES;
-    aside(is_large, move || parser(&body).map(|parsed| (parsed, body, held))).await
+    work_on(body.len(), move || parser(&body).map(|parsed| (parsed, body, held))).await
 }
 
 /// Parses `body`, and fills in what it refers to, which may be much larger than the body itself: it needs memory like a
@@ -106,24 +102,31 @@ pub(super) async fn understand<A: Ask>(
     let ((mut ask, head), body, mut held) = parse(body, held, parser).await?;
     let responses = state.responses.clone();
     let key = ingress::shown_key(area, &head).map(|key| key.into_owned());
+    let absent = ask.absent(&Memory { responses: &responses, key: key.as_deref() });
+    if !absent.is_empty() {
+        responses.fetch(&absent, responses.caller(key.as_deref())).await;
+    }
     let referred = ask.referred_bytes(&Memory { responses: &responses, key: key.as_deref() });
     if referred > 0 {
         request_body::reserve_more(&mut held.memory, referred, limits(state)).await?;
     }
-    let is_large = referred > 0 && body.len() + referred >= LARGE_BODY_BYTES;
+    let bytes = if referred > 0 { body.len() + referred } else { 0 };
     let recall = move || {
         ask.recall(&body, &Memory { responses: &responses, key: key.as_deref() })?;
         Ok((ask, held))
     };
-    aside(is_large, recall).await
+    work_on(bytes, recall).await
 }
 
-/// Does `work`, on a thread of its own if it is large.
-async fn aside<T: Send + 'static>(
-    is_large: bool,
+/// Does `work` with `bytes` bytes, on a thread of its own if these are many.
+///
+/// # Errors
+/// What `work` says.
+pub(super) async fn work_on<T: Send + 'static>(
+    bytes: usize,
     work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
 ) -> Result<T, ApiError> {
-    if !is_large {
+    if bytes < LARGE_BODY_BYTES {
         return work();
     }
     let done = tokio::task::spawn_blocking(work).await;

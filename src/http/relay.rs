@@ -65,14 +65,14 @@ pub(super) fn body<E: Encode>(answering: Answering, encoder: E, held: Held, open
     }))
 }
 
-/// All events of an answer that has been read to its end, and its place among the concurrent requests.
-pub(super) async fn whole(mut answering: Answering, held: Held) -> (Vec<Event>, OwnedSemaphorePermit) {
+/// All events of an answer that has been read to its end.
+pub(super) async fn whole(mut answering: Answering, held: Held) -> Vec<Event> {
     let mut events = Vec::new();
     // Everything has arrived, so reading only hands it over and cannot fail.
     let _ = answering.read(&mut events).await;
     events.iter().for_each(|event| remember_signature(&held.signatures, event));
     held.log.answered(answering.unreadable_events());
-    (events, held.permit)
+    events
 }
 
 struct Relay<E> {

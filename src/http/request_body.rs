@@ -135,15 +135,6 @@ pub(super) async fn read(
     Ok((bytes, memory))
 }
 
-/// Reserves memory for an answer of at most `bytes`, that all bodies together may take.
-///
-/// # Errors
-/// [`ApiError::NoBodyMemory`].
-pub(super) async fn reserve(bytes: usize, limits: Limits<'_>) -> Result<BodyPermit, ApiError> {
-    let mut waited = Duration::ZERO;
-    limits.wait(&mut waited, limits.budget.reserve(bytes.min(limits.budget.most()))).await
-}
-
 /// Reserves memory for `more` bytes that come to a body which was read.
 ///
 /// # Errors

@@ -7,15 +7,13 @@ use std::task::{Context, Poll};
 
 use hyper::body::{Frame, SizeHint};
 
+use super::reading::Held;
+
 /// A response to a client.
 pub(super) type Response = http::Response<Body>;
 
 /// The bytes of a body, whole or in part.
 type Bytes = Cow<'static, [u8]>;
-
-/// hyper copies what it is given into the buffer of the connection, and takes more only when that has room: a larger body is
-/// given in pieces of this size, so that a client that does not read has it in memory once.
-const PIECE_BYTES: usize = 64 * 1024;
 
 /// Breaks the connection.
 #[derive(Debug, thiserror::Error)]
@@ -35,32 +33,43 @@ pub(super) trait Stream: Send {
 pub(super) enum Body {
     /// It is known. Empty once it was taken.
     Whole(Bytes),
-    /// It is known and may be large. What holds its memory is dropped with its last piece.
-    Pieces(bytes::Bytes),
+    /// It is known, and may be large.
+    Kept(Kept),
     /// It comes bit by bit.
     Streamed(Box<dyn Stream>),
+}
+
+/// A part of a large body that is copied for the client at once.
+const PART_BYTES: usize = 64 * 1024;
+
+/// A large body, sent in parts: what a client does not read stays where it is, and keeps its memory.
+pub(super) struct Kept {
+    bytes: Box<dyn AsRef<[u8]> + Send>,
+    sent: usize,
+    _held: Held,
+}
+
+impl Kept {
+    /// All of `bytes`. They and what they hold are kept until the last part is on its way.
+    pub(super) fn new(bytes: impl AsRef<[u8]> + Send + 'static, held: Held) -> Self {
+        Self { bytes: Box::new(bytes), sent: 0, _held: held }
+    }
+
+    fn left(&self) -> &[u8] {
+        (*self.bytes).as_ref().get(self.sent..).unwrap_or_default()
+    }
+
+    fn next_part(&mut self) -> Option<Vec<u8>> {
+        let left = self.left();
+        let part = left.get(..PART_BYTES).unwrap_or(left).to_vec();
+        self.sent += part.len();
+        (!part.is_empty()).then_some(part)
+    }
 }
 
 impl<B: Into<Bytes>> From<B> for Body {
     fn from(bytes: B) -> Self {
         Self::Whole(bytes.into())
-    }
-}
-
-impl Body {
-    /// A body that is known, and what is to be held until the client has taken it.
-    pub(super) fn holding<H: Send + 'static>(bytes: Vec<u8>, held: H) -> Self {
-        struct Holding<H>(Vec<u8>, H);
-        impl<H> AsRef<[u8]> for Holding<H> {
-            fn as_ref(&self) -> &[u8] {
-                &self.0
-            }
-        }
-        if bytes.len() <= PIECE_BYTES {
-            // hyper takes it at once.
-            return Self::Whole(bytes.into());
-        }
-        Self::Pieces(bytes::Bytes::from_owner(Holding(bytes, held)))
     }
 }
 
@@ -76,11 +85,7 @@ impl hyper::body::Body for Body {
         match &mut *self {
             Self::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
             Self::Whole(bytes) => Poll::Ready(Some(Ok(data(std::mem::take(bytes))))),
-            Self::Pieces(rest) if rest.is_empty() => Poll::Ready(None),
-            Self::Pieces(rest) => {
-                let piece = rest.split_to(rest.len().min(PIECE_BYTES)).to_vec();
-                Poll::Ready(Some(Ok(data(piece.into()))))
-            }
+            Self::Kept(kept) => Poll::Ready(kept.next_part().map(|part| Ok(data(part.into())))),
             Self::Streamed(stream) => {
                 stream.poll_next(context).map(|next| next.map(|bytes| bytes.map(|bytes| data(bytes.into()))))
             }
@@ -91,7 +96,7 @@ impl hyper::body::Body for Body {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Whole(bytes) => bytes.is_empty(),
-            Self::Pieces(rest) => rest.is_empty(),
+            Self::Kept(kept) => kept.left().is_empty(),
             Self::Streamed(stream) => stream.is_over(),
         }
     }
@@ -99,40 +104,8 @@ impl hyper::body::Body for Body {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Self::Pieces(rest) => SizeHint::with_exact(rest.len() as u64),
+            Self::Kept(kept) => SizeHint::with_exact(kept.left().len() as u64),
             Self::Streamed(_) => SizeHint::default(),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use futures::FutureExt as _;
-    use http_body_util::BodyExt as _;
-    use hyper::body::Body as _;
-
-    use super::*;
-
-    /// hyper copies each piece into its buffer, and asks for the next one when there is room.
-    #[test]
-    fn a_large_body_comes_in_pieces_and_holds_its_memory_until_the_last_is_taken() {
-        for length in [PIECE_BYTES + 1, 2 * PIECE_BYTES, 5 * PIECE_BYTES - 7] {
-            let whole: Vec<u8> = (0..=u8::MAX).cycle().take(length).collect();
-            let memory = Arc::new(());
-            let mut body = Body::holding(whole.clone(), memory.clone());
-            let mut taken = Vec::new();
-            while !body.is_end_stream() {
-                assert_eq!(body.size_hint().exact(), Some((length - taken.len()) as u64));
-                assert_eq!(Arc::strong_count(&memory), 2, "after {} of {length}", taken.len());
-                let piece = body.frame().now_or_never().flatten().unwrap().unwrap().into_data().unwrap();
-                assert!(piece.get_ref().len() <= PIECE_BYTES);
-                taken.extend_from_slice(piece.get_ref());
-            }
-            assert!(body.frame().now_or_never().unwrap().is_none());
-            assert_eq!(Arc::strong_count(&memory), 1, "it is given back");
-            assert!(taken == whole, "{length}");
         }
     }
 }

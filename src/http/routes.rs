@@ -14,11 +14,11 @@ use hyper::body::{Body as _, Bytes, Incoming};
 use percent_encoding::percent_decode_str;
 use tracing::error;
 
-use super::areas::{self, Action, Area, Route};
+use super::areas::{self, Action, Area, Ollama, Route};
 use super::connection::Connection;
 use super::relay::{self, Held};
 use super::request_id::{self, X_REQUEST_ID};
-use super::response_body::{Body, Response};
+use super::response_body::{Body, Kept, Response};
 use super::state::AppState;
 use super::{cors, ingress, reading, slips};
 use crate::dispatch::{Answering, Extent, Question};
@@ -27,10 +27,11 @@ use crate::status::{self, Health, page};
 use crate::surfaces::anthropic::{self, MessagesAsk};
 use crate::surfaces::chat::ChatAsk;
 use crate::surfaces::gemini::{self, GenerateAsk};
+use crate::surfaces::ollama::{self, OllamaAsk};
 use crate::surfaces::openai::{self, Completion};
 use crate::surfaces::responses::{self, ResponsesAsk};
 use crate::surfaces::{
-    self, ApiError, Ask, Author, Choice, Encode as _, Memory, Names, Occasion, Surface, media_type,
+    self, ApiError, Ask, Author, Choice, Encode as _, Memory, Occasion, Surface, media_type,
 };
 use crate::wire::json;
 
@@ -166,24 +167,33 @@ async fn route(admitted: &Admitted<'_>, head: Parts, body: Incoming) -> Reply {
         Route::Messages => return complete::<MessagesAsk>(admitted, head, body).await,
         Route::Responses => return complete::<ResponsesAsk>(admitted, head, body).await,
         Route::Gemini(Action::Generate) => return complete::<GenerateAsk>(admitted, head, body).await,
+        Route::Ollama(Ollama::Answer) => return complete::<OllamaAsk>(admitted, head, body).await,
+        Route::Ollama(Ollama::Show) => return show_to_ollama(admitted, head, body).await,
         Route::CountMessageTokens => return count(admitted, head, body, anthropic::count_tokens).await,
         Route::CountResponseTokens => return count_response(admitted, head, body).await,
         Route::Gemini(Action::CountTokens) => return count(admitted, head, body, gemini::count_tokens).await,
         Route::StoredResponse(_) | Route::ResponseItems(_) | Route::CancelResponse(_) => {
-            let answered = stored(admitted, &head, route).await;
-            return answered.unwrap_or_else(|error| admitted.refuse(&error)).into();
+            fetch(admitted, &head, route).await;
+            let shown = stored(admitted, &head, route).await;
+            return shown.unwrap_or_else(|error| admitted.refuse(&error)).into();
         }
         Route::GeminiModels => Ok(json_response(gemini::list_models(offered))),
         Route::GeminiModel(id) => gemini::show_model(offered, &decoded(id)).map(json_response),
+        Route::Ollama(Ollama::Tags) => Ok(json_response(ollama::list_models(offered))),
+        Route::Ollama(Ollama::Version) => Ok(json_response(ollama::version())),
+        Route::Ollama(Ollama::Running) => Ok(json_response(ollama::running())),
+        Route::Ollama(Ollama::Embed) => Err(ApiError::NotOffered(ollama::NO_EMBEDDINGS)),
+        Route::Ollama(Ollama::Manage) => Err(ApiError::NotOffered(ollama::NO_MANAGEMENT)),
         Route::Models if admitted.surface == Surface::Anthropic => {
             Ok(json_response(anthropic::list_models(offered)))
         }
         Route::Model(id) if admitted.surface == Surface::Anthropic => {
             anthropic::show_model(offered, &decoded(id)).map(json_response)
         }
+        Route::Page("") if ollama::wants_greeting(&head.headers) => Ok(ollama_greeting()),
         Route::Page(name) => page::show(name, &head.headers).ok_or_else(|| not_found(&head)),
         Route::Health => Ok(health(state)),
-        Route::Providers => Ok(json_response(json::to_vec(&status::report(state.dispatcher.quota())))),
+        Route::Providers => Ok(providers(state)),
         Route::Metrics => metrics(state),
         Route::Models => Ok(json_response(openai::list_models(offered))),
         Route::Model(id) => openai::show_model(offered, &decoded(id)).map(json_response),
@@ -214,8 +224,14 @@ fn health(state: &AppState) -> Whole {
     json_response(json::to_vec(&health))
 }
 
+fn providers(state: &AppState) -> Whole {
+    let sharing = state.sharing.as_ref().map(|it| it.snapshot());
+    json_response(json::to_vec(&status::report(state.dispatcher.quota(), sharing)))
+}
+
 fn metrics(state: &AppState) -> Result<Whole, ApiError> {
-    let written = status::metrics(state.dispatcher.quota(), &state.requests, &state.open_streams);
+    let sharing = state.sharing.as_ref().map(|it| it.snapshot());
+    let written = status::metrics(state.dispatcher.quota(), &state.requests, &state.open_streams, sharing);
     written.map(|text| whole(status::METRICS_TYPE, text.into_bytes())).map_err(|_| ApiError::Internal)
 }
 
@@ -234,28 +250,55 @@ fn whole(content_type: &'static str, body: Vec<u8>) -> Whole {
     response
 }
 
-/// Answers a question about a response that is stored. What may be large is shared, or made within the memory of bodies.
+/// What clients of Ollama's look for where the page is: no cache may take one for the other.
+fn ollama_greeting() -> Whole {
+    let mut response = whole(media_type::TEXT, ollama::GREETING.into());
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Fetches the response that a client asks about from other instances, if it is not here.
+async fn fetch(admitted: &Admitted<'_>, head: &Parts, route: Route<'_>) {
+    let responses = &admitted.state.responses;
+    if let Route::StoredResponse(id) | Route::ResponseItems(id) | Route::CancelResponse(id) = route {
+        let owner = responses.caller(ingress::shown_key(admitted.area, head).as_deref());
+        responses.fetch(&[id.to_owned()], owner).await;
+    }
+}
+
+/// Answers a question about a response that is stored, which may be large: what is sent has a place among the concurrent
+/// requests and its memory until the client has read it.
 async fn stored(admitted: &Admitted<'_>, head: &Parts, route: Route<'_>) -> Result<Response, ApiError> {
-    let key = ingress::shown_key(admitted.area, head);
-    let memory = Memory { responses: &admitted.state.responses, key: key.as_deref() };
-    let query = head.uri.query().unwrap_or_default();
-    let body = match route {
+    let Admitted { state, area, .. } = admitted;
+    let key = ingress::shown_key(*area, head);
+    let memory = Memory { responses: &state.responses, key: key.as_deref() };
+    match route {
         Route::StoredResponse(id) if head.method == Method::DELETE => {
-            Body::from(responses::delete(&memory, id)?)
+            responses::delete(&memory, id).map(|deleted| json_response(deleted).map(Body::from))
         }
-        Route::StoredResponse(id) => Body::Pieces(responses::show(&memory, id, query)?),
+        Route::StoredResponse(id) => {
+            let shown = responses::show(&memory, id, head.uri.query())?;
+            Ok(kept(shown, reading::admit(state)?))
+        }
         Route::ResponseItems(id) => {
-            let items = responses::input_items(&memory, id, query)?;
-            let (list, held) =
-                reading::look_up(admitted.state, items.most_bytes(), move || items.list()).await?;
-            Body::holding(list, held)
+            let items = responses::input_items(&memory, id, head.uri.query())?;
+            let bytes = items.bytes();
+            let held = reading::reserve(state, bytes).await?;
+            let list = move || items.list().map(|list| (list, held));
+            let (list, mut held) = reading::work_on(bytes, list).await?;
+            held.memory.shrink(list.len());
+            Ok(kept(list, held))
         }
-        Route::CancelResponse(id) => return Err(responses::cancel(&memory, id)),
-        _ => return Err(not_found(head)),
-    };
-    let mut response = Response::new(body);
+        Route::CancelResponse(id) => Err(responses::cancel(&memory, id)),
+        _ => Err(not_found(head)),
+    }
+}
+
+/// A large response of JSON.
+fn kept(bytes: impl AsRef<[u8]> + Send + 'static, held: reading::Held) -> Response {
+    let mut response = Response::new(Body::Kept(Kept::new(bytes, held)));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type::JSON));
-    Ok(response)
+    response
 }
 
 /// Answers a conversation in the dialect of `A`.
@@ -286,6 +329,19 @@ async fn count(admitted: &Admitted<'_>, head: Parts, body: Incoming, counted: Co
     let counted = reading::parse(body, held, move |body| counted(&head, body)).await;
     let counted = counted.map(|(count, ..)| json_response(count).map(Body::from));
     Reply { response: counted.unwrap_or_else(|error| admitted.refuse(&error)), is_body_read: true }
+}
+
+/// Shows the model that the body names.
+async fn show_to_ollama(admitted: &Admitted<'_>, head: Parts, body: Incoming) -> Reply {
+    let (body, held) = match reading::read(admitted.state, &head, body).await {
+        Ok(read) => read,
+        Err(error) => return admitted.refuse(&error).into(),
+    };
+    let shown = reading::parse(body, held, ollama::model_in).await.and_then(|(name, ..)| {
+        let shown = ollama::show_model(admitted.state.names(), &name)?;
+        Ok(json_response(shown).map(Body::from))
+    });
+    Reply { response: shown.unwrap_or_else(|error| admitted.refuse(&error)), is_body_read: true }
 }
 
 /// The same for a response, which may go on from others.
@@ -320,8 +376,10 @@ async fn answer<A: Ask>(
         (true, false) => Extent::FirstContent,
         (false, _) => Extent::Whole,
     };
-    let names = Names { offered: state.dispatcher.offered(), aliases: &state.server.aliases };
-    let Choice { target, is_name_ignored } = ask.choice(names)?;
+    let Choice { target, is_name_ignored } = ask.choice(state.names())?;
+    if let Some((content_type, body)) = ask.at_once(&|| state.dispatcher.quota().now().wall) {
+        return Ok(whole(content_type, body).map(Body::from));
+    }
     let request_id = admitted.id.to_owned();
     let mut log = RequestLog::begin(&request_id, ask.request().messages().len(), is_stream);
     let request = ask.request().clone();
@@ -348,9 +406,8 @@ async fn answer<A: Ask>(
         let encoder = ask.encoder(author);
         (encoder.content_type(), relay::body(answering, encoder, held, state.open_streams.open()))
     } else {
-        let (events, place) = relay::whole(answering, held).await;
-        let (content_type, body) = ask.encode_whole(events, &author);
-        (content_type, Body::holding(body, place))
+        let (content_type, body) = ask.encode_whole(relay::whole(answering, held).await, &author);
+        (content_type, Body::from(body))
     };
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     let mut response = Response::new(body);

@@ -172,6 +172,33 @@ impl Bucket {
         self.most
     }
 
+    /// How the limit is known.
+    pub(super) fn source(&self) -> Source {
+        self.source
+    }
+
+    /// When the provider last told something about it, or an answer showed it.
+    pub(super) fn as_of(&self) -> Option<Timestamp> {
+        self.as_of
+    }
+
+    /// Until when the limit is more than a guess.
+    pub(super) fn certain_until(&self) -> Option<Duration> {
+        self.certain_until
+    }
+
+    /// It is known otherwise.
+    pub(super) fn set_limit(
+        &mut self,
+        most: u64,
+        source: Source,
+        as_of: Timestamp,
+        certain_until: Option<Duration>,
+    ) {
+        (self.most, self.source, self.as_of) = (Some(most), source, Some(as_of));
+        self.certain_until = certain_until;
+    }
+
     /// Whether the limit is more than a guess.
     pub(super) fn is_certain(&self, now: Now) -> bool {
         self.certain_until.is_some_and(|until| now.tick < until)
@@ -422,6 +449,10 @@ impl Bucket {
             return;
         }
         if !matches!(self.source, Source::Default | Source::Observed) {
+            return;
+        }
+        // What others have used meanwhile nobody has told: it is no smaller limit.
+        if self.share.as_ref().is_some_and(|share| share.is_alone_among_others(now)) {
             return;
         }
         // What has run off since does not make the limit smaller.

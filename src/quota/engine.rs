@@ -29,6 +29,9 @@ use crate::time::{Clock, Moment};
 /// Timers are exact to a millisecond.
 pub(super) const TIMER_SLACK: Duration = Duration::from_millis(1);
 
+/// A request waits for so long for a lease, even if requests are not to wait: a few exchanges.
+const EXCHANGE_WAIT: Duration = Duration::from_millis(250);
+
 /// The one owner of everything that decides which candidate is called. Shared by all requests.
 pub struct Quota {
     clock: Clock,
@@ -104,6 +107,11 @@ impl Quota {
     pub(crate) fn cut_off(&self) {
         let now = self.now();
         self.lock().cut_off(now);
+    }
+
+    /// How long a request waits at least for room that other instances have to grant; zero if there are none.
+    pub(crate) fn exchange_wait(&self) -> Duration {
+        if self.lock().is_shared() { EXCHANGE_WAIT } else { Duration::ZERO }
     }
 
     /// The current time.

@@ -11,6 +11,7 @@ use ring::digest;
 
 use super::bucket::Bucket;
 use super::cooldowns::Rest;
+use super::learnt::Learnt;
 use super::place::Place;
 use super::provider_state::ProviderState;
 use super::share::{Bell, ShareAnswer, ShareReport};
@@ -58,6 +59,8 @@ pub(crate) struct BucketReport {
     pub(crate) period_end_ms: i64,
     /// How much it allows, if that is known.
     pub(crate) limit: Option<u64>,
+    /// What this instance has learnt of the limit.
+    pub(crate) learnt: Option<Learnt>,
     /// What was used.
     pub(crate) share: ShareReport,
 }
@@ -111,6 +114,11 @@ impl State {
         }
     }
 
+    /// Whether everything is counted together with others.
+    pub(super) fn is_shared(&self) -> bool {
+        self.providers.iter().any(|it| it.sharing.is_some())
+    }
+
     /// What is to be told, of each provider of which there is something.
     pub(super) fn reports(&mut self, extent: Extent, now: Moment) -> Vec<Report> {
         let ticks = self.ticks.advance(now);
@@ -152,6 +160,23 @@ impl Report {
     /// Whether more is wanted than somebody holds who has nothing to do.
     pub(crate) fn wants_something(&self) -> bool {
         self.buckets.iter().any(|it| it.share.wanted > 0)
+    }
+}
+
+#[cfg(test)]
+impl Report {
+    /// One of a provider of no number.
+    pub(crate) fn of(name: &'static str, buckets: Vec<BucketReport>) -> Self {
+        Self { provider: 0, name, heard: 0, rests: Vec::new(), buckets, asked: Duration::ZERO }
+    }
+}
+
+#[cfg(test)]
+impl BucketReport {
+    /// One of no number, of which nothing was told and nothing is wanted.
+    pub(crate) fn of(name: &str, kind: Kind, window: Duration) -> Self {
+        let (name, share) = (name.to_owned(), ShareReport::default());
+        Self { number: 0, name, kind, window, period_end_ms: 0, limit: None, learnt: None, share }
     }
 }
 
@@ -219,13 +244,15 @@ impl ProviderState {
     }
 
     fn apply(&mut self, report: &Report, answer: &Answer, now: Now) {
+        let ahead_ms = answer.time_ms.saturating_sub(now.wall.as_millisecond());
         if let Some(sharing) = &mut self.sharing {
             sharing.heard = answer.latest_rest;
-            sharing.ahead_ms = answer.time_ms.saturating_sub(now.wall.as_millisecond());
+            sharing.ahead_ms = ahead_ms;
         }
         for (told, answer) in report.buckets.iter().zip(&answer.buckets) {
             if let Some(shared) = self.buckets.get_mut(told.number) {
                 shared.bucket.apply(&told.share, answer, report.asked, now);
+                answer.learnt.iter().for_each(|learnt| shared.bucket.learn(learnt, ahead_ms, now));
             }
         }
     }
@@ -310,8 +337,8 @@ impl Bucket {
             Used::AtOnce(_) => (Kind::AtOnce, 0),
         };
         let window = self.measure().window.length();
-        let (limit, share) = (self.most(), self.report(now)?);
-        Some(BucketReport { number, name, kind, window, period_end_ms, limit, share })
+        let (limit, learnt, share) = (self.most(), self.learnt(ahead_ms, now), self.report(now)?);
+        Some(BucketReport { number, name, kind, window, period_end_ms, limit, learnt, share })
     }
 }
 

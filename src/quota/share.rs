@@ -11,6 +11,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
+use super::learnt::Learnt;
 use super::ticks::Now;
 use super::used::Used;
 
@@ -92,7 +93,7 @@ struct Lease {
 }
 
 /// What one bucket tells the server.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct ShareReport {
     /// What this instance has used since it started.
     pub(crate) own: i64,
@@ -127,6 +128,8 @@ pub(crate) struct ShareAnswer {
     pub(crate) left: u64,
     /// For a sliding window that this instance did not know: how old each use is in milliseconds, and how large.
     pub(crate) slots: Vec<(u64, u64)>,
+    /// What some instance has learnt of the limit.
+    pub(crate) learnt: Option<Learnt>,
 }
 
 /// What an answer changes in what counts as used.
@@ -171,6 +174,11 @@ impl Share {
     /// Whether a lease holds.
     fn holds(&self, now: Now) -> Option<&Lease> {
         self.lease.as_ref().filter(|it| now.tick < it.asked.saturating_add(LEASE_LIFE))
+    }
+
+    /// Whether there are others, and nobody tells what they do.
+    pub(super) fn is_alone_among_others(&self, now: Now) -> bool {
+        self.instances > 1 && self.holds(now).is_none()
     }
 
     /// Counts a use.

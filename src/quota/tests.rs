@@ -1,9 +1,11 @@
 //! The rotation and the cooldowns; with the helpers of all tests of this room.
 
 mod clocks;
+mod learnt;
 mod limits;
 mod line;
 mod lists;
+pub(in crate::quota) mod model;
 mod policy;
 mod preference;
 mod reservations;

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use crate::config::{StateUrl, StateWay};
-use crate::upstream::TlsUnavailable;
+use crate::upstream::{self, TlsUnavailable};
 
 /// For name, TCP, TLS and login together.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
@@ -47,11 +47,24 @@ impl LinkError {
     pub(super) fn silent() -> Self {
         Self::Trouble("no answer in time".to_owned())
     }
+
+    /// What is wrong with the server that everybody knows is meant.
+    pub(super) fn reason(&self) -> String {
+        match self {
+            Self::Refused(_, words) => format!("it refuses the login or the database: {words}"),
+            other => other.to_string(),
+        }
+    }
 }
 
 impl From<RedisError> for LinkError {
     fn from(error: RedisError) -> Self {
-        Self::Trouble(error.to_string())
+        let in_plain_words = match error.code() {
+            Some("OOM") => "it is full: ",
+            Some("READONLY") => "it is a replica, which only reads: ",
+            _ => "",
+        };
+        Self::Trouble(format!("{in_plain_words}{error}"))
     }
 }
 
@@ -65,7 +78,7 @@ impl Link {
     }
 
     async fn connect(url: &StateUrl, tls: Option<&TlsConnector>) -> Result<Self, LinkError> {
-        let stream = stream(&url.way, tls).await.map_err(|error| LinkError::Trouble(error.to_string()))?;
+        let stream = stream(&url.way, tls).await.map_err(unreachable)?;
         // Every exchange has a clock of its own.
         let config = AsyncConnectionConfig::new().set_response_timeout(None);
         let opened = MultiplexedConnection::new_with_config(&url.login, stream, config).await;
@@ -80,6 +93,21 @@ impl Link {
         answer.map_err(|error| judged(url, error))?;
         Ok(Self { connection, driver })
     }
+}
+
+/// What speaks TLS with the server, if it is to be spoken to so.
+///
+/// # Errors
+/// This machine cannot.
+pub(super) fn tls_for(url: &StateUrl) -> Result<Option<TlsConnector>, LinkError> {
+    match url.way {
+        StateWay::Tcp { is_tls: true, .. } => Ok(Some(upstream::plain_tls()?)),
+        _ => Ok(None),
+    }
+}
+
+fn unreachable(error: std::io::Error) -> LinkError {
+    LinkError::Trouble(format!("it cannot be reached: {error}"))
 }
 
 async fn stream(way: &StateWay, tls: Option<&TlsConnector>) -> std::io::Result<Box<dyn Duplex>> {

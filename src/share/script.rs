@@ -1,10 +1,13 @@
 //! The script on the server: how a report becomes its arguments, and its answer data. Pure.
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use redis::{Script, ScriptInvocation, Value};
 
-use crate::quota::{Answer, Kind, Report, ShareAnswer};
+use crate::quota::{Answer, Kind, Learnt, Report, ShareAnswer};
 
 /// What the server does.
 const SOURCE: &str = include_str!("sync.lua");
@@ -51,6 +54,9 @@ pub(super) fn invocation<'s>(script: &'s Script, report: &Report, id: &InstanceI
         call.arg(word(bucket.kind)).arg(milliseconds(bucket.window)).arg(bucket.period_end_ms).arg(limit);
         call.arg(share.own).arg(share.acknowledged).arg(share.window).arg(&share.epoch);
         call.arg(share.wanted).arg(share.smallest);
+        let learnt = bucket.learnt.as_ref();
+        call.arg(u8::from(learnt.is_some_and(Learnt::is_stated))).arg(learnt.map_or(0, |it| it.as_of_ms));
+        call.arg(learnt.map(Learnt::words).unwrap_or_default());
     }
     call
 }
@@ -107,7 +113,8 @@ fn bucket(value: Value) -> Option<ShareAnswer> {
     let slots = array(items.next()?)?.into_iter().map(|it| u64::try_from(number(it)?).ok());
     let slots: Vec<u64> = slots.collect::<Option<_>>()?;
     let slots = slots.chunks_exact(2).filter_map(|pair| Some((*pair.first()?, *pair.get(1)?))).collect();
-    Some(ShareAnswer { epoch, ever, used, lease, instances, left, slots })
+    let learnt = Learnt::parse(&text(items.next()?)?);
+    Some(ShareAnswer { epoch, ever, used, lease, instances, left, slots, learnt })
 }
 
 fn array(value: Value) -> Option<Vec<Value>> {

@@ -11,11 +11,11 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_rustls::TlsConnector;
 use tracing::{info, warn};
 
-use super::link::{Link, LinkError};
+use super::link::{Link, LinkError, tls_for};
 use super::script::{InstanceId, answer, invocation, script};
-use crate::config::{StateUrl, StateWay};
+use super::status::SharingStatus;
+use crate::config::StateUrl;
 use crate::quota::{Bell, Extent, Quota, Report};
-use crate::upstream;
 
 /// All buckets are exchanged so often, so that it is known what the others do.
 const ALL: Duration = Duration::from_secs(1);
@@ -40,11 +40,13 @@ pub(crate) struct Sharing {
     script: Script,
     quota: Arc<Quota>,
     bell: Arc<Bell>,
+    status: Arc<SharingStatus>,
     random: fastrand::Rng,
 }
 
 impl Sharing {
-    /// Shares what is in `quota`, from now on. `keys` are those of each provider's accounts.
+    /// Shares what is in `quota`, from now on, and records in `status` what comes of it. `keys` are those of each provider's
+    /// accounts.
     ///
     /// # Errors
     /// The server is to be spoken to with TLS, which this machine cannot.
@@ -52,15 +54,13 @@ impl Sharing {
         url: StateUrl,
         quota: Arc<Quota>,
         keys: Vec<Vec<&str>>,
+        status: Arc<SharingStatus>,
         mut random: fastrand::Rng,
     ) -> Result<Self, LinkError> {
-        let tls = match &url.way {
-            StateWay::Tcp { is_tls: true, .. } => Some(upstream::plain_tls()?),
-            _ => None,
-        };
+        let tls = tls_for(&url)?;
         let id = InstanceId::new(random.u64(..));
         let bell = quota.share(keys);
-        Ok(Self { url, tls, id, script: script(), quota, bell, random })
+        Ok(Self { url, tls, id, script: script(), quota, bell, status, random })
     }
 
     /// Whether the server lets this instance in. One that is away does not matter.
@@ -82,13 +82,15 @@ impl Sharing {
             let mut exchanged = 0;
             let trouble = self.exchange_until_trouble(&mut exchanged, is_known).await;
             self.quota.cut_off();
+            self.status.failed(&trouble.reason(), self.quota.now());
             if exchanged > 0 {
                 (pause, is_known) = (FIRST_PAUSE, false);
             }
             if !is_known {
                 warn!(
-                    "STATE_URL: {} is not of use ({trouble}): this instance goes on with what it knows, and tries again",
-                    self.url
+                    "STATE_URL: {} is not of use ({}): this instance goes on with what it knows, and tries again",
+                    self.url,
+                    trouble.reason()
                 );
                 is_known = true;
             }
@@ -162,15 +164,18 @@ impl Sharing {
         let reports = self.quota.reports(extent);
         let is_busy = reports.iter().any(Report::wants_something);
         let each = reports.into_iter().map(|report| self.exchange_one(connection.clone(), report));
-        let mut results = join_all(each).await.into_iter();
-        results.find(Result::is_err).unwrap_or(Ok(())).map(|()| is_busy)
+        let told: Vec<Option<u64>> = join_all(each).await.into_iter().collect::<Result<_, _>>()?;
+        let instances = told.iter().copied().max().flatten().filter(|_| extent == Extent::All);
+        self.status.succeeded(told.len() as u64, instances, self.quota.now());
+        Ok(is_busy)
     }
 
+    /// Returns how many instances use the limits that were told of, if any was.
     async fn exchange_one(
         &self,
         mut connection: MultiplexedConnection,
         report: Report,
-    ) -> Result<(), LinkError> {
+    ) -> Result<Option<u64>, LinkError> {
         let call = invocation(&self.script, &report, &self.id);
         let result = match timeout(EXCHANGE_TIME, call.invoke_async::<Value>(&mut connection)).await {
             Err(_) => Err(LinkError::silent()),
@@ -179,6 +184,6 @@ impl Sharing {
                 .ok_or_else(|| LinkError::Trouble("it does not answer as it should".to_owned())),
         };
         self.quota.apply(report, result.as_ref().ok());
-        result.map(drop)
+        result.map(|answer| answer.buckets.iter().map(|bucket| bucket.instances).max())
     }
 }

@@ -6,9 +6,11 @@
 --       for each rest: how long it still lasts (ms; -1 without an end), what it is;
 --       for each bucket: kind, window (ms), end of the calendar's period (ms), limit (-1 if unknown), the sum that this
 --       instance has used, the sum that was acknowledged, what it has used within the window, the epoch that it knows,
---       how much it wants, how much the smallest useful lease is.
+--       how much it wants, how much the smallest useful lease is; what it has learnt of the limit: whether the provider has
+--       stated it, when that was (ms; 0 if it has learnt nothing), the limit and what else is to be kept.
 -- Answer: the time (ms), the latest rest, the rests that are news, and for each bucket: epoch, what all have ever used, what
---       counts now, the lease, how many instances there are, what is left besides; and at first the slots of the window.
+--       counts now, the lease, how many instances there are, what is left besides; at first the slots of the window; and what
+--       was learnt of the limit, by whomever.
 local SLOTS = 128
 local RING = SLOTS + 1
 local KEPT_RESTS = 256
@@ -89,13 +91,24 @@ while key < #KEYS do
   local limit, own, acknowledged = tonumber(ARGV[arg + 3]), tonumber(ARGV[arg + 4]), tonumber(ARGV[arg + 5])
   local own_now, epoch_told = tonumber(ARGV[arg + 6]), ARGV[arg + 7]
   local wanted, smallest = tonumber(ARGV[arg + 8]), tonumber(ARGV[arg + 9])
-  arg = arg + 10
+  local stated, learnt_at, learnt = ARGV[arg + 10], tonumber(ARGV[arg + 11]), ARGV[arg + 12]
+  arg = arg + 13
   local field = 'i' .. me
-  local known = redis.call('HMGET', hash, 'epoch', 'ever', 'used', 'at', 'leased')
+  local known = redis.call('HMGET', hash, 'epoch', 'ever', 'used', 'at', 'leased', 'learnt')
   local epoch = known[1] or (whole(now) .. '-' .. me)
   local ever, used = tonumber(known[2] or '0'), tonumber(known[3] or '0')
   local at, leased = tonumber(known[4] or '0'), tonumber(known[5] or '0')
   local is_known = epoch == epoch_told
+  -- What was stated counts more than what was inferred, then the younger counts.
+  local latest = known[6] or ''
+  local latest_stated, latest_at, latest_limit = string.match(latest, '^(%d) (%d+) (%d+)')
+  latest_stated, latest_at = latest_stated or '0', tonumber(latest_at or '0')
+  learnt_at = math.min(learnt_at, now)
+  if learnt_at > 0 and (stated > latest_stated or stated == latest_stated and learnt_at >= latest_at) then
+    latest = stated .. ' ' .. whole(learnt_at) .. ' ' .. learnt
+  elseif latest_limit and (learnt_at > 0 or latest_stated == '1') then
+    limit = tonumber(latest_limit)
+  end
   used, at = rolled(hash, kind, window, period_end, limit, used, at)
 
   -- Instances that have not been heard of for a while hold nothing any more.
@@ -145,7 +158,7 @@ while key < #KEYS do
   end
   leased = leased + lease
   redis.call('HSET', hash, 'epoch', epoch, 'ever', whole(ever), 'used', string.format('%.3f', used),
-    'at', whole(at), 'leased', whole(leased), field, whole(own) .. ' ' .. whole(lease))
+    'at', whole(at), 'leased', whole(leased), 'learnt', latest, field, whole(own) .. ' ' .. whole(lease))
   local kept = whole(2 * window + 120000)
   redis.call('PEXPIRE', hash, kept)
   redis.call('PEXPIRE', holders, kept)
@@ -161,6 +174,6 @@ while key < #KEYS do
       end
     end
   end
-  answer[#answer + 1] = { epoch, ever, math.ceil(used), lease, instances, left, slots }
+  answer[#answer + 1] = { epoch, ever, math.ceil(used), lease, instances, left, slots, latest }
 end
 return answer

@@ -15,6 +15,8 @@ use prometheus_client::registry::Registry;
 use super::limits::limits_together;
 use crate::observe::{Distribution, OpenStreams, Outcome, Recorded, RequestCounts};
 use crate::quota::{LimitStatus, ModelSnapshot, ProviderSnapshot, Quota};
+use crate::share::SharingSnapshot;
+use crate::time::Moment;
 
 /// The `Content-Type` of the body.
 pub(crate) const METRICS_TYPE: &str = prometheus_text::CONTENT_TYPE;
@@ -37,11 +39,13 @@ pub(crate) fn metrics(
     quota: &Quota,
     requests: &RequestCounts,
     open_streams: &OpenStreams,
+    sharing: Option<SharingSnapshot>,
 ) -> Result<String, fmt::Error> {
     Scrape {
         requests: requests.counts(),
         open_streams: open_streams.count() as u64,
         waiting: quota.waiting() as u64,
+        sharing: sharing.map(|it| (it, quota.now())),
         models: quota.snapshot().into_iter().flat_map(models).collect(),
     }
     .write()
@@ -54,6 +58,8 @@ struct Scrape {
     requests: Vec<(&'static str, u16, u64)>,
     open_streams: u64,
     waiting: u64,
+    /// How sharing with other instances goes, and the time.
+    sharing: Option<(SharingSnapshot, Moment)>,
     models: Vec<Model>,
 }
 
@@ -144,7 +150,8 @@ impl Collector for Scrape {
         self.write_times(&mut encoder)?;
         self.write_tokens(&mut encoder)?;
         self.write_limits(&mut encoder)?;
-        self.write_resting(&mut encoder)
+        self.write_resting(&mut encoder)?;
+        self.sharing.as_ref().map_or(Ok(()), |(sharing, now)| write_sharing(&mut encoder, sharing, *now))
     }
 }
 
@@ -236,6 +243,28 @@ impl Scrape {
     }
 }
 
+fn write_sharing(to: &mut DescriptorEncoder<'_>, sharing: &SharingSnapshot, now: Moment) -> fmt::Result {
+    let help = "Whether limits are shared with the other instances now: 1, or 0 if the server is not of use and this \
+                instance goes on alone";
+    gauges(to, "ai_proxy_sharing_up", help, [([], u64::from(sharing.is_shared))])?;
+    let help = "The most instances, this one included, that used a limit of this one's at the latest exchange that \
+                succeeded; absent before the first";
+    gauges(to, "ai_proxy_sharing_instances", help, sharing.instances.map(|it| ([], it)))?;
+    let help = "Exchanges with the server, by result: ok (one for each provider that something was told of), or failed";
+    let mut family = to.encode_descriptor("ai_proxy_sharing_exchanges", help, None, MetricType::Counter)?;
+    for (result, count) in [("ok", sharing.succeeded), ("failed", sharing.failed)] {
+        family.encode_family(&[("result", result)])?.encode_counter::<NoLabelSet, u64, u64>(&count, None)?;
+    }
+    let help = "How long ago the latest exchange succeeded; absent before the first";
+    let name = "ai_proxy_sharing_last_exchange_age_seconds";
+    let mut family = to.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    if let Some(last) = sharing.last_exchange {
+        let age = now.steady.saturating_sub(last.steady).as_secs_f64();
+        family.encode_family::<[(&str, &str); 0]>(&[])?.encode_gauge(&age)?;
+    }
+    Ok(())
+}
+
 /// The labels of a series.
 type Labels<'a, const N: usize> = [(&'static str, &'a str); N];
 
@@ -300,7 +329,8 @@ mod tests {
         let stats = ModelStats::default();
         stats.ended(Outcome::Ok, std::time::Duration::from_secs(1));
         let model = Model::new("Groq", odd.into(), stats.recorded(), None);
-        let scrape = Scrape { requests: Vec::new(), open_streams: 0, waiting: 0, models: vec![model] };
+        let scrape =
+            Scrape { requests: Vec::new(), open_streams: 0, waiting: 0, sharing: None, models: vec![model] };
         let text = scrape.write().unwrap();
         let line = r#"ai_proxy_attempts_total{provider="Groq",model="a\"b\\c\nai_proxy_open_streams 7",outcome="ok"} 1"#;
         assert!(text.lines().any(|it| it == line), "{text}");

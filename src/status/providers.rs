@@ -13,13 +13,32 @@ use super::limits::limits_together;
 use crate::middle::Reason;
 use crate::observe::Outcome;
 use crate::quota::{Blocked, LimitStatus, ModelSnapshot, ProviderSnapshot, Quota};
+use crate::share::SharingSnapshot;
 
 /// The body.
 #[derive(Serialize)]
 pub(crate) struct Report {
     /// How many requests wait in line.
     waiting: usize,
+    /// Told only where quotas are to be shared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sharing: Option<SharingReport>,
     providers: Vec<ProviderReport>,
+}
+
+/// Whether numbers are shared with other instances.
+#[derive(Serialize)]
+struct SharingReport {
+    /// `shared` or `alone`.
+    state: &'static str,
+    since: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instances: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_exchange: Option<String>,
+    /// What is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -85,6 +104,9 @@ struct LimitReport {
     /// When that source last spoke; the documents and the settings have no time.
     #[serde(skip_serializing_if = "Option::is_none")]
     as_of: Option<String>,
+    /// Whether it holds for all instances together at this moment.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    shared: bool,
     /// When other instances last told what they have used of it; told only where quotas are shared.
     #[serde(skip_serializing_if = "Option::is_none")]
     shared_as_of: Option<String>,
@@ -97,33 +119,50 @@ struct PercentilesReport {
 }
 
 /// The current state.
-pub(crate) fn report(quota: &Quota) -> Report {
-    let providers = quota.snapshot().into_iter().map(ProviderReport::from);
-    Report { waiting: quota.waiting(), providers: providers.collect() }
+pub(crate) fn report(quota: &Quota, sharing: Option<SharingSnapshot>) -> Report {
+    let is_shared = sharing.as_ref().is_some_and(|it| it.is_shared);
+    let providers = quota.snapshot().into_iter().map(|it| ProviderReport::new(it, is_shared));
+    Report {
+        waiting: quota.waiting(),
+        sharing: sharing.map(SharingReport::from),
+        providers: providers.collect(),
+    }
 }
 
-impl From<ProviderSnapshot> for ProviderReport {
-    fn from(snapshot: ProviderSnapshot) -> Self {
+impl From<SharingSnapshot> for SharingReport {
+    fn from(known: SharingSnapshot) -> Self {
+        Self {
+            state: if known.is_shared { "shared" } else { "alone" },
+            since: time_stamp(known.since),
+            instances: known.instances,
+            last_exchange: known.last_exchange.map(|it| time_stamp(it.wall)),
+            reason: known.reason,
+        }
+    }
+}
+
+impl ProviderReport {
+    fn new(snapshot: ProviderSnapshot, is_shared: bool) -> Self {
         let ProviderSnapshot { provider, accounts, models, .. } = snapshot;
         Self {
             name: provider.name(),
             configured: accounts > 0,
             keys: accounts,
             may_log_prompts: accounts > 0 && provider.profile().may_log_prompts,
-            models: models.into_iter().map(ModelReport::from).collect(),
+            models: models.into_iter().map(|it| ModelReport::new(it, is_shared)).collect(),
         }
     }
 }
 
-impl From<ModelSnapshot> for ModelReport {
-    fn from(snapshot: ModelSnapshot) -> Self {
+impl ModelReport {
+    fn new(snapshot: ModelSnapshot, is_shared: bool) -> Self {
         let ModelSnapshot { id, blocked, limits, stats } = snapshot;
         let limits = limits_together(&blocked, limits);
         let first_tokens = stats.first_tokens();
         Self {
             id,
             standing: standing(&blocked),
-            limits: limits.into_iter().map(LimitReport::from).collect(),
+            limits: limits.into_iter().map(|it| LimitReport::new(it, is_shared)).collect(),
             outcomes: stats.outcomes(),
             time_to_first_token_ms: first_tokens.map(|it| PercentilesReport { p50: it.p50, p99: it.p99 }),
         }
@@ -165,8 +204,8 @@ fn time_stamp(at: Timestamp) -> String {
     format!("{at:.3}")
 }
 
-impl From<LimitStatus> for LimitReport {
-    fn from(known: LimitStatus) -> Self {
+impl LimitReport {
+    fn new(known: LimitStatus, is_shared: bool) -> Self {
         Self {
             unit: known.measure.unit.as_str(),
             window: known.measure.window.as_str(),
@@ -176,6 +215,7 @@ impl From<LimitStatus> for LimitReport {
             resets_at: known.resets_at.map(time_stamp),
             source: known.source.as_str(),
             as_of: known.as_of.map(time_stamp),
+            shared: is_shared && known.shared_as_of.is_some(),
             shared_as_of: known.shared_as_of.map(time_stamp),
         }
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use http::request::Parts;
+use jiff::Timestamp;
 
 use super::author::Author;
 use super::encode::Encode;
@@ -21,6 +22,11 @@ pub trait Ask: Sized + Send + 'static {
     /// # Errors
     /// What the client did wrong, where, and what is accepted.
     fn parse(head: &Parts, body: &[u8]) -> Result<Self, ApiError>;
+
+    /// The ids of stored answers that the request refers to and that are not here, but may be with other instances.
+    fn absent(&self, _memory: &Memory<'_>) -> Vec<String> {
+        Vec::new()
+    }
 
     /// How many bytes the request refers to and does not have with it, at most: memory that [`recall`](Self::recall) needs.
     fn referred_bytes(&self, _memory: &Memory<'_>) -> usize {
@@ -47,6 +53,11 @@ pub trait Ask: Sized + Send + 'static {
     /// # Errors
     /// The provider or model does not exist; the error lists those that do.
     fn choice(&self, names: Names<'_>) -> Result<Choice, ApiError>;
+
+    /// The answer to a request for which no model is needed, with its content type; `clock` tells the time.
+    fn at_once(&self, _clock: &dyn Fn() -> Timestamp) -> Option<(&'static str, Vec<u8>)> {
+        None
+    }
 
     /// Names of the fields that are ignored.
     fn ignored(&self) -> &[String];

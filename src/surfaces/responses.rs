@@ -10,6 +10,7 @@ mod answer;
 mod encode;
 mod errors;
 mod features;
+mod fetching;
 mod names;
 mod parse;
 mod responses_ask;
@@ -45,6 +46,16 @@ impl Ask for ResponsesAsk {
 
     fn parse(_: &Parts, body: &[u8]) -> Result<Self, ApiError> {
         parse::parse(body, None)
+    }
+
+    fn absent(&self, memory: &Memory<'_>) -> Vec<String> {
+        let store = memory.responses;
+        if !store.is_shared() {
+            return Vec::new();
+        }
+        let owner = store.caller(memory.key);
+        let ids = self.previous.iter().cloned().chain(stored::responses_of(&self.references));
+        ids.filter(|id| store.find(id, owner).is_none()).collect()
     }
 
     fn referred_bytes(&self, memory: &Memory<'_>) -> usize {

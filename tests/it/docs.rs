@@ -218,16 +218,43 @@ fn the_example_settings_are_good_settings() {
 /// Debian 12's docker-compose 1.29 reads only the short forms, and no other key limits memory there. `.ci/run` has it
 /// read the file; this needs no network.
 #[test]
-fn the_compose_file_is_for_a_small_old_server_too() {
-    let text = read("docker-compose.yml");
-    let lines: Vec<&str> = text.lines().map(str::trim).collect();
-    for line in ["env_file: .env", "mem_limit: 512m", "driver: json-file", "max-size: 10m", "max-file: \"3\""]
-    {
-        assert!(lines.contains(&line), "docker-compose.yml lacks {line}");
+fn the_compose_files_are_for_a_small_old_server_too() {
+    for name in ["docker-compose.yml", "docker-compose.several.yml"] {
+        let text = read(name);
+        let lines: Vec<&str> = text.lines().map(str::trim).collect();
+        for line in
+            ["env_file: .env", "mem_limit: 512m", "driver: json-file", "max-size: 10m", "max-file: \"3\""]
+        {
+            assert!(lines.contains(&line), "{name} lacks {line}");
+        }
+        for newer in ["path:", "required:", "deploy:", "develop:", "include:", "name:", "format:"] {
+            let has_it = lines.iter().any(|line| line.trim_start_matches("- ").starts_with(newer));
+            assert!(!has_it, "{name} has {newer}");
+        }
     }
-    for newer in ["path:", "required:", "deploy:", "develop:", "include:", "name:", "format:"] {
-        let has_it = lines.iter().any(|line| line.trim_start_matches("- ").starts_with(newer));
-        assert!(!has_it, "docker-compose.yml has {newer}");
+}
+
+/// The number behind `before` in a file.
+fn number_in(name: &str, before: &str) -> u64 {
+    let text = read(name);
+    let rest = text.split(before).nth(1).unwrap_or_else(|| panic!("{name} lacks {before}"));
+    let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().unwrap_or_else(|_| panic!("{name}: no number behind {before}"))
+}
+
+#[test]
+fn whoever_stops_an_instance_waits_for_its_streams() {
+    let grace = config::SHUTDOWN_GRACE_SECONDS.default;
+    for name in ["docker-compose.yml", "docker-compose.several.yml"] {
+        assert!(number_in(name, "stop_grace_period: ") > grace, "{name}");
+    }
+    let name = "packaging/kubernetes/proxy.yaml";
+    let pause = number_in(name, "sleep: { seconds: ");
+    let its_grace = number_in(name, "SHUTDOWN_GRACE_SECONDS, value: \"");
+    assert!(number_in(name, "terminationGracePeriodSeconds: ") > pause + its_grace, "{name}");
+    let silence_ms = config::REQUEST_TIMEOUT_MS.default;
+    for side in ["timeout server ", "timeout client "] {
+        assert!(number_in("packaging/haproxy.cfg", side) * 1_000 > silence_ms, "{side}");
     }
 }
 

@@ -2,11 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use ai_proxy_free::internals::providers::{Directory, Provider};
-use ai_proxy_free::internals::simulator::{
-    After, Behaviour, Fault, Outcome, Settings, SimulatedProvider, Simulator,
-};
-use serde_json::{Value, json};
+use ai_proxy_free::internals::providers::Provider;
+use ai_proxy_free::internals::simulator::{After, Behaviour, Fault, Outcome, SimulatedProvider};
 use tokio::io::AsyncWriteExt as _;
 
 use crate::support::{Binary, RawClient, TestProxy, http_client, question, within_patience};
@@ -78,51 +75,6 @@ async fn a_hostile_body_costs_little_memory() -> anyhow::Result<()> {
     let peak_kib: u64 = peak.trim().trim_end_matches(" kB").parse()?;
     assert!(peak_kib < 150 * 1024, "{peak_kib} KiB for bodies of 18 MB");
     Ok(())
-}
-
-/// Lists of what clients have sent are as large as what they have sent: they share the memory of bodies.
-#[tokio::test]
-async fn clients_that_ask_for_stored_items_and_read_nothing_cost_little_memory() -> anyhow::Result<()> {
-    const BUDGET: usize = 24_000_000;
-    let clock = std::sync::Arc::new(ai_proxy_free::internals::time::Moment::now);
-    let settings = |provider| Settings::new(provider, clock.clone());
-    let simulator = Simulator::start(Directory::core(), settings).await?;
-    simulator.provider(Provider::GEMINI).always(Behaviour::answer(["Fine"]));
-    let own = [("MAX_BODY_MEMORY_BYTES", BUDGET.to_string()), ("BODY_READ_TIMEOUT_MS", "300".to_owned())];
-    let own = own.each_ref().map(|(name, value)| (*name, value.as_str()));
-    let (binary, address) = Binary::over(&simulator, &own).await?;
-    let url = format!("http://{address}/v1/responses");
-    // Pictures are large, and mean few tokens.
-    let picture = format!("data:image/png;base64,{}", "AAAA".repeat(250_000));
-    let item = json!({"role": "user", "content": [{"type": "input_image", "image_url": picture}]});
-    let client = http_client()?;
-    let asked = client.post(&url).json(&json!({"model": "auto", "input": vec![item; 7]})).send();
-    let response: Value = serde_json::from_slice(&within_patience("an answer", asked).await?.bytes().await?)?;
-    let id = response["id"].as_str().unwrap_or_else(|| panic!("{response}"));
-    let path = format!("/v1/responses/{id}/input_items");
-    let list =
-        async || anyhow::Ok(client.get(format!("http://{address}{path}")).send().await?.bytes().await?);
-    assert!(list().await?.len() > 7_000_000);
-
-    let before = binary.memory_kib()?;
-    let mut clients = Vec::new();
-    for _ in 0..30 {
-        let mut unread = RawClient::connect_with_little_room(address).await?;
-        let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n");
-        unread.stream.write_all(request.as_bytes()).await?;
-        unread.read_until("HTTP/1.1 ").await?;
-        clients.push(unread);
-    }
-    let grown_kib = binary.memory_kib()?.saturating_sub(before);
-    assert!(grown_kib < (BUDGET + 30 * 500_000) / 1024, "{grown_kib} KiB for clients that read nothing");
-    let refused = |client: &&RawClient| client.received.starts_with(b"HTTP/1.1 503");
-    assert!(clients.iter().filter(refused).count() >= 25, "there is memory for three lists");
-    drop(clients);
-    let free = async {
-        while list().await?.len() < 7_000_000 {}
-        anyhow::Ok(())
-    };
-    within_patience("memory again", free).await
 }
 
 /// Long enough never to be reached.

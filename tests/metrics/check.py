@@ -1,9 +1,11 @@
-"""The demo under a little traffic, a Prometheus that scrapes it, and the queries that people are given. See `run`."""
+"""The demo under a little traffic, beside it two instances that share, a Prometheus that scrapes all of them, and the
+queries that people are given. See `run`."""
 
 import contextlib
 import json
 import math
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -52,12 +54,38 @@ def start_demo(program, directory):
     return demo, found.group(1)
 
 
-def start_prometheus(address, directory):
-    """A Prometheus with the settings of docs/metrics.md, but for the address, the key and the interval."""
+def start_sharing(program, directory):
+    """A Valkey or Redis server, and two instances that share through it. Their only provider does not answer."""
+    names = ["valkey-server", "redis-server"]
+    server = next(found for found in map(shutil.which, names) if found)
+    socket_path = directory / "state"
+    arguments = ["--port", "0", "--unixsocket", socket_path, "--save", "", "--dir", directory]
+    yield subprocess.Popen([server, *arguments], stdout=subprocess.DEVNULL), None
+    wait_for("the server", socket_path.exists)
+    variables = {
+        "PORT": "0",
+        "PROXY_API_KEY": KEY,
+        "STATE_FILE": "",
+        "STATE_URL": f"unix://{socket_path}",
+        "GROQ_API_KEY": "a-key",
+        "GROQ_BASE_URL": "http://127.0.0.1:1",
+    }
+    for number in range(2):
+        log_path = directory / f"instance{number}.log"
+        log = open(log_path, "w+")
+        instance = subprocess.Popen([program], cwd=directory, env=variables, stdout=log, stderr=log)
+        found = re.compile(r"listening on (http://[\d.:]+)")
+        address = wait_for("an instance", lambda: found.search(log_path.read_text()))
+        yield instance, address.group(1)
+
+
+def start_prometheus(addresses, directory):
+    """A Prometheus with the settings of docs/metrics.md, but for the addresses, the key and the interval."""
     text = block("metrics.md", "yaml", "scrape_configs")
-    target, interval = address.removeprefix("http://"), re.compile(r"scrape_interval: \S+")
+    targets = '", "'.join(address.removeprefix("http://") for address in addresses)
+    interval = re.compile(r"scrape_interval: \S+")
     assert "127.0.0.1:3001" in text and "your-client-key" in text and interval.search(text), text
-    text = text.replace("127.0.0.1:3001", target).replace("your-client-key", KEY)
+    text = text.replace("127.0.0.1:3001", targets).replace("your-client-key", KEY)
     settings = directory / "prometheus.yml"
     settings.write_text(interval.sub("scrape_interval: 1s", text))
     subprocess.run(["promtool", "check", "config", settings], check=True)
@@ -155,12 +183,20 @@ def queries():
     for variable in dashboard["templating"]["list"]:
         if label_values := re.fullmatch(r"label_values\((\w+), (\w+)\)", variable.get("definition", "")):
             yield "dashboard, instances", f"count by ({label_values[2]}) ({label_values[1]})"
-    for name in ["metrics.md", "metrics.es.md"]:
+    for name in ["metrics.md", "metrics.es.md", "several.md", "several.es.md"]:
         text = (ROOT / "docs" / name).read_text()
-        found = re.findall(r"^```promql\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+        found = re.findall(r"^ *```promql\n(.*?)^ *```$", text, re.DOTALL | re.MULTILINE)
         assert found, name
         for query in found:
             yield name, query.replace("[5m]", "[15s]").strip()
+
+
+def check_form(text):
+    checked = subprocess.run(["promtool", "check", "metrics"], input=text, text=True, capture_output=True)
+    print(checked.stdout + checked.stderr, end="")
+    if checked.returncode or checked.stdout or checked.stderr:
+        sys.exit("promtool has something to say")
+    print(f"promtool: {len(text.splitlines())} lines, nothing to say")
 
 
 def check_queries(url, begin):
@@ -184,21 +220,22 @@ def main(program):
         try:
             demo, address = start_demo(program, directory)
             processes.append(demo)
-            prometheus, url = start_prometheus(address, directory)
+            addresses = [address]
+            for process, its_address in start_sharing(program, directory):
+                processes.append(process)
+                addresses.extend(filter(None, [its_address]))
+            prometheus, url = start_prometheus(addresses, directory)
             processes.append(prometheus)
             traffic(address)
-            text = fetch(f"{address}/metrics", headers={"x-api-key": KEY})[1]
-            checked = subprocess.run(["promtool", "check", "metrics"], input=text, text=True, capture_output=True)
-            print(checked.stdout + checked.stderr, end="")
-            if checked.returncode or checked.stdout or checked.stderr:
-                sys.exit("promtool has something to say")
-            print(f"promtool: {len(text.splitlines())} lines, nothing to say")
+            for address in [addresses[0], addresses[-1]]:
+                check_form(fetch(f"{address}/metrics", headers={"x-api-key": KEY})[1])
             rules = directory / "rules.yml"
             for name in ["metrics.md", "metrics.es.md"]:
                 rules.write_text(block(name, "yaml", "groups"))
                 subprocess.run(["promtool", "check", "rules", rules], check=True)
             left = 'ai_proxy_requests_total{surface="chat",status="499"} > 0'
             wait_for("the last scrape", lambda: newest(url, left))
+            wait_for("two that share", lambda: newest(url, "min(ai_proxy_sharing_instances) == 2 and sum(ai_proxy_sharing_up) == 2"))
             if failed := check_queries(url, begin):
                 sys.exit(f"{failed} queries without data")
         finally:

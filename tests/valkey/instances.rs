@@ -7,21 +7,26 @@ use std::time::Duration;
 
 use ai_proxy_free::internals::providers::{Directory, Provider};
 use ai_proxy_free::internals::simulator::{Cost, Limit, Limits, Plan, Settings, Simulator, Window};
-use ai_proxy_free::internals::time::Moment;
+use ai_proxy_free::internals::time::{Clock, Moment};
 use futures::future::join_all;
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::server::Server;
-use crate::support::{Binary, http_client, question, within_patience};
+use crate::support::{Binary, http_client, within_patience};
 
-/// Instances over Gemini alone, whose answers say nothing about limits, with one model and so many requests a minute.
+/// Instances over one provider with one model.
 pub(crate) struct Instances {
     pub(crate) simulator: Simulator,
     pub(crate) all: Vec<(Binary, SocketAddr)>,
+    pub(crate) provider: Provider,
     variables: HashMap<String, String>,
-    client: reqwest::Client,
+    client: Client,
 }
+
+/// Who asks.
+#[derive(Clone)]
+pub(crate) struct Client(reqwest::Client);
 
 /// What has become of some requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,33 +37,58 @@ pub(crate) struct Tally {
     pub(crate) refused: u64,
 }
 
+/// What is asked.
+pub(crate) const LONGEST_ANSWER: u32 = 100;
+
+/// The real time.
+pub(crate) fn clock() -> Clock {
+    Arc::new(|| Moment::at(Timestamp::now()))
+}
+
+/// So many requests a minute, each of which counts for a minute.
+pub(crate) fn requests_a_minute(most: u64) -> Plan {
+    Plan::each_model([Limit::new(most, Cost::Requests, Window::Sliding(Duration::from_secs(60)))])
+}
+
 impl Instances {
-    /// So many instances, which share through `server` if there is one.
+    /// So many instances, which share through `server` if there is one, over Gemini, whose answers say nothing about limits,
+    /// with so many requests a minute.
     pub(crate) async fn start(
         count: usize,
         server: Option<&Server>,
         rpm: u64,
         own: &[(&str, &str)],
     ) -> anyhow::Result<Self> {
-        let clock: ai_proxy_free::internals::time::Clock = Arc::new(|| Moment::at(Timestamp::now()));
-        let window = Window::Sliding(Duration::from_secs(60));
-        let plan = Plan::each_model([Limit::new(rpm, Cost::Requests, window)]);
-        let simulator = Simulator::start(Directory::from_iter([Provider::GEMINI]), |provider| Settings {
-            limits: Limits::Custom(plan.clone()),
-            ..Settings::new(provider, clock.clone())
+        let url = server.map(Server::url);
+        let limits = format!("rpm={rpm}");
+        let mut all = vec![("GEMINI_LIMITS", limits.as_str())];
+        all.extend(url.as_deref().map(|url| ("STATE_URL", url)));
+        all.extend(own);
+        Self::over(count, Provider::GEMINI, Limits::Custom(requests_a_minute(rpm)), &all).await
+    }
+
+    /// The same over a provider with other limits.
+    pub(crate) async fn over(
+        count: usize,
+        provider: Provider,
+        limits: Limits,
+        own: &[(&str, &str)],
+    ) -> anyhow::Result<Self> {
+        let simulator = Simulator::start(Directory::from_iter([provider]), |provider| Settings {
+            limits: limits.clone(),
+            kept_requests: 100_000,
+            ..Settings::new(provider, clock())
         })
         .await?;
-        let model = Provider::GEMINI.default_models().next().expect("one");
-        let limits = format!("rpm={rpm}");
+        let model = provider.default_models().next().expect("one");
         let mut variables = HashMap::from([
-            ("GEMINI_MODEL".to_owned(), model.to_owned()),
-            ("GEMINI_LIMITS".to_owned(), limits),
+            (provider.profile().models_variable.to_owned(), model.to_owned()),
             ("STATE_FILE".to_owned(), String::new()),
         ]);
-        variables.extend(server.map(|server| ("STATE_URL".to_owned(), server.url())));
         variables.extend(own.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let variables = Binary::variables_over(&simulator, variables);
-        let mut instances = Self { simulator, all: Vec::new(), variables, client: http_client()? };
+        let mut instances =
+            Self { simulator, all: Vec::new(), provider, variables, client: Client(http_client()?) };
         for _ in 0..count {
             instances.add().await?;
         }
@@ -67,33 +97,44 @@ impl Instances {
 
     /// One instance more, once it has heard of the others.
     pub(crate) async fn add(&mut self) -> anyhow::Result<()> {
-        let (mut binary, address) = Binary::start(&[], self.variables.clone()).await?;
-        if self.variables.contains_key("STATE_URL") {
+        self.add_unheard().await?;
+        if self.variables.contains_key("STATE_URL")
+            && let Some((binary, _)) = self.all.last_mut()
+        {
             binary.line_with("quotas are shared through").await?;
         }
-        self.all.push((binary, address));
+        Ok(())
+    }
+
+    /// One instance more, whether it hears of the others or not.
+    pub(crate) async fn add_unheard(&mut self) -> anyhow::Result<()> {
+        self.all.push(Binary::start(&[], self.variables.clone()).await?);
         Ok(())
     }
 
     /// Asks an instance once, and says whether that was answered.
     pub(crate) async fn ask(&self, number: usize) -> anyhow::Result<bool> {
-        let url = format!("http://{}/chat", self.all[number].1);
-        let request = self.client.post(url).json(&question()).send();
-        let response = within_patience("an answer", request).await?;
-        let status = response.status().as_u16();
-        let text = response.text().await?;
-        anyhow::ensure!(status == 200 || status == 429, "{status}: {text}");
-        Ok(status == 200)
+        self.client.ask(self.all[number].1).await
+    }
+
+    /// Who asks, for a task of its own.
+    pub(crate) fn client(&self) -> Client {
+        self.client.clone()
     }
 
     /// What an instance tells of the limit of requests a minute.
     pub(crate) async fn limit(&self, number: usize) -> anyhow::Result<Value> {
+        self.limit_of(number, "requests", "minute").await
+    }
+
+    /// What an instance tells of a limit.
+    pub(crate) async fn limit_of(&self, number: usize, unit: &str, window: &str) -> anyhow::Result<Value> {
         let url = format!("http://{}/providers", self.all[number].1);
-        let mut report: Value = self.client.get(url).send().await?.json().await?;
+        let mut report: Value = self.client.0.get(url).send().await?.json().await?;
         let providers = report["providers"].as_array_mut().expect("a list");
-        let gemini = providers.iter_mut().find(|it| it["name"] == "Gemini").expect("it is there");
-        let limits = gemini["models"][0]["limits"].as_array_mut().expect("a list");
-        let is_meant = |it: &&mut Value| it["unit"] == "requests" && it["window"] == "minute";
+        let its = providers.iter_mut().find(|it| it["name"] == self.provider.name()).expect("it is there");
+        let limits = its["models"][0]["limits"].as_array_mut().expect("a list");
+        let is_meant = |it: &&mut Value| it["unit"] == unit && it["window"] == window;
         Ok(limits.iter_mut().find(is_meant).expect("it is known").take())
     }
 
@@ -120,8 +161,38 @@ impl Instances {
         Ok(tally)
     }
 
+    /// How many calls the provider has received.
+    pub(crate) fn calls(&self) -> u64 {
+        self.simulator.provider(self.provider).chat_count()
+    }
+
     /// How many calls the provider has refused, given how many requests were answered.
     pub(crate) fn burnt(&self, answered: u64) -> u64 {
-        self.simulator.provider(Provider::GEMINI).chat_count() - answered
+        self.calls() - answered
+    }
+
+    /// The most calls that the provider has received within any minute.
+    pub(crate) fn most_in_a_minute(&self) -> usize {
+        let chats = self.simulator.provider(self.provider).chats();
+        let times: Vec<_> = chats.iter().map(|chat| chat.received).collect();
+        let within = |(number, end): (usize, &tokio::time::Instant)| {
+            let begun = times.partition_point(|it| *it + Duration::from_secs(60) <= *end);
+            number + 1 - begun
+        };
+        times.iter().enumerate().map(within).max().unwrap_or_default()
+    }
+}
+
+impl Client {
+    /// Asks whoever listens there, and says whether that was answered.
+    pub(crate) async fn ask(&self, address: SocketAddr) -> anyhow::Result<bool> {
+        let url = format!("http://{address}/chat");
+        let message = json!({"role": "user", "content": "Hola"});
+        let question = json!({"messages": [message], "max_tokens": LONGEST_ANSWER});
+        let response = within_patience("an answer", self.0.post(url).json(&question).send()).await?;
+        let status = response.status().as_u16();
+        let text = response.text().await?;
+        anyhow::ensure!(status == 200 || status == 429, "{status}: {text}");
+        Ok(status == 200)
     }
 }

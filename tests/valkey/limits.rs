@@ -82,3 +82,29 @@ async fn nobody_calls_a_provider_that_has_told_another_instance_to_wait() -> any
     assert_eq!(gemini.chat_count(), 1, "the other instance has not called");
     Ok(())
 }
+
+/// Groq's documents say 8,000 tokens a minute; this account has others, which the first answer tells.
+#[tokio::test]
+async fn what_a_provider_tells_one_instance_of_a_limit_the_others_know_within_two_seconds()
+-> anyhow::Result<()> {
+    use ai_proxy_free::internals::providers::Provider;
+    use ai_proxy_free::internals::simulator::{Cost, Limit, Limits, Plan, Window};
+
+    let server = Server::start(&[]).await?;
+    let minute = Window::Refilled(Duration::from_secs(60));
+    let plan = Limits::Custom(Plan::each_model([Limit::new(5_000, Cost::Longest, minute)]));
+    let instances = Instances::over(2, Provider::GROQ, plan, &[("STATE_URL", &server.url())]).await?;
+    assert!(instances.ask(0).await?);
+    let known = async {
+        loop {
+            let limit = instances.limit_of(1, "tokens", "minute").await?;
+            if limit["limit"] == 5_000 {
+                return anyhow::Ok(limit);
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let limit = tokio::time::timeout(Duration::from_secs(2), known).await??;
+    assert_eq!((&limit["source"], limit["as_of"].is_string()), (&"header".into(), true), "{limit}");
+    Ok(())
+}

@@ -8,10 +8,17 @@
     reason = "a test may panic, spawn what it aborts, and have the real time"
 )]
 
+mod balancer;
 mod instances;
 mod limits;
+mod logins;
+mod measure;
+mod memory;
+mod seen;
 mod server;
+mod storms;
 #[expect(dead_code, unused_imports, reason = "it serves the other tests, too")]
 #[path = "../it/support/mod.rs"]
 mod support;
 mod trouble;
+mod way;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::instances::Instances;
 use crate::server::Server;
 use crate::support::Binary;
+use crate::way::{Traffic, Way};
 
 /// As long as an instance believes in what it was granted, and longer.
 const FAR_BEYOND_A_LEASE: Duration = Duration::from_secs(7);
@@ -113,5 +114,82 @@ async fn a_wrong_password_is_said_at_the_start_and_a_server_that_is_away_is_not_
         instances.all.push((binary, address));
         assert!(instances.ask(instances.all.len() - 1).await?);
     }
+    Ok(())
+}
+
+/// Three instances that come to their server over a way on which something happens to bytes, asked for ten seconds.
+async fn on_a_way(traffic: Traffic) -> anyhow::Result<()> {
+    let server = Server::start(&[]).await?;
+    let way = Way::to(&server).await?;
+    let mut instances = Instances::start(3, None, 150, &[("STATE_URL", &way.url())]).await?;
+    way.set(traffic);
+    let during = instances.ask_many(100, Duration::from_millis(100), |number| number % 3).await?;
+    way.set(Traffic::Flows);
+    if matches!(traffic, Traffic::Stands | Traffic::AnswersStand) {
+        for (instance, _) in &mut instances.all {
+            instance.line_with("quotas are shared again").await?;
+        }
+    }
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let after = instances.ask_many(60, Duration::from_millis(20), |number| number % 3).await?;
+    let burnt = instances.burnt(during.answered + after.answered);
+    println!("{traffic:?}: {during:?}, then {after:?}; {burnt} calls refused by the provider");
+    assert_eq!(during.refused, 0, "{traffic:?}");
+    // What was used meanwhile is known to all as soon as bytes flow.
+    assert!(after.answered >= 47 && burnt <= 1, "{traffic:?}: {after:?}, {burnt}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_server_from_which_nothing_comes_and_to_which_nothing_goes_costs_no_request() -> anyhow::Result<()>
+{
+    on_a_way(Traffic::Stands).await
+}
+
+/// It counts what it hears, and nobody hears that it does.
+#[tokio::test]
+async fn a_server_whose_answers_do_not_arrive_costs_no_request_and_counts_nothing_twice() -> anyhow::Result<()>
+{
+    on_a_way(Traffic::AnswersStand).await
+}
+
+#[tokio::test]
+async fn a_server_that_is_far_away_costs_no_request() -> anyhow::Result<()> {
+    on_a_way(Traffic::Late(Duration::from_millis(300))).await
+}
+
+/// The pauses between attempts have grown to the longest by then.
+#[tokio::test]
+async fn a_server_that_was_away_for_long_is_used_again_within_thirty_seconds() -> anyhow::Result<()> {
+    let mut server = Server::start(&[]).await?;
+    let mut instances = Instances::start(1, Some(&server), 300, &[]).await?;
+    server.kill().await?;
+    tokio::time::sleep(Duration::from_secs(22)).await;
+    server.start_again().await?;
+    let line = instances.all[0].0.line_with("quotas are shared again");
+    tokio::time::timeout(Duration::from_secs(30), line).await??;
+    Ok(())
+}
+
+#[tokio::test]
+async fn instances_that_are_killed_and_added_under_load_cost_no_request_of_the_others() -> anyhow::Result<()>
+{
+    let server = Server::start(&[]).await?;
+    let mut instances = Instances::start(3, Some(&server), 150, &[]).await?;
+    let mut answered = 0;
+    for _ in 0..3 {
+        let tally = instances.ask_many(40, Duration::from_millis(50), |number| number % 3).await?;
+        (answered, _) = (answered + tally.answered, assert_eq!(tally.refused, 0, "there is room"));
+        let (mut oldest, _) = instances.all.remove(0);
+        oldest.child.kill().await?;
+        instances.add().await?;
+    }
+    // Their leases are over after ten seconds.
+    tokio::time::sleep(Duration::from_secs(11)).await;
+    let last = instances.ask_many(60, Duration::from_millis(20), |number| number % 3).await?;
+    let burnt = instances.burnt(answered + last.answered);
+    println!("killed and added: {answered} and {last:?}; {burnt} calls refused by the provider");
+    // What a killed instance has used since its last exchange nobody knows.
+    assert!(last.answered >= 28 && burnt <= 3, "{last:?}, {burnt}");
     Ok(())
 }

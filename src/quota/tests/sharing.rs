@@ -1,116 +1,25 @@
 //! Many instances on a virtual clock, over a model of what the server does, so that what they use together can be counted.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::VecDeque;
 
 use futures::FutureExt as _;
 
+use super::model::ServerModel;
 use super::*;
 use crate::middle::Measure;
 use crate::quota::booking::Booking;
 use crate::quota::exchange::{Answer, Extent, Report};
-use crate::quota::share::{Bell, ShareAnswer};
+use crate::quota::share::Bell;
 
 const MODEL: &str = "openai/gpt-oss-20b";
 /// A step of the world.
 const STEP: u64 = 10;
 /// A window, in milliseconds.
 const MINUTE: u64 = 60_000;
-/// As on the server: a lease holds for so long there, and a window has so many slots.
-const LEASE_LIFE: u64 = 10_000;
-const SLOTS: u64 = 128;
 /// How long a thousand instances are watched.
 const SECONDS: u64 = 4;
 /// How long a call takes until its answer begins.
 const CALL: u64 = 300;
-
-/// What the script does with a bucket whose window slides.
-#[derive(Default)]
-struct ServerBucket {
-    epoch: String,
-    ever: i64,
-    slots: BTreeMap<u64, u64>,
-    /// What an instance has told and holds, and until when.
-    held: BTreeMap<usize, (i64, u64, u64)>,
-}
-
-#[derive(Default)]
-struct Server {
-    buckets: HashMap<String, ServerBucket>,
-    lives: u64,
-    exchanges: u64,
-    told_buckets: u64,
-}
-
-impl Server {
-    fn exchange(&mut self, instance: usize, report: &Report, now: u64) -> Answer {
-        self.exchanges += 1;
-        self.told_buckets += report.buckets.len() as u64;
-        let lives = self.lives;
-        let buckets = report.buckets.iter().map(|told| {
-            let bucket = self.buckets.entry(told.name.clone()).or_default();
-            if bucket.epoch.is_empty() {
-                bucket.epoch = format!("{lives}-{now}");
-            }
-            bucket.exchange(instance, told, now)
-        });
-        Answer {
-            time_ms: wall(0).as_millisecond() + now as i64,
-            buckets: buckets.collect(),
-            ..Answer::default()
-        }
-    }
-}
-
-impl ServerBucket {
-    fn exchange(&mut self, instance: usize, told: &exchange::BucketReport, now: u64) -> ShareAnswer {
-        let length = told.window.as_millis() as u64;
-        let slot = now * SLOTS / length;
-        self.slots.retain(|number, _| number + SLOTS >= slot);
-        self.held.retain(|_, (_, _, until)| *until > now);
-        let share = &told.share;
-        let is_known = self.epoch == share.epoch;
-        let change = match self.held.remove(&instance) {
-            Some((before, ..)) => share.own - before,
-            None if is_known => share.own - share.acknowledged,
-            None => share.window as i64,
-        };
-        self.count(slot, change);
-        self.ever += change;
-        let used: u64 = self.slots.values().sum();
-        let leased: u64 = self.held.values().map(|(_, lease, _)| lease).sum();
-        let instances = self.held.len() as u64 + 1;
-        let left = told.limit.map_or(u64::MAX, |limit| limit.saturating_sub(used + leased));
-        let fair = if instances > 1 { left.div_ceil(2) } else { left };
-        let mut lease = share.wanted.min(fair);
-        if share.wanted > 0 && lease < share.smallest && left >= share.smallest {
-            lease = share.smallest;
-        }
-        if share.wanted == 0 {
-            lease = Some(left / (2 * instances)).filter(|it| *it >= share.smallest).unwrap_or_default();
-        }
-        self.held.insert(instance, (share.own, lease, now + LEASE_LIFE));
-        let slots = self
-            .slots
-            .iter()
-            .map(|(number, amount)| (now.saturating_sub((number + 1) * length / SLOTS), *amount));
-        let slots = if is_known { Vec::new() } else { slots.collect() };
-        let epoch = self.epoch.clone();
-        ShareAnswer { epoch, ever: self.ever, used, lease, instances, left: left - lease, slots }
-    }
-
-    fn count(&mut self, slot: u64, change: i64) {
-        if change >= 0 {
-            *self.slots.entry(slot).or_default() += change as u64;
-            return;
-        }
-        let mut rest = change.unsigned_abs();
-        for amount in self.slots.values_mut().rev() {
-            let taken = rest.min(*amount);
-            *amount -= taken;
-            rest -= taken;
-        }
-    }
-}
 
 /// One instance.
 struct Instance {
@@ -126,7 +35,7 @@ struct Instance {
 }
 
 struct World {
-    server: Server,
+    server: ServerModel,
     /// Whether the server answers.
     is_up: bool,
     instances: Vec<Instance>,
@@ -150,7 +59,7 @@ impl World {
     fn new(instances: usize, most: u64, seed: u64) -> Self {
         let random = fastrand::Rng::with_seed(seed);
         let mut world = Self {
-            server: Server::default(),
+            server: ServerModel::default(),
             is_up: true,
             instances: Vec::new(),
             answers: VecDeque::new(),
@@ -256,7 +165,8 @@ impl World {
         it.is_busy = reports.iter().any(Report::wants_something);
         for report in reports {
             it.is_asking = true;
-            let answer = self.server.exchange(number, &report, now);
+            let there = moment(now).wall.as_millisecond();
+            let answer = self.server.exchange(&number.to_string(), &report, there);
             self.answers.push_back((now + STEP, number, report, answer));
         }
     }
@@ -328,7 +238,6 @@ proptest! {
         world.run(away, rate, |random| random.usize(..instances));
         if is_emptied {
             world.server.buckets.clear();
-            world.server.lives += 1;
         }
         world.is_up = true;
         world.instances[0].is_alive = false;

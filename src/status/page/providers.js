@@ -27,7 +27,14 @@ function draw() {
     report && el('dl', { class: 'figures' },
       figure('waiting_now', number(report.waiting)),
       figure('up_for', span(Math.max(1, parseInt(health.stats.uptime, 10)) * 1_000))),
+    report?.sharing && sharing(report.sharing),
     report && el('div', { class: 'cards' }, report.providers.map(card)));
+}
+
+/** With how many the limits are shared. */
+function sharing({ state, instances, last_exchange: at, reason: why }) {
+  if (state !== 'shared') return el('p', { class: 'why' }, t('alone'), why && foreign(` · ${why}`));
+  return el('p', { class: 'small' }, t('shared_by', { count: number(instances ?? 1), time: span(Math.max(0, now() - Date.parse(at))) }));
 }
 
 function card({ name, models, keys, configured, may_log_prompts: logs }) {

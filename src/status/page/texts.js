@@ -109,6 +109,8 @@ const TEXTS = {
   details: ['What the proxy said', 'Lo que dijo el proxy'],
   request_id: ['Request {id}', 'Petición {id}'],
   providers_more: ['Live, every two seconds. No provider is called for it.', 'En vivo, cada dos segundos. No se llama a ningún proveedor para ello.'],
+  shared_by: ['Instances that share the limits: {count}, as of {time} ago', 'Instancias que comparten los límites: {count}, hace {time}'],
+  alone: ['STATE_URL is of no use now: this instance goes on alone', 'STATE_URL no sirve ahora: esta instancia sigue sola'],
   waiting_now: ['Waiting requests', 'Peticiones en espera'],
   up_for: ['Running for', 'En marcha desde hace'],
   state_ready: ['Ready', 'Disponible'],

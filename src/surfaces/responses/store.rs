@@ -1,17 +1,18 @@
 //! Answers that clients may go on from by their ids, in memory and bounded.
 //!
 //! A conversation shares what it has in common: an answer holds the one it goes on from. What is stored counts as long as
-//! anybody holds it. When there is no room, the one that was not used for longest goes first.
+//! anybody holds it. When there is no room, the one that was not used for longest goes first. What other instances have
+//! stored is in `fetching`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use ring::hmac;
 
+use crate::share::{CommonMemory, Name, Word};
 use crate::time::Clock;
 
 /// How long an answer is kept.
@@ -26,9 +27,12 @@ pub(super) const MAX_ITEM_BYTES: usize = 1024 * 1024;
 /// About what an entry takes besides its texts.
 const OVERHEAD_BYTES: usize = 512;
 
+/// As many names of answers that were forgotten are kept, in case that one is being fetched just then.
+const KEPT_FORGOTTEN: usize = 1024;
+
 /// Whose answers they are: a hash of the client's key, which tells nothing about it.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Caller([u8; 32]);
+pub(crate) struct Caller(pub(super) [u8; 32]);
 
 impl fmt::Debug for Caller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -58,6 +62,16 @@ pub(crate) struct Draft {
     _room: Room,
 }
 
+/// An answer that is to be stored.
+pub(super) struct Given {
+    pub(super) id: String,
+    pub(super) owner: Caller,
+    pub(super) parent: Option<Arc<Stored>>,
+    pub(super) response: String,
+    /// How long ago it was given.
+    pub(super) age: Duration,
+}
+
 /// Bytes that are given back when nobody holds them any more.
 #[derive(Debug)]
 struct Room {
@@ -85,17 +99,6 @@ impl Stored {
         &self.sent.input
     }
 
-    /// The response object, for a client that may take its time: it stays where it is, and keeps its room until then.
-    pub(super) fn shown(self: Arc<Self>) -> Bytes {
-        struct Shown(Arc<Stored>);
-        impl AsRef<[u8]> for Shown {
-            fn as_ref(&self) -> &[u8] {
-                self.0.response.as_bytes()
-            }
-        }
-        Bytes::from_owner(Shown(self))
-    }
-
     /// The size of its texts.
     pub(super) fn bytes(&self) -> usize {
         self.input().len() + self.response.len()
@@ -109,9 +112,12 @@ impl Stored {
 
 /// See the module.
 pub struct Store {
-    most_bytes: usize,
-    /// Makes ids that nobody guesses, and hashes clients' keys.
+    pub(super) most_bytes: usize,
+    /// Makes ids that nobody guesses.
     key: hmac::Key,
+    /// Hashes clients' keys and names; the same with all instances that share.
+    hashes: hmac::Key,
+    pub(super) others: Option<Arc<CommonMemory>>,
     clock: Clock,
     ids: AtomicU64,
     taken: Arc<AtomicUsize>,
@@ -126,19 +132,20 @@ impl fmt::Debug for Store {
 
 #[derive(Default)]
 struct Shelf {
-    entries: HashMap<String, Entry>,
-    /// The ids by when they were last used, and by when they were stored.
-    by_use: BTreeMap<u64, String>,
-    by_age: BTreeMap<u64, String>,
+    entries: HashMap<Name, Entry>,
+    /// The names by when they were last used, and by when they are too old.
+    by_use: BTreeMap<u64, Name>,
+    by_end: BTreeMap<(Duration, u64), Name>,
     /// Numbers both.
     ticks: u64,
+    /// What was forgotten last, the latest at the end.
+    forgotten: VecDeque<Name>,
 }
 
 struct Entry {
     stored: Arc<Stored>,
     owner: Caller,
-    born: Duration,
-    age: u64,
+    end: (Duration, u64),
     used: u64,
 }
 
@@ -148,36 +155,46 @@ impl Shelf {
         self.ticks
     }
 
-    fn remove(&mut self, id: &str) -> Option<Arc<Stored>> {
-        let entry = self.entries.remove(id)?;
+    fn remove(&mut self, name: Name) -> Option<Arc<Stored>> {
+        let entry = self.entries.remove(&name)?;
         self.by_use.remove(&entry.used);
-        self.by_age.remove(&entry.age);
+        self.by_end.remove(&entry.end);
         Some(entry.stored)
     }
 
-    /// The answer that was stored first, if it is too old at `now`.
-    fn expired(&self, now: Duration) -> Option<String> {
-        let (_, id) = self.by_age.first_key_value()?;
-        let entry = self.entries.get(id)?;
-        (now.saturating_sub(entry.born) >= KEPT_FOR).then(|| id.clone())
+    /// An answer that is too old at `now`.
+    fn expired(&self, now: Duration) -> Option<Name> {
+        let ((end, _), name) = self.by_end.first_key_value()?;
+        (now >= *end).then_some(*name)
     }
 
-    fn find(&mut self, id: &str, owner: Caller) -> Option<Arc<Stored>> {
+    fn find(&mut self, name: Name) -> Option<Arc<Stored>> {
         let used = self.tick();
-        let entry = self.entries.get_mut(id).filter(|entry| entry.owner == owner)?;
+        let entry = self.entries.get_mut(&name)?;
         self.by_use.remove(&entry.used);
         entry.used = used;
-        self.by_use.insert(used, id.to_owned());
+        self.by_use.insert(used, name);
         Some(entry.stored.clone())
+    }
+
+    fn forget(&mut self, name: Name) -> bool {
+        self.forgotten.push_back(name);
+        if self.forgotten.len() > KEPT_FORGOTTEN {
+            self.forgotten.pop_front();
+        }
+        self.remove(name).is_some()
     }
 }
 
 impl Store {
     /// An empty store for at most this many bytes; with 0 it stores nothing. `secret` must differ from process to process.
     pub fn new(most_bytes: usize, secret: [u8; 32], clock: Clock) -> Self {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &secret);
         Self {
             most_bytes,
-            key: hmac::Key::new(hmac::HMAC_SHA256, &secret),
+            hashes: key.clone(),
+            key,
+            others: None,
             clock,
             ids: AtomicU64::new(0),
             taken: Arc::default(),
@@ -185,12 +202,25 @@ impl Store {
         }
     }
 
+    /// The same, shared with `others` if there are any.
+    pub(crate) fn shared(mut self, others: Option<Arc<CommonMemory>>) -> Self {
+        if let Some((others, hashes)) = others.and_then(|others| Some((others.clone(), others.hashes()?))) {
+            (self.others, self.hashes) = (Some(others), hashes);
+        }
+        self
+    }
+
     /// Whose answers a client with this key may go on from; those without a key share theirs.
-    pub(super) fn caller(&self, key: Option<&[u8]>) -> Caller {
+    pub(crate) fn caller(&self, key: Option<&[u8]>) -> Caller {
         let mut hash = [0; 32];
-        let tag = hmac::sign(&self.key, &[b"caller:", key.unwrap_or_default()].concat());
+        let tag = hmac::sign(&self.hashes, &[b"caller:", key.unwrap_or_default()].concat());
         hash.iter_mut().zip(tag.as_ref()).for_each(|(to, from)| *to = *from);
         Caller(hash)
+    }
+
+    /// The name of this caller's answer of this id.
+    pub(super) fn name(&self, id: &str, owner: Caller) -> Name {
+        Name::new(&hmac::sign(&self.hashes, &[b"answer:", &owner.0[..], id.as_bytes()].concat()))
     }
 
     /// A new id without its prefix: 32 hexadecimal digits.
@@ -212,15 +242,34 @@ impl Store {
 
     /// The answer of this id, if it is this caller's.
     pub(super) fn find(&self, id: &str, owner: Caller) -> Option<Arc<Stored>> {
-        let mut shelf = self.swept();
-        shelf.find(id, owner)
+        self.find_named(self.name(id, owner))
     }
 
-    /// Forgets the answer of this id, if it is this caller's; `false` if it is not there.
-    pub(super) fn forget(&self, id: &str, owner: Caller) -> bool {
+    /// The answer of this name.
+    pub(super) fn find_named(&self, name: Name) -> Option<Arc<Stored>> {
         let mut shelf = self.swept();
-        let is_theirs = shelf.entries.get(id).is_some_and(|entry| entry.owner == owner);
-        is_theirs && shelf.remove(id).is_some()
+        shelf.find(name)
+    }
+
+    /// The answer of this name and whose it is, which does not count as a use.
+    pub(super) fn look_at(&self, name: Name) -> Option<(Arc<Stored>, Caller)> {
+        self.swept().entries.get(&name).map(|entry| (entry.stored.clone(), entry.owner))
+    }
+
+    /// Forgets the answer of this id, if it is this caller's, here and everywhere; `false` if it is not there.
+    pub(super) fn forget(&self, id: &str, owner: Caller) -> bool {
+        let name = self.name(id, owner);
+        let Some(others) = &self.others else { return self.swept().remove(name).is_some() };
+        let was_there = self.swept().forget(name);
+        if was_there {
+            others.tell(Word::Forgotten(name));
+        }
+        was_there
+    }
+
+    /// Another instance was told to forget this answer.
+    pub(crate) fn hear_forgotten(&self, name: Name) {
+        self.swept().forget(name);
     }
 
     /// Takes the room that what a client has sent will need, and forgets others for it. `None` if there is not as much; then
@@ -245,11 +294,11 @@ impl Store {
     fn make_room(&self, shelf: &mut Shelf) {
         while self.taken.load(Ordering::Relaxed) > self.most_bytes {
             let Some((_, oldest)) = shelf.by_use.pop_first() else { break };
-            shelf.remove(&oldest);
+            shelf.remove(oldest);
         }
     }
 
-    /// Stores an answer, and forgets others if there is no room.
+    /// Stores an answer, and forgets others if there is no room. Other instances may fetch it.
     pub(super) fn keep(
         &self,
         id: String,
@@ -258,20 +307,37 @@ impl Store {
         sent: Arc<Draft>,
         response: String,
     ) {
+        let name = self.name(&id, owner);
+        let given = Given { id, owner, parent, response, age: Duration::ZERO };
+        if self.place(name, given, sent).is_some()
+            && let Some(others) = &self.others
+        {
+            others.tell(Word::Answer(name));
+        }
+    }
+
+    /// Stores an answer, and forgets others if there is no room. One that was forgotten meanwhile is not stored.
+    pub(super) fn place(&self, name: Name, given: Given, sent: Arc<Draft>) -> Option<Arc<Stored>> {
+        let Given { id, owner, parent, response, age } = given;
         let bytes = response.capacity();
         let links = parent.as_ref().map_or(1, |parent| parent.links + 1);
         if bytes > self.most_bytes || links > MAX_LINKS {
-            return;
+            return None;
         }
         let room = self.room(bytes);
-        let stored = Arc::new(Stored { id: id.clone(), parent, sent, response, links, _room: room });
-        let born = (self.clock)().steady;
+        let stored = Arc::new(Stored { id, parent, sent, response, links, _room: room });
+        let end = (self.clock)().steady + KEPT_FOR.saturating_sub(age);
         let mut shelf = self.swept();
-        let (age, used) = (shelf.tick(), shelf.tick());
-        shelf.by_age.insert(age, id.clone());
-        shelf.by_use.insert(used, id.clone());
-        shelf.entries.insert(id, Entry { stored, owner, born, age, used });
+        if shelf.forgotten.contains(&name) {
+            return None;
+        }
+        shelf.remove(name);
+        let (end, used) = ((end, shelf.tick()), shelf.tick());
+        shelf.by_end.insert(end, name);
+        shelf.by_use.insert(used, name);
+        shelf.entries.insert(name, Entry { stored: stored.clone(), owner, end, used });
         self.make_room(&mut shelf);
+        Some(stored)
     }
 
     /// What is stored, without what is too old.
@@ -279,8 +345,8 @@ impl Store {
         let now = (self.clock)().steady;
         // Nothing is left half done when somebody panics.
         let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
-        while let Some(id) = shelf.expired(now) {
-            shelf.remove(&id);
+        while let Some(name) = shelf.expired(now) {
+            shelf.remove(name);
         }
         shelf
     }
@@ -325,10 +391,10 @@ mod tests {
                 }
                 let shelf = store.swept();
                 prop_assert_eq!(shelf.entries.len(), shelf.by_use.len());
-                prop_assert_eq!(shelf.entries.len(), shelf.by_age.len());
+                prop_assert_eq!(shelf.entries.len(), shelf.by_end.len());
             }
             drop(under_way);
-            let ids: Vec<String> = store.swept().entries.keys().cloned().collect();
+            let ids: Vec<String> = store.swept().entries.values().map(|entry| entry.stored.id.clone()).collect();
             ids.iter().for_each(|id| assert!(store.forget(id, owner)));
             prop_assert_eq!(store.taken.load(Ordering::Relaxed), 0);
         }

@@ -4,39 +4,39 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use bytes::Bytes;
+use percent_encoding::percent_decode_str;
 use serde::Serialize;
 use serde_json::value::RawValue;
-use url::form_urlencoded;
 
 use super::store::{Caller, Store, Stored};
 use crate::surfaces::error::ApiError;
-use crate::surfaces::fields::{Field, bad, each, fields, wrong};
+use crate::surfaces::fields::{Field, bad, each, fields};
 use crate::surfaces::memory::Memory;
 use crate::wire::json;
 
-/// An item without its text takes no more than this in a list, beyond what the client has sent.
-const LISTED_BYTES: usize = 256;
+/// The items of a page, unless the client wants another number, and the most that it may want.
+const PAGE: usize = 20;
+const LARGEST_PAGE: usize = 100;
 
-/// A longer id, which only a client can have made up, is not repeated at the end of a list.
-const MAX_ID_BYTES: usize = 100;
+/// A stored response, as the bytes that are stored.
+pub(crate) struct Shown(Arc<Stored>);
 
-/// As many items are listed at once; OpenAI's numbers.
-const USUAL_LIMIT: usize = 20;
-const MAX_LIMIT: usize = 100;
+impl AsRef<[u8]> for Shown {
+    fn as_ref(&self) -> &[u8] {
+        self.0.response.as_bytes()
+    }
+}
 
-/// The stored response of this id: not a copy, however many clients ask for it.
+/// The stored response of this id.
 ///
 /// # Errors
 /// There is none, or the client wants it as a stream.
-pub(crate) fn show(memory: &Memory<'_>, id: &str, query: &str) -> Result<Bytes, ApiError> {
-    let is_stream = |(name, value): (Cow<'_, str>, Cow<'_, str>)| {
-        name == "stream" && matches!(&*value, "true" | "True" | "1")
-    };
-    if form_urlencoded::parse(query.as_bytes()).any(is_stream) {
+pub(crate) fn show(memory: &Memory<'_>, id: &str, query: Option<&str>) -> Result<Shown, ApiError> {
+    let is_stream = |pair: &str| matches!(pair, "stream=true" | "stream=True" | "stream=1");
+    if query.is_some_and(|query| query.split('&').any(is_stream)) {
         return Err(bad("'stream' is not available here: a stored response is sent as a whole"));
     }
-    find(memory, id).map(Stored::shown)
+    find(memory, id).map(Shown)
 }
 
 /// Forgets the stored response of this id.
@@ -57,48 +57,44 @@ pub(crate) fn delete(memory: &Memory<'_>, id: &str) -> Result<Vec<u8>, ApiError>
     Ok(json::to_vec(&Deleted { id, object: "response", deleted: true }))
 }
 
-/// What the client has sent for the stored response of this id, the last of it first, as OpenAI has it.
-///
-/// # Errors
-/// There is none, or what is wrong with the query.
-pub(crate) fn input_items(memory: &Memory<'_>, id: &str, query: &str) -> Result<InputItems, ApiError> {
-    let page = Page::parse(query)?;
-    Ok(InputItems { stored: find(memory, id)?, page })
-}
-
-/// A question for the items of a request.
-#[derive(Debug)]
+/// A page of what the client has sent for a stored response.
 pub(crate) struct InputItems {
     stored: Arc<Stored>,
     page: Page,
 }
 
-/// Which part of a list a client wants.
-#[derive(Debug)]
+/// Which items a client wants, the last of all first unless it says otherwise, as OpenAI has it.
+#[derive(Debug, PartialEq)]
 struct Page {
     limit: usize,
-    /// The id of the last item that the client has.
     after: Option<String>,
-    oldest_first: bool,
+    is_ascending: bool,
+}
+
+/// The page of the stored response of this id that `query` asks for.
+///
+/// # Errors
+/// There is no such response, or the page is none that there could be.
+pub(crate) fn input_items(
+    memory: &Memory<'_>,
+    id: &str,
+    query: Option<&str>,
+) -> Result<InputItems, ApiError> {
+    let page = Page::read(query.unwrap_or_default())?;
+    find(memory, id).map(|stored| InputItems { stored, page })
 }
 
 impl Page {
-    fn parse(query: &str) -> Result<Self, ApiError> {
-        let mut page = Self { limit: USUAL_LIMIT, after: None, oldest_first: false };
-        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-            match &*name {
+    fn read(query: &str) -> Result<Self, ApiError> {
+        let mut page = Self { limit: PAGE, after: None, is_ascending: false };
+        for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
+            match name {
+                "order" => page.is_ascending = value == "asc",
+                "after" => page.after = percent_decode_str(value).decode_utf8().ok().map(Cow::into_owned),
                 "limit" => {
-                    let limit = value.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
-                    let must = || wrong("limit", format!("must be a number from 1 to {MAX_LIMIT}"));
-                    page.limit = limit.ok_or_else(must)?;
-                }
-                "after" => page.after = Some(value.into_owned()),
-                "order" => {
-                    page.oldest_first = match &*value {
-                        "asc" => true,
-                        "desc" => false,
-                        _ => return Err(wrong("order", "must be 'asc' or 'desc'")),
-                    }
+                    let limit = value.parse().ok().filter(|limit| (1..=LARGEST_PAGE).contains(limit));
+                    let mistake = || bad(format!("'limit' must be a number from 1 to {LARGEST_PAGE}"));
+                    page.limit = limit.ok_or_else(mistake)?;
                 }
                 _ => {}
             }
@@ -108,59 +104,47 @@ impl Page {
 }
 
 impl InputItems {
-    /// The most that the list takes.
-    pub(crate) fn most_bytes(&self) -> usize {
-        self.stored.input().len() + (self.page.limit + 8) * LISTED_BYTES
+    /// The memory that [`list`](Self::list) takes at most: where the items are, those of the page, and the list of them.
+    pub(crate) fn bytes(&self) -> usize {
+        self.stored.input().len().saturating_mul(3)
     }
 
-    /// The list.
+    /// The list of them.
     ///
     /// # Errors
-    /// The item that it should begin behind is not there.
-    pub(crate) fn list(self) -> Result<Vec<u8>, ApiError> {
+    /// There is no item of the id behind which the page begins.
+    pub(crate) fn list(&self) -> Result<Vec<u8>, ApiError> {
         #[derive(Serialize)]
-        struct End {
+        struct List {
+            object: &'static str,
+            data: Vec<Box<RawValue>>,
             first_id: Option<String>,
             last_id: Option<String>,
             has_more: bool,
         }
-        let items = sent_items(&self.stored)?;
-        let (page, has_more) = self.page(&items)?;
-        let (mut first, mut last) = (None, None);
-        let mut list = Vec::with_capacity(page.iter().map(|(_, it)| it.get().len() + LISTED_BYTES).sum());
-        list.extend_from_slice(br#"{"object":"list","data":["#);
-        for &(index, item) in &page {
-            if last.is_some() {
-                list.push(b',');
+        let Self { stored, page } = self;
+        let input: &RawValue = serde_json::from_str(stored.input()).map_err(|_| ApiError::Internal)?;
+        let mut items: Vec<(usize, &RawValue)> = Vec::new();
+        each("input", input, |index, item| {
+            items.push((index, item));
+            Ok(())
+        })?;
+        if !page.is_ascending {
+            items.reverse();
+        }
+        let begin = match &page.after {
+            None => 0,
+            Some(after) => {
+                let found = items.iter().position(|(index, item)| id_of(&stored.id, *index, item) == *after);
+                found.ok_or_else(|| bad("'after' must be the id of one of these items"))? + 1
             }
-            let (id, item) = listed(&self.stored.id, index, item)?;
-            list.extend_from_slice(&item);
-            first.get_or_insert_with(|| id.clone());
-            last = Some(id);
-        }
-        list.extend_from_slice(b"],");
-        let short = |id: Option<String>| id.filter(|id| id.len() <= MAX_ID_BYTES);
-        let end = json::to_vec(&End { first_id: short(first), last_id: short(last), has_more });
-        list.extend_from_slice(end.get(1..).unwrap_or_default());
-        Ok(list)
-    }
-
-    /// The items that are wanted, each with its place in the request, and whether there are more.
-    fn page<'a>(&self, items: &[&'a RawValue]) -> Result<(Vec<(usize, &'a RawValue)>, bool), ApiError> {
-        let mut wanted: Vec<_> = items.iter().copied().enumerate().collect();
-        if !self.page.oldest_first {
-            wanted.reverse();
-        }
-        if let Some(after) = &self.page.after {
-            let is_last =
-                |&(index, item): &(usize, &RawValue)| item_id(&self.stored.id, index, item) == *after;
-            let unknown = || wrong("after", "names no item of this response");
-            let begin = wanted.iter().position(is_last).ok_or_else(unknown)? + 1;
-            wanted.drain(..begin);
-        }
-        let has_more = wanted.len() > self.page.limit;
-        wanted.truncate(self.page.limit);
-        Ok((wanted, has_more))
+        };
+        let rest = items.get(begin..).unwrap_or_default();
+        let listed = rest.iter().take(page.limit).map(|(index, item)| listed(&stored.id, *index, item));
+        let (ids, data): (Vec<String>, Vec<_>) = listed.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
+        let (first_id, last_id) = (ids.first().cloned(), ids.last().cloned());
+        let has_more = rest.len() > page.limit;
+        Ok(json::to_vec(&List { object: "list", data, first_id, last_id, has_more }))
     }
 }
 
@@ -182,27 +166,15 @@ fn unknown(id: &str) -> ApiError {
     ApiError::UnknownResponse(format!("There is no response '{id}' here, or no longer"))
 }
 
-/// What the client has sent, item by item.
-fn sent_items(stored: &Stored) -> Result<Vec<&RawValue>, ApiError> {
+/// What the client has sent, each item with its id.
+fn items_of(stored: &Stored) -> Result<Vec<(String, Box<RawValue>)>, ApiError> {
     let input: &RawValue = serde_json::from_str(stored.input()).map_err(|_| ApiError::Internal)?;
     let mut items = Vec::new();
-    each("input", input, |_, item| {
-        items.push(item);
+    each("input", input, |index, item| {
+        items.push(listed(&stored.id, index, item)?);
         Ok(())
     })?;
     Ok(items)
-}
-
-/// The same as they are listed, as far as their ids are among these.
-fn sent_of(stored: &Stored, ids: &HashSet<String>) -> Result<Vec<(String, Box<RawValue>)>, ApiError> {
-    let items = sent_items(stored)?.into_iter().enumerate();
-    let wanted = items.filter(|(index, item)| ids.contains(&item_id(&stored.id, *index, item)));
-    let whole = |(index, item)| {
-        let (id, listed) = listed(&stored.id, index, item)?;
-        let text = String::from_utf8(listed).map_err(|_| ApiError::Internal)?;
-        RawValue::from_string(text).map(|item| (id, item)).map_err(|_| ApiError::Internal)
-    };
-    wanted.map(whole).collect()
 }
 
 /// The id of a response without its prefix.
@@ -210,31 +182,29 @@ fn answer_id(response: &str) -> &str {
     response.strip_prefix("resp_").unwrap_or(response)
 }
 
-/// The id that an item has by itself, or else by its place.
-fn item_id(response: &str, index: usize, item: &RawValue) -> String {
-    let own = fields!(item => id).ok().and_then(|item| text(item.id));
-    own.unwrap_or_else(|| id_by_place(response, index))
+/// The client's own id of an item, or the one that it is given here.
+fn id_of(response: &str, index: usize, item: &RawValue) -> String {
+    let own = fields!(item => id).ok().and_then(|it| it.id.optional("", "a string").ok()?);
+    own.unwrap_or_else(|| given_id(response, index))
 }
 
-fn id_by_place(response: &str, index: usize) -> String {
+fn given_id(response: &str, index: usize) -> String {
     format!("in_{}_{index}", answer_id(response))
 }
 
-fn text(field: Field<'_>) -> Option<String> {
-    field.optional("", "a string").ok().flatten()
-}
-
 /// `item` with all that clients want in a list: an id, a type and a status, and the content of a message in parts.
-fn listed(response: &str, index: usize, item: &RawValue) -> Result<(String, Vec<u8>), ApiError> {
+fn listed(response: &str, index: usize, item: &RawValue) -> Result<(String, Box<RawValue>), ApiError> {
     let fields = fields!(item => id, kind: "type", role, status, content).map_err(|_| ApiError::Internal)?;
-    let own = text(fields.id);
-    let id = own.clone().unwrap_or_else(|| id_by_place(response, index));
+    let text = |field: Field<'_>| field.optional::<String>("", "a string").ok().flatten();
+    let (own, role) = (text(fields.id), text(fields.role));
+    let id = own.clone().unwrap_or_else(|| given_id(response, index));
     let mut missing = Missing {
         id: own.is_none().then_some(id.as_str()),
         r#type: fields.kind.present().is_none().then_some("message"),
         status: fields.status.present().is_none().then_some("completed"),
     };
-    let listed = match (text(fields.role), text(fields.content)) {
+    let said = text(fields.content);
+    let listed = match (role, said) {
         (Some(role), Some(said)) => {
             let kind = if role == "assistant" { "output_text" } else { "input_text" };
             missing = Missing { id: Some(&id), r#type: Some("message"), status: Some("completed") };
@@ -242,7 +212,8 @@ fn listed(response: &str, index: usize, item: &RawValue) -> Result<(String, Vec<
         }
         _ => with(&missing, item),
     };
-    Ok((id, listed))
+    let text = String::from_utf8(listed).map_err(|_| ApiError::Internal)?;
+    RawValue::from_string(text).map(|item| (id, item)).map_err(|_| ApiError::Internal)
 }
 
 /// What clients may leave out of an item.
@@ -294,8 +265,9 @@ pub(super) fn items(store: &Store, owner: Caller, ids: &HashSet<String>) -> Hash
     let mut found = HashMap::new();
     for response in responses_of(ids) {
         let Some(stored) = store.find(&response, owner) else { continue };
-        found.extend(sent_of(&stored, ids).unwrap_or_default());
-        found.extend(output_of(&stored).into_iter().filter(|(id, _)| ids.contains(id)));
+        let sent = items_of(&stored).unwrap_or_default();
+        let all = sent.into_iter().chain(output_of(&stored));
+        found.extend(all.filter(|(id, _)| ids.contains(id)));
     }
     found
 }

@@ -1,13 +1,14 @@
 //! Answers that clients go on from.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use ai_proxy_free::internals::providers::Provider;
-use ai_proxy_free::internals::simulator::{After, Behaviour, Fault, Trouble};
+use ai_proxy_free::internals::providers::{Directory, Provider};
+use ai_proxy_free::internals::simulator::{After, Behaviour, Fault, Settings, Simulator, Trouble};
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
 
 use super::{Stream, pins, question, request, respond, sent, with};
-use crate::support::{Reply, TestProxy, ask_at, http_client, within_patience};
+use crate::support::{Binary, RawClient, Reply, TestProxy, ask_at, http_client, within_patience};
 
 async fn ask_about(
     proxy: &TestProxy,
@@ -222,49 +223,6 @@ async fn a_stored_answer_is_shown_and_forgotten() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn stored_items_are_listed_page_by_page() -> anyhow::Result<()> {
-    let proxy = TestProxy::core().await?;
-    let said: Vec<Value> = (0..130).map(|it| json!({"role": "user", "content": format!("{it}")})).collect();
-    let whole = respond(&proxy, &request("auto", json!(said))).await?.json();
-    let list = async |query: &str| get(&proxy, &format!("{}/input_items?{query}", id(&whole))).await;
-    for (order, last) in [("", 129), ("&order=desc", 129), ("&order=asc", 0)] {
-        let (mut seen, mut after) = (Vec::new(), String::new());
-        loop {
-            let (status, page) = list(&format!("limit=50{order}{after}")).await?;
-            assert_eq!(status, 200, "{page}");
-            let items = page["data"].as_array().expect("a list");
-            seen.extend(
-                items.iter().map(|item| item["content"][0]["text"].as_str().expect("text").to_owned()),
-            );
-            assert_eq!(
-                (&page["first_id"], &page["last_id"]),
-                (&items[0]["id"], &items[items.len() - 1]["id"])
-            );
-            after = format!("&after={}", page["last_id"].as_str().expect("an id"));
-            if page["has_more"] == false {
-                break;
-            }
-            assert_eq!(items.len(), 50);
-        }
-        let expected: Vec<String> = (0..130_i32).map(|it| (last - it).abs().to_string()).collect();
-        assert_eq!(seen, expected, "{order}");
-    }
-    let (_, usual) = list("").await?;
-    assert_eq!((usual["data"].as_array().map(Vec::len), &usual["has_more"]), (Some(20), &json!(true)));
-    for (query, param) in [
-        ("limit=0", "limit"),
-        ("limit=101", "limit"),
-        ("limit=x", "limit"),
-        ("after=in_0_0", "after"),
-        ("order=up", "order"),
-    ] {
-        let (status, error) = list(query).await?;
-        assert_eq!((status, &error["error"]["param"]), (400, &json!(param)), "{query}: {error}");
-    }
-    Ok(())
-}
-
-#[tokio::test]
 async fn an_item_may_stand_for_one_that_is_stored() -> anyhow::Result<()> {
     let proxy = TestProxy::core().await?;
     let first = respond(&proxy, &request("groq", json!("First question"))).await?.json();
@@ -387,5 +345,97 @@ async fn tokens_of_what_went_before_are_counted() -> anyhow::Result<()> {
     let first = respond(&proxy, &request("gemini", json!(long))).await?.json();
     let counted = ask_at(&proxy, "/v1/responses/input_tokens", &after(&first, "And?"), &[]).await?.json();
     assert!(counted["input_tokens"].as_u64() > Some(900), "{counted}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_was_sent_is_listed_by_pages() -> anyhow::Result<()> {
+    let proxy = TestProxy::core().await?;
+    let texts: Vec<String> = (0..45).map(|number| format!("Text {number}")).collect();
+    let input: Vec<Value> = texts.iter().map(|text| json!({"role": "user", "content": text})).collect();
+    let whole = respond(&proxy, &request("groq", json!(input))).await?.json();
+    for (order, limit, pages) in
+        [("desc", 20, 3), ("asc", 20, 3), ("asc", 100, 1), ("desc", 45, 1), ("asc", 44, 2)]
+    {
+        let (mut seen, mut after, mut count) = (Vec::new(), String::new(), 0);
+        loop {
+            let path = format!("{}/input_items?order={order}&limit={limit}{after}", id(&whole));
+            let (status, page) = get(&proxy, &path).await?;
+            assert_eq!(status, 200, "{page}");
+            let items = page["data"].as_array().expect("items");
+            assert_eq!(
+                (&page["first_id"], &page["last_id"]),
+                (&items[0]["id"], &items[items.len() - 1]["id"])
+            );
+            seen.extend(
+                items.iter().map(|item| item["content"][0]["text"].as_str().unwrap_or_default().to_owned()),
+            );
+            (after, count) = (format!("&after={}", page["last_id"].as_str().expect("an id")), count + 1);
+            if page["has_more"] == json!(false) {
+                break;
+            }
+        }
+        if order == "desc" {
+            seen.reverse();
+        }
+        assert_eq!((&seen, count), (&texts, pages), "{order} {limit}");
+    }
+    let (_, page) = get(&proxy, &format!("{}/input_items", id(&whole))).await?;
+    assert_eq!(page["data"].as_array().map(Vec::len), Some(20), "as many as OpenAI lists");
+    for wrong in ["limit=0", "limit=101", "limit=x", "after=in_unknown"] {
+        let (status, error) = get(&proxy, &format!("{}/input_items?{wrong}", id(&whole))).await?;
+        let name = wrong.split('=').next().unwrap_or_default();
+        let message = error["error"]["message"].as_str().unwrap_or_default();
+        assert!(status == 400 && message.contains(name), "{wrong}: {status} {error}");
+    }
+    Ok(())
+}
+
+/// Clients that ask for what is stored and do not read it: it is there once, and lists have the memory that bodies have.
+#[tokio::test]
+async fn what_is_stored_and_not_read_takes_no_more_memory_than_there_is() -> anyhow::Result<()> {
+    let clock = std::sync::Arc::new(ai_proxy_free::internals::time::Moment::now);
+    let simulator =
+        Simulator::start(Directory::core(), |provider| Settings::new(provider, clock.clone())).await?;
+    let variables = [("MAX_BODY_MEMORY_BYTES", "40000000"), ("MAX_BODY_BYTES", "20000000")];
+    let (binary, address) = Binary::over(&simulator, &variables).await?;
+    let mut items = vec![json!({"role": "assistant", "content": "x".repeat(500_000)}); 16];
+    items.push(json!({"role": "user", "content": "And?"}));
+    let body = request("auto", json!(items)).to_string();
+    let head =
+        |line: &str| format!("{line} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n");
+    let mut client = RawClient::connect(address).await?;
+    let post = format!("{}content-length: {}\r\n\r\n{body}", head("POST /v1/responses"), body.len());
+    client.stream.write_all(post.as_bytes()).await?;
+    client.read_until("\"id\":\"resp_").await?;
+    client.read_until("\",").await?;
+    let received = String::from_utf8_lossy(&client.received).into_owned();
+    let id = received.split("\"id\":\"").nth(1).and_then(|rest| rest.split('"').next()).expect("an id");
+    let before_kib = binary.memory_kib()?;
+
+    for path in [format!("{id}/input_items"), id.to_owned()] {
+        let mut clients = Vec::new();
+        for _ in 0..30 {
+            let mut client = RawClient::connect(address).await?;
+            let get = format!("{}\r\n", head(&format!("GET /v1/responses/{path}")));
+            client.stream.write_all(get.as_bytes()).await?;
+            clients.push(client);
+        }
+        // Lists wait for memory; what is stored does not.
+        let answered = if path == id { clients.len() } else { 1 };
+        for client in clients.iter_mut().take(answered) {
+            client.read_until("200 OK").await?;
+        }
+        let (mut peak_kib, mut grew) = (0, Instant::now());
+        while grew.elapsed() < Duration::from_secs(1) {
+            let now_kib = binary.memory_kib()?;
+            if now_kib > peak_kib {
+                (peak_kib, grew) = (now_kib, Instant::now());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let grown_kib = peak_kib.saturating_sub(before_kib);
+        assert!(grown_kib < 80_000, "{path}: {grown_kib} KiB more for 30 readers of 8 MB each");
+    }
     Ok(())
 }

@@ -1,0 +1,176 @@
+//! [`Untold`]: what was remembered here and the others have not been told of.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+use tracing::warn;
+
+use super::secret::Name;
+use crate::observe::RareWarning;
+
+/// The most that waits to be told: in number, and in bytes of texts.
+const MOST_WORDS: usize = 4096;
+const MOST_BYTES: usize = 1024 * 1024;
+/// A longer signature is not told, with its id.
+const LONGEST_SIGNATURE: usize = 64 * 1024;
+/// As many bytes of texts are told at once, or one word.
+const BATCH_BYTES: usize = 256 * 1024;
+const BATCH_WORDS: usize = 512;
+
+/// Something that others are told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Word {
+    /// A provider's signature of a tool call: the call's id, and the signature.
+    Signature(String, String),
+    /// An answer of this name was stored. It is asked for when its turn comes.
+    Answer(Name),
+    /// An answer of this name is to be forgotten.
+    Forgotten(Name),
+}
+
+impl Word {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Signature(id, signature) => id.len() + signature.len(),
+            Self::Answer(_) | Self::Forgotten(_) => 0,
+        }
+    }
+}
+
+/// See the module. Of too many the oldest are lost.
+#[derive(Debug, Default)]
+pub(super) struct Untold {
+    queue: Mutex<Queue>,
+    bell: Notify,
+    overflow: RareWarning,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    words: VecDeque<Word>,
+    bytes: usize,
+    /// Whether something was lost since all was told.
+    has_overflown: bool,
+}
+
+impl Queue {
+    fn pop(&mut self) -> Option<Word> {
+        let word = self.words.pop_front()?;
+        self.bytes -= word.bytes();
+        Some(word)
+    }
+
+    /// Drops the oldest beyond what may wait. Says whether that is news.
+    fn shorten(&mut self) -> bool {
+        let mut is_news = false;
+        while self.words.len() > MOST_WORDS || self.bytes > MOST_BYTES {
+            self.pop();
+            is_news = !std::mem::replace(&mut self.has_overflown, true);
+        }
+        is_news
+    }
+}
+
+impl Untold {
+    /// Keeps a word until it is told.
+    pub(super) fn tell(&self, word: Word) {
+        if word.bytes() > LONGEST_SIGNATURE {
+            return;
+        }
+        let mut queue = self.queue();
+        queue.bytes += word.bytes();
+        queue.words.push_back(word);
+        let has_overflown = queue.shorten();
+        drop(queue);
+        self.bell.notify_one();
+        if has_overflown {
+            self.overflow.say(|| {
+                warn!("STATE_URL: other instances do not hear of everything: more is remembered than can be told");
+            });
+        }
+    }
+
+    /// Waits until there is something to tell.
+    pub(super) async fn rings(&self) {
+        self.bell.notified().await;
+    }
+
+    /// What is told next: signatures and what is forgotten, or one answer.
+    pub(super) fn batch(&self) -> Vec<Word> {
+        let mut queue = self.queue();
+        let (mut batch, mut bytes) = (Vec::new(), 0);
+        while let Some(next) = queue.words.front() {
+            let is_alone = matches!(next, Word::Answer(_));
+            let fits = bytes + next.bytes() <= BATCH_BYTES && batch.len() < BATCH_WORDS;
+            if !batch.is_empty() && (is_alone || !fits) {
+                break;
+            }
+            bytes += next.bytes();
+            batch.extend(queue.pop());
+            if is_alone {
+                break;
+            }
+        }
+        if queue.words.is_empty() {
+            queue.has_overflown = false;
+        }
+        batch
+    }
+
+    /// It could not be told: next time.
+    pub(super) fn put_back(&self, batch: Vec<Word>) {
+        let mut queue = self.queue();
+        for word in batch.into_iter().rev() {
+            queue.bytes += word.bytes();
+            queue.words.push_front(word);
+        }
+        queue.shorten();
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        // Nothing is left half done when somebody panics.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn signature(number: usize, bytes: usize) -> Word {
+        Word::Signature(number.to_string(), "x".repeat(bytes))
+    }
+
+    #[test]
+    fn what_waits_is_bounded_and_of_too_much_the_latest_stays() {
+        let untold = Untold::default();
+        (0..100).for_each(|number| untold.tell(signature(number, 60_000)));
+        untold.tell(signature(100, 70_000));
+        let mut told = Vec::new();
+        loop {
+            let batch = untold.batch();
+            if batch.is_empty() {
+                break;
+            }
+            assert!(batch.iter().map(Word::bytes).sum::<usize>() <= BATCH_BYTES);
+            told.extend(batch);
+        }
+        assert_eq!(told, (83..100).map(|number| signature(number, 60_000)).collect::<Vec<_>>());
+        (0..10_000).for_each(|number| untold.tell(signature(number, 0)));
+        assert_eq!(untold.queue().words.len(), MOST_WORDS);
+    }
+
+    #[test]
+    fn words_are_told_in_their_order_even_if_that_fails_at_first() {
+        let untold = Untold::default();
+        let name = Name::parse(&"0".repeat(32)).unwrap();
+        let words = [signature(1, 5), Word::Forgotten(name), Word::Answer(name), Word::Forgotten(name)];
+        words.iter().for_each(|word| untold.tell(word.clone()));
+        let failed = untold.batch();
+        assert_eq!(failed, words[..2]);
+        untold.put_back(failed);
+        let batches: Vec<Vec<Word>> = (0..4).map(|_| untold.batch()).collect();
+        assert_eq!(batches, [words[..2].to_vec(), words[2..3].to_vec(), words[3..].to_vec(), Vec::new()]);
+    }
+}
