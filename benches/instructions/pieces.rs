@@ -74,7 +74,7 @@ fn encode<A: Ask>(tokens: usize) {
     let author = Author {
         provider: Provider::GROQ,
         model: "openai/gpt-oss-20b".to_owned(),
-        request_id: "0193-request".to_owned(),
+        answer_id: "0193".to_owned(),
         created: 1_763_800_000,
     };
     let mut encoder = A::parse(&head, body).expect("a request").encoder(author);

@@ -18,12 +18,10 @@ impl Mark {
         Self(value.unwrap_or(const { HeaderValue::from_static("") }))
     }
 
-    /// The header for the requests to a host. The hosts that the rows name are real services, which learn nothing of it.
+    /// The header for the requests to a provider that is at an address of the user's own. Real services learn nothing of it.
     pub(super) fn for_host(&self, config: &ProviderConfig) -> Option<(HeaderName, HeaderValue)> {
-        let own = config.provider.profile().base_url;
-        let is_own = own.parse().is_ok_and(|own: url::Url| own == config.base_url);
-        let leads_here = !is_own || config.base_url.scheme() == "http";
-        leads_here.then(|| (HEADER, self.0.clone()))
+        let is_service = config.provider.profile().base_url.starts_with("https://");
+        (!is_service).then(|| (HEADER, self.0.clone()))
     }
 
     /// Whether a request with these headers has come from this process.

@@ -197,8 +197,14 @@ async fn unknown_paths_are_not_found() -> anyhow::Result<()> {
         "POST /v1beta/models/{id}:generateContent",
         "POST /v1beta/models/{id}:streamGenerateContent",
         "POST /v1beta/models/{id}:countTokens",
+        "POST /api/chat",
+        "POST /api/generate",
+        "POST /api/show",
+        "GET /api/tags",
+        "GET /api/version",
+        "GET /api/ps",
     ]);
-    for path in ["/page", "/Chat", "/health/x", "/v2/chat", "/chat/../x", "/api/v1/chat/completions"] {
+    for path in ["/page", "/Chat", "/health/x", "/v2/chat", "/chat/../x"] {
         let response = client.post(proxy.url(path)).body("{}").send().await?;
         assert_eq!(response.status(), 404, "{path}");
         assert_eq!(response.json::<Value>().await?, json!({"error": "Not Found", "paths": paths}), "{path}");

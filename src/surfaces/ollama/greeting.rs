@@ -10,11 +10,12 @@ pub(crate) const GREETING: &str = "Ollama is running";
 const PEOPLE: [&str; 3] = ["text/html", "text/*", "*/*"];
 
 /// Whether a client that asks for the root wants the greeting and no page: it names what it takes, and a page is not among
-/// that, or it names nothing, as no browser does.
+/// that.
 pub(crate) fn wants_greeting(headers: &HeaderMap) -> bool {
     let accepted = headers.get_all(ACCEPT).iter();
-    !accepted.filter_map(|value| value.to_str().ok()).any(|value| {
-        let value = value.to_ascii_lowercase();
-        PEOPLE.iter().any(|media_type| value.contains(media_type))
-    })
+    headers.contains_key(ACCEPT)
+        && !accepted.filter_map(|value| value.to_str().ok()).any(|value| {
+            let value = value.to_ascii_lowercase();
+            PEOPLE.iter().any(|media_type| value.contains(media_type))
+        })
 }
