@@ -7,6 +7,7 @@ mod attempt;
 mod bills;
 mod dispatcher;
 mod lists;
+mod mark;
 mod offered;
 mod omissions;
 mod outcome;

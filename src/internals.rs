@@ -59,6 +59,7 @@ pub mod surfaces {
     pub use crate::surfaces::anthropic::MessagesAsk;
     pub use crate::surfaces::chat::ChatAsk;
     pub use crate::surfaces::gemini::GenerateAsk;
+    pub use crate::surfaces::ollama::OllamaAsk;
     pub use crate::surfaces::openai::Completion;
     pub use crate::surfaces::responses::{ResponsesAsk, Store};
     pub use crate::surfaces::{ApiError, Ask, Author, Encode, Interrupted};

@@ -19,6 +19,7 @@ pub(crate) mod media_type;
 mod memory;
 mod names;
 mod not_json;
+pub(crate) mod ollama;
 pub(crate) mod openai;
 pub(crate) mod responses;
 mod schema_bytes;

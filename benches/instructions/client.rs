@@ -28,7 +28,7 @@ pub(crate) const BASIC: [Surface; 2] = [
 ];
 
 /// Those of agents.
-pub(crate) const AGENTS: [Surface; 3] = [
+pub(crate) const AGENTS: [Surface; 4] = [
     Surface { name: "/v1/messages", path: "/v1/messages", body: MESSAGES, end: "message_stop" },
     Surface {
         name: "/v1/responses",
@@ -42,6 +42,7 @@ pub(crate) const AGENTS: [Surface; 3] = [
         body: r#"{"contents":[{"parts":[{"text":"word word word word"}]}]}"#,
         end: "finishReason",
     },
+    Surface { name: "/api", path: "/api/chat", body: MESSAGES, end: "\"done\":true" },
 ];
 
 /// Asks `requests` times for an answer, and checks that each is whole.

@@ -4,9 +4,11 @@ use std::convert::Infallible;
 use std::path::Path;
 use std::sync::Arc;
 
+use http::HeaderMap;
 use secrecy::ExposeSecret as _;
 use tracing::warn;
 
+use super::mark::Mark;
 use super::offered::Offered;
 use super::outcome::{Incapable, TooLong, Unanswered};
 use super::question::Question;
@@ -28,6 +30,7 @@ pub struct Dispatcher {
     pub(super) limits: CallLimits,
     pub(super) redactor: Arc<Redactor>,
     pub(super) quota: Arc<Quota>,
+    mark: Mark,
 }
 
 impl Dispatcher {
@@ -43,8 +46,10 @@ impl Dispatcher {
         random: fastrand::Rng,
     ) -> Result<Self, SetupError> {
         let upstream = Upstream::new(providers, limits.connect)?;
-        let services =
-            providers.iter().zip(upstream.origins()).map(|(config, origin)| Service::new(config, origin));
+        // A copy: what follows from the numbers of `random` stays the same.
+        let mark = Mark::new(random.clone());
+        let services = providers.iter().zip(upstream.origins());
+        let services = services.map(|(config, origin)| Service::new(config, origin, &mark));
         let services = services.collect::<Result<Vec<_>, _>>()?;
         let offers = providers.iter().zip(&services).map(|(config, service)| Offer {
             provider: service.provider,
@@ -54,7 +59,7 @@ impl Dispatcher {
             limits: config.limits.clone(),
         });
         let quota = Arc::new(Quota::new(offers.collect(), clock, random));
-        Ok(Self { services, upstream, limits, redactor: Arc::new(redactor), quota })
+        Ok(Self { services, upstream, limits, redactor: Arc::new(redactor), quota, mark })
     }
 
     /// Goes on from what the file at `path` says was used of the plans of `providers`, those that this was made of, and
@@ -85,6 +90,11 @@ impl Dispatcher {
     /// Which candidates can be called, and what is known of all of them.
     pub fn quota(&self) -> &Quota {
         &self.quota
+    }
+
+    /// Whether a request with these headers is one that was sent to a provider, and has come back.
+    pub(crate) fn has_sent(&self, headers: &HeaderMap) -> bool {
+        self.mark.is_in(headers)
     }
 
     /// What clients may ask for by name.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use super::bills::Bills;
+use super::mark::Mark;
 use super::omissions::Omissions;
 use crate::config::ProviderConfig;
 use crate::providers::Provider;
@@ -57,14 +58,22 @@ impl Account {
 }
 
 impl Service {
-    /// The provider as it is configured, which answers at `origin`.
+    /// The provider as it is configured, which answers at `origin`. Where the user says where that is, `mark` goes with each
+    /// request.
     ///
     /// # Errors
     /// [`SetupError::Key`].
-    pub(super) fn new(config: &ProviderConfig, origin: &Arc<Origin>) -> Result<Self, SetupError> {
+    pub(super) fn new(
+        config: &ProviderConfig,
+        origin: &Arc<Origin>,
+        mark: &Mark,
+    ) -> Result<Self, SetupError> {
         let provider = config.provider;
+        let mark = mark.for_host(config);
         let accounts = config.accounts.iter().map(|account| {
-            let headers = provider.headers(account.key.as_ref()).map_err(|_| SetupError::Key(provider))?;
+            let mut headers =
+                provider.headers(account.key.as_ref()).map_err(|_| SetupError::Key(provider))?;
+            headers.extend(mark.clone());
             let (path, label) = (account.path.as_str().into(), account.label.as_str().into());
             Ok(Account { lines: origin.lines(&headers), path, label })
         });

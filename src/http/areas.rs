@@ -67,6 +67,9 @@ const RESPONSES: Area = below("/v1/responses", Surface::Responses);
 /// Google's paths. The newest SDKs of Google put their version of the path before the same models as OpenAI's.
 const GEMINI: Area = below("/v1beta", Surface::Gemini);
 
+/// Ollama's paths.
+const OLLAMA: Area = below("/api", Surface::Ollama);
+
 /// OpenAI's other paths; Groq's SDK uses the second prefix.
 pub(super) const OPENAI: [Area; 2] = [below("/v1", Surface::OpenAi), below("/openai/v1", Surface::OpenAi)];
 
@@ -103,6 +106,46 @@ const ACTIONS: [(&str, Action); 3] = [
     ("countTokens", Action::CountTokens),
 ];
 
+/// What is asked in Ollama's dialect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ollama {
+    /// A conversation, or one question: the surface reads in the path by itself which of them it is.
+    Answer,
+    /// What one model can do.
+    Show,
+    /// The models.
+    Tags,
+    /// The version whose dialect it is.
+    Version,
+    /// The models in memory.
+    Running,
+    /// Vectors of texts, which no provider makes here.
+    Embed,
+    /// To fetch, make, copy or delete a model: there are none on this machine.
+    Manage,
+}
+
+/// What is asked at the paths below [`OLLAMA`] for which there is no answer.
+const OLLAMA_MISSING: [(&str, Ollama); 7] = [
+    ("/embed", Ollama::Embed),
+    ("/embeddings", Ollama::Embed),
+    ("/pull", Ollama::Manage),
+    ("/push", Ollama::Manage),
+    ("/create", Ollama::Manage),
+    ("/copy", Ollama::Manage),
+    ("/delete", Ollama::Manage),
+];
+
+/// The paths below [`OLLAMA`].
+const OLLAMA_PATHS: [(&str, Ollama); 6] = [
+    ("/chat", Ollama::Answer),
+    ("/generate", Ollama::Answer),
+    ("/show", Ollama::Show),
+    ("/tags", Ollama::Tags),
+    ("/version", Ollama::Version),
+    ("/ps", Ollama::Running),
+];
+
 /// A path that there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Route<'p> {
@@ -130,6 +173,8 @@ pub(super) enum Route<'p> {
     GeminiModels,
     /// One of them.
     GeminiModel(&'p str),
+    /// Something in Ollama's dialect.
+    Ollama(Ollama),
     /// What may stand in `model`.
     Models,
     /// One of them, as it is written in the path.
@@ -158,6 +203,7 @@ impl<'p> Route<'p> {
             _ => Self::of_page(path)
                 .or_else(|| Self::of_gemini(path))
                 .or_else(|| Self::of_responses(path))
+                .or_else(|| Self::of_ollama(path))
                 .or_else(|| OPENAI.iter().find_map(|area| Self::of_openai(area, path))),
         }
     }
@@ -187,6 +233,15 @@ impl<'p> Route<'p> {
         }
     }
 
+    fn of_ollama(path: &str) -> Option<Self> {
+        let below = path.strip_prefix(OLLAMA.path)?;
+        if below.starts_with("/blobs/") {
+            return Some(Self::Ollama(Ollama::Manage));
+        }
+        let mut paths = OLLAMA_PATHS.iter().chain(&OLLAMA_MISSING);
+        paths.find(|(path, _)| *path == below).map(|(_, asked)| Self::Ollama(*asked))
+    }
+
     fn of_page(path: &'p str) -> Option<Self> {
         let name = path.strip_prefix(PAGE_FILES.path)?.strip_prefix('/')?;
         (!name.is_empty() && !name.contains('/')).then_some(Self::Page(name))
@@ -207,6 +262,8 @@ impl<'p> Route<'p> {
     pub(super) fn methods(self) -> &'static str {
         match self {
             Self::StoredResponse(_) => "GET,HEAD,DELETE",
+            // Whatever it is asked with, the answer is the same.
+            Self::Ollama(Ollama::Embed | Ollama::Manage) => "GET,HEAD,POST,DELETE",
             _ if self.takes_a_body() => "POST",
             _ => "GET,HEAD",
         }
@@ -228,6 +285,7 @@ impl<'p> Route<'p> {
                 | Self::CountResponseTokens
                 | Self::CancelResponse(_)
                 | Self::Gemini(_)
+                | Self::Ollama(Ollama::Answer | Ollama::Show)
         )
     }
 }
@@ -266,16 +324,23 @@ pub(super) fn all_paths() -> Vec<String> {
     ]);
     let actions = ACTIONS.iter();
     paths.extend(actions.map(|(word, _)| below("POST", GEMINI.path, &format!("{MODELS}/{{id}}:{word}"))));
+    paths.extend(OLLAMA_PATHS.map(|(path, asked)| {
+        let method = if Route::Ollama(asked).takes_a_body() { "POST" } else { "GET" };
+        below(method, OLLAMA.path, path)
+    }));
     paths
 }
 
 /// All areas but [`ELSEWHERE`].
-const AREAS: [Area; 12] = {
+const AREAS: [Area; 13] = {
     let [openai, groq] = OPENAI;
     let chat = Area { extent: Extent::Path, ..below(CHAT, Surface::Chat) };
     let (providers, metrics) = (report(PROVIDERS), report(METRICS));
     let (anthropic, twice) = (ANTHROPIC, ANTHROPIC_TWICE);
-    [HEALTH, PAGE, PAGE_FILES, chat, providers, metrics, anthropic, twice, RESPONSES, GEMINI, openai, groq]
+    [
+        HEALTH, PAGE, PAGE_FILES, chat, providers, metrics, anthropic, twice, RESPONSES, GEMINI, OLLAMA,
+        openai, groq,
+    ]
 };
 
 /// Everything else.
@@ -365,6 +430,15 @@ mod tests {
             ("/v1beta/models/:countTokens", Some(Route::GeminiModel(":countTokens"))),
             ("/v1/models/x:countTokens", Some(Route::Gemini(Action::CountTokens))),
             ("/v1/models/x:free", Some(Route::Model("x:free"))),
+            ("/api/chat", Some(Route::Ollama(Ollama::Answer))),
+            ("/api/tags", Some(Route::Ollama(Ollama::Tags))),
+            ("/api/chat/", None),
+            ("/api/pull", Some(Route::Ollama(Ollama::Manage))),
+            ("/api/blobs/sha256:1", Some(Route::Ollama(Ollama::Manage))),
+            ("/api/embeddings", Some(Route::Ollama(Ollama::Embed))),
+            ("/api/nothing", None),
+            ("/api", None),
+            ("/apis/chat", None),
             ("/v1", None),
             ("/v1chat/completions", None),
             ("/chat/completions", None),
@@ -407,6 +481,7 @@ mod tests {
             ("/v1/messages", Surface::Anthropic, false, "anthropic", Counted::Always),
             ("/v1/messages/x", Surface::Anthropic, false, "anthropic", Counted::Always),
             ("/v1/responses/x", Surface::Responses, false, "responses", Counted::Always),
+            ("/api/x", Surface::Ollama, false, "ollama", Counted::Always),
             ("/v1beta/x", Surface::Gemini, false, "gemini", Counted::Always),
             ("/v1/models/x:generateContent", Surface::Gemini, false, "gemini", Counted::Always),
             ("/v1/models/x:free", Surface::OpenAi, false, "openai", Counted::Always),

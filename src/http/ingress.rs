@@ -40,6 +40,9 @@ pub(super) fn check(
     if area.is_open {
         return Ok(());
     }
+    if state.dispatcher.has_sent(&head.headers) {
+        return Err(ApiError::Loop);
+    }
     if connection.is_crowded {
         return Err(ApiError::TooManyRequests);
     }

@@ -14,7 +14,7 @@ use hyper::body::{Body as _, Bytes, Incoming};
 use percent_encoding::percent_decode_str;
 use tracing::error;
 
-use super::areas::{self, Action, Area, Route};
+use super::areas::{self, Action, Area, Ollama, Route};
 use super::connection::Connection;
 use super::relay::{self, Held};
 use super::request_id::{self, X_REQUEST_ID};
@@ -27,10 +27,11 @@ use crate::status::{self, Health, page};
 use crate::surfaces::anthropic::{self, MessagesAsk};
 use crate::surfaces::chat::ChatAsk;
 use crate::surfaces::gemini::{self, GenerateAsk};
+use crate::surfaces::ollama::{self, OllamaAsk};
 use crate::surfaces::openai::{self, Completion};
 use crate::surfaces::responses::{self, ResponsesAsk};
 use crate::surfaces::{
-    self, ApiError, Ask, Author, Choice, Encode as _, Memory, Names, Occasion, Surface, media_type,
+    self, ApiError, Ask, Author, Choice, Encode as _, Memory, Occasion, Surface, media_type,
 };
 use crate::wire::json;
 
@@ -163,6 +164,8 @@ async fn route(admitted: &Admitted<'_>, head: Parts, body: Incoming) -> Reply {
         Route::Messages => return complete::<MessagesAsk>(admitted, head, body).await,
         Route::Responses => return complete::<ResponsesAsk>(admitted, head, body).await,
         Route::Gemini(Action::Generate) => return complete::<GenerateAsk>(admitted, head, body).await,
+        Route::Ollama(Ollama::Answer) => return complete::<OllamaAsk>(admitted, head, body).await,
+        Route::Ollama(Ollama::Show) => return show_to_ollama(admitted, head, body).await,
         Route::CountMessageTokens => return count(admitted, head, body, anthropic::count_tokens).await,
         Route::CountResponseTokens => return count_response(admitted, head, body).await,
         Route::Gemini(Action::CountTokens) => return count(admitted, head, body, gemini::count_tokens).await,
@@ -173,12 +176,18 @@ async fn route(admitted: &Admitted<'_>, head: Parts, body: Incoming) -> Reply {
         }
         Route::GeminiModels => Ok(json_response(gemini::list_models(offered))),
         Route::GeminiModel(id) => gemini::show_model(offered, &decoded(id)).map(json_response),
+        Route::Ollama(Ollama::Tags) => Ok(json_response(ollama::list_models(offered))),
+        Route::Ollama(Ollama::Version) => Ok(json_response(ollama::version())),
+        Route::Ollama(Ollama::Running) => Ok(json_response(ollama::running())),
+        Route::Ollama(Ollama::Embed) => Err(ApiError::NotOffered(ollama::NO_EMBEDDINGS)),
+        Route::Ollama(Ollama::Manage) => Err(ApiError::NotOffered(ollama::NO_MANAGEMENT)),
         Route::Models if admitted.surface == Surface::Anthropic => {
             Ok(json_response(anthropic::list_models(offered)))
         }
         Route::Model(id) if admitted.surface == Surface::Anthropic => {
             anthropic::show_model(offered, &decoded(id)).map(json_response)
         }
+        Route::Page("") if ollama::wants_greeting(&head.headers) => Ok(ollama_greeting()),
         Route::Page(name) => page::show(name, &head.headers).ok_or_else(|| not_found(&head)),
         Route::Health => Ok(health(state)),
         Route::Providers => Ok(providers(state)),
@@ -235,6 +244,13 @@ fn json_response(body: Vec<u8>) -> Whole {
 fn whole(content_type: &'static str, body: Vec<u8>) -> Whole {
     let mut response = Whole::new(body.into());
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+/// What clients of Ollama's look for where the page is: no cache may take one for the other.
+fn ollama_greeting() -> Whole {
+    let mut response = whole(media_type::TEXT, ollama::GREETING.into());
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 
@@ -312,6 +328,19 @@ async fn count(admitted: &Admitted<'_>, head: Parts, body: Incoming, counted: Co
     Reply { response: counted.unwrap_or_else(|error| admitted.refuse(&error)), is_body_read: true }
 }
 
+/// Shows the model that the body names.
+async fn show_to_ollama(admitted: &Admitted<'_>, head: Parts, body: Incoming) -> Reply {
+    let (body, held) = match reading::read(admitted.state, &head, body).await {
+        Ok(read) => read,
+        Err(error) => return admitted.refuse(&error).into(),
+    };
+    let shown = reading::parse(body, held, ollama::model_in).await.and_then(|(name, ..)| {
+        let shown = ollama::show_model(admitted.state.names(), &name)?;
+        Ok(json_response(shown).map(Body::from))
+    });
+    Reply { response: shown.unwrap_or_else(|error| admitted.refuse(&error)), is_body_read: true }
+}
+
 /// The same for a response, which may go on from others.
 async fn count_response(admitted: &Admitted<'_>, head: Parts, body: Incoming) -> Reply {
     let (body, held) = match reading::read(admitted.state, &head, body).await {
@@ -344,8 +373,10 @@ async fn answer<A: Ask>(
         (true, false) => Extent::FirstContent,
         (false, _) => Extent::Whole,
     };
-    let names = Names { offered: state.dispatcher.offered(), aliases: &state.server.aliases };
-    let Choice { target, is_name_ignored } = ask.choice(names)?;
+    let Choice { target, is_name_ignored } = ask.choice(state.names())?;
+    if let Some((content_type, body)) = ask.at_once(&|| state.dispatcher.quota().now().wall) {
+        return Ok(whole(content_type, body).map(Body::from));
+    }
     let request_id = admitted.id.to_owned();
     let mut log = RequestLog::begin(&request_id, ask.request().messages().len(), is_stream);
     let request = ask.request().clone();

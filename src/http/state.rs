@@ -15,6 +15,7 @@ use crate::dispatch::{Dispatcher, SetupError, Signatures, common_memory};
 use crate::middle::Redactor;
 use crate::observe::{OpenStreams, RareWarning, RequestCounts};
 use crate::share::{CommonMemory, LinkError, Name, Remember, Remembering, SharingStatus, Word};
+use crate::surfaces::Names;
 use crate::surfaces::responses::Store;
 use crate::time::{Clock, Shutdown};
 
@@ -120,6 +121,11 @@ impl AppState {
             Some(remembering) => remembering.keep_shared(&*self.0).await,
             None => std::future::pending().await,
         }
+    }
+
+    /// The names that clients may use.
+    pub(super) fn names(&self) -> Names<'_> {
+        Names { offered: self.dispatcher.offered(), aliases: &self.server.aliases }
     }
 
     /// The timeouts and limits of connections.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use http::request::Parts;
+use jiff::Timestamp;
 
 use super::author::Author;
 use super::encode::Encode;
@@ -52,6 +53,11 @@ pub trait Ask: Sized + Send + 'static {
     /// # Errors
     /// The provider or model does not exist; the error lists those that do.
     fn choice(&self, names: Names<'_>) -> Result<Choice, ApiError>;
+
+    /// The answer to a request for which no model is needed, with its content type; `clock` tells the time.
+    fn at_once(&self, _clock: &dyn Fn() -> Timestamp) -> Option<(&'static str, Vec<u8>)> {
+        None
+    }
 
     /// Names of the fields that are ignored.
     fn ignored(&self) -> &[String];

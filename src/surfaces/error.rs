@@ -63,6 +63,10 @@ pub enum ApiError {
     },
     /// The path does not take this method.
     MethodNotAllowed,
+    /// The path is one of the dialect's, and what it is for does not exist here; the text says what does.
+    NotOffered(&'static str),
+    /// The request was sent by this proxy itself.
+    Loop,
     /// There is no WebSocket here, and the same is to be had over HTTP.
     NoWebSocket,
     /// The limit of concurrent requests is reached.
@@ -105,6 +109,8 @@ impl ApiError {
             Self::OriginRefused | Self::HostRefused => StatusCode::FORBIDDEN,
             Self::NotFound { .. } | Self::UnknownModel(_) | Self::UnknownResponse(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NotOffered(_) => StatusCode::NOT_IMPLEMENTED,
+            Self::Loop => StatusCode::LOOP_DETECTED,
             Self::NoWebSocket => StatusCode::UPGRADE_REQUIRED,
             Self::TooManyRequests | Self::NoBodyMemory | Self::ShuttingDown | Self::NoKeys(_) => {
                 StatusCode::SERVICE_UNAVAILABLE
@@ -156,6 +162,10 @@ impl ApiError {
             }
             Self::NotFound { .. } => "Not Found".to_owned(),
             Self::MethodNotAllowed => "Method Not Allowed".to_owned(),
+            Self::NotOffered(message) => (*message).to_owned(),
+            Self::Loop => "This request comes from the proxy itself: the base URL of a provider, such as OLLAMA_BASE_URL, \
+                           leads back to it"
+                .to_owned(),
             Self::NoWebSocket => "There is no WebSocket here: send a POST request over HTTP instead".to_owned(),
             Self::TooManyRequests => {
                 "Too many requests at once (MAX_CONCURRENT_REQUESTS). Try again in a moment".to_owned()

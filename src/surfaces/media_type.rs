@@ -21,3 +21,6 @@ pub(crate) const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// The icon of the page.
 pub(crate) const SVG: &str = "image/svg+xml; charset=utf-8";
+
+/// Answers that are streamed a JSON object a line. It is UTF-8 by definition, and some clients compare the whole value.
+pub(crate) const LINES: &str = "application/x-ndjson";

@@ -8,6 +8,9 @@ use crate::providers::Provider;
 /// The name that leaves the choice of provider and model to the proxy.
 pub(super) const AUTO: &str = "auto";
 
+/// What Ollama puts behind the name of a model that has no version of its own.
+pub(super) const LATEST: &str = ":latest";
+
 /// The names that a client may use now.
 #[derive(Clone, Copy, Debug)]
 pub struct Names<'a> {
@@ -49,7 +52,8 @@ impl<'a> Names<'a> {
             (UnknownTarget::Paid { .. }, _) | (_, None) => Err(error),
             (_, Some(meant)) => target(self.offered, meant),
         };
-        target(self.offered, model).or_else(aliased)
+        let plainly = |error| without_latest(model).map_or(Err(error), |plain| self.pinned(plain));
+        target(self.offered, model).or_else(aliased).or_else(plainly)
     }
 
     /// Who may answer for `model` where many names stand in the clients themselves: what the user calls so, else one of ours,
@@ -58,6 +62,11 @@ impl<'a> Names<'a> {
     /// # Errors
     /// There is no such model.
     pub(super) fn chosen(self, model: &str) -> Result<Choice, UnknownTarget> {
+        let plainly = |error| without_latest(model).map_or(Err(error), |plain| self.chosen(plain));
+        self.chosen_as_written(model).or_else(plainly)
+    }
+
+    fn chosen_as_written(self, model: &str) -> Result<Choice, UnknownTarget> {
         let plain = without_brackets(model);
         if let Some(meant) = self.aliases.find(model).or_else(|| self.aliases.find(plain)) {
             return target(self.offered, meant).map(Choice::from);
@@ -84,6 +93,11 @@ enum Named {
     Bare,
     /// By its provider, or not at all.
     Exactly,
+}
+
+/// `model` without the version that Ollama's clients put behind every name that has none; a name may also have it by itself.
+fn without_latest(model: &str) -> Option<&str> {
+    model.strip_suffix(LATEST)
 }
 
 /// `model` without what some clients put behind it in brackets, such as `[1m]`.

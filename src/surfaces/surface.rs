@@ -4,7 +4,7 @@ use http::HeaderMap;
 
 use super::error::ApiError;
 use super::error_response::{Occasion, Response};
-use super::{anthropic, chat, gemini, openai, responses};
+use super::{anthropic, chat, gemini, ollama, openai, responses};
 
 /// A client's dialect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub(crate) enum Surface {
     Codex,
     /// Google's, under `/v1beta`.
     Gemini,
+    /// Ollama's, under `/api`.
+    Ollama,
 }
 
 impl Surface {
@@ -32,6 +34,7 @@ impl Surface {
             Self::Anthropic => "anthropic",
             Self::Responses | Self::Codex => "responses",
             Self::Gemini => "gemini",
+            Self::Ollama => "ollama",
         }
     }
 
@@ -58,6 +61,7 @@ impl Surface {
             Self::Responses => responses::error_response(error),
             Self::Codex => responses::error_response_for_codex(error, occasion),
             Self::Gemini => gemini::error_response(error, occasion),
+            Self::Ollama => ollama::error_response(error),
         }
     }
 }

@@ -34,6 +34,17 @@ pub(crate) fn write_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
 }
 
+/// The JSON in `text`, on one line: where an event or an answer ends with its line, it may have no line end between its values.
+/// `None` if it is no JSON.
+pub(crate) fn on_one_line(text: &str) -> Option<Cow<'_, RawValue>> {
+    // Inside of strings none can stand.
+    if text.contains(['\n', '\r']) {
+        let line = text.replace(['\n', '\r'], " ");
+        return Some(Cow::Owned(RawValue::from_string(line).ok()?));
+    }
+    Some(Cow::Borrowed(serde_json::from_str(text).ok()?))
+}
+
 /// The entries of an object, in their order.
 pub(crate) type Entries<'a> = Vec<(Cow<'a, str>, &'a RawValue)>;
 

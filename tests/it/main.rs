@@ -28,6 +28,7 @@ mod interruption;
 mod ledger;
 mod line;
 mod log_lines;
+mod loops;
 mod metrics;
 mod models;
 mod openai;

@@ -5,4 +5,5 @@ mod anthropic;
 mod gemini;
 mod matrix;
 mod moved;
+mod ollama;
 mod responses;

@@ -148,12 +148,7 @@ const fn finish_reason(finish: FinishReason) -> &'static str {
 
 /// A call, unless its arguments are no object: the request says that others are a failure.
 pub(super) fn call(ToolCall { id, name, arguments, signature }: &ToolCall) -> Option<Part<'_>> {
-    // A line end between the values would end a line of the stream; inside of strings none can stand.
-    let args: Cow<'_, RawValue> = if arguments.contains(['\n', '\r']) {
-        Cow::Owned(RawValue::from_string(arguments.replace(['\n', '\r'], " ")).ok()?)
-    } else {
-        Cow::Borrowed(serde_json::from_str(arguments).ok()?)
-    };
+    let args = json::on_one_line(arguments)?;
     let is_object = args.get().trim_start().starts_with('{');
     let function_call = FunctionCall { id, name, args };
     let part = Part::Call { function_call, thought_signature: signature.as_deref() };

@@ -19,10 +19,13 @@ enum Way {
     GeminiEvents,
     GeminiArray,
     GeminiWhole,
+    OllamaLines,
+    OllamaWhole,
+    OllamaPrompt,
 }
 
 impl Way {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 10] = [
         Self::MessagesStream,
         Self::MessagesWhole,
         Self::ResponsesStream,
@@ -30,12 +33,17 @@ impl Way {
         Self::GeminiEvents,
         Self::GeminiArray,
         Self::GeminiWhole,
+        Self::OllamaLines,
+        Self::OllamaWhole,
+        Self::OllamaPrompt,
     ];
 
     async fn ask(self, proxy: &TestProxy) -> anyhow::Result<Reply> {
         let messages = |stream: bool| json!({"max_tokens": 99, "messages": [{"role": "user", "content": "Hi"}], "stream": stream});
         let responses = |stream: bool| json!({"input": "Hi", "stream": stream});
         let gemini = json!({"contents": [{"parts": [{"text": "Hi"}]}]});
+        let ollama =
+            |stream: bool| json!({"messages": [{"role": "user", "content": "Hi"}], "stream": stream});
         let (path, body) = match self {
             Self::MessagesStream => ("/v1/messages", messages(true)),
             Self::MessagesWhole => ("/v1/messages", messages(false)),
@@ -44,6 +52,9 @@ impl Way {
             Self::GeminiEvents => ("/v1beta/models/auto:streamGenerateContent?alt=sse", gemini),
             Self::GeminiArray => ("/v1beta/models/auto:streamGenerateContent", gemini),
             Self::GeminiWhole => ("/v1beta/models/auto:generateContent", gemini),
+            Self::OllamaLines => ("/api/chat", ollama(true)),
+            Self::OllamaWhole => ("/api/chat", ollama(false)),
+            Self::OllamaPrompt => ("/api/generate", json!({"prompt": "Hi"})),
         };
         ask_at(proxy, path, &body, &[]).await
     }
@@ -64,7 +75,13 @@ impl Way {
             let ended = chunks.last()?.pointer("/candidates/0/finishReason").is_some();
             ended.then(|| joined(chunks, "/candidates/0/content/parts/0/text"))
         };
+        let ollama = |path: &str| {
+            let lines: Vec<Value> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+            (lines.last()?["done"] == json!(true)).then(|| joined(&lines, path))
+        };
         match self {
+            Self::OllamaLines | Self::OllamaWhole => ollama("/message/content"),
+            Self::OllamaPrompt => ollama("/response"),
             Self::MessagesStream => has_end("message_stop").then(|| joined(&events, "/delta/text")),
             Self::ResponsesStream => {
                 let deltas: Vec<Value> =
