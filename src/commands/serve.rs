@@ -99,8 +99,12 @@ async fn listen(server: &ServerConfig) -> Result<(TcpListener, SocketAddr), Fata
 async fn serve(listener: TcpListener, state: AppState, shared: Option<Shared>, shutdown: Shutdown) {
     let limits = state.connection_limits();
     let (sharing, remembering) = shared.map_or((None, None), |it| (Some(it.sharing), it.remembering));
+    let served = async {
+        http::serve(listener, state.clone(), limits, shutdown).await;
+        state.until_told().await;
+    };
     tokio::select! {
-        () = http::serve(listener, state.clone(), limits, shutdown) => {}
+        () = served => {}
         never = state.dispatcher.keep_models_current(fastrand::Rng::new()) => match never {},
         never = keep_shared(sharing) => match never {},
         never = state.keep_remembering(remembering) => match never {},

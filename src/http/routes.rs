@@ -62,6 +62,8 @@ struct Admitted<'r> {
     area: Area,
     surface: Surface,
     id: &'r str,
+    /// The id is the client's own.
+    is_id_given: bool,
 }
 
 /// What a client gets, and whether its request has been read to its end.
@@ -96,7 +98,8 @@ pub(super) async fn respond(
     // What a browser asks beforehand is no request of its own.
     let counted = if cors::is_preflight(&head) { Counted::IfRefused } else { counted };
     let tally = state.requests.begin(counter, counted);
-    let admitted = Admitted { state, connection, area, surface, id: request_id::text(&id) };
+    let is_id_given = head.headers.get(X_REQUEST_ID) == Some(&id);
+    let admitted = Admitted { state, connection, area, surface, id: request_id::text(&id), is_id_given };
     let Reply { mut response, is_body_read } = match ingress::check(state, connection, area, &head) {
         Ok(()) => admit(&admitted, head, body).await,
         Err(error) => admitted.refuse(&error).into(),
@@ -394,7 +397,7 @@ async fn answer<A: Ask>(
     let author = Author {
         provider: answering.provider(),
         model: answering.model().to_owned(),
-        request_id,
+        answer_id: if admitted.is_id_given { request_id::new() } else { request_id },
         created: state.dispatcher.quota().now().wall.as_second(),
     };
     let (connection, signatures) = (admitted.connection.clone(), state.signatures.clone());

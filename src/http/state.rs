@@ -123,6 +123,14 @@ impl AppState {
         }
     }
 
+    /// Waits until other instances know what was remembered here last, so that clients may go on there. It needs somebody who
+    /// polls [`keep_remembering`](Self::keep_remembering), and takes a second at most.
+    pub(crate) async fn until_told(&self) {
+        if let Some(common) = &self.common {
+            common.until_told().await;
+        }
+    }
+
     /// The names that clients may use.
     pub(super) fn names(&self) -> Names<'_> {
         Names { offered: self.dispatcher.offered(), aliases: &self.server.aliases }

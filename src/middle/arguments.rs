@@ -82,11 +82,7 @@ impl Arguments {
     /// Ends the arguments: returns what was held back, `{}` if they say nothing. What is no JSON behind a complete value
     /// is dropped.
     pub(super) fn end(&mut self) -> String {
-        let doubtful = std::mem::take(&mut self.doubtful);
-        if !doubtful.is_empty() {
-            let goes_on_to_the_end = is_json(&[&self.text, &*doubtful].concat());
-            self.settle(&doubtful, !goes_on_to_the_end && is_json(&doubtful));
-        }
+        self.decide();
         if self.is_nothing() {
             "{}".clone_into(&mut self.text);
             "{}".clone_into(&mut self.whole);
@@ -94,6 +90,27 @@ impl Arguments {
         }
         self.is_ended = true;
         self.rest()
+    }
+
+    /// The same for arguments that were cut off: nothing completes them.
+    pub(super) fn end_cut(&mut self) -> String {
+        self.is_ended = true;
+        self.rest()
+    }
+
+    /// Whether they have not come to an end, although nothing follows.
+    pub(super) fn are_cut(&mut self) -> bool {
+        self.decide();
+        !self.is_complete() && !self.is_empty_value()
+    }
+
+    /// Takes what was held back, now that nothing follows.
+    fn decide(&mut self) {
+        let doubtful = std::mem::take(&mut self.doubtful);
+        if !doubtful.is_empty() {
+            let goes_on_to_the_end = is_json(&[&self.text, &*doubtful].concat());
+            self.settle(&doubtful, !goes_on_to_the_end && is_json(&doubtful));
+        }
     }
 
     /// Whether they are a JSON object, now that they have ended.

@@ -256,15 +256,26 @@ impl Calls {
         Ok(pieces)
     }
 
-    /// Completes all calls: returns what was held back, and what is missing from them.
+    /// Completes all calls: returns what was held back, and what is missing from them. If the answer `is_cut` off at the
+    /// limit of its length, so may a call be. Nothing completes that one: a client must not take it for what the model
+    /// meant. Where a call must have an object it is left out, with those behind it, unless the client has begun to read it.
     ///
     /// # Errors
-    /// [`BadCalls`]: arguments must be an object and are none.
-    pub(super) fn end(&mut self) -> Result<Vec<ToolCallPiece>, BadCalls> {
+    /// [`BadCalls`]: arguments must be an object and are none, although they were not cut off.
+    pub(super) fn end(&mut self, is_cut: bool) -> Result<Vec<ToolCallPiece>, BadCalls> {
         let needs_objects = self.needs_objects();
         let mut pieces = Vec::new();
         for (index, known) in self.known.iter_mut().enumerate().skip(self.current) {
-            pieces.extend(known.end(index, needs_objects)?);
+            if is_cut && known.arguments.are_cut() {
+                let may_be_told = !needs_objects || known.opening.is_none();
+                let rest = known.arguments.end_cut();
+                pieces.extend(may_be_told.then(|| known.piece(index, rest)).flatten());
+                if needs_objects {
+                    break;
+                }
+            } else {
+                pieces.extend(known.end(index, needs_objects)?);
+            }
         }
         Ok(pieces)
     }

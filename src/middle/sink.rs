@@ -67,7 +67,7 @@ impl AnswerSoFar {
     /// # Errors
     /// [`Cause::BrokenStream`] if there is no reason at all, [`Cause::GenerationUnreadable`] if arguments have come whose
     /// call has no name, because a client would run the other calls and never learn of this one, or if they must be an
-    /// object and are none. Nothing has been added then.
+    /// object and are none, although the answer was not cut off at the limit of its length. Nothing has been added then.
     pub(crate) fn end(
         &mut self,
         unstated: Option<FinishReason>,
@@ -83,7 +83,8 @@ impl AnswerSoFar {
             (FinishReason::ToolCalls, true) => FinishReason::Stop,
             (finish, _) => finish,
         };
-        let calls = self.calls.end().map_err(|BadCalls| Cause::GenerationUnreadable)?;
+        let calls =
+            self.calls.end(finish == FinishReason::Length).map_err(|BadCalls| Cause::GenerationUnreadable)?;
         events.extend(self.thoughts.end());
         events.extend(calls.into_iter().map(Event::ToolCall));
         events.extend(self.usage.map(Event::Usage));
@@ -258,7 +259,7 @@ mod tests {
 
     #[test]
     fn an_answer_whose_arguments_must_be_an_object_and_are_none_does_not_end() {
-        for finish in [FinishReason::ToolCalls, FinishReason::Stop, FinishReason::Length] {
+        for finish in [FinishReason::ToolCalls, FinishReason::Stop] {
             let expected = ExpectedCalls {
                 renamed: Vec::new(),
                 offered: vec!["look".to_owned()],
@@ -275,5 +276,50 @@ mod tests {
             assert_eq!(answer.end(None, &mut events), Err(Cause::GenerationUnreadable), "{finish:?}");
             assert_eq!(events.len(), told, "{finish:?}: nothing that looks like an end");
         }
+    }
+
+    /// What is told of calls with these arguments when the answer is cut off at the limit of its length.
+    fn cut(needs_objects: bool, arguments: &[&str]) -> Result<Vec<(usize, bool, String)>, Cause> {
+        let expected = ExpectedCalls {
+            renamed: Vec::new(),
+            offered: vec!["look".to_owned()],
+            needs_objects,
+            taken: Vec::new(),
+            random: fastrand::Rng::with_seed(7),
+        };
+        let (mut answer, mut events) = (AnswerSoFar::new(Some(expected)), Vec::new());
+        let mut sink = answer.sink(&mut events);
+        for (number, arguments) in (0..).zip(arguments) {
+            let (name, arguments) = (Some("look".to_owned()), (*arguments).to_owned());
+            sink.call(WireCall { number: Some(number), name, arguments, ..WireCall::default() });
+        }
+        sink.finish(FinishReason::Length);
+        answer.end(None, &mut events)?;
+        assert_eq!(events.pop(), Some(Event::Finish(FinishReason::Length)), "{arguments:?}");
+        let piece = |event| match event {
+            Event::ToolCall(it) => (it.index, it.opening.is_some(), it.arguments),
+            other => panic!("{other:?}"),
+        };
+        Ok(events.into_iter().map(piece).collect())
+    }
+
+    #[test]
+    fn a_call_that_was_cut_off_never_looks_whole() {
+        let whole = r#"{"at":"sea"}"#;
+        for begun in ["", " ", "{"] {
+            assert_eq!(cut(true, &[begun]), Ok(Vec::new()), "{begun:?}: nobody has begun to read it");
+            assert_eq!(cut(true, &[whole, begun]), Ok(vec![(0, true, whole.to_owned())]), "{begun:?}");
+            assert_eq!(cut(true, &[begun, whole]), Ok(Vec::new()), "{begun:?}");
+            let told: String = cut(false, &[begun]).unwrap().into_iter().map(|(_, _, piece)| piece).collect();
+            assert_eq!(told, begun.trim(), "nothing is added");
+        }
+        for needs_objects in [true, false] {
+            // The last is whole.
+            for arguments in [r#"{"at":"se"#, "{}"] {
+                let told = cut(needs_objects, &[arguments]).unwrap();
+                assert_eq!(told.into_iter().map(|(_, _, piece)| piece).collect::<String>(), arguments);
+            }
+        }
+        assert_eq!(cut(true, &["[1]"]), Err(Cause::GenerationUnreadable), "it was not cut off");
     }
 }

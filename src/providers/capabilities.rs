@@ -146,6 +146,11 @@ pub enum JsonBesideTools {
 }
 
 impl Capabilities {
+    /// The most tokens of one answer, if that is known.
+    pub fn told_output(&self) -> Option<u64> {
+        Some(self.max_output).filter(|most| *most < u32::MAX).map(u64::from)
+    }
+
     /// What is assumed of a model that is in no table: it can do everything, but no effort is sent to it.
     pub const UNKNOWN: Self = Self {
         window: 1_048_576,

@@ -10,7 +10,7 @@ use std::time::Duration;
 use redis::aio::MultiplexedConnection;
 use ring::hmac;
 use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::memory_script::{Kept, MemoryScript, chain};
 use super::secret::{Name, Seal, Secret};
@@ -18,6 +18,8 @@ use super::untold::{Untold, Word};
 
 /// For everything that one request asks of the server.
 pub(crate) const RECALL_TIME: Duration = Duration::from_millis(500);
+/// Before the end of the process, what was remembered last has so long to be told.
+const LAST_WORDS_TIME: Duration = Duration::from_secs(1);
 /// All that is being fetched takes so much memory at most, in units of [`UNIT_BYTES`]. A longer chain is not fetched.
 const UNITS: usize = 32 * 1024;
 const UNIT_BYTES: usize = 1024;
@@ -59,6 +61,13 @@ impl CommonMemory {
     /// Tells the others, soon.
     pub(crate) fn tell(&self, word: Word) {
         self.untold.tell(word);
+    }
+
+    /// Waits until the others know all, a second at most, and not at all if the server is away.
+    pub(crate) async fn until_told(&self) {
+        if self.is_connected() {
+            let _ = timeout(LAST_WORDS_TIME, self.untold.until_told()).await;
+        }
     }
 
     /// What hashes are made with, the same everywhere.

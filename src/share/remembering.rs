@@ -15,13 +15,12 @@ use tokio_rustls::TlsConnector;
 use tracing::warn;
 
 use super::common::CommonMemory;
-use super::link::{Link, LinkError};
+use super::link::{Link, LinkError, tls_for};
 use super::memory_script::{Entries, Streams, entries};
 use super::script::InstanceId;
 use super::secret::{Name, Seal, first, joined};
 use super::untold::Word;
-use crate::config::{StateUrl, StateWay};
-use crate::upstream;
+use crate::config::StateUrl;
 
 /// For telling, and for an answer of the largest size on a slow network.
 const TELL_TIME: Duration = Duration::from_secs(10);
@@ -86,10 +85,7 @@ impl Remembering {
         most_bytes: usize,
         mut random: fastrand::Rng,
     ) -> Result<Option<Self>, LinkError> {
-        let tls = match &url.way {
-            StateWay::Tcp { is_tls: true, .. } => Some(upstream::plain_tls()?),
-            _ => None,
-        };
+        let tls = tls_for(&url)?;
         let id = InstanceId::new(random.u64(..));
         let most_bytes = u64::try_from(most_bytes).unwrap_or(u64::MAX);
         let seal = common.seal("signature", b"");

@@ -43,6 +43,7 @@ impl Word {
 pub(super) struct Untold {
     queue: Mutex<Queue>,
     bell: Notify,
+    done: Notify,
     overflow: RareWarning,
 }
 
@@ -50,11 +51,17 @@ pub(super) struct Untold {
 struct Queue {
     words: VecDeque<Word>,
     bytes: usize,
+    /// Whether something is being told.
+    is_telling: bool,
     /// Whether something was lost since all was told.
     has_overflown: bool,
 }
 
 impl Queue {
+    fn is_told(&self) -> bool {
+        self.words.is_empty() && !self.is_telling
+    }
+
     fn pop(&mut self) -> Option<Word> {
         let word = self.words.pop_front()?;
         self.bytes -= word.bytes();
@@ -115,7 +122,23 @@ impl Untold {
         if queue.words.is_empty() {
             queue.has_overflown = false;
         }
+        // Whoever asks for the next batch has told the one before.
+        queue.is_telling = !batch.is_empty();
+        if !queue.is_telling {
+            self.done.notify_waiters();
+        }
         batch
+    }
+
+    /// Waits until all is told.
+    pub(super) async fn until_told(&self) {
+        loop {
+            let told = self.done.notified();
+            if self.queue().is_told() {
+                return;
+            }
+            told.await;
+        }
     }
 
     /// It could not be told: next time.

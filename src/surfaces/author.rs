@@ -9,8 +9,15 @@ pub struct Author {
     pub provider: Provider,
     /// The model's id at that provider.
     pub model: String,
-    /// The id of the request.
-    pub request_id: String,
+    /// An id that no other answer has. The request's may be its client's own, and used again.
+    pub answer_id: String,
     /// When the answer began, in seconds since 1970.
     pub created: i64,
+}
+
+impl Author {
+    /// `groq/openai/gpt-oss-20b`: what a client may send to get exactly this model.
+    pub(super) fn name(&self) -> String {
+        format!("{}/{}", self.provider.name().to_ascii_lowercase(), self.model)
+    }
 }

@@ -261,7 +261,7 @@ fn answers_are_written_for_openais_clients_as_their_golden_files_say() {
     let author = Author {
         provider: Provider::GEMINI,
         model: "gemini-3.8-flash".into(),
-        request_id: "1".into(),
+        answer_id: "1".into(),
         created: 1_763_800_000,
     };
     let mut encoder = call.encoder(author.clone());

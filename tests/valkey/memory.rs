@@ -290,7 +290,7 @@ async fn the_server_holds_nothing_that_can_be_read() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn without_the_server_each_instance_goes_on_with_its_own() -> anyhow::Result<()> {
+async fn row_138_without_the_server_each_instance_goes_on_with_its_own() -> anyhow::Result<()> {
     for signal in ["KILL", "STOP"] {
         let server = Server::start(&[]).await?;
         let mut instances = start(2, &server, &[]).await?;
@@ -309,7 +309,7 @@ async fn without_the_server_each_instance_goes_on_with_its_own() -> anyhow::Resu
 }
 
 #[tokio::test]
-async fn what_is_told_while_the_server_is_away_is_told_when_it_is_back() -> anyhow::Result<()> {
+async fn row_138_what_is_told_while_the_server_is_away_is_told_when_it_is_back() -> anyhow::Result<()> {
     let mut server = Server::start(&[]).await?;
     let mut instances = start(2, &server, &[]).await?;
     server.kill().await?;
@@ -326,6 +326,28 @@ async fn what_is_told_while_the_server_is_away_is_told_when_it_is_back() -> anyh
         let warnings = instance.output.lines().filter(|line| line.contains("WARN: STATE_URL"));
         assert_eq!(warnings.count(), 1, "{}", instance.output);
     }
+    Ok(())
+}
+
+/// In an update without a pause, clients go on elsewhere from what an instance has said last.
+#[tokio::test]
+async fn row_140_what_an_instance_says_last_is_known_to_the_others() -> anyhow::Result<()> {
+    let server = Server::start(&[]).await?;
+    let mut instances = start(2, &server, &[]).await?;
+    let gemini = instances.simulator.provider(Provider::GEMINI);
+    gemini.always(Behaviour::answer(["One, ", "two, ", "three"]).paced(Duration::from_millis(200)));
+    let url = format!("http://{}/v1/responses", instances.all[0].1);
+    let large = json!({"model": "auto", "input": "x".repeat(900_000)});
+    let asked = tokio::spawn(http_client()?.post(url).json(&large).send());
+    while gemini.chat_count() == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let process = instances.all[0].0.child.id().expect("it runs").to_string();
+    tokio::process::Command::new("kill").args(["-s", "TERM", &process]).status().await?;
+    let response: Value = within_patience("the last answer", asked).await??.json().await?;
+    let ended = within_patience("the end", instances.all[0].0.child.wait()).await?;
+    assert!(ended.success(), "{ended}");
+    assert_eq!(get(&instances, 1, &id(&response)).await?, 200);
     Ok(())
 }
 
@@ -373,8 +395,8 @@ async fn of_too_many_answers_the_oldest_are_forgotten() -> anyhow::Result<()> {
 
 /// A full server refuses responses, and says so once; it is of use for everything else, and so is each instance.
 #[tokio::test]
-async fn a_server_that_is_full_of_other_things_refuses_responses_and_costs_no_request() -> anyhow::Result<()>
-{
+async fn row_139_a_server_that_is_full_of_other_things_refuses_responses_and_costs_no_request()
+-> anyhow::Result<()> {
     let server = Server::start(&[]).await?;
     let mut instances = start(2, &server, &[]).await?;
     let before = given(&instances, 0, "Question").await?;
@@ -428,7 +450,7 @@ async fn large_responses_go_on_at_another_instance_and_quotas_are_shared_meanwhi
 
 /// However small the server is, there is room for quotas.
 #[tokio::test]
-async fn answers_leave_the_servers_memory_to_quotas() -> anyhow::Result<()> {
+async fn row_139_answers_leave_the_servers_memory_to_quotas() -> anyhow::Result<()> {
     let server = Server::start(&["--maxmemory", "16mb", "--maxmemory-policy", "noeviction"]).await?;
     let instances = start(2, &server, &[]).await?;
     let mut last = String::new();

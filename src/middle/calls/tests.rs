@@ -25,7 +25,7 @@ fn wire(number: Option<u64>, id: &str, name: &str, arguments: &str) -> WireCall 
 fn told(pieces: impl IntoIterator<Item = WireCall>) -> Vec<String> {
     let mut calls = calls();
     let given: Vec<_> = pieces.into_iter().flat_map(|piece| calls.take(piece).expect("few calls")).collect();
-    let pieces = given.into_iter().chain(calls.end().expect("objects are not asked for"));
+    let pieces = given.into_iter().chain(calls.end(false).expect("objects are not asked for"));
     let text = |piece: ToolCallPiece| {
         let opening = piece.opening.map_or_else(String::new, |opening| {
             let is_made_up = opening.id.len() == 29 && opening.id.starts_with("call_");
@@ -434,7 +434,7 @@ fn arguments_that_must_be_an_object_are_one_or_a_failure() {
             told += &piece.arguments;
         }
         assert_eq!(told, before, "{shown}");
-        assert_eq!(calls.end().is_ok(), is_good, "{shown}");
+        assert_eq!(calls.end(false).is_ok(), is_good, "{shown}");
     }
     let mut calls = calls_of(true);
     assert_eq!(calls.take(wire(Some(0), "a", "f", "[1]")), Ok(vec![]));

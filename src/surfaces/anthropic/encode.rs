@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::errors;
-use super::usage::{WireUsage, id, model, stop_reason};
+use super::usage::{WireUsage, id, stop_reason};
 use crate::middle::{Event, FinishReason, ToolCallPiece};
 use crate::surfaces::author::Author;
 use crate::surfaces::encode::{AfterFailure, Encode, Interrupted};
@@ -139,7 +139,7 @@ impl Encoder {
     pub(super) fn new(author: &Author, prompt_tokens: u64, shows_thoughts: bool) -> Self {
         Self {
             id: id(author),
-            model: model(author),
+            model: author.name(),
             shows_thoughts,
             usage: WireUsage::estimated(prompt_tokens),
             has_begun: false,
@@ -256,7 +256,7 @@ impl Encode for Encoder {
 
     fn taken_over(&mut self, author: Author) {
         // The first event, which alone names a model, may be out. The id stays: it is one answer.
-        self.model = model(&author);
+        self.model = author.name();
     }
 
     fn interrupted(&mut self, interrupted: &Interrupted, out: &mut Vec<u8>) -> AfterFailure {

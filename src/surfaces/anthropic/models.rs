@@ -32,7 +32,8 @@ struct Entry {
     display_name: String,
     created_at: &'static str,
     max_input_tokens: u64,
-    max_tokens: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_tokens: Option<u64>,
     lifecycle: &'static str,
 }
 
@@ -68,7 +69,7 @@ fn entry(offered: Offered<'_>, name: &str) -> Result<Entry, ApiError> {
         display_name: name.to_owned(),
         created_at: CREATED_AT,
         max_input_tokens: can.iter().map(|can| can.window).max().unwrap_or_default(),
-        max_tokens: can.iter().map(|can| u64::from(can.max_output)).max().unwrap_or_default(),
+        max_tokens: can.iter().filter_map(|can| can.told_output()).max(),
         lifecycle: "active",
     })
 }

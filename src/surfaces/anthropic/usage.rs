@@ -46,11 +46,6 @@ pub(super) const fn stop_reason(finish: FinishReason) -> &'static str {
 
 /// The id of the answer. Claude Code takes answers of one id for one answer.
 pub(super) fn id(author: &Author) -> String {
-    let plain: String = author.request_id.chars().filter(char::is_ascii_alphanumeric).collect();
+    let plain: String = author.answer_id.chars().filter(char::is_ascii_alphanumeric).collect();
     format!("msg_{plain:0>24}")
-}
-
-/// `groq/openai/gpt-oss-20b`: what a client may send to get exactly this model.
-pub(super) fn model(author: &Author) -> String {
-    format!("{}/{}", author.provider.name().to_ascii_lowercase(), author.model)
 }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::usage::{WireUsage, id, model, stop_reason};
+use super::usage::{WireUsage, id, stop_reason};
 use crate::middle::{Event, ToolCall};
 use crate::surfaces::author::Author;
 use crate::surfaces::gathered::Gathered;
@@ -52,7 +52,7 @@ pub(super) fn whole(
         id: &id(author),
         r#type: "message",
         role: "assistant",
-        model: &model(author),
+        model: &author.name(),
         content: thinking.into_iter().chain(text).chain(calls.iter().filter_map(tool_use)).collect(),
         stop_reason: stop_reason(finish),
         stop_sequence: None,

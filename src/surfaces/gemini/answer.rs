@@ -105,8 +105,7 @@ pub(super) struct Label {
 
 impl Label {
     pub(super) fn of(author: &Author) -> Self {
-        let model = format!("{}/{}", author.provider.name().to_ascii_lowercase(), author.model);
-        Self { model, id: author.request_id.clone() }
+        Self { model: author.name(), id: author.answer_id.clone() }
     }
 
     /// A piece with these parts, which ends the answer if there is a reason for that.
@@ -166,9 +165,11 @@ pub(super) fn whole(events: Vec<Event>, author: &Author, shows_thoughts: bool) -
     if shows_thoughts && !thoughts.is_empty() {
         parts.push(Part::Thought { text: &thoughts, thought: true });
     }
+    let calls: Vec<Part<'_>> = calls.iter().filter_map(call).collect();
+    // Clients fail without a part, and a call that was cut off is none.
     if !text.is_empty() || calls.is_empty() {
         parts.push(Part::Text { text: &text });
     }
-    parts.extend(calls.iter().filter_map(call));
+    parts.extend(calls);
     json::to_vec(&label.piece(parts, Some((finish, usage))))
 }

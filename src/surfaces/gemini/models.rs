@@ -23,7 +23,8 @@ struct Entry {
     display_name: String,
     version: &'static str,
     input_token_limit: u64,
-    output_token_limit: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output_token_limit: Option<u64>,
     supported_generation_methods: [&'static str; 2],
 }
 
@@ -52,7 +53,7 @@ fn entry(offered: Offered<'_>, name: &str) -> Result<Entry, ApiError> {
         display_name: name.to_owned(),
         version: "1",
         input_token_limit: can.iter().map(|can| can.window).max().unwrap_or_default(),
-        output_token_limit: can.iter().map(|can| u64::from(can.max_output)).max().unwrap_or_default(),
+        output_token_limit: can.iter().filter_map(|can| can.told_output()).max(),
         supported_generation_methods: ["generateContent", "countTokens"],
     })
 }

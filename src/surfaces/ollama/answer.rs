@@ -140,7 +140,7 @@ pub(super) struct Label {
 impl Label {
     pub(super) fn of(author: &Author) -> Self {
         let created = Timestamp::from_second(author.created).unwrap_or_default();
-        let model = format!("{}/{}", author.provider.name().to_ascii_lowercase(), author.model);
+        let model = author.name();
         Self { model, created_at: created.to_string() }
     }
 

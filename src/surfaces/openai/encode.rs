@@ -129,12 +129,7 @@ impl From<Usage> for WireUsage {
 }
 
 fn id(author: &Author) -> String {
-    format!("chatcmpl-{}", author.request_id)
-}
-
-/// `groq/openai/gpt-oss-20b`: what a client may send to get exactly this model.
-fn model(author: &Author) -> String {
-    format!("{}/{}", author.provider.name().to_ascii_lowercase(), author.model)
+    format!("chatcmpl-{}", author.answer_id)
 }
 
 /// How a chunk of an answer begins: everything that is the same in all of them.
@@ -152,7 +147,7 @@ impl Encoder {
     /// An encoder for an answer of `author`; `include_usage` asks for a last chunk with the usage.
     pub fn new(author: Author, include_usage: bool) -> Self {
         let (id, created) = (id(&author), author.created);
-        let beginning = beginning(&id, created, &model(&author));
+        let beginning = beginning(&id, created, &author.name());
         Self { id, created, beginning, include_usage, usage: None, has_begun: false }
     }
 
@@ -248,7 +243,7 @@ impl Encode for Encoder {
 
     fn taken_over(&mut self, author: Author) {
         // The id stays: it is one answer.
-        self.beginning = beginning(&self.id, self.created, &model(&author));
+        self.beginning = beginning(&self.id, self.created, &author.name());
     }
 
     fn interrupted(&mut self, interrupted: &Interrupted, out: &mut Vec<u8>) -> AfterFailure {
@@ -327,7 +322,7 @@ pub(super) fn whole(events: Vec<Event>, author: &Author) -> Vec<u8> {
         id: &id(author),
         object: "chat.completion",
         created: author.created,
-        model: &model(author),
+        model: &author.name(),
         system_fingerprint: SYSTEM_FINGERPRINT,
         service_tier: SERVICE_TIER,
         choices: [choice],
@@ -342,12 +337,8 @@ mod tests {
 
     #[test]
     fn the_first_chunk_has_the_role_even_if_it_only_keeps_alive() {
-        let author = Author {
-            provider: Provider::GROQ,
-            model: "m".to_owned(),
-            request_id: "r".to_owned(),
-            created: 0,
-        };
+        let author =
+            Author { provider: Provider::GROQ, model: "m".to_owned(), answer_id: "r".to_owned(), created: 0 };
         let mut encoder = Encoder::new(author, false);
         let mut deltas = Vec::new();
         let mut out = Vec::new();

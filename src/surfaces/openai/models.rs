@@ -36,7 +36,8 @@ struct Entry {
     display_name: String,
     created_at: &'static str,
     context_window: u64,
-    max_completion_tokens: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_completion_tokens: Option<u64>,
     capabilities: WireCapabilities,
 }
 
@@ -57,7 +58,8 @@ struct GoogleEntry {
     name: String,
     display_name: String,
     input_token_limit: u64,
-    output_token_limit: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output_token_limit: Option<u64>,
     supported_generation_methods: [&'static str; 1],
 }
 
@@ -103,7 +105,6 @@ fn entry(offered: Offered<'_>, id: &str) -> Result<Entry, ApiError> {
     let can: Vec<_> =
         stands_for.iter().filter_map(|(provider, model)| offered.capabilities(*provider, model)).collect();
     let any = |has: fn(&Capabilities) -> bool| can.iter().any(|can| has(can));
-    let most = |count: fn(&Capabilities) -> u64| can.iter().map(|can| count(can)).max().unwrap_or_default();
     let mut efforts: Vec<_> = can.iter().flat_map(|can| can.efforts.iter().copied()).collect();
     efforts.sort_unstable();
     efforts.dedup();
@@ -117,8 +118,8 @@ fn entry(offered: Offered<'_>, id: &str) -> Result<Entry, ApiError> {
         r#type: "model",
         display_name: id.to_owned(),
         created_at: CREATED_AT,
-        context_window: most(|can| can.window),
-        max_completion_tokens: most(|can| u64::from(can.max_output)),
+        context_window: can.iter().map(|can| can.window).max().unwrap_or_default(),
+        max_completion_tokens: can.iter().filter_map(|can| can.told_output()).max(),
         capabilities: WireCapabilities {
             images: any(|can| can.images != Images::None),
             image_urls: any(|can| can.images == Images::Remote),

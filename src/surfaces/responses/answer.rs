@@ -224,18 +224,13 @@ struct Beginning<'a> {
     usage: Option<WireUsage>,
 }
 
-/// `groq/openai/gpt-oss-20b`: what a client may send to get exactly this model.
-pub(super) fn model(author: &Author) -> String {
-    format!("{}/{}", author.provider.name().to_ascii_lowercase(), author.model)
-}
-
 impl Answer {
     pub(super) fn new(ask: &ResponsesAsk, author: &Author) -> Self {
-        let plain = || author.request_id.chars().filter(char::is_ascii_alphanumeric).collect();
+        let plain = || author.answer_id.chars().filter(char::is_ascii_alphanumeric).collect();
         Self {
             hex: ask.place.as_ref().map_or_else(plain, |place| place.id.clone()),
             created: author.created,
-            model: model(author),
+            model: author.name(),
             echo: ask.echo.clone(),
             previous: ask.previous.clone(),
             draft: ask.draft.clone(),

@@ -5,7 +5,7 @@
 
 use serde::Serialize;
 
-use super::answer::{Answer, Failure, Kind, OutputText, Status, Summary, item, model, said};
+use super::answer::{Answer, Failure, Kind, OutputText, Status, Summary, item, said};
 use super::responses_ask::ResponsesAsk;
 use crate::middle::{Event, FinishReason, ToolCallPiece};
 use crate::surfaces::author::Author;
@@ -345,7 +345,7 @@ impl Encode for Encoder {
 
     fn taken_over(&mut self, author: Author) {
         // The ids stay: it is one answer.
-        self.answer.model = model(&author);
+        self.answer.model = author.name();
     }
 
     fn interrupted(&mut self, interrupted: &Interrupted, out: &mut Vec<u8>) -> AfterFailure {

@@ -5,7 +5,8 @@
 
 use std::collections::HashMap;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde_json::Value;
 
 use crate::wire::json;
 
@@ -75,21 +76,18 @@ pub(super) fn arguments_of(text: &str) -> String {
     String::from_utf8(json::to_vec(&Input { input: text })).unwrap_or_default()
 }
 
-/// The text in the arguments of a function. Some models write the bare text, or give the one argument another name.
+/// The text in the arguments of a function. Some models write the bare text, or give the one argument another name; others
+/// add arguments that the tool does not have, and nobody could be given those.
 pub(super) fn text_in(arguments: &str) -> String {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Said {
-        Bare(String),
-        Named(HashMap<String, String>),
-    }
-    match serde_json::from_str(arguments) {
-        Ok(Said::Bare(text)) => text,
-        Ok(Said::Named(mut texts)) => match (texts.remove("input"), texts.len()) {
-            (Some(text), _) => text,
-            (None, 1) => texts.into_values().next().unwrap_or_default(),
-            (None, _) => arguments.to_owned(),
-        },
-        Err(_) => arguments.to_owned(),
-    }
+    let said = match serde_json::from_str(arguments) {
+        Ok(Value::String(text)) => Some(text),
+        Ok(Value::Object(mut said)) => {
+            let only =
+                Some(&said).filter(|said| said.len() == 1).and_then(|said| said.keys().next().cloned());
+            let text = said.remove("input").or_else(|| said.remove(&only?));
+            text.and_then(|text| if let Value::String(text) = text { Some(text) } else { None })
+        }
+        _ => None,
+    };
+    said.unwrap_or_else(|| arguments.to_owned())
 }

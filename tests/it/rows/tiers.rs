@@ -232,6 +232,12 @@ async fn a_provider_of_ones_own_is_asked_in_turn() -> anyhow::Result<()> {
     for expected in ["Groq", "foo-2", "Groq", "foo-2"] {
         assert_eq!(chat(&proxy, &question()).await?.header("x-provider"), Some(expected));
     }
+    for (path, version) in [("/v1/models", "x"), ("/v1/models", "anthropic-version"), ("/v1beta/models", "x")]
+    {
+        let listed =
+            http_client()?.get(proxy.url(path)).header(version, "2023-06-01").send().await?.text().await?;
+        assert!(listed.contains("foo-2") && !listed.contains("4294967295"), "nobody told how much: {listed}");
+    }
     let calls = simulated.chats();
     assert!(calls.iter().all(|it| it.header("authorization") == Some("Bearer key-of-foo-2")), "{calls:?}");
     let body = json!({"model": "foo-2/m", "messages": [{"role": "user", "content": "Hola"}]});

@@ -113,11 +113,14 @@ impl<'i> Blocks<'i> {
     fn parts(&mut self, at: &str, field: Field<'_>) -> Result<Vec<Part>, ApiError> {
         let Some(content) = field.present() else { return Ok(Vec::new()) };
         let mut parts = Vec::new();
-        self.read(at, content, |block| {
-            if let Block::Parts(more) = block {
-                parts.extend(more);
-            }
+        let (mut calls, mut results) = (false, false);
+        self.read(at, content, |block| match block {
+            Block::Parts(more) => parts.extend(more),
+            Block::Call(_) => calls = true,
+            Block::Result(_) => results = true,
         })?;
+        self.skip_if(calls, "tool_use");
+        self.skip_if(results, "tool_result");
         Ok(parts)
     }
 

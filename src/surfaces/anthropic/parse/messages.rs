@@ -72,18 +72,21 @@ fn instruct(
 ) -> Result<(), ApiError> {
     const FOR_ANTHROPIC: &str = "x-anthropic-";
     let is_list = content.get().starts_with('[');
-    blocks.read(at, content, |block| {
-        if let Block::Parts(parts) = block {
-            for part in parts {
-                match part {
-                    Part::Text(text) if is_list && text.starts_with(FOR_ANTHROPIC) => {}
-                    Part::Text(text) => conversation.instruct(text),
-                    // No model takes them as instructions.
-                    shown @ (Part::Image(_) | Part::File(_)) => conversation.user(vec![shown]),
-                }
-            }
-        }
-    })
+    let (mut calls, mut results) = (false, false);
+    let mut add = |part| match part {
+        Part::Text(text) if is_list && text.starts_with(FOR_ANTHROPIC) => {}
+        Part::Text(text) => conversation.instruct(text),
+        // No model takes them as instructions.
+        shown @ (Part::Image(_) | Part::File(_)) => conversation.user(vec![shown]),
+    };
+    blocks.read(at, content, |block| match block {
+        Block::Parts(parts) => parts.into_iter().for_each(&mut add),
+        Block::Call(_) => calls = true,
+        Block::Result(_) => results = true,
+    })?;
+    blocks.skip_if(calls, "tool_use");
+    blocks.skip_if(results, "tool_result");
+    Ok(())
 }
 
 /// What the user says, and what tools have returned.
@@ -116,13 +119,14 @@ fn answer(
     conversation: &mut Conversation,
 ) -> Result<(), ApiError> {
     let mut said = Vec::new();
-    let (mut misplaced, mut shown) = (false, false);
+    let (mut misplaced, mut images, mut files) = (false, false, false);
     blocks.read(at, content, |block| match block {
         Block::Parts(parts) => {
             for part in parts {
                 match part {
                     Part::Text(text) => said.push(AssistantPart::Text(text)),
-                    Part::Image(_) | Part::File(_) => shown = true,
+                    Part::Image(_) => images = true,
+                    Part::File(_) => files = true,
                 }
             }
         }
@@ -131,6 +135,7 @@ fn answer(
     })?;
     conversation.assistant(said);
     blocks.skip_if(misplaced, "tool_result");
-    blocks.skip_if(shown, "image");
+    blocks.skip_if(images, "image");
+    blocks.skip_if(files, "document");
     Ok(())
 }

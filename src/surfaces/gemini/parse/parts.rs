@@ -157,6 +157,8 @@ fn said(response: &RawValue) -> (bool, String) {
     let [(name, value)] = entries.as_slice() else { return (false, whole()) };
     let text = || serde_json::from_str(value.get()).unwrap_or_else(|_| value.get().to_owned());
     match &**name {
+        // What has gone well may say so by an error that is none.
+        "error" if value.get() == "null" || !says_something(value) => (false, whole()),
         "error" => (true, text()),
         "output" | "result" => (false, text()),
         _ => (false, whole()),

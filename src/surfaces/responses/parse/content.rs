@@ -77,6 +77,7 @@ fn image(at: &str, fields: &Fields<'_>) -> Result<Vec<Part>, ApiError> {
 }
 
 fn file(at: &str, fields: &Fields<'_>) -> Result<Vec<Part>, ApiError> {
+    const UNTOLD: &str = "is base64 of nobody knows what: send a data URL with the media type, or a 'filename' that ends in .pdf, .txt, .md, .csv, .png or .jpg";
     const URLS: &str = "is a URL, and files are not fetched here: send its bytes in 'file_data'";
     if fields.file_id.present().is_some() {
         return Err(wrong(fields.file_id.below(at), NO_FILES));
@@ -86,21 +87,30 @@ fn file(at: &str, fields: &Fields<'_>) -> Result<Vec<Part>, ApiError> {
     }
     let data: String = fields.file_data.required(at, "a string")?;
     let name: Option<String> = fields.filename.optional(at, "a string")?;
-    let (media_type, base64) = data_url(&data).unwrap_or((type_by(name.as_deref()), &data));
+    let (media_type, base64) = match data_url(&data) {
+        Some(told) => told,
+        None => (
+            type_of(name.as_deref(), &data).ok_or_else(|| wrong(fields.file_data.below(at), UNTOLD))?,
+            &*data,
+        ),
+    };
     let part = inline_part(media_type, base64, name.clone());
     let part =
         part.ok_or_else(|| wrong(fields.file_data.below(at), "must be base64, or a data URL with it"))?;
     Ok(vec![part])
 }
 
-/// The media type of a file of this name.
-fn type_by(name: Option<&str>) -> &'static str {
+/// The media type of a file of this name, or with these bytes in base64.
+fn type_of(name: Option<&str>, data: &str) -> Option<&'static str> {
+    /// How `%PDF-` begins in base64.
+    const PDF: &str = "JVBERi";
     let end = name.and_then(|name| name.rsplit_once('.')).map(|(_, end)| end.to_ascii_lowercase());
     match end.as_deref() {
-        Some("txt" | "md" | "csv") => "text/plain",
-        Some("png") => "image/png",
-        Some("jpg" | "jpeg") => "image/jpeg",
-        _ => "application/pdf",
+        Some("txt" | "md" | "csv") => Some("text/plain"),
+        Some("png") => Some("image/png"),
+        Some("jpg" | "jpeg") => Some("image/jpeg"),
+        Some("pdf") => Some("application/pdf"),
+        _ => data.trim_start().starts_with(PDF).then_some("application/pdf"),
     }
 }
 

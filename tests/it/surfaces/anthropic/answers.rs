@@ -5,7 +5,7 @@ use ai_proxy_free::internals::simulator::{After, Behaviour, Fault, Trouble};
 use serde_json::json;
 
 use super::{Stream, both_ways, message, pins, question, request, with};
-use crate::support::TestProxy;
+use crate::support::{TestProxy, ask_at};
 
 #[tokio::test]
 async fn every_provider_answers_streamed_and_whole() -> anyhow::Result<()> {
@@ -105,6 +105,54 @@ async fn n25_an_answer_of_a_call_alone_has_no_empty_text() -> anyhow::Result<()>
             let types: Vec<_> = blocks.iter().map(|block| block["type"].clone()).collect();
             assert_eq!((types, reason.as_str()), (vec![json!("tool_use")], "tool_use"), "{provider:?}");
         }
+    }
+    Ok(())
+}
+
+/// As Anthropic's own answers: what a client has begun to read stays incomplete, and nothing else is told of the call.
+#[tokio::test]
+async fn a_call_that_the_limit_has_cut_off_is_left_out_and_never_looks_whole() -> anyhow::Result<()> {
+    let proxy = TestProxy::core().await?;
+    let body = with(question("groq"), json!({"tools": [{"name": "look"}]}));
+    let text = json!({"type": "text", "text": "I look."});
+    for begun in ["", "{"] {
+        for (said, expected) in [(vec!["I ", "look."], vec![text.clone()]), (vec![], vec![])] {
+            let answer = Behaviour::answer(said).and_calling([("look", begun)]).finishing("length");
+            proxy.all(&answer);
+            for (blocks, reason, _) in both_ways(&proxy, &body).await? {
+                assert_eq!((blocks, reason.as_str()), (expected.clone(), "max_tokens"), "{begun:?}");
+            }
+        }
+    }
+    proxy
+        .all(&Behaviour::answer(["I ", "look."]).and_calling([("look", r#"{"at":"se"#)]).finishing("length"));
+    let whole = message(&proxy, &body).await?.json();
+    assert_eq!((&whole["content"], &whole["stop_reason"]), (&json!([text]), &json!("max_tokens")));
+    let stream = message(&proxy, &with(body, json!({"stream": true}))).await?.text();
+    assert!(stream.contains(r#""partial_json":"{\"at\":\"se""#), "{stream}");
+    assert!(!stream.contains("event: error") && stream.contains(r#""stop_reason":"max_tokens""#), "{stream}");
+    assert!(stream.ends_with("event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"), "{stream}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn answers_have_ids_of_their_own_even_if_a_client_repeats_that_of_its_request() -> anyhow::Result<()> {
+    let proxy = TestProxy::core().await?;
+    let mine = [("x-request-id", "mine"), ("anthropic-version", "2023-06-01")];
+    let chat = json!({"messages": [{"role": "user", "content": "Hola"}]});
+    let google = json!({"contents": [{"role": "user", "parts": [{"text": "Hola"}]}]});
+    let surfaces = [
+        ("/v1/messages", question("auto"), "id"),
+        ("/v1/chat/completions", chat, "id"),
+        ("/v1/responses", json!({"input": "Hola", "model": "auto"}), "id"),
+        ("/v1beta/models/auto:generateContent", google, "responseId"),
+    ];
+    for (path, body, id) in surfaces {
+        let one = ask_at(&proxy, path, &body, &mine).await?;
+        let two = ask_at(&proxy, path, &body, &mine).await?;
+        assert_eq!(two.header("x-request-id"), Some("mine"));
+        assert!(one.json()[id].is_string(), "{path}: {}", one.text());
+        assert_ne!(one.json()[id], two.json()[id], "{path}");
     }
     Ok(())
 }

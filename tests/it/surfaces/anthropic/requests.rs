@@ -291,3 +291,33 @@ async fn a_beginning_of_the_answer_is_passed_on_and_told() -> anyhow::Result<()>
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn nothing_that_stands_where_it_cannot_be_understood_is_lost_without_a_word() -> anyhow::Result<()> {
+    let proxy = TestProxy::core().await?;
+    let call = json!({"type": "tool_use", "id": "a", "name": "look", "input": {}});
+    let result = |content: Value| json!({"type": "tool_result", "tool_use_id": "a", "content": content});
+    let image = json!({"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo="}});
+    let pdf = json!({"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": "JVBERi0xLjQK"}});
+    let text = json!({"type": "text", "text": "Hola"});
+    let cases = [
+        ("assistant", json!([text, result(json!("x"))]), "messages.content.tool_result"),
+        ("assistant", json!([text, image]), "messages.content.image"),
+        ("assistant", json!([text, pdf]), "messages.content.document"),
+        ("user", json!([result(json!([text, result(json!("x"))])), text]), "messages.content.tool_result"),
+        ("user", json!([result(json!([text, call])), text]), "messages.content.tool_use"),
+        ("user", json!([call, text]), "messages.content.tool_use"),
+        ("system", json!([text, call]), "messages.content.tool_use"),
+        ("system", json!([text, result(json!("x"))]), "messages.content.tool_result"),
+    ];
+    for (role, content, name) in cases {
+        let before = json!({"role": "user", "content": "Look"});
+        let calls = json!({"role": "assistant", "content": [call]});
+        let after = json!({"role": "user", "content": "And?"});
+        let messages = json!([before, calls, {"role": role, "content": content}, after]);
+        let reply = message(&proxy, &request("groq", messages)).await?;
+        assert_eq!(reply.status, 200, "{role} {content}: {}", reply.text());
+        assert!(ignored(&reply).contains(&name), "{role} {content}: {:?}", ignored(&reply));
+    }
+    Ok(())
+}

@@ -57,6 +57,22 @@ async fn n23_n24_calls_come_whole_with_an_object_and_none_is_lost() -> anyhow::R
     Ok(())
 }
 
+#[tokio::test]
+async fn a_call_that_the_limit_has_cut_off_is_left_out() -> anyhow::Result<()> {
+    let proxy = TestProxy::core().await?;
+    let body = with(question(), json!({"tools": [{"functionDeclarations": [{"name": "look"}]}]}));
+    for begun in ["", "{", r#"{"at":"se"#] {
+        for (said, expected) in [(vec!["I ", "look."], "I look."), (vec![], "")] {
+            proxy.all(&Behaviour::answer(said).and_calling([("look", begun)]).finishing("length"));
+            for (parts, reason, _) in all_ways(&proxy, "groq", &body).await? {
+                assert_eq!((text(&parts).as_str(), &reason), (expected, &json!("MAX_TOKENS")), "{begun:?}");
+                assert_eq!(calls(&parts), [json!(null); 0], "{begun:?}");
+            }
+        }
+    }
+    Ok(())
+}
+
 /// A line end inside of the arguments must not end a line of the stream.
 #[tokio::test]
 async fn arguments_with_line_ends_are_whole_in_a_stream() -> anyhow::Result<()> {

@@ -52,6 +52,11 @@ async fn a_call_goes_to_the_client_and_its_result_comes_back() -> anyhow::Result
         assert!(call["args"]["city"].is_string(), "{call}");
         let result = json!({"role": "user", "parts": [{"functionResponse":
             {"id": call["id"], "name": "get_weather", "response": {"output": "21 degrees"}}}]});
+        let fine = json!({"role": "user", "parts": [{"functionResponse":
+            {"id": call["id"], "name": "get_weather", "response": {"error": null}}}]});
+        let reply = generate(&proxy, &pin, &with(contents(json!([ask, turn, fine])), tools.clone())).await?;
+        let said = text(&parts(&[reply.json()]));
+        assert!(!said.contains("Error"), "an error that is none: {said}");
         let history = with(contents(json!([ask, turn, result])), tools.clone());
         let reply = generate(&proxy, &pin, &history).await?;
         assert_eq!(reply.status, 200, "{provider:?}: {}", reply.text());

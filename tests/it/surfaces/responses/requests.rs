@@ -150,6 +150,11 @@ async fn what_would_change_the_meaning_of_the_answer_is_refused_by_name() -> any
             part(json!({"type": "input_file", "filename": "a.pdf", "file_data": "§"})),
             "input[0].content[0].file_data",
         ),
+        (
+            part(json!({"type": "input_file", "filename": "a.docx", "file_data": "UEsDBBQA"})),
+            "input[0].content[0].file_data",
+        ),
+        (part(json!({"type": "input_file", "file_data": "UEsDBBQA"})), "input[0].content[0].file_data"),
         (json!({"background": true}), "background"),
         (json!({"conversation": "conv_1"}), "conversation"),
         (json!({"prompt": {"id": "pmpt_1"}}), "prompt"),
@@ -196,6 +201,11 @@ async fn images_and_files_reach_who_can_read_them() -> anyhow::Result<()> {
     let reply = respond(&proxy, &request("auto", json!([{"role": "user", "content": [text, pdf]}]))).await?;
     assert_eq!((reply.status, reply.header("x-provider")), (200, Some("Gemini")), "{}", reply.text());
     assert!(sent(&proxy, Provider::GEMINI).to_string().contains("JVBERi0xLjQK"));
+    let by_its_bytes = json!({"type": "input_file", "file_data": "JVBERi0xLjUK"});
+    let bare = request("auto", json!([{"role": "user", "content": [text, by_its_bytes]}]));
+    assert_eq!(respond(&proxy, &bare).await?.status, 200);
+    let sent = sent(&proxy, Provider::GEMINI).to_string();
+    assert!(sent.contains("JVBERi0xLjUK") && sent.contains("application/pdf"), "{sent}");
     Ok(())
 }
 

@@ -119,8 +119,9 @@ async fn n04_a_custom_tool_is_called_with_bare_text_both_ways() -> anyhow::Resul
     let grammar = json!({"type": "grammar", "syntax": "lark", "definition": "start: LINE"});
     let tools = json!([{"type": "custom", "name": "exec", "description": "Runs code", "format": grammar}]);
     let code = "say(\"hola\")\n// ñ";
+    let more = json!({"input": code, "timeout": 5, "language": "js"});
     for arguments in
-        [json!({"input": code}).to_string(), json!({"code": code}).to_string(), json!(code).to_string()]
+        [json!({"input": code}), more, json!({"code": code}), json!(code)].map(|it| it.to_string())
     {
         for (provider, pin) in pins() {
             if provider == Provider::GEMINI && !arguments.starts_with('{') {
