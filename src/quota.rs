@@ -16,8 +16,11 @@ mod engine;
 mod exchange;
 mod learnt;
 mod ledger;
+mod lessons;
 mod limits;
 mod line;
+#[cfg(test)]
+mod model;
 mod picking;
 mod place;
 mod price;
@@ -50,11 +53,11 @@ pub(crate) use self::exchange::BucketReport;
 pub(crate) use self::exchange::{Answer, Extent, Kind, Report};
 pub(crate) use self::learnt::Learnt;
 pub use self::ledger::{Ledger, LedgerWarning, PastUse, PlaceId};
+#[cfg(test)]
+pub(crate) use self::model::ServerModel;
 pub(crate) use self::place::Place;
 pub(crate) use self::provider_state::{Change, Offer};
 pub(crate) use self::share::{Bell, ShareAnswer};
 pub use self::snapshot::{ModelSnapshot, ProviderSnapshot};
 pub(crate) use self::target::{Criteria, RuledOut, Target, Wanted, Wish};
-#[cfg(test)]
-pub(crate) use self::tests::model::ServerModel;
 pub use self::trial::{Trial, TrialTurn};

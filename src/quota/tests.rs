@@ -5,7 +5,6 @@ mod learnt;
 mod limits;
 mod line;
 mod lists;
-pub(in crate::quota) mod model;
 mod policy;
 mod preference;
 mod reservations;

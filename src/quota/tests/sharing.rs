@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 
 use futures::FutureExt as _;
 
-use super::model::ServerModel;
 use super::*;
 use crate::middle::Measure;
 use crate::quota::booking::Booking;
 use crate::quota::exchange::{Answer, Extent, Report};
+use crate::quota::model::ServerModel;
 use crate::quota::share::Bell;
 
 const MODEL: &str = "openai/gpt-oss-20b";
