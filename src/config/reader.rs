@@ -313,6 +313,7 @@ impl<'l> Reader<'l> {
             AskedBy::Key | AskedBy::Name => text,
         };
         match parse_base_url(&text, profile.path_prefix) {
+            Ok(url) if self.is_this_proxy(&url) => self.service_instead(provider, url),
             Ok(url) => url,
             Err(accepted) => {
                 let may_hold_secret = text.contains(['@', '?', '#']);
@@ -320,6 +321,27 @@ impl<'l> Reader<'l> {
                 fallback_url()
             }
         }
+    }
+
+    /// Whether `url` is where this proxy will listen.
+    fn is_this_proxy(&self, url: &Url) -> bool {
+        let port = self.get(ENV_PORT).map_or(Some(DEFAULT_PORT), |text| text.parse().ok());
+        let is_here = url.host().is_some_and(|host| is_loopback(&host));
+        is_here && url.scheme() == "http" && url.port_or_known_default() == port
+    }
+
+    /// The provider's own address, if it has one: the variables are those of the providers' programs and libraries, which
+    /// people point at this proxy.
+    fn service_instead(&mut self, provider: Provider, url: Url) -> Url {
+        let profile = provider.profile();
+        let own = profile.base_url.parse().ok().filter(|own: &Url| own.scheme() == "https");
+        if own.is_some() {
+            self.warnings.push(format!(
+                "{}={url} is this proxy itself: {} is asked at {}",
+                profile.base_url_variable, profile.name, profile.base_url
+            ));
+        }
+        own.unwrap_or(url)
     }
 
     fn aliases(&mut self) -> Aliases {

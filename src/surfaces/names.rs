@@ -47,13 +47,17 @@ impl<'a> Names<'a> {
     /// # Errors
     /// There is no such model.
     pub(super) fn pinned(self, model: &str) -> Result<Target, UnknownTarget> {
+        let plainly = |error| without_latest(model).map_or(Err(error), |plain| self.pinned_as_written(plain));
+        self.pinned_as_written(model).or_else(plainly)
+    }
+
+    fn pinned_as_written(self, model: &str) -> Result<Target, UnknownTarget> {
         let aliased = |error| match (&error, self.aliases.find(model)) {
             // Whoever asks for a model that bills is told so.
             (UnknownTarget::Paid { .. }, _) | (_, None) => Err(error),
             (_, Some(meant)) => target(self.offered, meant),
         };
-        let plainly = |error| without_latest(model).map_or(Err(error), |plain| self.pinned(plain));
-        target(self.offered, model).or_else(aliased).or_else(plainly)
+        target(self.offered, model).or_else(aliased)
     }
 
     /// Who may answer for `model` where many names stand in the clients themselves: what the user calls so, else one of ours,
@@ -62,8 +66,15 @@ impl<'a> Names<'a> {
     /// # Errors
     /// There is no such model.
     pub(super) fn chosen(self, model: &str) -> Result<Choice, UnknownTarget> {
-        let plainly = |error| without_latest(model).map_or(Err(error), |plain| self.chosen(plain));
-        self.chosen_as_written(model).or_else(plainly)
+        let known = self.chosen_as_written(model);
+        let plain = without_latest(model);
+        let known = known.or_else(|error| plain.map_or(Err(error), |plain| self.chosen_as_written(plain)));
+        match known {
+            Err(_) if is_foreign(without_brackets(plain.unwrap_or(model))) => {
+                Ok(Choice { target: self.offered.target(None, None)?, is_name_ignored: true })
+            }
+            known => known,
+        }
     }
 
     fn chosen_as_written(self, model: &str) -> Result<Choice, UnknownTarget> {
@@ -71,18 +82,16 @@ impl<'a> Names<'a> {
         if let Some(meant) = self.aliases.find(model).or_else(|| self.aliases.find(plain)) {
             return target(self.offered, meant).map(Choice::from);
         }
-        let mut mistake = None;
-        for name in readings(plain) {
-            match resolve(self.offered, name) {
-                Ok((target, Named::Exactly)) => return Ok(target.into()),
-                Ok((target, Named::Bare)) => return Ok(self.offered.preferring(target).into()),
-                Err(error) => mistake = mistake.or(Some(error)),
-            }
-        }
-        match mistake {
-            Some(error) if !is_foreign(plain) => Err(error),
-            _ => Ok(Choice { target: self.offered.target(None, None)?, is_name_ignored: true }),
-        }
+        let known = |name| {
+            resolve(self.offered, name).map(|(target, named)| match named {
+                Named::Exactly => Choice::from(target),
+                Named::Bare => self.offered.preferring(target).into(),
+            })
+        };
+        // What is wrong with the name as it was sent says more than what is wrong with a part of it.
+        let mut readings = readings(plain);
+        let first = readings.next().unwrap_or(plain);
+        known(first).or_else(|error| readings.find_map(|name| known(name).ok()).ok_or(error))
     }
 }
 

@@ -25,13 +25,35 @@ pub(crate) fn write(out: &mut Vec<u8>, value: &impl Serialize) {
 
 /// Appends `text` as a JSON string.
 pub(crate) fn write_string(out: &mut Vec<u8>, text: &str) {
+    let begin = out.len();
     // Few texts have anything to escape: they are looked at once and copied.
     if text.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
-        return write(out, &text);
+        write(out, &text);
+    } else {
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
     }
-    out.push(b'"');
-    out.extend_from_slice(text.as_bytes());
-    out.push(b'"');
+    escape_line_ends(out, begin);
+}
+
+/// Line ends that JSON takes for letters and Python for line ends: httpx, for one, splits an answer at them.
+const LINE_ENDS: [(char, &str); 3] =
+    [('\u{85}', "\\u0085"), ('\u{2028}', "\\u2028"), ('\u{2029}', "\\u2029")];
+
+/// Escapes such line ends in the JSON that was written from `begin` on: they can only stand inside of strings.
+pub(crate) fn escape_line_ends(out: &mut Vec<u8>, begin: usize) {
+    let written = out.get(begin..).unwrap_or_default();
+    // All of them begin with one of these bytes.
+    let Some(Ok(text)) = memchr::memchr2(0xC2, 0xE2, written).map(|_| str::from_utf8(written)) else {
+        return;
+    };
+    if !text.contains(LINE_ENDS.map(|(end, _)| end)) {
+        return;
+    }
+    let escaped = LINE_ENDS.iter().fold(text.to_owned(), |text, (end, escape)| text.replace(*end, escape));
+    out.truncate(begin);
+    out.extend_from_slice(escaped.as_bytes());
 }
 
 /// The JSON in `text`, on one line: where an event or an answer ends with its line, it may have no line end between its values.

@@ -408,3 +408,23 @@ async fn healthcheck_asks_the_running_server() -> anyhow::Result<()> {
     assert!(dead.0 == Some(1) && dead.2.lines().count() == 1, "{dead:?}");
     Ok(())
 }
+
+/// The variables are those of the providers' own programs, which people point at this proxy: it would ask itself.
+#[test]
+fn a_base_url_that_is_the_proxy_itself_is_warned_about_and_the_real_service_asked() {
+    let base_url_of = |variables: &[(&str, &str)]| {
+        let lookup = |name: &str| variables.iter().find(|it| it.0 == name).map(|it| it.1.to_owned());
+        let config = config::Config::from_lookup(lookup).expect("good settings");
+        let gemini = config.providers.iter().find(|it| it.provider == Provider::GEMINI).expect("Gemini");
+        let is_warned = config.warnings.iter().any(|it| it.contains("is this proxy itself"));
+        (gemini.base_url.to_string(), is_warned)
+    };
+    let key = ("GEMINI_API_KEY", "k");
+    let at = |url: &'static str| ("GOOGLE_GEMINI_BASE_URL", url);
+    let service = ("https://generativelanguage.googleapis.com/".to_owned(), true);
+    assert_eq!(base_url_of(&[key, at("http://127.0.0.1:3001")]), service);
+    assert_eq!(base_url_of(&[key, at("http://localhost:8080"), ("PORT", "8080")]), service);
+    for other in ["http://127.0.0.1:3002/", "http://192.0.2.1:3001/"] {
+        assert_eq!(base_url_of(&[key, at(other)]), (other.to_owned(), false));
+    }
+}

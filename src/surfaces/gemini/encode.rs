@@ -105,7 +105,9 @@ impl Encoder {
     fn write_call(&mut self, out: &mut Vec<u8>) {
         let Some(whole) = self.call.take() else { return };
         self.open(out);
+        let begin = out.len();
         json::write(out, &self.label.piece(call(&whole).into_iter().collect(), None));
+        json::escape_line_ends(out, begin);
         self.close(out);
     }
 
@@ -116,7 +118,9 @@ impl Encoder {
             json::write(out, &self.label.blocked(self.usage));
         } else {
             let part = last.as_ref().and_then(call).unwrap_or(Part::Text { text: "" });
+            let begin = out.len();
             json::write(out, &self.label.piece(vec![part], Some((finish, self.usage))));
+            json::escape_line_ends(out, begin);
         }
         self.close(out);
         if self.form == Form::Array {

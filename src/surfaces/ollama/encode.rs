@@ -98,7 +98,9 @@ impl Encoder {
     fn write_call(&mut self, out: &mut Vec<u8>) {
         let Some(call) = self.call.take() else { return };
         let said = Said { calls: &[call], first: self.calls, ..Said::default() };
+        let begin = out.len();
         json::write(out, &self.label.line(self.form, said, None));
+        json::escape_line_ends(out, begin);
         out.push(b'\n');
         self.calls += 1;
     }
@@ -147,7 +149,9 @@ impl Encode for Encoder {
     }
 
     fn interrupted(&mut self, interrupted: &Interrupted, out: &mut Vec<u8>) -> AfterFailure {
+        let begin = out.len();
         json::write(out, &errors::late(interrupted));
+        json::escape_line_ends(out, begin);
         out.push(b'\n');
         // Clients that pass over what they do not know would take what they have for the whole answer.
         AfterFailure::AbortConnection

@@ -36,6 +36,12 @@ pub(super) fn parse(path: &str, body: &[u8]) -> Result<OllamaAsk, ApiError> {
     let mut body: Body<'_> = read(body_object(body)?).map_err(|error| not_json(&error))?;
     let form = if path.ends_with("/generate") { Form::Response } else { Form::Message };
     let mut ignored = Ignored(std::mem::take(&mut body.unknown));
+    let of_the_other_form = match form {
+        Form::Message => vec![body.prompt, body.system, body.images],
+        Form::Response => vec![body.messages, body.tools],
+    };
+    let sent = of_the_other_form.iter().filter(|field| field.present().is_some());
+    ignored.0.extend(sent.map(|field| field.name().into()));
     let mut conversation = Conversation::default();
     let is_load = match form {
         Form::Message => add_messages(body.messages, &mut conversation, &mut ignored)? == 0,

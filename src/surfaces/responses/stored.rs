@@ -134,8 +134,9 @@ impl InputItems {
         }
         let begin = match &page.after {
             None => 0,
+            // The last of this id, if a client has given it twice: what comes behind it is never listed again.
             Some(after) => {
-                let found = items.iter().position(|(index, item)| id_of(&stored.id, *index, item) == *after);
+                let found = items.iter().rposition(|(index, item)| id_of(&stored.id, *index, item) == *after);
                 found.ok_or_else(|| bad("'after' must be the id of one of these items"))? + 1
             }
         };

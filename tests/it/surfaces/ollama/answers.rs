@@ -5,7 +5,7 @@ use ai_proxy_free::internals::simulator::{After, Behaviour, Fault, Reply, Troubl
 use serde_json::{Value, json};
 
 use super::{Said, all_ways, chat, generate, lines, pins, question, with};
-use crate::support::TestProxy;
+use crate::support::{Reply as HttpReply, TestProxy, ask_at};
 
 #[tokio::test]
 async fn an_answer_is_the_same_in_all_forms_and_says_what_it_took() -> anyhow::Result<()> {
@@ -127,6 +127,33 @@ async fn a_blocked_prompt_does_not_look_like_an_answer_that_is_whole() -> anyhow
     proxy.provider(Provider::GEMINI).always(Behaviour::new(Reply::Blocked));
     for Said { text, end, .. } in all_ways(&proxy, &question("gemini")).await? {
         assert_eq!((text.as_str(), &end["done_reason"]), ("", &json!("content_filter")));
+    }
+    Ok(())
+}
+
+/// Libraries of Python's split a stream at line ends of Unicode, too, which JSON takes for letters.
+#[tokio::test]
+async fn line_ends_of_unicode_stay_within_their_line() -> anyhow::Result<()> {
+    let proxy = TestProxy::core().await?;
+    let said = "a\u{2028}b\u{2029}c\u{85}d";
+    let tools = json!({"tools": [{"type": "function", "function": {"name": "look"}}]});
+    let is_split = |reply: &HttpReply| reply.text().contains(['\u{2028}', '\u{2029}', '\u{85}']);
+    for (_, pin) in pins() {
+        proxy.all(&Behaviour::answer([said]));
+        let reply = chat(&proxy, &question(&pin)).await?;
+        let text: String = lines(&reply).iter().filter_map(|it| it["message"]["content"].as_str()).collect();
+        assert!(!is_split(&reply) && text == said, "{pin}: {}", reply.text());
+        let asked = json!({"contents": [{"parts": [{"text": "Hola"}]}]});
+        let path = format!("/v1beta/models/{pin}:streamGenerateContent?alt=sse");
+        let reply = ask_at(&proxy, &path, &asked, &[]).await?;
+        assert!(!is_split(&reply) && reply.text().contains("a\\u2028b"), "{pin}: {}", reply.text());
+
+        proxy.all(&Behaviour::calling([("look", json!({"at": said}).to_string())]));
+        let reply = chat(&proxy, &with(question(&pin), tools.clone())).await?;
+        let calls: Vec<Value> =
+            lines(&reply).iter().map(|it| it["message"]["tool_calls"][0].clone()).collect();
+        let call = calls.iter().find(|it| it.is_object()).expect("a call");
+        assert!(!is_split(&reply) && call["function"]["arguments"]["at"] == said, "{pin}: {}", reply.text());
     }
     Ok(())
 }

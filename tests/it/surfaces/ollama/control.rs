@@ -174,3 +174,36 @@ async fn errors_are_a_sentence_with_the_status_of_the_case() -> anyhow::Result<(
     log::assert_clean();
     Ok(())
 }
+
+/// One such name ended the process.
+#[tokio::test]
+async fn a_name_with_any_number_of_endings_is_unknown_on_every_surface() -> anyhow::Result<()> {
+    let proxy = TestProxy::core().await?;
+    let name = format!("x{}", ":latest".repeat(200_000));
+    let asked = json!({"model": name, "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}], "input": "Hi"});
+    for path in ["/chat", "/v1/chat/completions", "/v1/messages", "/v1/responses", "/api/chat", "/api/show"] {
+        let reply = ask_at(&proxy, path, &asked, &[]).await?;
+        let expected = if path == "/chat" { 400 } else { 404 };
+        assert_eq!(reply.status, expected, "{path}: {}", reply.text());
+    }
+    Ok(())
+}
+
+/// The ending neither hides who has a model nor what the user calls so.
+#[tokio::test]
+async fn an_ending_changes_neither_a_preference_nor_an_alias() -> anyhow::Result<()> {
+    let aliases = "claude-sonnet-5=gemini/gemini-3.5-flash-lite";
+    let proxy = TestProxy::builder().core().with("MODEL_ALIASES", aliases).start().await?;
+    for (name, provider) in [("gpt-oss-120b", "Cerebras"), ("claude-sonnet-5", "Gemini")] {
+        for name in [name.to_owned(), format!("{name}:latest")] {
+            for _ in 0..3 {
+                let reply = chat(&proxy, &question(&name)).await?;
+                assert_eq!(reply.header("x-provider"), Some(provider), "{name}");
+                assert_eq!(reply.header("x-ignored-fields"), None, "{name}");
+            }
+        }
+    }
+    let reply = chat(&proxy, &question("claude-haiku-5:latest")).await?;
+    assert_eq!((reply.status, ignored(&reply)), (200, vec!["model"]), "a foreign name with an ending");
+    Ok(())
+}

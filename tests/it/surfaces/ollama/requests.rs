@@ -227,3 +227,14 @@ async fn what_cannot_be_answered_as_it_is_meant_is_refused_with_its_place() -> a
     assert_eq!(proxy.upstream_calls(), 0);
     Ok(())
 }
+
+#[tokio::test]
+async fn fields_of_the_other_kind_of_request_are_told() -> anyhow::Result<()> {
+    let fields = json!({"system": "Be kind", "prompt": "Hola", "images": []});
+    let (_, told) = sent_to_groq("/api/chat", with(question("groq"), fields)).await?;
+    assert_eq!(told, ["prompt", "system", "images"]);
+    let fields = json!({"model": "groq", "prompt": "Hola", "messages": [], "tools": []});
+    let (_, told) = sent_to_groq("/api/generate", fields).await?;
+    assert_eq!(told, ["messages", "tools"]);
+    Ok(())
+}
