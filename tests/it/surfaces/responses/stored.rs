@@ -382,9 +382,8 @@ async fn what_was_sent_is_listed_by_pages() -> anyhow::Result<()> {
     }
     let (_, page) = get(&proxy, &format!("{}/input_items", id(&whole))).await?;
     assert_eq!(page["data"].as_array().map(Vec::len), Some(20), "as many as OpenAI lists");
-    let twice =
-        json!([{"id": "a", "role": "user", "content": "One"}, {"id": "a", "role": "user", "content": "Two"}]);
-    let twice = respond(&proxy, &request("groq", twice)).await?.json();
+    let same = vec![json!({"id": "a", "role": "user", "content": "One"}); 3];
+    let twice = respond(&proxy, &request("groq", json!(same))).await?.json();
     let (_, page) = get(&proxy, &format!("{}/input_items?order=asc&limit=1&after=a", id(&twice))).await?;
     assert_eq!(page["has_more"], json!(false), "who pages by itself comes to an end: {page}");
     for wrong in ["limit=0", "limit=101", "limit=x", "after=in_unknown"] {
