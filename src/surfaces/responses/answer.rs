@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use serde::Serialize;
+use serde::de::IgnoredAny;
 
 use super::names::{Origin, Origins, text_in};
 use super::responses_ask::{Place, ResponsesAsk};
@@ -153,9 +154,12 @@ pub(super) fn item(kind: &Kind, id: &str, status: Status, text: &str) -> Vec<u8>
     })
 }
 
-/// What a complete item of this kind says, when the model has written `text`.
-pub(super) fn said(kind: &Kind, text: String) -> String {
+/// What an item of this kind says that ends like this, when the model has written `text`. A text for a tool that was cut off
+/// says nothing: whoever acts on it would act on half of it.
+pub(super) fn said(kind: &Kind, status: Status, text: String) -> String {
+    let is_cut = || status == Status::Incomplete && serde_json::from_str::<IgnoredAny>(&text).is_err();
     match kind {
+        Kind::Call(_, Origin { is_custom: true, .. }) if is_cut() => String::new(),
         Kind::Call(_, Origin { is_custom: true, .. }) => text_in(&text),
         _ => text,
     }

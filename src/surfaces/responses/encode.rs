@@ -227,7 +227,7 @@ impl Encoder {
     /// Writes all that the open item says once more, if one is open.
     fn close(&mut self, out: &mut Vec<u8>, status: Status) {
         let Some(Open { kind, id, text }) = self.open.take() else { return };
-        let open = Open { text: said(&kind, text), kind, id };
+        let open = Open { text: said(&kind, status, text), kind, id };
         let text = open.text.as_str();
         match &open.kind {
             Kind::Thoughts => {

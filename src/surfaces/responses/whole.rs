@@ -21,7 +21,7 @@ pub(super) fn whole(ask: &ResponsesAsk, events: Vec<Event>, author: &Author) -> 
         // Only what was under way is incomplete.
         let status = if items.peek().is_none() { Status::after(finish) } else { Status::Completed };
         let id = answer.next_id(&kind);
-        let text = said(&kind, text);
+        let text = said(&kind, status, text);
         answer.output.push(item(&kind, &id, status, &text));
     }
     answer.finished(finish)

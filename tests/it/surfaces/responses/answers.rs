@@ -223,3 +223,24 @@ async fn n31_an_empty_answer_or_an_error_behind_a_good_status_goes_to_the_next_p
     }
     Ok(())
 }
+
+/// Programs act on an item as soon as it is done: half of a command is none.
+#[tokio::test]
+async fn a_text_for_a_tool_that_was_cut_off_is_not_passed_on() -> anyhow::Result<()> {
+    let proxy = TestProxy::core().await?;
+    let tools = json!({"tools": [{"type": "custom", "name": "exec"}]});
+    for (arguments, finish, input) in [
+        (r#"{"input":"rm -r /tmp/a"#, "length", ""),
+        (r#"{"input":"rm -r /tmp/a/b"}"#, "length", "rm -r /tmp/a/b"),
+        ("rm -r /tmp/a/b", "tool_calls", "rm -r /tmp/a/b"),
+    ] {
+        proxy.all(&Behaviour::calling([("exec", arguments)]).finishing(finish));
+        for response in both_ways(&proxy, &with(question("groq"), tools.clone())).await? {
+            let call = &response["output"][0];
+            let status = if finish == "length" { "incomplete" } else { "completed" };
+            assert_eq!((&call["type"], &call["status"]), (&json!("custom_tool_call"), &json!(status)));
+            assert_eq!(call["input"], input, "{arguments} {finish}");
+        }
+    }
+    Ok(())
+}
