@@ -227,7 +227,7 @@ fn author() -> Author {
     Author {
         provider: Provider::GROQ,
         model: "model".to_owned(),
-        request_id: "request".to_owned(),
+        answer_id: "request".to_owned(),
         created: 0,
     }
 }
