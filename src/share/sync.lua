@@ -14,6 +14,8 @@
 local SLOTS = 128
 local RING = SLOTS + 1
 local KEPT_RESTS = 256
+-- A clock that goes back by more than this (ms) was set.
+local SET_BACK = 1000
 local me, life = ARGV[1], tonumber(ARGV[2])
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
@@ -94,7 +96,14 @@ while key < #KEYS do
   local stated, learnt_at, learnt = ARGV[arg + 10], tonumber(ARGV[arg + 11]), ARGV[arg + 12]
   arg = arg + 13
   local field = 'i' .. me
-  local known = redis.call('HMGET', hash, 'epoch', 'ever', 'used', 'at', 'leased', 'learnt')
+  local known = redis.call('HMGET', hash, 'epoch', 'ever', 'used', 'at', 'leased', 'learnt', 'seen')
+  -- A clock that was set back makes all times wrong that are kept, and a window would never end: all instances tell again
+  -- what they have used.
+  if known[7] and now < tonumber(known[7]) - SET_BACK then
+    redis.call('PEXPIRE', hash, 0)
+    redis.call('PEXPIRE', holders, 0)
+    known = {}
+  end
   local epoch = known[1] or (whole(now) .. '-' .. me)
   local ever, used = tonumber(known[2] or '0'), tonumber(known[3] or '0')
   local at, leased = tonumber(known[4] or '0'), tonumber(known[5] or '0')
@@ -158,7 +167,7 @@ while key < #KEYS do
   end
   leased = leased + lease
   redis.call('HSET', hash, 'epoch', epoch, 'ever', whole(ever), 'used', string.format('%.3f', used),
-    'at', whole(at), 'leased', whole(leased), 'learnt', latest, field, whole(own) .. ' ' .. whole(lease))
+    'at', whole(at), 'leased', whole(leased), 'learnt', latest, 'seen', whole(now), field, whole(own) .. ' ' .. whole(lease))
   local kept = whole(2 * window + 120000)
   redis.call('PEXPIRE', hash, kept)
   redis.call('PEXPIRE', holders, kept)
