@@ -24,18 +24,31 @@ pub(crate) fn write(out: &mut Vec<u8>, value: &impl Serialize) {
 }
 
 /// Appends `text` as a JSON string.
+#[expect(clippy::indexing_slicing, reason = "every byte stands in a table of 256")]
 pub(crate) fn write_string(out: &mut Vec<u8>, text: &str) {
-    let begin = out.len();
     // Few texts have anything to escape: they are looked at once and copied.
-    if text.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
+    if text.bytes().any(|byte| MAY_NEED_ESCAPE[usize::from(byte)]) {
+        let begin = out.len();
         write(out, &text);
-    } else {
-        out.push(b'"');
-        out.extend_from_slice(text.as_bytes());
-        out.push(b'"');
+        return escape_line_ends(out, begin);
     }
-    escape_line_ends(out, begin);
+    out.push(b'"');
+    out.extend_from_slice(text.as_bytes());
+    out.push(b'"');
 }
+
+/// The bytes of which JSON escapes a character, or with which one of [`LINE_ENDS`] begins. A look into a table takes fewer
+/// instructions for each byte than to compare.
+#[expect(clippy::indexing_slicing, reason = "the compiler runs it")]
+const MAY_NEED_ESCAPE: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < table.len() {
+        table[byte] = byte < 0x20 || matches!(byte, 0x22 | 0x5C | 0xC2 | 0xE2);
+        byte += 1;
+    }
+    table
+};
 
 /// Line ends that JSON takes for letters and Python for line ends: httpx, for one, splits an answer at them.
 const LINE_ENDS: [(char, &str); 3] =
