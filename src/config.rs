@@ -29,8 +29,7 @@ pub(crate) use self::origins::CorsOrigins;
 use self::reader::Reader;
 pub(crate) use self::settings::{CallLimits, LogConfig, LogFormat, ProviderConfig, ServerConfig};
 pub(crate) use self::shown::shown;
-pub(crate) use self::state_url::StateUrl;
-pub(crate) use self::state_url::StateWay;
+pub(crate) use self::state_url::{StateUrl, StateWay};
 pub use self::variables::{
     BODY_READ_TIMEOUT_MS, CLIENT_STALL_TIMEOUT_MS, CONNECT_TIMEOUT_MS, DEFAULT_HOST, DEFAULT_PORT,
     ENV_PROXY_API_KEY, FIRST_TOKEN_TIMEOUT_MS, HEADER_READ_TIMEOUT_MS, IDLE_TIMEOUT_MS,

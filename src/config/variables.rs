@@ -24,8 +24,9 @@ pub(super) const ENV_TIER_2: &str = "TIER_2";
 pub(super) const ENV_MODEL_ALIASES: &str = "MODEL_ALIASES";
 /// The most providers of the user's own.
 pub(super) const MOST_CUSTOM_PROVIDERS: usize = 16;
-/// Where what was used of free plans is kept for the next start; set to nothing, it is not kept.
+/// The server through which several instances share their quotas.
 pub(super) const ENV_STATE_URL: &str = "STATE_URL";
+/// Where what was used of free plans is kept for the next start; set to nothing, it is not kept.
 pub(super) const ENV_STATE_FILE: &str = "STATE_FILE";
 /// The file in the working directory.
 pub(super) const DEFAULT_STATE_FILE: &str = "ai-proxy-free.state";

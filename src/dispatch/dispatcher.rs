@@ -131,6 +131,7 @@ impl Dispatcher {
         Some(TooLong::new(tokens, largest.tokens, provider, largest.window))
     }
 }
+
 /// The keys of each provider's accounts.
 fn keys(providers: &[ProviderConfig]) -> Vec<Vec<&str>> {
     let keys = providers.iter().map(|provider| {
