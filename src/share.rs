@@ -10,6 +10,7 @@
 mod common;
 mod link;
 mod memory_script;
+mod pauses;
 mod probe;
 mod remembering;
 mod script;

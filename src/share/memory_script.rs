@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use redis::{Cmd, Script, ScriptInvocation};
 
+use super::script::PREFIX;
 use super::secret::Name;
 
 /// What the server does.
 const SOURCE: &str = include_str!("memory.lua");
-/// Every key begins with this. Another version's keys have another number.
-const PREFIX: &str = "ai-proxy-free:v1";
 
 /// The script, and its keys: one set for those who have the same keys of providers.
 pub(super) struct MemoryScript {

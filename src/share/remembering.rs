@@ -10,13 +10,14 @@ use std::time::Duration;
 
 use redis::Value;
 use redis::aio::MultiplexedConnection;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 use tracing::warn;
 
 use super::common::CommonMemory;
 use super::link::{Link, LinkError, tls_for};
 use super::memory_script::{Entries, Streams, entries};
+use super::pauses::{self, Pauses};
 use super::script::InstanceId;
 use super::secret::{Name, Seal, first, joined};
 use super::untold::Word;
@@ -32,9 +33,6 @@ const ANSWER_TIME: Duration = Duration::from_secs(2);
 const MOST_ENTRIES: usize = 64;
 /// Before the first entry.
 const BEGINNING: &str = "0";
-/// Before it is tried again: at first, and at most.
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// The server keeps so much news at most, and answers as large as the store of an instance; all together at most so much of
 /// its memory, if that is limited: a sixteenth, and a quarter of it. The rest is for quotas, and for what is under way.
 const MOST_NEWS_BYTES: u64 = 16 * 1024 * 1024;
@@ -64,7 +62,7 @@ pub(crate) struct Remembering {
     seal: Seal,
     id: InstanceId,
     most_bytes: u64,
-    random: fastrand::Rng,
+    pauses: Pauses,
 }
 
 /// How much the server may keep.
@@ -89,26 +87,25 @@ impl Remembering {
         let id = InstanceId::new(random.u64(..));
         let most_bytes = u64::try_from(most_bytes).unwrap_or(u64::MAX);
         let seal = common.seal("signature", b"");
-        Ok(seal.map(|seal| Self { url, tls, common, seal, id, most_bytes, random }))
+        Ok(seal.map(|seal| Self { url, tls, common, seal, id, most_bytes, pauses: Pauses::new(random) }))
     }
 
     /// Shares as long as it is polled, and tries again and again if that fails. That the server is away says
     /// [`Sharing`](super::sharing::Sharing); this says what the server refuses.
     pub(crate) async fn keep_shared(mut self, here: &impl Remember) -> Infallible {
-        let mut pause = FIRST_PAUSE;
         let mut is_known = false;
         loop {
             let begun = Instant::now();
             let trouble = self.share_until_trouble(here).await;
             self.common.connect(None);
-            if begun.elapsed() > LONGEST_PAUSE {
-                (pause, is_known) = (FIRST_PAUSE, false);
+            if begun.elapsed() > pauses::LONGEST {
+                self.pauses.begin_anew();
+                is_known = false;
             }
             if let Trouble::Refused(words) = trouble {
                 self.complain(&mut is_known, &words);
             }
-            sleep(pause + pause.mul_f64(self.random.f64() / 4.0)).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            self.pauses.wait().await;
         }
     }
 
@@ -180,7 +177,7 @@ impl Remembering {
 
     async fn tell_on(&self, mut connection: MultiplexedConnection, here: &impl Remember) -> Trouble {
         let bounds = self.bounds(&mut connection).await;
-        let (mut pause, mut is_known) = (FIRST_PAUSE, false);
+        let (mut pauses, mut is_known) = (self.pauses.others(), false);
         loop {
             let batch = self.common.untold.batch();
             if batch.is_empty() {
@@ -188,7 +185,10 @@ impl Remembering {
                 continue;
             }
             match self.tell(&mut connection, bounds, &batch, here).await {
-                Ok(()) => (pause, is_known) = (FIRST_PAUSE, false),
+                Ok(()) => {
+                    pauses.begin_anew();
+                    is_known = false;
+                }
                 Err(Trouble::Away) => {
                     self.common.untold.put_back(batch);
                     return Trouble::Away;
@@ -196,8 +196,7 @@ impl Remembering {
                 // It is lost for others, or it could keep back all that comes after it.
                 Err(Trouble::Refused(words)) => {
                     self.complain(&mut is_known, &words);
-                    sleep(pause).await;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
+                    pauses.wait().await;
                 }
             }
         }

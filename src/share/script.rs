@@ -12,7 +12,7 @@ use crate::quota::{Answer, Kind, Learnt, Report, ShareAnswer};
 /// What the server does.
 const SOURCE: &str = include_str!("sync.lua");
 /// Every key begins with this. Another version's keys have another number.
-const PREFIX: &str = "ai-proxy-free:v1";
+pub(super) const PREFIX: &str = "ai-proxy-free:v1";
 /// A lease holds for so long on the server: twice as long as with its holder.
 const LEASE_LIFE: Duration = Duration::from_secs(10);
 

@@ -7,11 +7,12 @@ use std::time::Duration;
 use futures::future::join_all;
 use redis::aio::MultiplexedConnection;
 use redis::{Script, Value};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsConnector;
 use tracing::{info, warn};
 
 use super::link::{Link, LinkError, tls_for};
+use super::pauses::Pauses;
 use super::script::{InstanceId, answer, invocation, script};
 use super::status::SharingStatus;
 use crate::config::StateUrl;
@@ -25,10 +26,6 @@ const BUSY: Duration = Duration::from_millis(100);
 const SHORTEST: Duration = Duration::from_millis(5);
 /// For one exchange.
 const EXCHANGE_TIME: Duration = Duration::from_secs(2);
-/// Before it is tried again: at first, and at most. With five seconds for connecting, a server that comes back is used again
-/// within 30 seconds.
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// At the start, a server that is away is waited for so long.
 const START_TIME: Duration = Duration::from_secs(3);
 
@@ -41,7 +38,7 @@ pub(crate) struct Sharing {
     quota: Arc<Quota>,
     bell: Arc<Bell>,
     status: Arc<SharingStatus>,
-    random: fastrand::Rng,
+    pauses: Pauses,
 }
 
 impl Sharing {
@@ -60,7 +57,7 @@ impl Sharing {
         let tls = tls_for(&url)?;
         let id = InstanceId::new(random.u64(..));
         let bell = quota.share(keys);
-        Ok(Self { url, tls, id, script: script(), quota, bell, status, random })
+        Ok(Self { url, tls, id, script: script(), quota, bell, status, pauses: Pauses::new(random) })
     }
 
     /// Whether the server lets this instance in. One that is away does not matter.
@@ -76,7 +73,6 @@ impl Sharing {
 
     /// Exchanges as long as it is polled, and tries again and again if that fails.
     pub(crate) async fn keep_shared(mut self) -> Infallible {
-        let mut pause = FIRST_PAUSE;
         let mut is_known = false;
         loop {
             let mut exchanged = 0;
@@ -84,7 +80,8 @@ impl Sharing {
             self.quota.cut_off();
             self.status.failed(&trouble.reason(), self.quota.now());
             if exchanged > 0 {
-                (pause, is_known) = (FIRST_PAUSE, false);
+                self.pauses.begin_anew();
+                is_known = false;
             }
             if !is_known {
                 warn!(
@@ -94,8 +91,7 @@ impl Sharing {
                 );
                 is_known = true;
             }
-            sleep(pause + pause.mul_f64(self.random.f64() / 4.0)).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            self.pauses.wait().await;
         }
     }
 
