@@ -16,7 +16,6 @@ mod engine;
 mod exchange;
 mod learnt;
 mod ledger;
-mod lessons;
 mod limits;
 mod line;
 #[cfg(test)]
@@ -25,6 +24,7 @@ mod picking;
 mod place;
 mod price;
 mod prospect;
+mod provider_share;
 mod provider_state;
 mod settling;
 mod share;
@@ -38,7 +38,6 @@ mod target;
 mod tests;
 mod ticks;
 mod trial;
-mod untold;
 mod used;
 mod waiting;
 

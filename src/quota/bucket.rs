@@ -7,13 +7,14 @@
 //! A provider that reserves the longest answer may give back what was not needed, or not. Both are counted until its own
 //! figures show which is true.
 
+mod sharing;
+
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::share::{Bell, Change, Leave, Share, ShareAnswer, ShareReport};
+use super::share::{Leave, Share};
 use super::ticks::Now;
 use super::used::{End, Used};
 use crate::middle::{Limit, LimitReading, Measure, Renewal, Source, Unit, Wait, Window};
@@ -30,10 +31,6 @@ const INFERRED_PART: u64 = 3;
 /// A difference between two ways of counting that is smaller than this part of the limit proves nothing.
 const PROOF_PART: u64 = 20;
 
-/// Until there is a request, one is taken for this part of a limit of tokens.
-const FIRST_PART: u64 = 16;
-/// Others are told this limit where none is known: more than anybody uses, and still a number for everybody.
-const UNLIMITED: u64 = 1 << 40;
 /// This part of a calendar's window may be used before its time.
 const PACE_SLACK: f64 = 0.1;
 
@@ -170,33 +167,6 @@ impl Bucket {
     /// The limit, certain or not.
     pub(super) fn most(&self) -> Option<u64> {
         self.most
-    }
-
-    /// How the limit is known.
-    pub(super) fn source(&self) -> Source {
-        self.source
-    }
-
-    /// When the provider last told something about it, or an answer showed it.
-    pub(super) fn as_of(&self) -> Option<Timestamp> {
-        self.as_of
-    }
-
-    /// Until when the limit is more than a guess.
-    pub(super) fn certain_until(&self) -> Option<Duration> {
-        self.certain_until
-    }
-
-    /// It is known otherwise.
-    pub(super) fn set_limit(
-        &mut self,
-        most: u64,
-        source: Source,
-        as_of: Timestamp,
-        certain_until: Option<Duration>,
-    ) {
-        (self.most, self.source, self.as_of) = (Some(most), source, Some(as_of));
-        self.certain_until = certain_until;
     }
 
     /// Whether the limit is more than a guess.
@@ -365,65 +335,6 @@ impl Bucket {
         self.settle_share((amount, 0, 0), sent, now);
         self.settle(attempt, amount, 0, 0, sent, now);
         self.open.retain(|it| it.attempt != attempt);
-    }
-
-    /// The same for other instances: of what was reserved, so much was used at least, or in fact if the rest is given back.
-    pub(super) fn settle_share(&mut self, amounts: (u64, u64, u64), sent: Duration, now: Now) {
-        let most = self.most.unwrap_or(u64::MAX);
-        self.share.iter_mut().for_each(|share| share.settle(amounts, sent, most, now));
-    }
-
-    /// From now on it is used together with others.
-    pub(super) fn join(&mut self, bell: &Arc<Bell>, now: Now) {
-        if self.share.is_none() {
-            let mut window = self.used.clone();
-            window.set(0, None, self.most.unwrap_or(u64::MAX), now);
-            let first = match self.measure.unit {
-                Unit::Requests => 1,
-                Unit::Tokens | Unit::Neurons => self.most.unwrap_or_default() / FIRST_PART,
-            };
-            self.share = Some(Box::new(Share::new(bell.clone(), window, first, now)));
-        }
-    }
-
-    /// Whether there is something to tell the others.
-    pub(super) fn has_news(&self) -> bool {
-        self.share.as_ref().is_some_and(|share| share.has_news(self.gives_back == Some(true)))
-    }
-
-    /// What to tell the others; `None` if there are none.
-    pub(super) fn report(&mut self, now: Now) -> Option<ShareReport> {
-        let most = self.most.unwrap_or(UNLIMITED);
-        Some(self.share.as_mut()?.report(self.gives_back == Some(true), most, now))
-    }
-
-    /// Takes in what the others have used, and what may be used here.
-    pub(super) fn apply(&mut self, report: &ShareReport, answer: &ShareAnswer, asked: Duration, now: Now) {
-        let most = self.most.unwrap_or(u64::MAX);
-        let known = self.used_by_belief().amount(most, now);
-        let Some(share) = self.share.as_mut() else { return };
-        let change = share.apply(report, answer, known, asked, now);
-        for used in [Some(&mut self.used), self.used_if_given_back.as_mut()].into_iter().flatten() {
-            match &change {
-                Change::Others(amount) => used.add_of_others(*amount, most, now),
-                Change::Joined { others, slots } => used.add_past(*others, slots, most, now),
-            }
-        }
-    }
-
-    /// Nobody tells what the others do: what they have under way is not known any more.
-    pub(super) fn cut_off(&mut self, now: Now) {
-        if self.counts_calls_at_once()
-            && let Some(share) = self.share.as_mut()
-        {
-            let others = share.forget_others_under_way();
-            self.used.add_of_others(others.saturating_neg(), u64::MAX, now);
-        }
-    }
-
-    /// How the window is renewed, for those who count it together.
-    pub(super) fn used(&self) -> &Used {
-        &self.used
     }
 
     /// How full it is, in thousandths, unless its limit was stated: the fullest is the likeliest reason of a refusal.

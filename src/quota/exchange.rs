@@ -13,12 +13,12 @@ use super::bucket::Bucket;
 use super::cooldowns::Rest;
 use super::learnt::Learnt;
 use super::place::Place;
+use super::provider_share::{ProviderShare, RestReport};
 use super::provider_state::ProviderState;
 use super::share::{Bell, ShareAnswer, ShareReport};
 use super::shared_bucket::{SharedBucket, Sharers};
 use super::state::State;
 use super::ticks::Now;
-use super::untold::{RestReport, Sharing};
 use super::used::Used;
 use crate::middle::{Cause, Effect, Lift, Window, Zone};
 use crate::time::Moment;
@@ -109,7 +109,7 @@ impl State {
             for (account, key) in provider.accounts.iter_mut().zip(keys) {
                 account.shared_name = hashed(&[name, key]);
             }
-            provider.sharing = Some(Sharing::new(bell.clone()));
+            provider.sharing = Some(ProviderShare::new(bell.clone()));
             provider.buckets.iter_mut().for_each(|it| it.bucket.join(bell, ticks));
         }
     }

@@ -12,9 +12,9 @@ use jiff::Timestamp;
 use super::cooldowns::{Blocked, Cooldowns, Standing};
 use super::demand::Correction;
 use super::place::Candidate;
+use super::provider_share::ProviderShare;
 use super::shared_bucket::SharedBucket;
 use super::target::Criteria;
-use super::untold::Sharing;
 use crate::middle::{Measure, Needs, Reason, Renewal};
 use crate::models::{Catalogue, Stock};
 use crate::observe::ModelStats;
@@ -71,7 +71,7 @@ pub(super) struct ProviderState {
     /// The limits that the user has stated.
     pub(super) stated: Vec<(Measure, u64)>,
     /// If several instances share it.
-    pub(super) sharing: Option<Sharing>,
+    pub(super) sharing: Option<ProviderShare>,
 }
 
 #[derive(Debug, Default)]

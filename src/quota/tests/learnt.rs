@@ -55,7 +55,7 @@ fn what_is_told_by_the_servers_clock_is_as_old_by_every_other() {
     here.learn(&learnt(60, Source::Header, 10), 0, at(40));
     let told = here.learnt(7_000, at(40)).unwrap();
     there.learn(&told, -3_000, at(50));
-    assert_eq!(there.as_of(), Some(at(20).wall));
+    assert_eq!(there.status(at(50)).and_then(|it| it.as_of), Some(at(20).wall));
 }
 
 /// A refusal says that all is used. Who does not know what others have used cannot tell how much that is.

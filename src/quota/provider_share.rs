@@ -10,7 +10,7 @@ const MOST_UNTOLD: usize = 64;
 
 /// What is shared of one provider.
 #[derive(Debug)]
-pub(super) struct Sharing {
+pub(super) struct ProviderShare {
     pub(super) bell: Arc<Bell>,
     /// Rests that the others have not been told of.
     pub(super) untold: Vec<RestReport>,
@@ -29,7 +29,7 @@ pub(crate) struct RestReport {
     pub(crate) words: String,
 }
 
-impl Sharing {
+impl ProviderShare {
     /// Nothing to tell and nothing heard.
     pub(super) fn new(bell: Arc<Bell>) -> Self {
         Self { bell, untold: Vec::new(), heard: 0, ahead_ms: 0 }
