@@ -34,7 +34,7 @@ pub(super) enum Body {
     /// It is known. Empty once it was taken.
     Whole(Bytes),
     /// It is known, and may be large.
-    Kept(Kept),
+    Large(Large),
     /// It comes bit by bit.
     Streamed(Box<dyn Stream>),
 }
@@ -43,13 +43,13 @@ pub(super) enum Body {
 const PART_BYTES: usize = 64 * 1024;
 
 /// A large body, sent in parts: what a client does not read stays where it is, and keeps its memory.
-pub(super) struct Kept {
+pub(super) struct Large {
     bytes: Box<dyn AsRef<[u8]> + Send>,
     sent: usize,
     _held: Held,
 }
 
-impl Kept {
+impl Large {
     /// All of `bytes`. They and what they hold are kept until the last part is on its way.
     pub(super) fn new(bytes: impl AsRef<[u8]> + Send + 'static, held: Held) -> Self {
         Self { bytes: Box::new(bytes), sent: 0, _held: held }
@@ -85,7 +85,7 @@ impl hyper::body::Body for Body {
         match &mut *self {
             Self::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
             Self::Whole(bytes) => Poll::Ready(Some(Ok(data(std::mem::take(bytes))))),
-            Self::Kept(kept) => Poll::Ready(kept.next_part().map(|part| Ok(data(part.into())))),
+            Self::Large(large) => Poll::Ready(large.next_part().map(|part| Ok(data(part.into())))),
             Self::Streamed(stream) => {
                 stream.poll_next(context).map(|next| next.map(|bytes| bytes.map(|bytes| data(bytes.into()))))
             }
@@ -96,7 +96,7 @@ impl hyper::body::Body for Body {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Whole(bytes) => bytes.is_empty(),
-            Self::Kept(kept) => kept.left().is_empty(),
+            Self::Large(large) => large.left().is_empty(),
             Self::Streamed(stream) => stream.is_over(),
         }
     }
@@ -104,7 +104,7 @@ impl hyper::body::Body for Body {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Self::Kept(kept) => SizeHint::with_exact(kept.left().len() as u64),
+            Self::Large(large) => SizeHint::with_exact(large.left().len() as u64),
             Self::Streamed(_) => SizeHint::default(),
         }
     }

@@ -18,7 +18,7 @@ use super::areas::{self, Action, Area, Ollama, Route};
 use super::connection::Connection;
 use super::relay::{self, Held};
 use super::request_id::{self, X_REQUEST_ID};
-use super::response_body::{Body, Kept, Response};
+use super::response_body::{Body, Large, Response};
 use super::state::AppState;
 use super::{cors, ingress, reading, slips};
 use crate::dispatch::{Answering, Extent, Question};
@@ -173,7 +173,6 @@ async fn route(admitted: &Admitted<'_>, head: Parts, body: Incoming) -> Reply {
         Route::CountResponseTokens => return count_response(admitted, head, body).await,
         Route::Gemini(Action::CountTokens) => return count(admitted, head, body, gemini::count_tokens).await,
         Route::StoredResponse(_) | Route::ResponseItems(_) | Route::CancelResponse(_) => {
-            fetch(admitted, &head, route).await;
             let shown = stored(admitted, &head, route).await;
             return shown.unwrap_or_else(|error| admitted.refuse(&error)).into();
         }
@@ -257,28 +256,22 @@ fn ollama_greeting() -> Whole {
     response
 }
 
-/// Fetches the response that a client asks about from other instances, if it is not here.
-async fn fetch(admitted: &Admitted<'_>, head: &Parts, route: Route<'_>) {
-    let responses = &admitted.state.responses;
-    if let Route::StoredResponse(id) | Route::ResponseItems(id) | Route::CancelResponse(id) = route {
-        let owner = responses.caller(ingress::shown_key(admitted.area, head).as_deref());
-        responses.fetch(&[id.to_owned()], owner).await;
-    }
-}
-
-/// Answers a question about a response that is stored, which may be large: what is sent has a place among the concurrent
-/// requests and its memory until the client has read it.
+/// Answers a question about a response that is stored, here or with another instance. It may be large: what is sent has a
+/// place among the concurrent requests and its memory until the client has read it.
 async fn stored(admitted: &Admitted<'_>, head: &Parts, route: Route<'_>) -> Result<Response, ApiError> {
     let Admitted { state, area, .. } = admitted;
     let key = ingress::shown_key(*area, head);
     let memory = Memory { responses: &state.responses, key: key.as_deref() };
+    if let Route::StoredResponse(id) | Route::ResponseItems(id) | Route::CancelResponse(id) = route {
+        memory.responses.fetch(&[id.to_owned()], memory.responses.caller(memory.key)).await;
+    }
     match route {
         Route::StoredResponse(id) if head.method == Method::DELETE => {
             responses::delete(&memory, id).map(|deleted| json_response(deleted).map(Body::from))
         }
         Route::StoredResponse(id) => {
             let shown = responses::show(&memory, id, head.uri.query())?;
-            Ok(kept(shown, reading::admit(state)?))
+            Ok(large(shown, reading::admit(state)?))
         }
         Route::ResponseItems(id) => {
             let items = responses::input_items(&memory, id, head.uri.query())?;
@@ -287,7 +280,7 @@ async fn stored(admitted: &Admitted<'_>, head: &Parts, route: Route<'_>) -> Resu
             let list = move || items.list().map(|list| (list, held));
             let (list, mut held) = reading::work_on(bytes, list).await?;
             held.memory.shrink(list.len());
-            Ok(kept(list, held))
+            Ok(large(list, held))
         }
         Route::CancelResponse(id) => Err(responses::cancel(&memory, id)),
         _ => Err(not_found(head)),
@@ -295,8 +288,8 @@ async fn stored(admitted: &Admitted<'_>, head: &Parts, route: Route<'_>) -> Resu
 }
 
 /// A large response of JSON.
-fn kept(bytes: impl AsRef<[u8]> + Send + 'static, held: reading::Held) -> Response {
-    let mut response = Response::new(Body::Kept(Kept::new(bytes, held)));
+fn large(bytes: impl AsRef<[u8]> + Send + 'static, held: reading::Held) -> Response {
+    let mut response = Response::new(Body::Large(Large::new(bytes, held)));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type::JSON));
     response
 }

@@ -1,6 +1,6 @@
-//! An answer that is not streamed, gathered from its events.
+//! An answer that is not streamed, gathered from its events, and calls of streamed ones, gathered from their pieces.
 
-use crate::middle::{Event, FinishReason, ToolCall, ToolCallPiece, Usage};
+use crate::middle::{Event, FinishReason, ToolCall, ToolCallOpening, ToolCallPiece, Usage};
 
 /// All that an answer says.
 #[derive(Debug)]
@@ -39,10 +39,37 @@ impl Gathered {
     fn add_piece(&mut self, piece: ToolCallPiece) {
         let ToolCallPiece { index, opening, arguments } = piece;
         if let Some(opening) = opening {
-            let (id, name, signature) = (opening.id, opening.name, opening.signature);
-            self.calls.push(ToolCall { id, name, arguments, signature });
+            self.calls.push(begun(opening, arguments));
         } else if let Some(call) = self.calls.get_mut(index) {
             call.arguments.push_str(&arguments);
         }
     }
+}
+
+/// The call of a stream whose pieces are coming, for dialects in which a call stands whole.
+#[derive(Debug, Default)]
+pub(super) struct OpenCall(Option<ToolCall>);
+
+impl OpenCall {
+    /// Adds a piece. Returns the call before it, if another begins with it.
+    pub(super) fn add(&mut self, piece: ToolCallPiece) -> Option<ToolCall> {
+        let ToolCallPiece { opening, arguments, .. } = piece;
+        if let Some(opening) = opening {
+            return self.0.replace(begun(opening, arguments));
+        }
+        if let Some(call) = &mut self.0 {
+            call.arguments.push_str(&arguments);
+        }
+        None
+    }
+
+    /// The call, now that something else comes.
+    pub(super) fn end(&mut self) -> Option<ToolCall> {
+        self.0.take()
+    }
+}
+
+fn begun(opening: ToolCallOpening, arguments: String) -> ToolCall {
+    let ToolCallOpening { id, name, signature } = opening;
+    ToolCall { id, name, arguments, signature }
 }

@@ -59,6 +59,10 @@ impl Ask for ResponsesAsk {
     }
 
     fn referred_bytes(&self, memory: &Memory<'_>) -> usize {
+        // Most requests refer to nothing, and whose they are takes a hash.
+        if self.previous.is_none() && self.references.is_empty() {
+            return 0;
+        }
         let owner = memory.responses.caller(memory.key);
         let find = |id: &String| memory.responses.find(id, owner);
         let chain = self.previous.as_ref().and_then(find).map(|parent| parent.chain()).unwrap_or_default();

@@ -23,6 +23,13 @@ pub(crate) fn write(out: &mut Vec<u8>, value: &impl Serialize) {
     serde_json::to_writer(out, value).expect("our own types have string keys only, and memory does not fail");
 }
 
+/// Appends `value` as JSON text for clients that read line by line: see [`LINE_ENDS`].
+pub(crate) fn write_line(out: &mut Vec<u8>, value: &impl Serialize) {
+    let begin = out.len();
+    write(out, value);
+    escape_line_ends(out, begin);
+}
+
 /// Appends `text` as a JSON string.
 #[expect(clippy::indexing_slicing, reason = "every byte stands in a table of 256")]
 pub(crate) fn write_string(out: &mut Vec<u8>, text: &str) {
@@ -55,7 +62,7 @@ const LINE_ENDS: [(char, &str); 3] =
     [('\u{85}', "\\u0085"), ('\u{2028}', "\\u2028"), ('\u{2029}', "\\u2029")];
 
 /// Escapes such line ends in the JSON that was written from `begin` on: they can only stand inside of strings.
-pub(crate) fn escape_line_ends(out: &mut Vec<u8>, begin: usize) {
+fn escape_line_ends(out: &mut Vec<u8>, begin: usize) {
     let written = out.get(begin..).unwrap_or_default();
     // All of them begin with one of these bytes.
     let Some(Ok(text)) = memchr::memchr2(0xC2, 0xE2, written).map(|_| str::from_utf8(written)) else {

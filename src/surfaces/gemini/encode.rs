@@ -5,9 +5,10 @@ use serde::Serialize;
 use super::answer::{Label, Part, call};
 use super::errors;
 use super::generate_ask::Form;
-use crate::middle::{Event, FinishReason, ToolCall, ToolCallPiece, Usage};
+use crate::middle::{Event, FinishReason, ToolCall, Usage};
 use crate::surfaces::author::Author;
 use crate::surfaces::encode::{AfterFailure, Encode, Interrupted};
+use crate::surfaces::gathered::OpenCall;
 use crate::surfaces::media_type;
 use crate::wire::json;
 
@@ -23,7 +24,7 @@ pub struct Encoder {
     /// Text or a call has come.
     has_content: bool,
     /// The call whose pieces are coming: clients want it whole.
-    call: Option<ToolCall>,
+    call: OpenCall,
     /// How a piece ends behind its text.
     end_of_piece: Vec<u8>,
 }
@@ -54,7 +55,7 @@ impl Encoder {
             usage: None,
             has_begun: false,
             has_content: false,
-            call: None,
+            call: OpenCall::default(),
         }
     }
 
@@ -77,7 +78,7 @@ impl Encoder {
 
     fn write(&mut self, out: &mut Vec<u8>, value: &impl Serialize) {
         self.open(out);
-        json::write(out, value);
+        json::write_line(out, value);
         self.close(out);
     }
 
@@ -91,36 +92,22 @@ impl Encoder {
         self.close(out);
     }
 
-    fn take_piece(&mut self, out: &mut Vec<u8>, piece: ToolCallPiece) {
-        let ToolCallPiece { opening, arguments, .. } = piece;
-        if let Some(opening) = opening {
-            self.write_call(out);
-            let (id, name, signature) = (opening.id, opening.name, opening.signature);
-            self.call = Some(ToolCall { id, name, arguments, signature });
-        } else if let Some(call) = &mut self.call {
-            call.arguments.push_str(&arguments);
+    fn write_call(&mut self, out: &mut Vec<u8>, whole: Option<ToolCall>) {
+        if let Some(whole) = whole {
+            self.open(out);
+            json::write_line(out, &self.label.piece(call(&whole).into_iter().collect(), None));
+            self.close(out);
         }
     }
 
-    fn write_call(&mut self, out: &mut Vec<u8>) {
-        let Some(whole) = self.call.take() else { return };
-        self.open(out);
-        let begin = out.len();
-        json::write(out, &self.label.piece(call(&whole).into_iter().collect(), None));
-        json::escape_line_ends(out, begin);
-        self.close(out);
-    }
-
     fn finish(&mut self, out: &mut Vec<u8>, finish: FinishReason) {
-        let last = self.call.take();
+        let last = self.call.end();
         self.open(out);
         if finish == FinishReason::ContentFilter && !self.has_content {
             json::write(out, &self.label.blocked(self.usage));
         } else {
             let part = last.as_ref().and_then(call).unwrap_or(Part::Text { text: "" });
-            let begin = out.len();
-            json::write(out, &self.label.piece(vec![part], Some((finish, self.usage))));
-            json::escape_line_ends(out, begin);
+            json::write_line(out, &self.label.piece(vec![part], Some((finish, self.usage))));
         }
         self.close(out);
         if self.form == Form::Array {
@@ -146,12 +133,16 @@ impl Encode for Encoder {
         self.has_content |= event.is_content();
         match event {
             Event::Text(text) => {
-                self.write_call(out);
+                let call = self.call.end();
+                self.write_call(out, call);
                 self.write_text(out, &text, b"");
             }
             Event::Reasoning(text) if self.shows_thoughts => self.write_text(out, &text, THOUGHT),
             Event::Reasoning(_) => {}
-            Event::ToolCall(piece) => self.take_piece(out, piece),
+            Event::ToolCall(piece) => {
+                let before = self.call.add(piece);
+                self.write_call(out, before);
+            }
             Event::Usage(usage) => self.usage = Some(usage),
             Event::Finish(reason) => self.finish(out, reason),
         }

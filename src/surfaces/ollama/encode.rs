@@ -5,9 +5,10 @@ use tokio::time::Instant;
 use super::answer::{Ending, Label, Said, Took};
 use super::errors;
 use super::ollama_ask::{Form, OllamaAsk};
-use crate::middle::{Event, FinishReason, ToolCall, ToolCallPiece, Usage};
+use crate::middle::{Event, FinishReason, ToolCall, Usage};
 use crate::surfaces::author::Author;
 use crate::surfaces::encode::{AfterFailure, Encode, Interrupted};
+use crate::surfaces::gathered::OpenCall;
 use crate::surfaces::media_type;
 use crate::wire::json;
 
@@ -22,7 +23,7 @@ pub struct Encoder {
     received: Instant,
     begun: Instant,
     /// The call whose pieces are coming: clients want it whole.
-    call: Option<ToolCall>,
+    call: OpenCall,
     /// How many calls were written.
     calls: usize,
     /// How a line begins, up to what it says.
@@ -56,7 +57,7 @@ impl Encoder {
             usage: None,
             received: ask.received,
             begun: Instant::now(),
-            call: None,
+            call: OpenCall::default(),
             calls: 0,
         }
     }
@@ -84,32 +85,18 @@ impl Encoder {
         out.extend_from_slice(behind);
     }
 
-    fn take_piece(&mut self, out: &mut Vec<u8>, piece: ToolCallPiece) {
-        let ToolCallPiece { opening, arguments, .. } = piece;
-        if let Some(opening) = opening {
-            self.write_call(out);
-            let (id, name, signature) = (opening.id, opening.name, opening.signature);
-            self.call = Some(ToolCall { id, name, arguments, signature });
-        } else if let Some(call) = &mut self.call {
-            call.arguments.push_str(&arguments);
-        }
-    }
-
-    fn write_call(&mut self, out: &mut Vec<u8>) {
-        let Some(call) = self.call.take() else { return };
+    fn write_call(&mut self, out: &mut Vec<u8>, call: Option<ToolCall>) {
+        let Some(call) = call else { return };
         let said = Said { calls: &[call], first: self.calls, ..Said::default() };
-        let begin = out.len();
-        json::write(out, &self.label.line(self.form, said, None));
-        json::escape_line_ends(out, begin);
+        json::write_line(out, &self.label.line(self.form, said, None));
         out.push(b'\n');
         self.calls += 1;
     }
 
     fn finish(&mut self, out: &mut Vec<u8>, finish: FinishReason) {
-        self.write_call(out);
         let took = Took { waiting: self.begun - self.received, answering: self.begun.elapsed() };
         let ending = Ending { finish, usage: self.usage, took };
-        json::write(out, &self.label.line(self.form, Said::default(), Some(ending)));
+        json::write_line(out, &self.label.line(self.form, Said::default(), Some(ending)));
         out.push(b'\n');
     }
 }
@@ -131,14 +118,22 @@ impl Encode for Encoder {
     fn event(&mut self, event: Event, out: &mut Vec<u8>) {
         match event {
             Event::Text(text) => {
-                self.write_call(out);
+                let call = self.call.end();
+                self.write_call(out, call);
                 self.write_text(out, &text, Kind::Text);
             }
             Event::Reasoning(text) if self.shows_thoughts => self.write_text(out, &text, Kind::Thought),
             Event::Reasoning(_) => {}
-            Event::ToolCall(piece) => self.take_piece(out, piece),
+            Event::ToolCall(piece) => {
+                let before = self.call.add(piece);
+                self.write_call(out, before);
+            }
             Event::Usage(usage) => self.usage = Some(usage),
-            Event::Finish(reason) => self.finish(out, reason),
+            Event::Finish(reason) => {
+                let call = self.call.end();
+                self.write_call(out, call);
+                self.finish(out, reason);
+            }
         }
     }
 
@@ -149,9 +144,7 @@ impl Encode for Encoder {
     }
 
     fn interrupted(&mut self, interrupted: &Interrupted, out: &mut Vec<u8>) -> AfterFailure {
-        let begin = out.len();
-        json::write(out, &errors::late(interrupted));
-        json::escape_line_ends(out, begin);
+        json::write_line(out, &errors::late(interrupted));
         out.push(b'\n');
         // Clients that pass over what they do not know would take what they have for the whole answer.
         AfterFailure::AbortConnection

@@ -113,15 +113,26 @@ impl<'i> Blocks<'i> {
     fn parts(&mut self, at: &str, field: Field<'_>) -> Result<Vec<Part>, ApiError> {
         let Some(content) = field.present() else { return Ok(Vec::new()) };
         let mut parts = Vec::new();
+        self.read_parts(at, content, |part| parts.push(part))?;
+        Ok(parts)
+    }
+
+    /// Reads what `content` shows. Calls and results in it are left out, and told.
+    pub(super) fn read_parts(
+        &mut self,
+        at: &str,
+        content: &RawValue,
+        mut take: impl FnMut(Part),
+    ) -> Result<(), ApiError> {
         let (mut calls, mut results) = (false, false);
         self.read(at, content, |block| match block {
-            Block::Parts(more) => parts.extend(more),
+            Block::Parts(parts) => parts.into_iter().for_each(&mut take),
             Block::Call(_) => calls = true,
             Block::Result(_) => results = true,
         })?;
         self.skip_if(calls, "tool_use");
         self.skip_if(results, "tool_result");
-        Ok(parts)
+        Ok(())
     }
 
     fn document(&mut self, at: &str, fields: &Fields<'_>) -> Result<Vec<Part>, ApiError> {

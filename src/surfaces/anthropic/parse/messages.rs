@@ -72,21 +72,12 @@ fn instruct(
 ) -> Result<(), ApiError> {
     const FOR_ANTHROPIC: &str = "x-anthropic-";
     let is_list = content.get().starts_with('[');
-    let (mut calls, mut results) = (false, false);
-    let mut add = |part| match part {
+    blocks.read_parts(at, content, |part| match part {
         Part::Text(text) if is_list && text.starts_with(FOR_ANTHROPIC) => {}
         Part::Text(text) => conversation.instruct(text),
         // No model takes them as instructions.
         shown @ (Part::Image(_) | Part::File(_)) => conversation.user(vec![shown]),
-    };
-    blocks.read(at, content, |block| match block {
-        Block::Parts(parts) => parts.into_iter().for_each(&mut add),
-        Block::Call(_) => calls = true,
-        Block::Result(_) => results = true,
-    })?;
-    blocks.skip_if(calls, "tool_use");
-    blocks.skip_if(results, "tool_result");
-    Ok(())
+    })
 }
 
 /// What the user says, and what tools have returned.
