@@ -6,9 +6,9 @@ mod errors;
 mod requests;
 mod tools;
 
-use ai_proxy_free::internals::providers::{Directory, Provider};
 use serde_json::{Value, json};
 
+use super::{ignored, pins, sent, with};
 use crate::support::{Reply, TestProxy, ask_at};
 
 /// What clients send in front of every request.
@@ -28,27 +28,6 @@ fn request(model: &str, messages: Value) -> Value {
 /// A request of one question.
 fn question(model: &str) -> Value {
     request(model, json!([{"role": "user", "content": "Hola"}]))
-}
-
-/// `body` with these fields, too.
-fn with(mut body: Value, fields: Value) -> Value {
-    let more = fields.as_object().expect("an object").clone();
-    body.as_object_mut().expect("an object").extend(more);
-    body
-}
-
-/// The names that pin each of the three dialects' providers.
-fn pins() -> impl Iterator<Item = (Provider, String)> {
-    Directory::core().into_iter().map(|provider| (provider, provider.name().to_ascii_lowercase()))
-}
-
-/// What the last call of a provider said.
-fn sent(proxy: &TestProxy, provider: Provider) -> Value {
-    proxy.provider(provider).chats().pop().expect("a call").json()
-}
-
-fn ignored(reply: &Reply) -> Vec<&str> {
-    reply.header("x-ignored-fields").unwrap_or_default().split(", ").collect()
 }
 
 /// A streamed answer.

@@ -4,9 +4,9 @@ mod answers;
 mod control;
 mod requests;
 
-use ai_proxy_free::internals::providers::{Directory, Provider};
 use serde_json::{Value, json};
 
+use super::{ignored, pins, sent, with};
 use crate::support::{Reply, TestProxy, ask_at};
 
 /// Asks for a whole answer.
@@ -26,27 +26,6 @@ fn question() -> Value {
 
 fn contents(contents: Value) -> Value {
     json!({"contents": contents})
-}
-
-/// `body` with these fields, too.
-fn with(mut body: Value, fields: Value) -> Value {
-    let more = fields.as_object().expect("an object").clone();
-    body.as_object_mut().expect("an object").extend(more);
-    body
-}
-
-/// The names that pin each of the three dialects' providers.
-fn pins() -> impl Iterator<Item = (Provider, String)> {
-    Directory::core().into_iter().map(|provider| (provider, provider.name().to_ascii_lowercase()))
-}
-
-/// What the last call of a provider said.
-fn sent(proxy: &TestProxy, provider: Provider) -> Value {
-    proxy.provider(provider).chats().pop().expect("a call").json()
-}
-
-fn ignored(reply: &Reply) -> Vec<&str> {
-    reply.header("x-ignored-fields").unwrap_or_default().split(", ").collect()
 }
 
 /// The chunks of a stream, read as strictly as no client would: each has a part, and nothing stands between them.
