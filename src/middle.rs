@@ -22,7 +22,7 @@ pub(crate) use self::calls::WireCall;
 pub use self::event::{Event, FinishReason, ToolCallOpening, ToolCallPiece, Usage};
 pub use self::failure::{Cause, Diagnosis, Reason, Scope, Wait};
 pub(crate) use self::failure::{Failure, RawWords};
-pub(crate) use self::measure::{ErrorReading, FreePlan};
+pub(crate) use self::measure::{ErrorReading, FreePlan, MOST_COUNTED};
 pub(crate) use self::measure::{Limit, Pool, Renewal, TokenCharge, Zone, in_groups};
 pub use self::measure::{LimitReading, Measure, Reading, Source, Unit, Window};
 pub use self::policy::{Counted, Effect, Lift, Policy, Span};

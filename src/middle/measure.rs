@@ -251,6 +251,10 @@ pub struct Spent {
     pub wait: Wait,
 }
 
+/// A limit, or what one answer took, is counted up to here: more than any plan allows, and still a number for all who add
+/// such figures up, whatever a provider has written.
+pub(crate) const MOST_COUNTED: u64 = 1 << 40;
+
 /// The documented limits of a model on the free plan.
 pub(crate) type FreePlan = &'static [Limit];
 

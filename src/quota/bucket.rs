@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use super::share::{Leave, Share};
 use super::ticks::Now;
 use super::used::{End, Used};
-use crate::middle::{Limit, LimitReading, Measure, Renewal, Source, Unit, Wait, Window};
+use crate::middle::{Limit, LimitReading, MOST_COUNTED, Measure, Renewal, Source, Unit, Wait, Window};
 
 /// A call may overtake another on its way to the provider: of those sent this short a time before it, its head need not
 /// know.
@@ -123,7 +123,7 @@ impl Bucket {
     pub(super) fn new(limit: Limit, source: Source, may_give_back: bool, now: Now) -> Self {
         let certain_until = (source != Source::Default).then_some(Duration::MAX);
         Self {
-            most: Some(limit.most),
+            most: Some(limit.most.min(MOST_COUNTED)),
             source,
             certain_until,
             ..Self::unplanned(limit.measure, limit.renewal, may_give_back, now)
@@ -303,7 +303,7 @@ impl Bucket {
                 self.gives_back = Some(true);
             } else if counted > most && !self.is_certain(now) {
                 // The next guess: one refusal more is cheaper than one call at a time.
-                self.most = Some(counted.max(most.saturating_mul(2)));
+                self.most = Some(counted.max(most.saturating_mul(2)).min(MOST_COUNTED));
                 self.source = Source::Observed;
                 self.as_of = Some(now.wall);
             }
@@ -390,9 +390,10 @@ impl Bucket {
         if reading.limit == Some(0) && is_counted == IsCounted::Yes {
             return;
         }
-        let stated = reading.limit.filter(|&limit| limit > 0);
+        let stated = reading.limit.filter(|&limit| limit > 0).map(|limit| limit.min(MOST_COUNTED));
+        let remaining = reading.remaining.map(|remaining| remaining.min(MOST_COUNTED));
         let used_up_to_now = self.used.amount(self.most.unwrap_or(u64::MAX), now);
-        let most = match (stated, reading.remaining, self.most) {
+        let most = match (stated, remaining, self.most) {
             (Some(stated), ..) => stated,
             (None, Some(remaining), Some(most)) => most.max(remaining),
             (None, Some(remaining), None) if remaining > 0 => remaining.saturating_add(used_up_to_now),
@@ -407,7 +408,7 @@ impl Bucket {
             self.certain_until = (!is_doubtful).then_some(Duration::MAX);
             self.source = reading.source;
         }
-        let Some(remaining) = reading.remaining else { return };
+        let Some(remaining) = remaining else { return };
         let reset = self.believable(reading.reset, now);
         let own = self.open.iter().find(|it| it.attempt == attempt).map_or(0, |it| it.amount);
         self.reset = reset.map(|reset| {

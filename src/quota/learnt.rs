@@ -1,6 +1,6 @@
 //! A limit that a provider has told to one instance, or that its calls have shown, as the others are told of it.
 
-use crate::middle::Source;
+use crate::middle::{MOST_COUNTED, Source};
 
 /// Until something else is told.
 pub(super) const FOR_EVER: i64 = -1;
@@ -33,10 +33,15 @@ impl Learnt {
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut words = text.split(' ').skip(1);
         let as_of_ms = words.next()?.parse().ok()?;
-        let most = words.next()?.parse().ok().filter(|most| *most > 0)?;
+        let most: u64 = words.next()?.parse().ok().filter(|most| *most > 0)?;
         let source = words.next()?;
         let source = *LEARNT_SOURCES.iter().find(|it| it.as_str() == source)?;
-        Some(Self { most, source, as_of_ms, certain_until_ms: words.next()?.parse().ok()? })
+        Some(Self {
+            most: most.min(MOST_COUNTED),
+            source,
+            as_of_ms,
+            certain_until_ms: words.next()?.parse().ok()?,
+        })
     }
 }
 

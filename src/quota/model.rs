@@ -3,13 +3,15 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use crate::middle::MOST_COUNTED;
 use crate::quota::exchange::{Answer, BucketReport, Kind, Report};
 use crate::quota::learnt::Learnt;
-use crate::quota::share::ShareAnswer;
+use crate::quota::share::{ShareAnswer, ShareReport};
 
 /// As on the server: a lease holds for so long there, a window has so many slots, and so many dead are buried at once.
 const LEASE_LIFE: i64 = 10_000;
 const SLOTS: i64 = 128;
+const SHORT: i64 = 2_000;
 const MOST_BURIED: usize = 32;
 
 /// The server. Rests are not in it.
@@ -31,6 +33,8 @@ pub(in crate::quota) struct BucketModel {
     slots: BTreeMap<i64, i64>,
     held: BTreeMap<String, Held>,
     learnt: Option<Learnt>,
+    /// Until when leases are for those who wait.
+    short: i64,
 }
 
 /// What an instance has told and holds, and until when.
@@ -73,7 +77,7 @@ impl BucketModel {
         self.count(told.kind, change);
         self.ever += change;
         let instances = self.held.len() as i64 + 1;
-        let (lease, left) = self.grant(told, limit, instances);
+        let (lease, left) = self.grant(told, limit, instances, now);
         let held = Held { own: share.own, lease, until: now + LEASE_LIFE };
         self.held.insert(instance.to_owned(), held);
         let is_joining = told.kind == Kind::Sliding && !is_known;
@@ -95,10 +99,11 @@ impl BucketModel {
     /// What was stated counts more than what was inferred, then the younger counts.
     fn learn(&mut self, told: &BucketReport, now: i64) -> Option<i64> {
         let rank = |it: &Learnt| (it.is_stated(), it.as_of_ms.min(now));
-        let limit = told.limit.map(|limit| limit as i64);
+        let limit = told.limit.map(|limit| limit.min(MOST_COUNTED) as i64);
         match (told.learnt, self.learnt) {
             (Some(own), latest) if latest.is_none_or(|latest| rank(&own) >= rank(&latest)) => {
-                self.learnt = Some(Learnt { as_of_ms: own.as_of_ms.min(now), ..own });
+                let most = own.most.min(MOST_COUNTED);
+                self.learnt = Some(Learnt { most, as_of_ms: own.as_of_ms.min(now), ..own });
                 limit
             }
             (own, Some(latest)) if own.is_some() || latest.is_stated() => Some(latest.most as i64),
@@ -167,17 +172,24 @@ impl BucketModel {
     }
 
     /// The lease, and what is left besides.
-    fn grant(&self, told: &BucketReport, limit: Option<i64>, instances: i64) -> (i64, i64) {
-        let (wanted, smallest) = (told.share.wanted as i64, told.share.smallest as i64);
+    fn grant(&mut self, told: &BucketReport, limit: Option<i64>, instances: i64, now: i64) -> (i64, i64) {
+        let ShareReport { wanted, waited_for, smallest, .. } = told.share;
+        let (wanted, waited_for, smallest) = (wanted as i64, waited_for as i64, smallest as i64);
         let Some(limit) = limit else { return (wanted, 0) };
         let leased: i64 = self.held.values().map(|it| it.lease).sum();
         let left = ((limit - leased) as f64 - self.used).floor().max(0.0) as i64;
         let fair = if instances > 1 { (left + 1) / 2 } else { left };
-        let lease = match wanted {
+        let is_short = now < self.short;
+        let lease = match if is_short { waited_for } else { wanted } {
+            0 if is_short => 0,
             0 => Some(left / (2 * instances)).filter(|it| *it >= smallest).unwrap_or_default(),
-            _ if wanted.min(fair) < smallest && left >= smallest => smallest,
-            _ => wanted.min(fair),
+            asked if asked.min(fair) >= smallest => asked.min(fair),
+            _ if left >= smallest => smallest,
+            _ => 0,
         };
+        if waited_for > 0 && lease == 0 {
+            self.short = now + SHORT;
+        }
         (lease, left - lease)
     }
 

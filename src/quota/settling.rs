@@ -6,7 +6,9 @@ use super::cooldowns::{Cooldowns, Standing};
 use super::place::{Candidate, Place};
 use super::provider_state::ProviderState;
 use super::state::State;
-use crate::middle::{Cause, Counted, Failure, Lift, LimitReading, Measure, Policy, Unit, Usage, Window};
+use crate::middle::{
+    Cause, Counted, Failure, Lift, LimitReading, MOST_COUNTED, Measure, Policy, Unit, Usage, Window,
+};
 use crate::time::Moment;
 use jiff::Timestamp;
 
@@ -120,9 +122,11 @@ impl State {
         let Some(provider) = self.providers.get_mut(booking.admission.candidate.provider) else { return };
         let charge = provider.provider.profile().token_charge;
         let work = provider.work(booking.admission.candidate.model);
-        // No answer takes more than its model's window.
-        let window =
-            provider.models.get(booking.admission.candidate.model).map_or(u64::MAX, |it| it.can.window);
+        // No answer takes more than its model's window, and a list may say anything of that.
+        let window = provider
+            .models
+            .get(booking.admission.candidate.model)
+            .map_or(MOST_COUNTED, |it| it.can.window.min(MOST_COUNTED));
         let usage = usage.map(|usage| Usage {
             prompt_tokens: usage.prompt_tokens.min(window),
             completion_tokens: usage.completion_tokens.min(window),

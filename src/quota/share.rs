@@ -75,7 +75,7 @@ pub(super) struct Share {
     rated_sum: i64,
     /// The largest amount that was used lately or found no lease.
     largest: u64,
-    lacked: Cell<u64>,
+    lacked: Cell<Option<Lacked>>,
     /// When the server last told of it.
     told_at: Option<Timestamp>,
 }
@@ -90,6 +90,15 @@ struct Lease {
     asked: Duration,
     /// What is left besides all leases, for each instance.
     left: u64,
+}
+
+/// What found no lease since the last report.
+#[derive(Clone, Copy, Debug)]
+struct Lacked {
+    /// The smallest that one request needs, with those before it in the line.
+    least: u64,
+    /// What all of them need.
+    most: u64,
 }
 
 /// What one bucket tells the server.
@@ -107,6 +116,8 @@ pub(crate) struct ShareReport {
     pub(crate) epoch: String,
     /// How much it would like to use.
     pub(crate) wanted: u64,
+    /// How much of that requests are waiting for.
+    pub(crate) waited_for: u64,
     /// The smallest lease that is of use.
     pub(crate) smallest: u64,
 }
@@ -161,7 +172,7 @@ impl Share {
             rated_at: now.tick,
             rated_sum: 0,
             largest: first.max(1),
-            lacked: Cell::new(0),
+            lacked: Cell::new(None),
             told_at: None,
         }
     }
@@ -217,7 +228,8 @@ impl Share {
             if spent.saturating_add(wanted) <= lease.amount {
                 return Leave::Given;
             }
-            self.lacked.set(self.lacked.get().max(wanted));
+            let lacked = self.lacked.get().unwrap_or(Lacked { least: wanted, most: wanted });
+            self.lacked.set(Some(Lacked { least: lacked.least.min(wanted), most: lacked.most.max(wanted) }));
             self.bell.lacking.notify_one();
             // While there is enough for everybody, one call at a time goes on credit.
             let has_credit = wanted <= lease.left;
@@ -236,7 +248,7 @@ impl Share {
     /// Whether there is something to tell: a use, a lack, or a lease that is not needed.
     pub(super) fn has_news(&self, gives_back: bool) -> bool {
         let is_idle_lease = self.lease.is_some_and(|it| it.amount > 0) && self.rate > 0.0;
-        self.sum(gives_back) != self.acknowledged || self.lacked.get() > 0 || is_idle_lease
+        self.sum(gives_back) != self.acknowledged || self.lacked.get().is_some() || is_idle_lease
     }
 
     fn sum(&self, gives_back: bool) -> i64 {
@@ -247,10 +259,13 @@ impl Share {
     pub(super) fn report(&mut self, gives_back: bool, most: u64, now: Now) -> ShareReport {
         let own = self.sum(gives_back);
         let lacked = self.lacked.take();
-        self.largest = self.largest.max(lacked.min(most));
+        let waited_for = lacked.map_or(0, |it| it.most.min(most));
+        let least = lacked.map(|it| it.least.min(most));
+        self.largest = self.largest.max(least.unwrap_or_default());
         self.rate(now);
         let by_rate = (self.rate * AHEAD.as_secs_f64()).ceil() as u64;
-        let wanted = if by_rate == 0 && lacked == 0 { 0 } else { by_rate.max(self.largest).max(lacked) };
+        let wanted =
+            if by_rate == 0 && lacked.is_none() { 0 } else { by_rate.max(self.largest).max(waited_for) };
         ShareReport {
             own,
             spent: self.own,
@@ -258,7 +273,8 @@ impl Share {
             window: self.window.amount(most, now),
             epoch: self.epoch.clone(),
             wanted: wanted.min(most),
-            smallest: self.largest.clamp(1, most.max(1)),
+            waited_for,
+            smallest: least.unwrap_or(self.largest).clamp(1, most.max(1)),
         }
     }
 

@@ -53,7 +53,7 @@ pub(super) fn invocation<'s>(script: &'s Script, report: &Report, id: &InstanceI
         let share = &bucket.share;
         call.arg(word(bucket.kind)).arg(milliseconds(bucket.window)).arg(bucket.period_end_ms).arg(limit);
         call.arg(share.own).arg(share.acknowledged).arg(share.window).arg(&share.epoch);
-        call.arg(share.wanted).arg(share.smallest);
+        call.arg(share.wanted).arg(share.waited_for).arg(share.smallest);
         let learnt = bucket.learnt.as_ref();
         call.arg(u8::from(learnt.is_some_and(Learnt::is_stated))).arg(learnt.map_or(0, |it| it.as_of_ms));
         call.arg(learnt.map(Learnt::words).unwrap_or_default());

@@ -6,8 +6,9 @@
 --       for each rest: how long it still lasts (ms; -1 without an end), what it is;
 --       for each bucket: kind, window (ms), end of the calendar's period (ms), limit (-1 if unknown), the sum that this
 --       instance has used, the sum that was acknowledged, what it has used within the window, the epoch that it knows,
---       how much it wants, how much the smallest useful lease is; what it has learnt of the limit: whether the provider has
---       stated it, when that was (ms; 0 if it has learnt nothing), the limit and what else is to be kept.
+--       how much it wants, how much requests wait for, how much the smallest useful lease is; what it has learnt of the
+--       limit: whether the provider has stated it, when that was (ms; 0 if it has learnt nothing), the limit and what else
+--       is to be kept.
 -- Answer: the time (ms), the latest rest, the rests that are news, and for each bucket: epoch, what all have ever used, what
 --       counts now, the lease, how many instances there are, what is left besides; at first the slots of the window; and what
 --       was learnt of the limit, by whomever.
@@ -16,6 +17,10 @@ local RING = SLOTS + 1
 local KEPT_RESTS = 256
 -- A clock that goes back by more than this (ms) was set.
 local SET_BACK = 1000
+-- After a request has found too little, leases are for those who wait, for so long (ms): everybody asks within a second.
+local SHORT = 2000
+-- A limit is counted up to here, whatever a provider or another version has written: a larger one would overflow the answer.
+local MOST_COUNTED = 2 ^ 40
 local me, life = ARGV[1], tonumber(ARGV[2])
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
@@ -90,13 +95,13 @@ while key < #KEYS do
   local hash, holders = KEYS[key], KEYS[key + 1]
   key = key + 2
   local kind, window, period_end = ARGV[arg], tonumber(ARGV[arg + 1]), tonumber(ARGV[arg + 2])
-  local limit, own, acknowledged = tonumber(ARGV[arg + 3]), tonumber(ARGV[arg + 4]), tonumber(ARGV[arg + 5])
+  local limit, own, acknowledged = math.min(tonumber(ARGV[arg + 3]), MOST_COUNTED), tonumber(ARGV[arg + 4]), tonumber(ARGV[arg + 5])
   local own_now, epoch_told = tonumber(ARGV[arg + 6]), ARGV[arg + 7]
-  local wanted, smallest = tonumber(ARGV[arg + 8]), tonumber(ARGV[arg + 9])
-  local stated, learnt_at, learnt = ARGV[arg + 10], tonumber(ARGV[arg + 11]), ARGV[arg + 12]
-  arg = arg + 13
+  local wanted, waited_for, smallest = tonumber(ARGV[arg + 8]), tonumber(ARGV[arg + 9]), tonumber(ARGV[arg + 10])
+  local stated, learnt_at, learnt = ARGV[arg + 11], tonumber(ARGV[arg + 12]), ARGV[arg + 13]
+  arg = arg + 14
   local field = 'i' .. me
-  local known = redis.call('HMGET', hash, 'epoch', 'ever', 'used', 'at', 'leased', 'learnt', 'seen')
+  local known = redis.call('HMGET', hash, 'epoch', 'ever', 'used', 'at', 'leased', 'learnt', 'seen', 'short')
   -- A clock that was set back makes all times wrong that are kept, and a window would never end: all instances tell again
   -- what they have used.
   if known[7] and now < tonumber(known[7]) - SET_BACK then
@@ -107,6 +112,7 @@ while key < #KEYS do
   local epoch = known[1] or (whole(now) .. '-' .. me)
   local ever, used = tonumber(known[2] or '0'), tonumber(known[3] or '0')
   local at, leased = tonumber(known[4] or '0'), tonumber(known[5] or '0')
+  local short = tonumber(known[8] or '0')
   local is_known = epoch == epoch_told
   -- What was stated counts more than what was inferred, then the younger counts.
   local latest = known[6] or ''
@@ -116,7 +122,7 @@ while key < #KEYS do
   if learnt_at > 0 and (stated > latest_stated or stated == latest_stated and learnt_at >= latest_at) then
     latest = stated .. ' ' .. whole(learnt_at) .. ' ' .. learnt
   elseif latest_limit and (learnt_at > 0 or latest_stated == '1') then
-    limit = tonumber(latest_limit)
+    limit = math.min(tonumber(latest_limit), MOST_COUNTED)
   end
   used, at = rolled(hash, kind, window, period_end, limit, used, at)
 
@@ -155,11 +161,14 @@ while key < #KEYS do
   if limit >= 0 then
     left = math.max(math.floor(limit - used - leased), 0)
     local fair = instances > 1 and math.ceil(left / 2) or left
-    lease = math.min(wanted, fair)
-    -- Whoever wants something gets enough for one request, as long as there is that much. Whoever wants nothing holds an even
-    -- part of half of what is left, so that its first request need not wait.
-    if wanted > 0 and lease < smallest and left >= smallest then lease = smallest end
-    if wanted == 0 then
+    local is_short = now < short
+    local asked = is_short and waited_for or wanted
+    lease = math.min(asked, fair)
+    -- A lease is enough for one request, or nothing: of parts that are too small for anybody nobody could use any.
+    if asked > 0 and lease < smallest then lease = left >= smallest and smallest or 0 end
+    if waited_for > 0 and lease == 0 then short = now + SHORT end
+    -- Whoever wants nothing holds an even part of half of what is left, so that its first request need not wait.
+    if wanted == 0 and not is_short then
       lease = math.floor(left / (2 * instances))
       if lease < smallest then lease = 0 end
     end
@@ -167,7 +176,7 @@ while key < #KEYS do
   end
   leased = leased + lease
   redis.call('HSET', hash, 'epoch', epoch, 'ever', whole(ever), 'used', string.format('%.3f', used),
-    'at', whole(at), 'leased', whole(leased), 'learnt', latest, 'seen', whole(now), field, whole(own) .. ' ' .. whole(lease))
+    'at', whole(at), 'leased', whole(leased), 'learnt', latest, 'seen', whole(now), 'short', whole(short), field, whole(own) .. ' ' .. whole(lease))
   local kept = whole(2 * window + 120000)
   redis.call('PEXPIRE', hash, kept)
   redis.call('PEXPIRE', holders, kept)

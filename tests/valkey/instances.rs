@@ -26,7 +26,10 @@ pub(crate) struct Instances {
 
 /// Who asks.
 #[derive(Clone)]
-pub(crate) struct Client(reqwest::Client);
+pub(crate) struct Client {
+    http: reqwest::Client,
+    longest_answer: u32,
+}
 
 /// What has become of some requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -87,8 +90,8 @@ impl Instances {
         ]);
         variables.extend(own.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let variables = Binary::variables_over(&simulator, variables);
-        let mut instances =
-            Self { simulator, all: Vec::new(), provider, variables, client: Client(http_client()?) };
+        let client = Client { http: http_client()?, longest_answer: LONGEST_ANSWER };
+        let mut instances = Self { simulator, all: Vec::new(), provider, variables, client };
         for _ in 0..count {
             instances.add().await?;
         }
@@ -112,6 +115,11 @@ impl Instances {
         Ok(())
     }
 
+    /// From now on, requests ask for an answer of up to so many tokens.
+    pub(crate) fn ask_for(&mut self, longest_answer: u32) {
+        self.client.longest_answer = longest_answer;
+    }
+
     /// Asks an instance once, and says whether that was answered.
     pub(crate) async fn ask(&self, number: usize) -> anyhow::Result<bool> {
         self.client.ask(self.all[number].1).await
@@ -127,10 +135,19 @@ impl Instances {
         self.limit_of(number, "requests", "minute").await
     }
 
+    /// What an instance tells of sharing.
+    pub(crate) async fn sharing(&self, number: usize) -> anyhow::Result<Value> {
+        Ok(self.providers(number).await?["sharing"].take())
+    }
+
+    async fn providers(&self, number: usize) -> anyhow::Result<Value> {
+        let url = format!("http://{}/providers", self.all[number].1);
+        Ok(self.client.http.get(url).send().await?.json().await?)
+    }
+
     /// What an instance tells of a limit.
     pub(crate) async fn limit_of(&self, number: usize, unit: &str, window: &str) -> anyhow::Result<Value> {
-        let url = format!("http://{}/providers", self.all[number].1);
-        let mut report: Value = self.client.0.get(url).send().await?.json().await?;
+        let mut report = self.providers(number).await?;
         let providers = report["providers"].as_array_mut().expect("a list");
         let its = providers.iter_mut().find(|it| it["name"] == self.provider.name()).expect("it is there");
         let limits = its["models"][0]["limits"].as_array_mut().expect("a list");
@@ -188,8 +205,8 @@ impl Client {
     pub(crate) async fn ask(&self, address: SocketAddr) -> anyhow::Result<bool> {
         let url = format!("http://{address}/chat");
         let message = json!({"role": "user", "content": "Hola"});
-        let question = json!({"messages": [message], "max_tokens": LONGEST_ANSWER});
-        let response = within_patience("an answer", self.0.post(url).json(&question).send()).await?;
+        let question = json!({"messages": [message], "max_tokens": self.longest_answer});
+        let response = within_patience("an answer", self.http.post(url).json(&question).send()).await?;
         let status = response.status().as_u16();
         let text = response.text().await?;
         anyhow::ensure!(status == 200 || status == 429, "{status}: {text}");

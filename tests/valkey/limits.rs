@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::instances::{Instances, Tally};
 use crate::server::Server;
 
@@ -80,6 +82,34 @@ async fn nobody_calls_a_provider_that_has_told_another_instance_to_wait() -> any
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert!(!instances.ask(1).await?);
     assert_eq!(gemini.chat_count(), 1, "the other instance has not called");
+    Ok(())
+}
+
+/// Whoever tells a limit near the largest number there is cuts no other instance off.
+#[tokio::test]
+async fn an_absurd_limit_keeps_nobody_from_sharing() -> anyhow::Result<()> {
+    use ai_proxy_free::internals::providers::Provider;
+    use ai_proxy_free::internals::simulator::{Cost, Limit, Limits, Plan, Window};
+
+    let server = Server::start(&[]).await?;
+    let day = Window::Refilled(Duration::from_secs(86_400));
+    let plan = Limits::Custom(Plan::each_model([Limit::new(i64::MAX as u64, Cost::Requests, day)]));
+    let instances = Instances::over(2, Provider::GROQ, plan, &[("STATE_URL", &server.url())]).await?;
+    assert!(instances.ask(0).await?);
+    let known = async {
+        while instances.limit_of(1, "requests", "day").await?["source"] != "header" {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        anyhow::Ok(())
+    };
+    tokio::time::timeout(Duration::from_secs(2), known).await??;
+    // By now each has asked about all of its limits, knowing this one.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    for number in 0..2 {
+        let sharing = instances.sharing(number).await?;
+        assert_eq!((&sharing["state"], &sharing["reason"]), (&"shared".into(), &Value::Null), "{sharing}");
+        assert!(instances.ask(number).await?);
+    }
     Ok(())
 }
 

@@ -35,6 +35,8 @@ struct Case {
     limits: Plan,
     /// Variables besides.
     own: Vec<(&'static str, String)>,
+    /// The longest answer that a request asks for, in tokens.
+    longest_answer: u32,
     requests: usize,
     pause: Duration,
 }
@@ -63,7 +65,16 @@ impl Outcome {
 impl Case {
     fn minute(name: &'static str, rpm: u64, requests: usize, pause: Duration) -> Self {
         let own = vec![("GEMINI_LIMITS", format!("rpm={rpm}"))];
-        Self { name, provider: Provider::GEMINI, limits: requests_a_minute(rpm), own, requests, pause }
+        let limits = requests_a_minute(rpm);
+        Self {
+            name,
+            provider: Provider::GEMINI,
+            limits,
+            own,
+            longest_answer: LONGEST_ANSWER,
+            requests,
+            pause,
+        }
     }
 
     fn day(rpd: u64, requests: usize, pause: Duration) -> Self {
@@ -74,6 +85,7 @@ impl Case {
             provider: Provider::GEMINI,
             limits,
             own,
+            longest_answer: LONGEST_ANSWER,
             requests,
             pause,
         }
@@ -89,16 +101,32 @@ impl Case {
             provider: Provider::GROQ,
             limits,
             own,
+            longest_answer: LONGEST_ANSWER,
             requests,
             pause,
         }
+    }
+
+    /// The same, of which each request needs so many and waits for a second.
+    fn large(name: &'static str, tpm: u64, longest_answer: u32, requests: usize) -> Self {
+        let mut case = Self::tokens(tpm, requests, Duration::from_millis(400));
+        case.own.push(("MAX_WAIT_MS", "1000".to_owned()));
+        Self { name, longest_answer, ..case }
     }
 
     /// What Groq has published, of which this program has a guess until headers and refusals tell.
     fn published(requests: usize, pause: Duration) -> Self {
         let (provider, own) = (Provider::GROQ, Vec::new());
         let limits = Plan::published(provider);
-        Self { name: "Groq, its free plan, guessed", provider, limits, own, requests, pause }
+        Self {
+            name: "Groq, its free plan, guessed",
+            provider,
+            limits,
+            own,
+            longest_answer: LONGEST_ANSWER,
+            requests,
+            pause,
+        }
     }
 
     fn waiting(mut self, name: &'static str) -> Self {
@@ -116,7 +144,7 @@ impl Case {
     fn oracle(&self) -> u64 {
         let mut limiter = Limiter::new(self.limits.clone());
         let model = self.provider.default_models().next().expect("one");
-        let size = Size { prompt: PROMPT, longest_answer: u64::from(LONGEST_ANSWER) };
+        let size = Size { prompt: PROMPT, longest_answer: u64::from(self.longest_answer) };
         let begun = Timestamp::now();
         let at = |number: usize| begun + self.pause * u32::try_from(number).expect("a small number");
         let is_admitted = |number: &usize| limiter.admit("key", model, size, at(*number)).is_ok();
@@ -129,8 +157,9 @@ impl Case {
         let mut own: Vec<(&str, &str)> =
             self.own.iter().map(|(name, value)| (*name, value.as_str())).collect();
         own.push(("STATE_URL", &url));
-        let instances =
+        let mut instances =
             Instances::over(count, self.provider, Limits::Custom(self.limits.clone()), &own).await?;
+        instances.ask_for(self.longest_answer);
         let (begun, before) = (Instant::now(), server.script_calls().await?);
         let whom = |number| if is_one_asked { 0 } else { number % count };
         let tally = instances.ask_many(self.requests, self.pause, whom).await?;
@@ -204,6 +233,19 @@ async fn the_measured_day_is_delivered_by_however_many_instances() -> anyhow::Re
 #[tokio::test]
 async fn the_measured_tokens_are_delivered_by_however_many_instances() -> anyhow::Result<()> {
     Case::tokens(24_000, 400, Duration::from_millis(30)).report(0.9).await
+}
+
+/// The limit has room for two of these, for one, and for eight.
+#[tokio::test]
+async fn the_measured_large_requests_are_delivered_by_however_many_instances() -> anyhow::Result<()> {
+    for (name, longest_answer, requests) in [
+        ("Groq, each request needs 0.4 of the tokens", 3_200, 8),
+        ("Groq, each request needs 0.8 of the tokens", 6_400, 4),
+        ("Groq, each request needs 0.12 of the tokens", 960, 20),
+    ] {
+        Case::large(name, 8_000, longest_answer, requests).report(0.99).await?;
+    }
+    Ok(())
 }
 
 #[tokio::test]

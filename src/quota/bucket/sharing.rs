@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::Bucket;
-use crate::middle::{Source, Unit};
+use crate::middle::{MOST_COUNTED, Source, Unit};
 use crate::quota::learnt::{FOR_EVER, LEARNT_SOURCES, Learnt};
 use crate::quota::share::{Bell, Change, Share, ShareAnswer, ShareReport};
 use crate::quota::ticks::Now;
@@ -14,8 +14,6 @@ use crate::quota::used::Used;
 
 /// Until there is a request, one is taken for this part of a limit of tokens.
 const FIRST_PART: u64 = 16;
-/// Others are told this limit where none is known: more than anybody uses, and still a number for everybody.
-const UNLIMITED: u64 = 1 << 40;
 
 impl Bucket {
     /// The same for other instances: of what was reserved, so much was used at least, or in fact if the rest is given back.
@@ -44,7 +42,7 @@ impl Bucket {
 
     /// What to tell the others; `None` if there are none.
     pub(in crate::quota) fn report(&mut self, now: Now) -> Option<ShareReport> {
-        let most = self.most.unwrap_or(UNLIMITED);
+        let most = self.most.unwrap_or(MOST_COUNTED);
         Some(self.share.as_mut()?.report(self.gives_back == Some(true), most, now))
     }
 

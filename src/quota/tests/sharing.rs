@@ -43,6 +43,8 @@ struct World {
     answers: VecDeque<(u64, usize, Report, Answer)>,
     now: u64,
     most: u64,
+    /// The limit is of tokens, and a request takes so many; `None` if it is of requests.
+    tokens: Option<u64>,
     /// What was sent within the last minute.
     window: VecDeque<u64>,
     /// The most that was ever sent within a minute, and how many calls there were in all.
@@ -57,6 +59,10 @@ fn moment(now: u64) -> Moment {
 
 impl World {
     fn new(instances: usize, most: u64, seed: u64) -> Self {
+        Self::of(instances, most, None, seed)
+    }
+
+    fn of(instances: usize, most: u64, tokens: Option<u64>, seed: u64) -> Self {
         let random = fastrand::Rng::with_seed(seed);
         let mut world = Self {
             server: ServerModel::default(),
@@ -65,6 +71,7 @@ impl World {
             answers: VecDeque::new(),
             now: 0,
             most,
+            tokens,
             window: VecDeque::new(),
             peak: 0,
             sent: 0,
@@ -75,8 +82,12 @@ impl World {
     }
 
     fn add(&mut self) {
-        let endless = [Measure::REQUESTS_A_DAY, Measure::TOKENS_A_MINUTE, Measure::TOKENS_A_DAY];
-        let mut limits = vec![(Measure::REQUESTS_A_MINUTE, self.most)];
+        let (limited, other) = match self.tokens {
+            None => (Measure::REQUESTS_A_MINUTE, Measure::TOKENS_A_MINUTE),
+            Some(_) => (Measure::TOKENS_A_MINUTE, Measure::REQUESTS_A_MINUTE),
+        };
+        let endless = [Measure::REQUESTS_A_DAY, Measure::TOKENS_A_DAY, other];
+        let mut limits = vec![(limited, self.most)];
         limits.extend(endless.map(|measure| (measure, 1_000_000_000)));
         let offer = Offer {
             is_second_tier: false,
@@ -106,7 +117,7 @@ impl World {
     /// One request at an instance; whether it was sent.
     fn ask(&mut self, number: usize) -> bool {
         let target = Target::new(vec![Wanted { provider: GROQ, model: None }], false);
-        let demand = Demand { prompt: 1, answer: Some(1) };
+        let demand = Demand { prompt: self.tokens.unwrap_or(2) - 1, answer: Some(1) };
         let (needs, ruled_out) = (Needs::default(), &[][..]);
         let criteria = Criteria { target: &target, needs: &needs, ruled_out, demand, can_wait: false };
         let now = self.now;
@@ -246,6 +257,66 @@ proptest! {
         // The even part of each, again for who came anew, and a call each beyond it for every answer's time.
         let bound = 2 * most + instances as u64;
         prop_assert!(world.peak <= bound, "{} of {most}", world.peak);
+    }
+}
+
+/// How many requests of this part of a limit are sent within five seconds, if each of so many instances has `pending` of them
+/// and asks again and again. Before, all have had small ones.
+fn large_ones_sent(instances: usize, hungry: usize, part: f64, seed: u64) -> u64 {
+    let most = 8_000;
+    let mut world = World::of(instances, most, Some(8), seed);
+    world.run(2_000, 0.0, |_| 0);
+    world.run(8_000, 40.0, |random| random.usize(..instances));
+    // All of it comes back.
+    world.run(MINUTE, 0.0, |_| 0);
+    world.tokens = Some((most as f64 * part) as u64);
+    let before = world.sent;
+    for _ in 0..50 {
+        (0..hungry).for_each(|number| {
+            world.ask(number);
+        });
+        world.run(100, 0.0, |_| 0);
+    }
+    world.sent - before
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// A lease that is too small for its holder must not keep what is left from those who have room in it.
+    #[test]
+    fn large_requests_find_all_that_is_left_whoever_waits(
+        instances in 1_usize..9,
+        hungry in 1_usize..9,
+        part in 0.11_f64..1.0,
+        seed in any::<u64>(),
+    ) {
+        let hungry = hungry.min(instances);
+        let sent = large_ones_sent(instances, hungry, part, seed);
+        let one = large_ones_sent(1, 1, part, seed);
+        // One may go on credit.
+        prop_assert!((one..=one + 1).contains(&sent), "{sent}, and {one} of one instance");
+    }
+}
+
+/// A large request gets its turn although the others have small ones all the time, as long as there is room for both.
+#[test]
+fn a_large_request_is_not_kept_from_its_turn_by_small_ones_elsewhere() {
+    for (seed, part) in [(1, 0.5), (2, 0.7), (3, 0.85)] {
+        let most = 8_000;
+        let mut world = World::of(5, most, Some(8), seed);
+        world.run(8_000, 4.0, |random| random.usize(1..5));
+        let mut waited = 0;
+        loop {
+            world.tokens = Some((most as f64 * part) as u64);
+            if world.ask(0) {
+                break;
+            }
+            world.tokens = Some(8);
+            world.run(100, 4.0, |random| random.usize(1..5));
+            waited += 100;
+            assert!(waited < 3_000, "{part} of the limit waits");
+        }
     }
 }
 

@@ -88,16 +88,19 @@ impl Reporter {
             BucketReport::of(&format!("bucket-{number}"), KINDS[number], Duration::from_millis(1_280));
         told.own = (told.own + random.i64(-5..20)).max(0);
         bucket.period_end_ms = now_ms + random.i64(-100..400);
-        bucket.limit = random.bool().then(|| random.u64(1..300));
+        // Some provider may have written anything.
+        let most = if random.u8(..20) == 0 { i64::MAX as u64 } else { 300 };
+        bucket.limit = random.bool().then(|| random.u64(1..most));
         let share = &mut bucket.share;
         (share.own, share.acknowledged, share.epoch) = (told.own, told.acknowledged, told.epoch.clone());
         share.window = random.u64(..=u64::try_from(told.own).unwrap());
         share.wanted = if random.bool() { 0 } else { random.u64(..60) };
-        share.smallest = random.u64(1..20);
+        share.waited_for = if share.wanted == 0 || random.bool() { 0 } else { random.u64(..=share.wanted) };
+        share.smallest = random.u64(1..40);
         let source = [Source::Observed, Source::ErrorBody, Source::Header][random.usize(..3)];
         let as_of_ms = now_ms + random.i64(-500..200);
         let learnt =
-            Learnt { most: random.u64(1..300), source, as_of_ms, certain_until_ms: random.i64(-1..now_ms) };
+            Learnt { most: random.u64(1..most), source, as_of_ms, certain_until_ms: random.i64(-1..now_ms) };
         bucket.learnt = (random.u8(..4) == 0).then_some(learnt);
         bucket
     }
