@@ -179,7 +179,7 @@ impl Bucket {
         self.gives_back
     }
 
-    /// Another bucket of the provider has shown whether it gives back.
+    /// Another bucket of the provider, or another instance, has shown whether it gives back.
     pub(super) fn learn_from(&mut self, other: Option<bool>) {
         self.gives_back = self.gives_back.or(other);
     }
@@ -419,7 +419,7 @@ impl Bucket {
         let uncounted = if is_counted == IsCounted::No { own } else { 0 };
         let used =
             most.saturating_sub(remaining).saturating_add(self.unseen(attempt)).saturating_add(uncounted);
-        self.judge_giving_back(used, most, now);
+        self.judge_giving_back(used, most, (attempt, is_counted), now);
         for it in [Some(&mut self.used), self.used_if_given_back.as_mut()].into_iter().flatten() {
             it.set(used, reset, most, now);
         }
@@ -462,11 +462,20 @@ impl Bucket {
     }
 
     /// Whether the provider gives back what answers did not need, as far as its figure for what is `used` proves it.
-    fn judge_giving_back(&mut self, used: u64, most: u64, now: Now) {
+    fn judge_giving_back(&mut self, used: u64, most: u64, (attempt, is_counted): (u64, IsCounted), now: Now) {
+        let sent = self.open.iter().find(|it| it.attempt == attempt).map_or(now.tick, |it| it.sent);
+        // Between the two ways of counting may lie just what a call of another instance takes.
+        let is_clear = !self.share.as_ref().is_some_and(|share| share.have_others_used_since(sent));
+        if !is_clear && is_counted == IsCounted::Yes {
+            return;
+        }
         let Some(given_back) = &self.used_if_given_back else { return };
         let (low, high) = (given_back.amount(most, now), self.used.amount(most, now));
         if high.saturating_sub(low) > most / PROOF_PART {
-            self.gives_back = Some(used.abs_diff(low) < used.abs_diff(high));
+            let gives_back = used.abs_diff(low) < used.abs_diff(high);
+            if is_clear || !gives_back {
+                self.gives_back = Some(gives_back);
+            }
         }
     }
 

@@ -33,6 +33,7 @@ pub(in crate::quota) struct BucketModel {
     slots: BTreeMap<i64, i64>,
     held: BTreeMap<String, Held>,
     learnt: Option<Learnt>,
+    gives_back: Option<bool>,
     /// Until when leases are for those who wait.
     short: i64,
 }
@@ -67,6 +68,7 @@ impl BucketModel {
         self.roll(told, limit, now);
         self.bury(told.kind, now);
         let share = &told.share;
+        self.gives_back = share.gives_back.or(self.gives_back);
         let is_known = self.epoch == share.epoch;
         let change = match self.held.remove(instance) {
             Some(before) => share.own - before.own,
@@ -93,6 +95,7 @@ impl BucketModel {
             left: left as u64,
             slots: if is_joining { self.aged_slots(told, now) } else { Vec::new() },
             learnt: self.learnt,
+            gives_back: self.gives_back,
         }
     }
 

@@ -19,6 +19,8 @@ use super::used::Used;
 const LEASE_LIFE: Duration = Duration::from_secs(5);
 /// Whoever lacks a lease is looked at again after this time, if the answer has not come before.
 const NEXT_LEASE: Duration = Duration::from_millis(100);
+/// What others use is known after this time at the latest.
+const FRESHNESS: Duration = Duration::from_secs(1);
 /// What was used lately says what will be used: it counts half after this time.
 const HALF_LIFE: Duration = Duration::from_millis(150);
 /// Less than this for that time is nothing.
@@ -78,6 +80,8 @@ pub(super) struct Share {
     lacked: Cell<Option<Lacked>>,
     /// When the server last told of it.
     told_at: Option<Timestamp>,
+    /// When it was last told that others have used something.
+    others_used: Option<Duration>,
 }
 
 /// What this instance may use until it hears more.
@@ -120,6 +124,8 @@ pub(crate) struct ShareReport {
     pub(crate) waited_for: u64,
     /// The smallest lease that is of use.
     pub(crate) smallest: u64,
+    /// Whether the provider gives back what answers did not need, if this instance knows.
+    pub(crate) gives_back: Option<bool>,
 }
 
 /// What the server answers for one bucket.
@@ -141,6 +147,8 @@ pub(crate) struct ShareAnswer {
     pub(crate) slots: Vec<(u64, u64)>,
     /// What some instance has learnt of the limit.
     pub(crate) learnt: Option<Learnt>,
+    /// Whether the provider gives back what answers did not need, if some instance knows.
+    pub(crate) gives_back: Option<bool>,
 }
 
 /// What an answer changes in what counts as used.
@@ -174,6 +182,7 @@ impl Share {
             largest: first.max(1),
             lacked: Cell::new(None),
             told_at: None,
+            others_used: None,
         }
     }
 
@@ -190,6 +199,12 @@ impl Share {
     /// Whether there are others, and nobody tells what they do.
     pub(super) fn is_alone_among_others(&self, now: Now) -> bool {
         self.instances > 1 && self.holds(now).is_none()
+    }
+
+    /// Whether a provider's figure in the answer to a call that was sent then may be without something of others that is
+    /// counted here.
+    pub(super) fn have_others_used_since(&self, sent: Duration) -> bool {
+        self.others_used.is_some_and(|at| at.saturating_add(FRESHNESS) >= sent)
     }
 
     /// Counts a use.
@@ -255,9 +270,9 @@ impl Share {
         if gives_back { self.own_if_given_back } else { self.own }
     }
 
-    /// What to tell the server. `gives_back` says which way of counting is believed.
-    pub(super) fn report(&mut self, gives_back: bool, most: u64, now: Now) -> ShareReport {
-        let own = self.sum(gives_back);
+    /// What to tell the server. What is given back is counted so if it is known to be.
+    pub(super) fn report(&mut self, gives_back: Option<bool>, most: u64, now: Now) -> ShareReport {
+        let own = self.sum(gives_back == Some(true));
         let lacked = self.lacked.take();
         let waited_for = lacked.map_or(0, |it| it.most.min(most));
         let least = lacked.map(|it| it.least.min(most));
@@ -275,6 +290,7 @@ impl Share {
             wanted: wanted.min(most),
             waited_for,
             smallest: least.unwrap_or(self.largest).clamp(1, most.max(1)),
+            gives_back,
         }
     }
 
@@ -310,6 +326,9 @@ impl Share {
         self.lease = Some(Lease { amount: answer.lease, own: report.spent, asked, left });
         (self.acknowledged, self.own_of_ever, self.ever) = (report.own, report.own, answer.ever);
         self.told_at = Some(now.wall);
+        if others != 0 || is_joining {
+            self.others_used = Some(now.tick);
+        }
         self.others_under_way = answer.ever.saturating_sub(report.own);
         if !is_joining {
             return Change::Others(others);

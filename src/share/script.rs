@@ -16,6 +16,11 @@ pub(super) const PREFIX: &str = "ai-proxy-free:v1";
 /// A lease holds for so long on the server: twice as long as with its holder.
 const LEASE_LIFE: Duration = Duration::from_secs(10);
 
+/// Whether something is so, as the script has it.
+const YES: &str = "1";
+const NO: &str = "0";
+const UNKNOWN: &str = "";
+
 /// Names this process among the instances.
 #[derive(Clone, Debug)]
 pub(super) struct InstanceId(String);
@@ -54,6 +59,11 @@ pub(super) fn invocation<'s>(script: &'s Script, report: &Report, id: &InstanceI
         call.arg(word(bucket.kind)).arg(milliseconds(bucket.window)).arg(bucket.period_end_ms).arg(limit);
         call.arg(share.own).arg(share.acknowledged).arg(share.window).arg(&share.epoch);
         call.arg(share.wanted).arg(share.waited_for).arg(share.smallest);
+        call.arg(match share.gives_back {
+            None => UNKNOWN,
+            Some(false) => NO,
+            Some(true) => YES,
+        });
         let learnt = bucket.learnt.as_ref();
         call.arg(u8::from(learnt.is_some_and(Learnt::is_stated))).arg(learnt.map_or(0, |it| it.as_of_ms));
         call.arg(learnt.map(Learnt::words).unwrap_or_default());
@@ -114,7 +124,12 @@ fn bucket(value: Value) -> Option<ShareAnswer> {
     let slots: Vec<u64> = slots.collect::<Option<_>>()?;
     let slots = slots.chunks_exact(2).filter_map(|pair| Some((*pair.first()?, *pair.get(1)?))).collect();
     let learnt = Learnt::parse(&text(items.next()?)?);
-    Some(ShareAnswer { epoch, ever, used, lease, instances, left, slots, learnt })
+    let gives_back = match text(items.next()?)?.as_str() {
+        YES => Some(true),
+        NO => Some(false),
+        _ => None,
+    };
+    Some(ShareAnswer { epoch, ever, used, lease, instances, left, slots, learnt, gives_back })
 }
 
 fn array(value: Value) -> Option<Vec<Value>> {

@@ -6,12 +6,12 @@
 --       for each rest: how long it still lasts (ms; -1 without an end), what it is;
 --       for each bucket: kind, window (ms), end of the calendar's period (ms), limit (-1 if unknown), the sum that this
 --       instance has used, the sum that was acknowledged, what it has used within the window, the epoch that it knows,
---       how much it wants, how much requests wait for, how much the smallest useful lease is; what it has learnt of the
---       limit: whether the provider has stated it, when that was (ms; 0 if it has learnt nothing), the limit and what else
---       is to be kept.
+--       how much it wants, how much requests wait for, how much the smallest useful lease is; whether the provider gives
+--       back what answers did not need (1 or 0; nothing if that is not known); what it has learnt of the limit: whether the
+--       provider has stated it, when that was (ms; 0 if it has learnt nothing), the limit and what else is to be kept.
 -- Answer: the time (ms), the latest rest, the rests that are news, and for each bucket: epoch, what all have ever used, what
---       counts now, the lease, how many instances there are, what is left besides; at first the slots of the window; and what
---       was learnt of the limit, by whomever.
+--       counts now, the lease, how many instances there are, what is left besides; at first the slots of the window; what was
+--       learnt of the limit, by whomever; and whether the provider gives back.
 local SLOTS = 128
 local RING = SLOTS + 1
 local KEPT_RESTS = 256
@@ -98,10 +98,11 @@ while key < #KEYS do
   local limit, own, acknowledged = math.min(tonumber(ARGV[arg + 3]), MOST_COUNTED), tonumber(ARGV[arg + 4]), tonumber(ARGV[arg + 5])
   local own_now, epoch_told = tonumber(ARGV[arg + 6]), ARGV[arg + 7]
   local wanted, waited_for, smallest = tonumber(ARGV[arg + 8]), tonumber(ARGV[arg + 9]), tonumber(ARGV[arg + 10])
-  local stated, learnt_at, learnt = ARGV[arg + 11], tonumber(ARGV[arg + 12]), ARGV[arg + 13]
-  arg = arg + 14
+  local gives_back = ARGV[arg + 11]
+  local stated, learnt_at, learnt = ARGV[arg + 12], tonumber(ARGV[arg + 13]), ARGV[arg + 14]
+  arg = arg + 15
   local field = 'i' .. me
-  local known = redis.call('HMGET', hash, 'epoch', 'ever', 'used', 'at', 'leased', 'learnt', 'seen', 'short')
+  local known = redis.call('HMGET', hash, 'epoch', 'ever', 'used', 'at', 'leased', 'learnt', 'seen', 'short', 'back')
   -- A clock that was set back makes all times wrong that are kept, and a window would never end: all instances tell again
   -- what they have used.
   if known[7] and now < tonumber(known[7]) - SET_BACK then
@@ -113,6 +114,7 @@ while key < #KEYS do
   local ever, used = tonumber(known[2] or '0'), tonumber(known[3] or '0')
   local at, leased = tonumber(known[4] or '0'), tonumber(known[5] or '0')
   local short = tonumber(known[8] or '0')
+  if gives_back == '' then gives_back = known[9] or '' end
   local is_known = epoch == epoch_told
   -- What was stated counts more than what was inferred, then the younger counts.
   local latest = known[6] or ''
@@ -176,7 +178,7 @@ while key < #KEYS do
   end
   leased = leased + lease
   redis.call('HSET', hash, 'epoch', epoch, 'ever', whole(ever), 'used', string.format('%.3f', used),
-    'at', whole(at), 'leased', whole(leased), 'learnt', latest, 'seen', whole(now), 'short', whole(short), field, whole(own) .. ' ' .. whole(lease))
+    'at', whole(at), 'leased', whole(leased), 'learnt', latest, 'seen', whole(now), 'short', whole(short), 'back', gives_back, field, whole(own) .. ' ' .. whole(lease))
   local kept = whole(2 * window + 120000)
   redis.call('PEXPIRE', hash, kept)
   redis.call('PEXPIRE', holders, kept)
@@ -192,6 +194,6 @@ while key < #KEYS do
       end
     end
   end
-  answer[#answer + 1] = { epoch, ever, math.ceil(used), lease, instances, left, slots, latest }
+  answer[#answer + 1] = { epoch, ever, math.ceil(used), lease, instances, left, slots, latest, gives_back }
 end
 return answer

@@ -43,7 +43,7 @@ impl Bucket {
     /// What to tell the others; `None` if there are none.
     pub(in crate::quota) fn report(&mut self, now: Now) -> Option<ShareReport> {
         let most = self.most.unwrap_or(MOST_COUNTED);
-        Some(self.share.as_mut()?.report(self.gives_back == Some(true), most, now))
+        Some(self.share.as_mut()?.report(self.gives_back, most, now))
     }
 
     /// Takes in what the others have used, and what may be used here.
@@ -56,6 +56,7 @@ impl Bucket {
     ) {
         let most = self.most.unwrap_or(u64::MAX);
         let known = self.used_by_belief().amount(most, now);
+        self.learn_from(answer.gives_back);
         let Some(share) = self.share.as_mut() else { return };
         let change = share.apply(report, answer, known, asked, now);
         for used in [Some(&mut self.used), self.used_if_given_back.as_mut()].into_iter().flatten() {

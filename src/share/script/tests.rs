@@ -97,6 +97,7 @@ impl Reporter {
         share.wanted = if random.bool() { 0 } else { random.u64(..60) };
         share.waited_for = if share.wanted == 0 || random.bool() { 0 } else { random.u64(..=share.wanted) };
         share.smallest = random.u64(1..40);
+        share.gives_back = [None, None, Some(true), Some(false)][random.usize(..4)];
         let source = [Source::Observed, Source::ErrorBody, Source::Header][random.usize(..3)];
         let as_of_ms = now_ms + random.i64(-500..200);
         let learnt =
