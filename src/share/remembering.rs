@@ -179,22 +179,17 @@ impl Remembering {
         let bounds = self.bounds(&mut connection).await;
         let (mut pauses, mut is_known) = (self.pauses.others(), false);
         loop {
-            let batch = self.common.untold.batch();
-            if batch.is_empty() {
-                self.common.untold.rings().await;
-                continue;
-            }
+            let batch = self.common.untold.next().await;
             match self.tell(&mut connection, bounds, &batch, here).await {
                 Ok(()) => {
+                    batch.told();
                     pauses.begin_anew();
                     is_known = false;
                 }
-                Err(Trouble::Away) => {
-                    self.common.untold.put_back(batch);
-                    return Trouble::Away;
-                }
+                Err(Trouble::Away) => return Trouble::Away,
                 // It is lost for others, or it could keep back all that comes after it.
                 Err(Trouble::Refused(words)) => {
+                    batch.told();
                     self.complain(&mut is_known, &words);
                     pauses.wait().await;
                 }

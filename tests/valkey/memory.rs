@@ -28,6 +28,14 @@ async fn listening(server: &Server) -> anyhow::Result<usize> {
     Ok(line.parse()?)
 }
 
+/// The numbers of the connections that wait for news.
+async fn listeners(server: &Server) -> anyhow::Result<Vec<String>> {
+    let clients: String = redis::from_redis_value(server.tell(&["CLIENT", "LIST"]).await?)?;
+    let listening = clients.lines().filter(|line| line.contains(" cmd=xread "));
+    let ids = listening.filter_map(|line| line.strip_prefix("id=")?.split(' ').next());
+    Ok(ids.map(str::to_owned).collect())
+}
+
 async fn until_listening(server: &Server, count: usize) {
     let all = async {
         while listening(server).await.unwrap_or(0) < count {
@@ -327,6 +335,34 @@ async fn row_138_what_is_told_while_the_server_is_away_is_told_when_it_is_back()
         assert_eq!(warnings.count(), 1, "{}", instance.output);
     }
     Ok(())
+}
+
+/// The connection that waits for news ends while the other one has not told all yet.
+#[tokio::test]
+async fn row_138_what_was_on_its_way_when_a_connection_ended_is_told_again() -> anyhow::Result<()> {
+    let server = Server::start(&[]).await?;
+    let instances = start(2, &server, &[]).await?;
+    // Nobody can write, so that telling is under way until this is over.
+    server.tell(&["CLIENT", "PAUSE", "60000", "WRITE"]).await?;
+    let first = given(&instances, 0, "Question").await?;
+    until_listening(&server, 3).await;
+    let before = listeners(&server).await?;
+    for id in &before {
+        server.tell(&["CLIENT", "KILL", "ID", id]).await?;
+    }
+    let back = async {
+        while listeners(&server).await?.iter().filter(|id| !before.contains(id)).count() < 2 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        anyhow::Ok(())
+    };
+    within_patience("both to listen again", back).await?;
+    server.tell(&["CLIENT", "UNPAUSE"]).await?;
+    let known = async {
+        while get(&instances, 1, &first).await? != 200 {}
+        anyhow::Ok(())
+    };
+    within_patience("the response at the other instance", known).await
 }
 
 /// In an update without a pause, clients go on elsewhere from what an instance has said last.
