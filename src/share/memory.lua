@@ -64,11 +64,14 @@ end
 
 if ARGV[1] == 'tell' then
   local bytes = 0
+  -- The first to write: a full server takes what only deletes, and whatever follows that in the same call.
+  for at = 4, #ARGV, 2 do
+    if ARGV[at] == 'f' then forget(ARGV[at + 1]) end
+  end
   for at = 4, #ARGV, 2 do
     local kind, text = ARGV[at], ARGV[at + 1]
     redis.call('XADD', news, '*', 'by', ARGV[2], kind, text)
     bytes = bytes + #text + OVERHEAD
-    if kind == 'f' then forget(text) end
   end
   redis.call('HINCRBY', sizes, 'news', bytes)
   drop_news(tonumber(ARGV[3]))

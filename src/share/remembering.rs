@@ -187,9 +187,8 @@ impl Remembering {
                     is_known = false;
                 }
                 Err(Trouble::Away) => return Trouble::Away,
-                // It is lost for others, or it could keep back all that comes after it.
                 Err(Trouble::Refused(words)) => {
-                    batch.told();
+                    batch.refused();
                     self.complain(&mut is_known, &words);
                     pauses.wait().await;
                 }

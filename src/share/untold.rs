@@ -37,6 +37,15 @@ impl Word {
             Self::Answer(_) | Self::Forgotten(_) => 0,
         }
     }
+
+    /// Whether both may be told at once.
+    fn goes_with(&self, other: &Self) -> bool {
+        match self {
+            Self::Signature(..) => matches!(other, Self::Signature(..)),
+            Self::Forgotten(_) => matches!(other, Self::Forgotten(_)),
+            Self::Answer(_) => false,
+        }
+    }
 }
 
 /// See the module. Of too many the oldest are lost.
@@ -77,6 +86,13 @@ impl Batch<'_> {
     /// Nobody has to be told again.
     pub(super) fn told(mut self) {
         self.words.clear();
+    }
+
+    /// The server has refused it. What is to be forgotten is told again, behind all else: it may live on elsewhere until then.
+    /// The rest is lost for others, or it could keep back all that comes after it.
+    pub(super) fn refused(mut self) {
+        let words = std::mem::take(&mut self.words).into_iter();
+        words.filter(|word| matches!(word, Word::Forgotten(_))).for_each(|word| self.untold.tell(word));
     }
 }
 
@@ -133,7 +149,8 @@ impl Untold {
         });
     }
 
-    /// Waits for what is told next: signatures and what is forgotten, or one answer.
+    /// Waits for what is told next: signatures, names of what is forgotten, or one answer. They are not mixed, since a server
+    /// may refuse one kind and take another.
     ///
     /// # Cancel safety
     /// Nothing is lost.
@@ -150,16 +167,13 @@ impl Untold {
         let mut queue = self.queue();
         let (mut batch, mut bytes) = (Vec::new(), 0);
         while let Some(next) = queue.words.front() {
-            let is_alone = matches!(next, Word::Answer(_));
+            let is_like_first = batch.first().is_none_or(|first| next.goes_with(first));
             let fits = bytes + next.bytes() <= BATCH_BYTES && batch.len() < BATCH_WORDS;
-            if !batch.is_empty() && (is_alone || !fits) {
+            if !batch.is_empty() && !(is_like_first && fits) {
                 break;
             }
             bytes += next.bytes();
             batch.extend(queue.pop());
-            if is_alone {
-                break;
-            }
         }
         if batch.is_empty() {
             return None;
@@ -233,10 +247,18 @@ mod tests {
     async fn words_are_told_in_their_order_even_if_telling_is_interrupted() {
         let untold = Untold::default();
         let name = Name::parse(&"0".repeat(32)).unwrap();
-        let words = [signature(1, 5), Word::Forgotten(name), Word::Answer(name), Word::Forgotten(name)];
+        let words = [
+            signature(1, 5),
+            signature(2, 5),
+            Word::Forgotten(name),
+            Word::Answer(name),
+            Word::Answer(name),
+            Word::Forgotten(name),
+            Word::Forgotten(name),
+        ];
         words.iter().for_each(|word| untold.tell(word.clone()));
         drop(untold.batch());
-        for expected in [&words[..2], &words[2..3], &words[3..]] {
+        for expected in [&words[..2], &words[2..3], &words[3..4], &words[4..5], &words[5..]] {
             assert!(!untold.queue().is_told());
             let batch = untold.next().await;
             assert_eq!(&*batch, expected);
@@ -245,5 +267,22 @@ mod tests {
         }
         untold.until_told().await;
         assert!(untold.batch().is_none());
+    }
+
+    #[tokio::test]
+    async fn of_what_is_refused_only_deletions_are_told_again_behind_all_else() {
+        let untold = Untold::default();
+        let name = Name::parse(&"0".repeat(32)).unwrap();
+        untold.tell(Word::Forgotten(name));
+        untold.tell(signature(1, 5));
+        untold.tell(Word::Answer(name));
+        for expected in [Word::Forgotten(name), signature(1, 5), Word::Answer(name), Word::Forgotten(name)] {
+            let batch = untold.next().await;
+            assert_eq!(&*batch, &[expected]);
+            batch.refused();
+        }
+        assert!(!untold.queue().is_told());
+        untold.next().await.told();
+        untold.until_told().await;
     }
 }

@@ -454,6 +454,49 @@ async fn row_139_a_server_that_is_full_of_other_things_refuses_responses_and_cos
     within_patience("responses to be shared again", shared).await
 }
 
+/// A deleted response, of which two instances have a copy, is gone at the other one.
+async fn until_gone(instances: &Instances, id: &str) -> anyhow::Result<()> {
+    let gone = async {
+        while get(instances, 1, id).await? != 404 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        anyhow::Ok(())
+    };
+    within_patience("the response to be gone", gone).await
+}
+
+async fn delete(instances: &Instances, number: usize, id: &str) -> anyhow::Result<()> {
+    let (status, _) = ask(instances, number, ("DELETE", &format!("/v1/responses/{id}")), None, "").await?;
+    anyhow::ensure!(status == 200, "{status}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn row_139_what_is_deleted_while_the_server_is_full_is_gone_at_all() -> anyhow::Result<()> {
+    let server = Server::start(&[]).await?;
+    let instances = start(2, &server, &[]).await?;
+    let first = given(&instances, 0, "Forget this").await?;
+    assert_eq!(get(&instances, 1, &first).await?, 200, "it is here, too, now");
+    server.tell(&["CONFIG", "SET", "maxmemory", "1"]).await?;
+    delete(&instances, 0, &first).await?;
+    until_gone(&instances, &first).await?;
+    assert_eq!(kept(&server).await?.0, 0, "nothing of it is on the server");
+    Ok(())
+}
+
+#[tokio::test]
+async fn row_139_what_is_deleted_while_the_server_takes_nothing_is_told_later() -> anyhow::Result<()> {
+    let server = Server::start(&[]).await?;
+    let mut instances = start(2, &server, &[]).await?;
+    let first = given(&instances, 0, "Forget this").await?;
+    assert_eq!(get(&instances, 1, &first).await?, 200, "it is here, too, now");
+    server.tell(&["REPLICAOF", "127.0.0.1", "1"]).await?;
+    delete(&instances, 0, &first).await?;
+    instances.all[0].0.line_with("does not keep signatures and responses (").await?;
+    server.tell(&["REPLICAOF", "NO", "ONE"]).await?;
+    until_gone(&instances, &first).await
+}
+
 /// Four at once, of 2.4 MB each, do not make what the instances tell of their quotas late.
 #[tokio::test]
 async fn large_responses_go_on_at_another_instance_and_quotas_are_shared_meanwhile() -> anyhow::Result<()> {
