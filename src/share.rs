@@ -10,6 +10,7 @@
 mod common;
 mod link;
 mod memory_script;
+mod pace;
 mod pauses;
 mod probe;
 mod remembering;

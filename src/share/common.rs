@@ -13,6 +13,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::memory_script::{Kept, MemoryScript, chain};
+use super::pace::Pace;
 use super::secret::{Name, Seal, Secret};
 use super::untold::{Untold, Word};
 
@@ -31,6 +32,7 @@ pub(crate) struct CommonMemory {
     pub(super) untold: Untold,
     line: Mutex<Option<MultiplexedConnection>>,
     fetching: Semaphore,
+    pace: Pace,
 }
 
 /// Room for what is fetched, as long as it is held.
@@ -55,6 +57,7 @@ impl CommonMemory {
             untold: Untold::default(),
             line: Mutex::default(),
             fetching: Semaphore::new(UNITS),
+            pace: Pace::default(),
         }))
     }
 
@@ -90,16 +93,24 @@ impl CommonMemory {
         *self.line.lock().unwrap_or_else(PoisonError::into_inner) = connection;
     }
 
+    /// For whoever asks on behalf of a client.
+    async fn connection_in_turn(&self, until: Instant) -> Option<MultiplexedConnection> {
+        let has_turn = self.is_connected() && self.pace.turn(until).await;
+        self.connection().filter(|_| has_turn)
+    }
+
     fn connection(&self) -> Option<MultiplexedConnection> {
         self.line.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The answer of this name and those it goes on from, as far as the server keeps them all. The asked one comes first.
-    pub(crate) async fn chain(&self, name: Name, until: Instant) -> Option<Vec<Kept>> {
-        let mut connection = self.connection()?;
-        let call = self.script.chain(name);
-        let flat = timeout_at(until, call.invoke_async::<Vec<String>>(&mut connection)).await.ok()?.ok()?;
-        chain(flat).filter(|chain| !chain.is_empty())
+    /// For each of these names the answer and those it goes on from, the asked one first; `None` if the server does not keep
+    /// them all. One that goes on from an answer of a chain before it ends with that.
+    pub(crate) async fn chains(&self, names: &[Name], until: Instant) -> Option<Vec<Option<Vec<Kept>>>> {
+        let mut connection = self.connection_in_turn(until).await?;
+        let call = self.script.chains(names);
+        let all =
+            timeout_at(until, call.invoke_async::<Vec<Vec<String>>>(&mut connection)).await.ok()?.ok()?;
+        Some(all.into_iter().map(|flat| chain(flat).filter(|chain| !chain.is_empty())).collect())
     }
 
     /// Waits for room for so many bytes.
@@ -111,7 +122,7 @@ impl CommonMemory {
 
     /// What is kept of these answers, in their order; `None` if one is missing.
     pub(crate) async fn texts(&self, names: &[Name], until: Instant) -> Option<Vec<Vec<u8>>> {
-        let mut connection = self.connection()?;
+        let mut connection = self.connection_in_turn(until).await?;
         let call = self.script.texts(names.iter().copied());
         let texts = call.query_async::<Vec<Option<Vec<u8>>>>(&mut connection);
         timeout_at(until, texts).await.ok()?.ok()?.into_iter().collect()

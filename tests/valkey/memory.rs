@@ -6,6 +6,7 @@ use ai_proxy_free::internals::providers::Provider;
 use ai_proxy_free::internals::simulator::Behaviour;
 use redis::Value as Reply;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::instances::Instances;
 use crate::server::Server;
@@ -200,6 +201,65 @@ async fn stored_responses_and_their_items_are_known_at_any_instance() -> anyhow:
     let (status, items) = ask(&instances, 1, ("GET", &path), None, "").await?;
     assert_eq!(status, 200, "{items}");
     assert!(items.to_string().contains("Which shape?"), "{items}");
+    Ok(())
+}
+
+/// They have answers in common, which are fetched with whichever comes first.
+#[tokio::test]
+async fn items_of_several_responses_of_a_conversation_are_known_at_any_instance() -> anyhow::Result<()> {
+    let server = Server::start(&[]).await?;
+    let instances = start(2, &server, &[]).await?;
+    let (mut items, mut last) = (Vec::new(), None);
+    for turn in 0..6 {
+        let mut body = json!({"model": "auto", "input": format!("Question {turn}")});
+        body["previous_response_id"] = last.map_or(Value::Null, Value::String);
+        let (status, response) = respond(&instances, 0, &body).await?;
+        assert_eq!(status, 200, "{response}");
+        let item = response["output"].as_array().expect("items").last().expect("one")["id"].clone();
+        items.push(json!({"type": "item_reference", "id": item}));
+        last = Some(id(&response));
+    }
+    items.push(json!({"role": "user", "content": "And now?"}));
+    let (status, answer) = respond(&instances, 1, &json!({"model": "auto", "input": items})).await?;
+    assert_eq!(status, 200, "{answer}");
+    let text = sent(&instances).to_string();
+    assert!((0..6).all(|turn| text.contains(&format!("You said: Question {turn}"))), "{text}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_request_with_many_unknown_references_asks_the_server_a_few_times() -> anyhow::Result<()> {
+    let server = Server::start(&[]).await?;
+    let instances = start(1, &server, &[]).await?;
+    let items = (0..32).map(|number| json!({"type": "item_reference", "id": format!("msg_{number:032x}_0")}));
+    let items: Vec<Value> = items.collect();
+    let before = server.script_calls().await?;
+    let (status, answer) = respond(&instances, 0, &json!({"model": "auto", "input": items})).await?;
+    assert_eq!(status, 400, "{answer}");
+    let calls = server.script_calls().await? - before;
+    // Some of them are about quotas.
+    assert!(calls < 25, "{calls}");
+    Ok(())
+}
+
+/// As `docs/several.md` states it.
+#[tokio::test]
+async fn clients_that_ask_for_unknown_responses_in_a_loop_do_not_load_the_server() -> anyhow::Result<()> {
+    let server = Server::start(&[]).await?;
+    let instances = start(1, &server, &[]).await?;
+    let client = http_client()?;
+    let (begun, before) = (Instant::now(), server.script_calls().await?);
+    let each = (0..400).map(|number| {
+        let url = format!("http://{}/v1/responses/resp_{number:032x}", instances.all[0].1);
+        client.get(url).send()
+    });
+    for response in within_patience("answers", futures::future::join_all(each)).await {
+        assert_eq!(response?.status(), 404);
+    }
+    let calls = server.script_calls().await? - before;
+    let most = 100 + begun.elapsed().as_millis() as u64 * 400 / 1000;
+    // Some of them are about quotas.
+    assert!(calls < most + 50, "{calls} calls, {most} are stated");
     Ok(())
 }
 
