@@ -138,6 +138,7 @@ impl Remembering {
         tokio::select! {
             trouble = self.tell_on(telling.connection, here) => trouble,
             trouble = listen => trouble,
+            never = self.common.late.keep() => match never {},
             () = telling.driver => Trouble::Away,
             () = listening.driver => Trouble::Away,
         }

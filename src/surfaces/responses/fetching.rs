@@ -89,9 +89,9 @@ impl Store {
         }
         let parent = chain.get(missing.len()).map(|kept| kept.name);
         let bytes: usize = missing.iter().map(|kept| kept.bytes).sum();
-        let _room = others.room(bytes, until).await.filter(|_| bytes <= self.most_bytes)?;
+        let room = others.room(bytes, until).await.filter(|_| bytes <= self.most_bytes)?;
         let names: Vec<Name> = missing.iter().map(|kept| kept.name).collect();
-        let texts = others.texts(&names, until).await?;
+        let (texts, _room) = others.texts(&names, room, until).await?;
         let (store, others) = (self.clone(), others.clone());
         let adopt = move || {
             let mut before = parent.map(|name| store.find_named(name).ok_or(())).transpose().ok()?;
