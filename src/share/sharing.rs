@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsConnector;
 use tracing::{info, warn};
 
+use super::complaint::Complaint;
 use super::link::{Link, LinkError, tls_for};
 use super::pauses::Pauses;
 use super::script::{InstanceId, answer, invocation, script};
@@ -39,6 +40,16 @@ pub(crate) struct Sharing {
     bell: Arc<Bell>,
     status: Arc<SharingStatus>,
     pauses: Pauses,
+}
+
+/// How it has gone so far.
+#[derive(Debug, Default)]
+struct Progress {
+    /// How many exchanges have succeeded on this connection.
+    exchanged: u64,
+    /// Whether one ever has.
+    is_known: bool,
+    complaint: Complaint,
 }
 
 impl Sharing {
@@ -73,46 +84,39 @@ impl Sharing {
 
     /// Exchanges as long as it is polled, and tries again and again if that fails.
     pub(crate) async fn keep_shared(mut self) -> Infallible {
-        let mut is_known = false;
+        let mut progress = Progress::default();
         loop {
-            let mut exchanged = 0;
-            let trouble = self.exchange_until_trouble(&mut exchanged, is_known).await;
+            progress.exchanged = 0;
+            let trouble = self.exchange_until_trouble(&mut progress).await;
             self.quota.cut_off();
             self.status.failed(&trouble.reason(), self.quota.now());
-            if exchanged > 0 {
+            if progress.exchanged > 0 {
                 self.pauses.begin_anew();
-                is_known = false;
             }
-            if !is_known {
+            if progress.complaint.wrong(Instant::now()) {
                 warn!(
                     "STATE_URL: {} is not of use ({}): this instance goes on with what it knows, and tries again",
                     self.url,
                     trouble.reason()
                 );
-                is_known = true;
             }
             self.pauses.wait().await;
         }
     }
 
-    /// Counts what was exchanged, and ends with what is wrong.
-    async fn exchange_until_trouble(&self, exchanged: &mut u64, was_away: bool) -> LinkError {
+    /// Ends with what is wrong.
+    async fn exchange_until_trouble(&self, progress: &mut Progress) -> LinkError {
         let Link { connection, driver } = match Link::open(&self.url, self.tls.as_ref()).await {
             Ok(link) => link,
             Err(error) => return error,
         };
         tokio::select! {
-            trouble = self.exchange_on(connection, exchanged, was_away) => trouble,
+            trouble = self.exchange_on(connection, progress) => trouble,
             () = driver => LinkError::Trouble("the server has hung up".to_owned()),
         }
     }
 
-    async fn exchange_on(
-        &self,
-        connection: MultiplexedConnection,
-        exchanged: &mut u64,
-        was_away: bool,
-    ) -> LinkError {
+    async fn exchange_on(&self, connection: MultiplexedConnection, progress: &mut Progress) -> LinkError {
         let mut all_at = Instant::now();
         loop {
             let now = Instant::now();
@@ -124,16 +128,20 @@ impl Sharing {
             if extent == Extent::All {
                 all_at = now + ALL;
             }
-            if *exchanged == 0 {
-                let name = &self.url;
-                match was_away {
-                    true => info!("STATE_URL: {name} is back: quotas are shared again"),
-                    false => info!("STATE_URL: quotas are shared through {name}"),
-                }
-            }
-            *exchanged += 1;
+            progress.exchanged += 1;
+            self.tell_success(progress);
             let next = if is_busy { all_at.min(now + BUSY) } else { all_at };
             self.until_next(now, next).await;
+        }
+    }
+
+    /// Tells the log, if that is news.
+    fn tell_success(&self, progress: &mut Progress) {
+        let is_first = !std::mem::replace(&mut progress.is_known, true);
+        if progress.complaint.well(Instant::now()) {
+            info!("STATE_URL: {} is back: quotas are shared again", self.url);
+        } else if is_first {
+            info!("STATE_URL: quotas are shared through {}", self.url);
         }
     }
 

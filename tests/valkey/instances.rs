@@ -112,6 +112,13 @@ impl Instances {
         Ok(())
     }
 
+    /// Whether an instance says that its quotas are shared.
+    pub(crate) async fn is_shared(&self, number: usize) -> anyhow::Result<bool> {
+        let url = format!("http://{}/providers", self.all[number].1);
+        let report: Value = self.client.0.get(url).send().await?.json().await?;
+        Ok(report["sharing"]["state"] == "shared")
+    }
+
     /// Asks an instance once, and says whether that was answered.
     pub(crate) async fn ask(&self, number: usize) -> anyhow::Result<bool> {
         self.client.ask(self.all[number].1).await

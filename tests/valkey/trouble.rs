@@ -157,6 +157,32 @@ async fn row_135_a_server_that_has_too_many_clients_does_not_end_the_start_and_i
     Ok(())
 }
 
+/// A server that is almost full takes something now and then.
+#[tokio::test]
+async fn row_134_a_server_that_is_full_now_and_then_does_not_fill_the_log() -> anyhow::Result<()> {
+    let server = Server::start(&[]).await?;
+    let mut instances = Instances::start(1, Some(&server), 300, &[]).await?;
+    for _ in 0..5 {
+        for (most, is_shared) in [("1", false), ("0", true)] {
+            server.tell(&["CONFIG", "SET", "maxmemory", most]).await?;
+            let noticed = async {
+                while instances.is_shared(0).await? != is_shared {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                anyhow::Ok(())
+            };
+            within_patience("the instance to notice", noticed).await?;
+        }
+    }
+    let (mut instance, _) = instances.all.remove(0);
+    instance.child.kill().await?;
+    assert!(instance.line_with("a line that there is not").await.is_err());
+    let output = &instance.output;
+    assert_eq!(output.matches("is not of use").count(), 2, "{output}");
+    assert_eq!(output.matches("quotas are shared again").count(), 1, "{output}");
+    Ok(())
+}
+
 /// Three instances that come to their server over a way on which something happens to bytes, asked for ten seconds.
 async fn on_a_way(traffic: Traffic) -> anyhow::Result<()> {
     let server = Server::start(&[]).await?;
