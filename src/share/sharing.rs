@@ -17,7 +17,7 @@ use super::pauses::Pauses;
 use super::script::{InstanceId, answer, invocation, script};
 use super::status::SharingStatus;
 use crate::config::StateUrl;
-use crate::quota::{Bell, Extent, Quota, Report};
+use crate::quota::{Answer, Bell, Extent, Quota, Report};
 
 /// All buckets are exchanged so often, so that it is known what the others do.
 const ALL: Duration = Duration::from_secs(1);
@@ -167,7 +167,8 @@ impl Sharing {
     async fn exchange(&self, connection: &MultiplexedConnection, extent: Extent) -> Result<bool, LinkError> {
         let reports = self.quota.reports(extent);
         let is_busy = reports.iter().any(Report::wants_something);
-        let each = reports.into_iter().map(|report| self.exchange_one(connection.clone(), report));
+        let tellings = reports.into_iter().map(|report| Telling { quota: &self.quota, report: Some(report) });
+        let each = tellings.map(|telling| self.exchange_one(connection.clone(), telling));
         let told: Vec<Option<u64>> = join_all(each).await.into_iter().collect::<Result<_, _>>()?;
         let instances = told.iter().copied().max().flatten().filter(|_| extent == Extent::All);
         self.status.succeeded(told.len() as u64, instances, self.quota.now());
@@ -178,16 +179,78 @@ impl Sharing {
     async fn exchange_one(
         &self,
         mut connection: MultiplexedConnection,
-        report: Report,
+        telling: Telling<'_>,
     ) -> Result<Option<u64>, LinkError> {
-        let call = invocation(&self.script, &report, &self.id);
+        let Some(report) = &telling.report else { return Ok(None) };
+        let call = invocation(&self.script, report, &self.id);
         let result = match timeout(EXCHANGE_TIME, call.invoke_async::<Value>(&mut connection)).await {
             Err(_) => Err(LinkError::silent()),
             Ok(Err(error)) => Err(error.into()),
             Ok(Ok(value)) => answer(value, &self.id)
                 .ok_or_else(|| LinkError::Trouble("it does not answer as it should".to_owned())),
         };
-        self.quota.apply(report, result.as_ref().ok());
+        telling.end(result.as_ref().ok());
         result.map(|answer| answer.buckets.iter().map(|bucket| bucket.instances).max())
+    }
+}
+
+/// A report on its way. Nobody has heard of it if this is dropped before there is an answer: when the connection ends, say.
+struct Telling<'q> {
+    quota: &'q Quota,
+    /// Until it has ended.
+    report: Option<Report>,
+}
+
+impl Telling<'_> {
+    fn end(mut self, answer: Option<&Answer>) {
+        if let Some(report) = self.report.take() {
+            self.quota.apply(report, answer);
+        }
+    }
+}
+
+impl Drop for Telling<'_> {
+    fn drop(&mut self) {
+        if let Some(report) = self.report.take() {
+            self.quota.apply(report, None);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use redis::{AsyncConnectionConfig, RedisConnectionInfo};
+
+    use super::*;
+    use crate::providers::Directory;
+    use crate::quota::{Offer, RestReport};
+    use crate::time::Moment;
+
+    #[tokio::test(start_paused = true)]
+    async fn rests_that_are_being_told_when_the_connection_ends_are_told_again() {
+        let now = Moment::at(jiff::Timestamp::UNIX_EPOCH);
+        let provider = Directory::core().into_iter().next().unwrap();
+        let models = vec!["model".to_owned()];
+        let offer = Offer { is_second_tier: false, provider, accounts: 1, models, limits: Vec::new() };
+        let random = fastrand::Rng::with_seed(1);
+        let quota = Arc::new(Quota::new(vec![offer], Arc::new(move || now), random.clone()));
+        let url = StateUrl::parse("redis://localhost").unwrap();
+        let status = Arc::new(SharingStatus::new(now));
+        let sharing = Sharing::new(url, quota.clone(), vec![vec!["key"]], status, random).unwrap();
+        // It was to be told, and could not.
+        let mut report = Report::of("provider", Vec::new());
+        let rest = RestReport { left: None, words: "where and why".to_owned() };
+        report.rests.push(rest.clone());
+        quota.apply(report, None);
+        let (ours, _theirs) = tokio::io::duplex(1024);
+        let nobody = RedisConnectionInfo::default().set_skip_set_lib_name();
+        let config = AsyncConnectionConfig::new().set_response_timeout(None);
+        let opened = MultiplexedConnection::new_with_config(&nobody, ours, config).await;
+        let (connection, _driver) = opened.unwrap();
+        let interrupted = timeout(EXCHANGE_TIME / 2, sharing.exchange(&connection, Extent::News)).await;
+        assert!(interrupted.is_err());
+        drop(sharing.exchange(&connection, Extent::News));
+        let reports = quota.reports(Extent::News);
+        assert_eq!(reports.first().map(|report| &report.rests), Some(&vec![rest]));
     }
 }

@@ -168,8 +168,8 @@ impl Untold {
         let (mut batch, mut bytes) = (Vec::new(), 0);
         while let Some(next) = queue.words.front() {
             let is_like_first = batch.first().is_none_or(|first| next.goes_with(first));
-            let fits = bytes + next.bytes() <= BATCH_BYTES && batch.len() < BATCH_WORDS;
-            if !batch.is_empty() && !(is_like_first && fits) {
+            let fits = is_like_first && bytes + next.bytes() <= BATCH_BYTES && batch.len() < BATCH_WORDS;
+            if !batch.is_empty() && !fits {
                 break;
             }
             bytes += next.bytes();
