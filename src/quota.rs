@@ -55,6 +55,8 @@ pub use self::ledger::{Ledger, LedgerWarning, PastUse, PlaceId};
 #[cfg(test)]
 pub(crate) use self::model::ServerModel;
 pub(crate) use self::place::Place;
+#[cfg(test)]
+pub(crate) use self::provider_share::RestReport;
 pub(crate) use self::provider_state::{Change, Offer};
 pub(crate) use self::share::{Bell, ShareAnswer};
 pub use self::snapshot::{ModelSnapshot, ProviderSnapshot};

@@ -8,8 +8,11 @@
 //! future, with another script (`share/memory.lua`), and [`CommonMemory`] what it has in common with those who remember.
 
 mod common;
+mod complaint;
+mod late;
 mod link;
 mod memory_script;
+mod pace;
 mod pauses;
 mod probe;
 mod remembering;

@@ -36,7 +36,7 @@ pub(crate) enum StateWay {
 
 impl StateUrl {
     /// Reads it; `None` if it is no such URL.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let url = url::Url::parse(text).ok().filter(|url| url.fragment().is_none())?;
         let is_tls = matches!(url.scheme(), "rediss" | "valkeys");
         // TLS is this program's own, so the library need not know of it.

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, ErrorKind, RedisError};
+use redis::{AsyncConnectionConfig, RedisConnectionInfo, RedisError};
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -81,18 +81,36 @@ impl Link {
         let stream = stream(&url.way, tls).await.map_err(unreachable)?;
         // Every exchange has a clock of its own.
         let config = AsyncConnectionConfig::new().set_response_timeout(None);
-        let opened = MultiplexedConnection::new_with_config(&url.login, stream, config).await;
+        // The library's own login does not tell what the server has said.
+        let nobody = RedisConnectionInfo::default().set_skip_set_lib_name();
+        let opened = MultiplexedConnection::new_with_config(&nobody, stream, config).await;
         let (mut connection, driver) = opened.map_err(|error| judged(url, error))?;
         let mut driver: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(driver);
-        // Without a password, the login says nothing.
-        let ping = redis::cmd("PING");
-        let answer = tokio::select! {
-            answer = ping.query_async::<String>(&mut connection) => answer,
+        let logged_in = tokio::select! {
+            logged_in = log_in(&mut connection, &url.login) => logged_in,
             () = &mut driver => return Err(LinkError::Trouble("the server has hung up".to_owned())),
         };
-        answer.map_err(|error| judged(url, error))?;
+        logged_in.map_err(|error| judged(url, error))?;
         Ok(Self { connection, driver })
     }
+}
+
+async fn log_in(
+    connection: &mut MultiplexedConnection,
+    login: &RedisConnectionInfo,
+) -> Result<(), RedisError> {
+    if let Some(password) = login.password() {
+        let mut command = redis::cmd("AUTH");
+        command.arg(login.username()).arg(password);
+        command.exec_async(connection).await?;
+    }
+    if login.db() != 0 {
+        let mut command = redis::cmd("SELECT");
+        command.arg(login.db());
+        command.exec_async(connection).await?;
+    }
+    // Without a password, nothing else would say that there has to be one.
+    redis::cmd("PING").exec_async(connection).await
 }
 
 /// What speaks TLS with the server, if it is to be spoken to so.
@@ -126,12 +144,68 @@ async fn stream(way: &StateWay, tls: Option<&TlsConnector>) -> std::io::Result<B
     }
 }
 
-/// What waiting does not heal is told apart: a login that is refused, a database that there is not.
+/// What stands in an answer for which there is no code of its own, and which waiting does not heal.
+const MISTAKES: [&str; 3] =
+    ["invalid password", "without any password configured", "DB index is out of range"];
+
+/// What waiting does not heal is told apart: a login that is refused, a database that there is not. A server may refuse a login
+/// for other reasons: it has too many clients, say.
 fn judged(url: &StateUrl, error: RedisError) -> LinkError {
-    let words = error.to_string();
-    let is_login = error.kind() == ErrorKind::AuthenticationFailed
-        || matches!(error.code(), Some("NOAUTH" | "WRONGPASS" | "NOPERM"))
-        || words.contains("invalid password")
-        || words.contains("DB index is out of range");
-    if is_login { LinkError::Refused(url.clone(), words) } else { LinkError::Trouble(words) }
+    let mut words = error.to_string();
+    // A server that does not know `AUTH` repeats what it was told.
+    if let Some(password) = url.login.password().filter(|password| !password.is_empty()) {
+        words = words.replace(password, "***");
+    }
+    let is_mistake = matches!(error.code(), Some("NOAUTH" | "WRONGPASS" | "NOPERM"))
+        || MISTAKES.iter().any(|mistake| words.contains(mistake));
+    if is_mistake { LinkError::Refused(url.clone(), words) } else { LinkError::Trouble(words) }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// What becomes of a login at a server that says this to everything.
+    async fn at_a_server_that_says(answer: &str) -> LinkError {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let url = format!("redis://me:right@{}/1", listener.local_addr().unwrap());
+        let url = StateUrl::parse(&url).unwrap();
+        let server = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let _ = stream.read(&mut [0; 512]).await;
+            // As often as anybody may have asked by then.
+            let _ = stream.write_all(format!("{answer}\r\n").repeat(5).as_bytes()).await;
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            opened = Link::open(&url, None) => opened.err().unwrap(),
+            () = server => unreachable!(),
+        }
+    }
+
+    #[tokio::test]
+    async fn only_what_a_person_must_mend_is_a_refusal() {
+        let all = [
+            ("-ERR max number of clients reached", false),
+            ("-WRONGPASS invalid username-password pair or user is disabled.", true),
+            ("-NOAUTH Authentication required.", true),
+            ("-NOPERM this user has no permissions to run the 'ping' command", true),
+            ("-ERR invalid password", true),
+            ("-ERR AUTH <password> called without any password configured for the default user.", true),
+            ("-ERR DB index is out of range", true),
+            ("-LOADING Valkey is loading the dataset in memory", false),
+            ("-ERR unknown command 'AUTH', with args beginning with: 'me' 'right'", false),
+            ("-BUSY Valkey is busy running a script.", false),
+        ];
+        for (answer, is_refusal) in all {
+            let error = at_a_server_that_says(answer).await;
+            assert_eq!(matches!(error, LinkError::Refused(..)), is_refusal, "{answer}: {error}");
+            let (words, (_, said)) = (error.to_string(), answer.split_once(' ').unwrap());
+            assert!(words.contains(&said.replace("right", "***")), "{answer}: {words}");
+            assert!(!words.contains("right"), "{answer}: {words}");
+        }
+    }
 }

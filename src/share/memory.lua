@@ -7,10 +7,13 @@
 --   tell    instance, the most bytes of all news; then pairs: 's' and a sealed signature, or 'f' and the name of an answer
 --           that is to be forgotten.
 --   keep    the most bytes of all answers, name, the name of the one it goes on from (or nothing), the sealed answer.
---   chain   name. Answer: name, age (ms) and size of it and of those it goes on from, or nothing if one of them is missing.
+--   chains  names. Answer, for each: name, age (ms) and size of it and of those it goes on from, or nothing if one of them is
+--           missing. One that is in a chain before ends a chain.
 local KEPT = 3600000
 local OVERHEAD = 512
 local MOST_LINKS = 256
+-- What one question is answered with, so that it takes no millisecond.
+local MOST_ASKED = 2 * MOST_LINKS
 local news, answers, about, order, sizes = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
@@ -64,11 +67,14 @@ end
 
 if ARGV[1] == 'tell' then
   local bytes = 0
+  -- The first to write: a full server takes what only deletes, and whatever follows that in the same call.
+  for at = 4, #ARGV, 2 do
+    if ARGV[at] == 'f' then forget(ARGV[at + 1]) end
+  end
   for at = 4, #ARGV, 2 do
     local kind, text = ARGV[at], ARGV[at + 1]
     redis.call('XADD', news, '*', 'by', ARGV[2], kind, text)
     bytes = bytes + #text + OVERHEAD
-    if kind == 'f' then forget(text) end
   end
   redis.call('HINCRBY', sizes, 'news', bytes)
   drop_news(tonumber(ARGV[3]))
@@ -97,16 +103,25 @@ elseif ARGV[1] == 'keep' then
   drop_answers(most, name)
   expire()
   return 'OK'
-elseif ARGV[1] == 'chain' then
-  local chain, name = {}, ARGV[2]
-  while name and name ~= '' and #chain < 3 * MOST_LINKS do
-    local given, parent = before(name)
-    if not given then return {} end
-    chain[#chain + 1] = name
-    chain[#chain + 1] = math.max(now - given, 0)
-    chain[#chain + 1] = redis.call('HSTRLEN', answers, name)
-    name = parent
+elseif ARGV[1] == 'chains' then
+  local chains, known, asked = {}, {}, 0
+  for at = 2, #ARGV do
+    local chain, name = {}, ARGV[at]
+    while name and name ~= '' and #chain < 3 * MOST_LINKS do
+      asked = asked + 1
+      local given, parent = before(name)
+      if not given or asked > MOST_ASKED then
+        chain = {}
+        break
+      end
+      chain[#chain + 1] = name
+      chain[#chain + 1] = math.max(now - given, 0)
+      chain[#chain + 1] = redis.call('HSTRLEN', answers, name)
+      name = not known[name] and parent
+    end
+    for link = 1, #chain, 3 do known[chain[link]] = true end
+    chains[#chains + 1] = chain
   end
-  return chain
+  return chains
 end
 return redis.error_reply('ERR unknown request')

@@ -80,10 +80,12 @@ impl MemoryScript {
         call
     }
 
-    /// Asks for an answer and those it goes on from.
-    pub(super) fn chain(&self, name: Name) -> ScriptInvocation<'_> {
-        let mut call = self.call("chain");
-        call.arg(name.to_string());
+    /// Asks for answers and those they go on from.
+    pub(super) fn chains(&self, names: &[Name]) -> ScriptInvocation<'_> {
+        let mut call = self.call("chains");
+        names.iter().for_each(|name| {
+            call.arg(name.to_string());
+        });
         call
     }
 

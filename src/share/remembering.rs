@@ -15,6 +15,7 @@ use tokio_rustls::TlsConnector;
 use tracing::warn;
 
 use super::common::CommonMemory;
+use super::complaint::Complaint;
 use super::link::{Link, LinkError, tls_for};
 use super::memory_script::{Entries, Streams, entries};
 use super::pauses::{self, Pauses};
@@ -93,25 +94,25 @@ impl Remembering {
     /// Shares as long as it is polled, and tries again and again if that fails. That the server is away says
     /// [`Sharing`](super::sharing::Sharing); this says what the server refuses.
     pub(crate) async fn keep_shared(mut self, here: &impl Remember) -> Infallible {
-        let mut is_known = false;
+        let (mut telling, mut listening) = (Complaint::default(), Complaint::default());
         loop {
             let begun = Instant::now();
-            let trouble = self.share_until_trouble(here).await;
+            let trouble = self.share_until_trouble(here, &mut telling).await;
             self.common.connect(None);
             if begun.elapsed() > pauses::LONGEST {
                 self.pauses.begin_anew();
-                is_known = false;
             }
             if let Trouble::Refused(words) = trouble {
-                self.complain(&mut is_known, &words);
+                listening.well(begun);
+                self.complain(&mut listening, &words);
             }
             self.pauses.wait().await;
         }
     }
 
-    /// Once.
-    fn complain(&self, is_known: &mut bool, words: &str) {
-        if !std::mem::replace(is_known, true) {
+    /// Unless the log knows.
+    fn complain(&self, complaint: &mut Complaint, words: &str) {
+        if complaint.wrong(Instant::now()) {
             warn!(
                 "STATE_URL: {} does not keep signatures and responses ({words}): each instance goes on with its own",
                 self.url
@@ -119,7 +120,7 @@ impl Remembering {
         }
     }
 
-    async fn share_until_trouble(&self, here: &impl Remember) -> Trouble {
+    async fn share_until_trouble(&self, here: &impl Remember, complaint: &mut Complaint) -> Trouble {
         let open = || Link::open(&self.url, self.tls.as_ref());
         let (telling, listening) = match tokio::try_join!(open(), open()) {
             Ok(links) => links,
@@ -136,8 +137,9 @@ impl Remembering {
             }
         };
         tokio::select! {
-            trouble = self.tell_on(telling.connection, here) => trouble,
+            trouble = self.tell_on(telling.connection, here, complaint) => trouble,
             trouble = listen => trouble,
+            never = self.common.late.keep() => match never {},
             () = telling.driver => Trouble::Away,
             () = listening.driver => Trouble::Away,
         }
@@ -175,27 +177,26 @@ impl Remembering {
         }
     }
 
-    async fn tell_on(&self, mut connection: MultiplexedConnection, here: &impl Remember) -> Trouble {
+    async fn tell_on(
+        &self,
+        mut connection: MultiplexedConnection,
+        here: &impl Remember,
+        complaint: &mut Complaint,
+    ) -> Trouble {
         let bounds = self.bounds(&mut connection).await;
-        let (mut pauses, mut is_known) = (self.pauses.others(), false);
+        let mut pauses = self.pauses.others();
         loop {
-            let batch = self.common.untold.batch();
-            if batch.is_empty() {
-                self.common.untold.rings().await;
-                continue;
-            }
+            let batch = self.common.untold.next().await;
             match self.tell(&mut connection, bounds, &batch, here).await {
                 Ok(()) => {
+                    batch.told();
                     pauses.begin_anew();
-                    is_known = false;
+                    complaint.well(Instant::now());
                 }
-                Err(Trouble::Away) => {
-                    self.common.untold.put_back(batch);
-                    return Trouble::Away;
-                }
-                // It is lost for others, or it could keep back all that comes after it.
+                Err(Trouble::Away) => return Trouble::Away,
                 Err(Trouble::Refused(words)) => {
-                    self.complain(&mut is_known, &words);
+                    batch.refused();
+                    self.complain(complaint, &words);
                     pauses.wait().await;
                 }
             }

@@ -11,12 +11,13 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsConnector;
 use tracing::{info, warn};
 
+use super::complaint::Complaint;
 use super::link::{Link, LinkError, tls_for};
 use super::pauses::Pauses;
 use super::script::{InstanceId, answer, invocation, script};
 use super::status::SharingStatus;
 use crate::config::StateUrl;
-use crate::quota::{Bell, Extent, Quota, Report};
+use crate::quota::{Answer, Bell, Extent, Quota, Report};
 
 /// All buckets are exchanged so often, so that it is known what the others do.
 const ALL: Duration = Duration::from_secs(1);
@@ -39,6 +40,16 @@ pub(crate) struct Sharing {
     bell: Arc<Bell>,
     status: Arc<SharingStatus>,
     pauses: Pauses,
+}
+
+/// How it has gone so far.
+#[derive(Debug, Default)]
+struct Progress {
+    /// How many exchanges have succeeded on this connection.
+    exchanged: u64,
+    /// Whether one ever has.
+    is_known: bool,
+    complaint: Complaint,
 }
 
 impl Sharing {
@@ -73,46 +84,39 @@ impl Sharing {
 
     /// Exchanges as long as it is polled, and tries again and again if that fails.
     pub(crate) async fn keep_shared(mut self) -> Infallible {
-        let mut is_known = false;
+        let mut progress = Progress::default();
         loop {
-            let mut exchanged = 0;
-            let trouble = self.exchange_until_trouble(&mut exchanged, is_known).await;
+            progress.exchanged = 0;
+            let trouble = self.exchange_until_trouble(&mut progress).await;
             self.quota.cut_off();
             self.status.failed(&trouble.reason(), self.quota.now());
-            if exchanged > 0 {
+            if progress.exchanged > 0 {
                 self.pauses.begin_anew();
-                is_known = false;
             }
-            if !is_known {
+            if progress.complaint.wrong(Instant::now()) {
                 warn!(
                     "STATE_URL: {} is not of use ({}): this instance goes on with what it knows, and tries again",
                     self.url,
                     trouble.reason()
                 );
-                is_known = true;
             }
             self.pauses.wait().await;
         }
     }
 
-    /// Counts what was exchanged, and ends with what is wrong.
-    async fn exchange_until_trouble(&self, exchanged: &mut u64, was_away: bool) -> LinkError {
+    /// Ends with what is wrong.
+    async fn exchange_until_trouble(&self, progress: &mut Progress) -> LinkError {
         let Link { connection, driver } = match Link::open(&self.url, self.tls.as_ref()).await {
             Ok(link) => link,
             Err(error) => return error,
         };
         tokio::select! {
-            trouble = self.exchange_on(connection, exchanged, was_away) => trouble,
+            trouble = self.exchange_on(connection, progress) => trouble,
             () = driver => LinkError::Trouble("the server has hung up".to_owned()),
         }
     }
 
-    async fn exchange_on(
-        &self,
-        connection: MultiplexedConnection,
-        exchanged: &mut u64,
-        was_away: bool,
-    ) -> LinkError {
+    async fn exchange_on(&self, connection: MultiplexedConnection, progress: &mut Progress) -> LinkError {
         let mut all_at = Instant::now();
         loop {
             let now = Instant::now();
@@ -124,16 +128,20 @@ impl Sharing {
             if extent == Extent::All {
                 all_at = now + ALL;
             }
-            if *exchanged == 0 {
-                let name = &self.url;
-                match was_away {
-                    true => info!("STATE_URL: {name} is back: quotas are shared again"),
-                    false => info!("STATE_URL: quotas are shared through {name}"),
-                }
-            }
-            *exchanged += 1;
+            progress.exchanged += 1;
+            self.tell_success(progress);
             let next = if is_busy { all_at.min(now + BUSY) } else { all_at };
             self.until_next(now, next).await;
+        }
+    }
+
+    /// Tells the log, if that is news.
+    fn tell_success(&self, progress: &mut Progress) {
+        let is_first = !std::mem::replace(&mut progress.is_known, true);
+        if progress.complaint.well(Instant::now()) {
+            info!("STATE_URL: {} is back: quotas are shared again", self.url);
+        } else if is_first {
+            info!("STATE_URL: quotas are shared through {}", self.url);
         }
     }
 
@@ -159,7 +167,8 @@ impl Sharing {
     async fn exchange(&self, connection: &MultiplexedConnection, extent: Extent) -> Result<bool, LinkError> {
         let reports = self.quota.reports(extent);
         let is_busy = reports.iter().any(Report::wants_something);
-        let each = reports.into_iter().map(|report| self.exchange_one(connection.clone(), report));
+        let tellings = reports.into_iter().map(|report| Telling { quota: &self.quota, report: Some(report) });
+        let each = tellings.map(|telling| self.exchange_one(connection.clone(), telling));
         let told: Vec<Option<u64>> = join_all(each).await.into_iter().collect::<Result<_, _>>()?;
         let instances = told.iter().copied().max().flatten().filter(|_| extent == Extent::All);
         self.status.succeeded(told.len() as u64, instances, self.quota.now());
@@ -170,16 +179,78 @@ impl Sharing {
     async fn exchange_one(
         &self,
         mut connection: MultiplexedConnection,
-        report: Report,
+        telling: Telling<'_>,
     ) -> Result<Option<u64>, LinkError> {
-        let call = invocation(&self.script, &report, &self.id);
+        let Some(report) = &telling.report else { return Ok(None) };
+        let call = invocation(&self.script, report, &self.id);
         let result = match timeout(EXCHANGE_TIME, call.invoke_async::<Value>(&mut connection)).await {
             Err(_) => Err(LinkError::silent()),
             Ok(Err(error)) => Err(error.into()),
             Ok(Ok(value)) => answer(value, &self.id)
                 .ok_or_else(|| LinkError::Trouble("it does not answer as it should".to_owned())),
         };
-        self.quota.apply(report, result.as_ref().ok());
+        telling.end(result.as_ref().ok());
         result.map(|answer| answer.buckets.iter().map(|bucket| bucket.instances).max())
+    }
+}
+
+/// A report on its way. Nobody has heard of it if this is dropped before there is an answer: when the connection ends, say.
+struct Telling<'q> {
+    quota: &'q Quota,
+    /// Until it has ended.
+    report: Option<Report>,
+}
+
+impl Telling<'_> {
+    fn end(mut self, answer: Option<&Answer>) {
+        if let Some(report) = self.report.take() {
+            self.quota.apply(report, answer);
+        }
+    }
+}
+
+impl Drop for Telling<'_> {
+    fn drop(&mut self) {
+        if let Some(report) = self.report.take() {
+            self.quota.apply(report, None);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use redis::{AsyncConnectionConfig, RedisConnectionInfo};
+
+    use super::*;
+    use crate::providers::Directory;
+    use crate::quota::{Offer, RestReport};
+    use crate::time::Moment;
+
+    #[tokio::test(start_paused = true)]
+    async fn rests_that_are_being_told_when_the_connection_ends_are_told_again() {
+        let now = Moment::at(jiff::Timestamp::UNIX_EPOCH);
+        let provider = Directory::core().into_iter().next().unwrap();
+        let models = vec!["model".to_owned()];
+        let offer = Offer { is_second_tier: false, provider, accounts: 1, models, limits: Vec::new() };
+        let random = fastrand::Rng::with_seed(1);
+        let quota = Arc::new(Quota::new(vec![offer], Arc::new(move || now), random.clone()));
+        let url = StateUrl::parse("redis://localhost").unwrap();
+        let status = Arc::new(SharingStatus::new(now));
+        let sharing = Sharing::new(url, quota.clone(), vec![vec!["key"]], status, random).unwrap();
+        // It was to be told, and could not.
+        let mut report = Report::of("provider", Vec::new());
+        let rest = RestReport { left: None, words: "where and why".to_owned() };
+        report.rests.push(rest.clone());
+        quota.apply(report, None);
+        let (ours, _theirs) = tokio::io::duplex(1024);
+        let nobody = RedisConnectionInfo::default().set_skip_set_lib_name();
+        let config = AsyncConnectionConfig::new().set_response_timeout(None);
+        let opened = MultiplexedConnection::new_with_config(&nobody, ours, config).await;
+        let (connection, _driver) = opened.unwrap();
+        let interrupted = timeout(EXCHANGE_TIME / 2, sharing.exchange(&connection, Extent::News)).await;
+        assert!(interrupted.is_err());
+        drop(sharing.exchange(&connection, Extent::News));
+        let reports = quota.reports(Extent::News);
+        assert_eq!(reports.first().map(|report| &report.rests), Some(&vec![rest]));
     }
 }

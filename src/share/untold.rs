@@ -1,6 +1,7 @@
 //! [`Untold`]: what was remembered here and the others have not been told of.
 
 use std::collections::VecDeque;
+use std::ops::Deref;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -36,6 +37,15 @@ impl Word {
             Self::Answer(_) | Self::Forgotten(_) => 0,
         }
     }
+
+    /// Whether both may be told at once.
+    fn goes_with(&self, other: &Self) -> bool {
+        match self {
+            Self::Signature(..) => matches!(other, Self::Signature(..)),
+            Self::Forgotten(_) => matches!(other, Self::Forgotten(_)),
+            Self::Answer(_) => false,
+        }
+    }
 }
 
 /// See the module. Of too many the oldest are lost.
@@ -57,6 +67,41 @@ struct Queue {
     has_overflown: bool,
 }
 
+/// What is being told. Unless it was told, it waits again when this is dropped: whoever tells may be interrupted at any time.
+#[derive(Debug)]
+pub(super) struct Batch<'u> {
+    untold: &'u Untold,
+    words: Vec<Word>,
+}
+
+impl Deref for Batch<'_> {
+    type Target = [Word];
+
+    fn deref(&self) -> &[Word] {
+        &self.words
+    }
+}
+
+impl Batch<'_> {
+    /// Nobody has to be told again.
+    pub(super) fn told(mut self) {
+        self.words.clear();
+    }
+
+    /// The server has refused it. What is to be forgotten is told again, behind all else: it may live on elsewhere until then.
+    /// The rest is lost for others, or it could keep back all that comes after it.
+    pub(super) fn refused(mut self) {
+        let words = std::mem::take(&mut self.words).into_iter();
+        words.filter(|word| matches!(word, Word::Forgotten(_))).for_each(|word| self.untold.tell(word));
+    }
+}
+
+impl Drop for Batch<'_> {
+    fn drop(&mut self) {
+        self.untold.put_back(std::mem::take(&mut self.words));
+    }
+}
+
 impl Queue {
     fn is_told(&self) -> bool {
         self.words.is_empty() && !self.is_telling
@@ -73,7 +118,7 @@ impl Queue {
         let mut is_news = false;
         while self.words.len() > MOST_WORDS || self.bytes > MOST_BYTES {
             self.pop();
-            is_news = !std::mem::replace(&mut self.has_overflown, true);
+            is_news |= !std::mem::replace(&mut self.has_overflown, true);
         }
         is_news
     }
@@ -88,46 +133,54 @@ impl Untold {
         let mut queue = self.queue();
         queue.bytes += word.bytes();
         queue.words.push_back(word);
-        let has_overflown = queue.shorten();
+        let is_too_much = queue.shorten();
         drop(queue);
         self.bell.notify_one();
-        if has_overflown {
-            self.overflow.say(|| {
-                warn!("STATE_URL: other instances do not hear of everything: more is remembered than can be told");
-            });
+        if is_too_much {
+            self.complain();
         }
     }
 
-    /// Waits until there is something to tell.
-    pub(super) async fn rings(&self) {
-        self.bell.notified().await;
+    fn complain(&self) {
+        self.overflow.say(|| {
+            warn!(
+                "STATE_URL: other instances do not hear of everything: more is remembered than can be told"
+            );
+        });
     }
 
-    /// What is told next: signatures and what is forgotten, or one answer.
-    pub(super) fn batch(&self) -> Vec<Word> {
+    /// Waits for what is told next: signatures, names of what is forgotten, or one answer. They are not mixed, since a server
+    /// may refuse one kind and take another.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub(super) async fn next(&self) -> Batch<'_> {
+        loop {
+            if let Some(batch) = self.batch() {
+                return batch;
+            }
+            self.bell.notified().await;
+        }
+    }
+
+    fn batch(&self) -> Option<Batch<'_>> {
         let mut queue = self.queue();
         let (mut batch, mut bytes) = (Vec::new(), 0);
         while let Some(next) = queue.words.front() {
-            let is_alone = matches!(next, Word::Answer(_));
-            let fits = bytes + next.bytes() <= BATCH_BYTES && batch.len() < BATCH_WORDS;
-            if !batch.is_empty() && (is_alone || !fits) {
+            let is_like_first = batch.first().is_none_or(|first| next.goes_with(first));
+            let fits = is_like_first && bytes + next.bytes() <= BATCH_BYTES && batch.len() < BATCH_WORDS;
+            if !batch.is_empty() && !fits {
                 break;
             }
             bytes += next.bytes();
             batch.extend(queue.pop());
-            if is_alone {
-                break;
-            }
         }
-        if queue.words.is_empty() {
-            queue.has_overflown = false;
+        if batch.is_empty() {
+            return None;
         }
-        // Whoever asks for the next batch has told the one before.
-        queue.is_telling = !batch.is_empty();
-        if !queue.is_telling {
-            self.done.notify_waiters();
-        }
-        batch
+        queue.is_telling = true;
+        drop(queue);
+        Some(Batch { untold: self, words: batch })
     }
 
     /// Waits until all is told.
@@ -141,14 +194,23 @@ impl Untold {
         }
     }
 
-    /// It could not be told: next time.
-    pub(super) fn put_back(&self, batch: Vec<Word>) {
+    /// These words could not be told: next time.
+    fn put_back(&self, words: Vec<Word>) {
         let mut queue = self.queue();
-        for word in batch.into_iter().rev() {
+        for word in words.into_iter().rev() {
             queue.bytes += word.bytes();
             queue.words.push_front(word);
         }
-        queue.shorten();
+        queue.is_telling = false;
+        let is_too_much = queue.shorten();
+        if queue.is_told() {
+            queue.has_overflown = false;
+            self.done.notify_waiters();
+        }
+        drop(queue);
+        if is_too_much {
+            self.complain();
+        }
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
@@ -171,29 +233,56 @@ mod tests {
         (0..100).for_each(|number| untold.tell(signature(number, 60_000)));
         untold.tell(signature(100, 70_000));
         let mut told = Vec::new();
-        loop {
-            let batch = untold.batch();
-            if batch.is_empty() {
-                break;
-            }
+        while let Some(batch) = untold.batch() {
             assert!(batch.iter().map(Word::bytes).sum::<usize>() <= BATCH_BYTES);
-            told.extend(batch);
+            told.extend_from_slice(&batch);
+            batch.told();
         }
         assert_eq!(told, (83..100).map(|number| signature(number, 60_000)).collect::<Vec<_>>());
         (0..10_000).for_each(|number| untold.tell(signature(number, 0)));
         assert_eq!(untold.queue().words.len(), MOST_WORDS);
     }
 
-    #[test]
-    fn words_are_told_in_their_order_even_if_that_fails_at_first() {
+    #[tokio::test]
+    async fn words_are_told_in_their_order_even_if_telling_is_interrupted() {
         let untold = Untold::default();
         let name = Name::parse(&"0".repeat(32)).unwrap();
-        let words = [signature(1, 5), Word::Forgotten(name), Word::Answer(name), Word::Forgotten(name)];
+        let words = [
+            signature(1, 5),
+            signature(2, 5),
+            Word::Forgotten(name),
+            Word::Answer(name),
+            Word::Answer(name),
+            Word::Forgotten(name),
+            Word::Forgotten(name),
+        ];
         words.iter().for_each(|word| untold.tell(word.clone()));
-        let failed = untold.batch();
-        assert_eq!(failed, words[..2]);
-        untold.put_back(failed);
-        let batches: Vec<Vec<Word>> = (0..4).map(|_| untold.batch()).collect();
-        assert_eq!(batches, [words[..2].to_vec(), words[2..3].to_vec(), words[3..].to_vec(), Vec::new()]);
+        drop(untold.batch());
+        for expected in [&words[..2], &words[2..3], &words[3..4], &words[4..5], &words[5..]] {
+            assert!(!untold.queue().is_told());
+            let batch = untold.next().await;
+            assert_eq!(&*batch, expected);
+            assert!(!untold.queue().is_told(), "it is being told");
+            batch.told();
+        }
+        untold.until_told().await;
+        assert!(untold.batch().is_none());
+    }
+
+    #[tokio::test]
+    async fn of_what_is_refused_only_deletions_are_told_again_behind_all_else() {
+        let untold = Untold::default();
+        let name = Name::parse(&"0".repeat(32)).unwrap();
+        untold.tell(Word::Forgotten(name));
+        untold.tell(signature(1, 5));
+        untold.tell(Word::Answer(name));
+        for expected in [Word::Forgotten(name), signature(1, 5), Word::Answer(name), Word::Forgotten(name)] {
+            let batch = untold.next().await;
+            assert_eq!(&*batch, &[expected]);
+            batch.refused();
+        }
+        assert!(!untold.queue().is_told());
+        untold.next().await.told();
+        untold.until_told().await;
     }
 }

@@ -120,6 +120,11 @@ impl Instances {
         self.client.longest_answer = longest_answer;
     }
 
+    /// Whether an instance says that its quotas are shared.
+    pub(crate) async fn is_shared(&self, number: usize) -> anyhow::Result<bool> {
+        Ok(self.sharing(number).await?["state"] == "shared")
+    }
+
     /// Asks an instance once, and says whether that was answered.
     pub(crate) async fn ask(&self, number: usize) -> anyhow::Result<bool> {
         self.client.ask(self.all[number].1).await

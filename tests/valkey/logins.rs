@@ -36,7 +36,7 @@ async fn keys(url: &str) -> anyhow::Result<Vec<String>> {
 }
 
 /// A port that was free a moment ago, for a server that cannot choose one itself.
-fn free_port() -> anyhow::Result<String> {
+pub(crate) fn free_port() -> anyhow::Result<String> {
     let listener = std::net::TcpListener::bind(("127.0.0.1", 0))?;
     Ok(listener.local_addr()?.port().to_string())
 }

@@ -6,6 +6,7 @@ use ai_proxy_free::internals::providers::Provider;
 use ai_proxy_free::internals::simulator::Behaviour;
 use redis::Value as Reply;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::instances::Instances;
 use crate::server::Server;
@@ -26,6 +27,14 @@ async fn listening(server: &Server) -> anyhow::Result<usize> {
     let info: String = redis::from_redis_value(server.tell(&["INFO", "clients"]).await?)?;
     let line = info.lines().find_map(|line| line.strip_prefix("blocked_clients:")).expect("it is told");
     Ok(line.parse()?)
+}
+
+/// The numbers of the connections that wait for news.
+async fn listeners(server: &Server) -> anyhow::Result<Vec<String>> {
+    let clients: String = redis::from_redis_value(server.tell(&["CLIENT", "LIST"]).await?)?;
+    let listening = clients.lines().filter(|line| line.contains(" cmd=xread "));
+    let ids = listening.filter_map(|line| line.strip_prefix("id=")?.split(' ').next());
+    Ok(ids.map(str::to_owned).collect())
 }
 
 async fn until_listening(server: &Server, count: usize) {
@@ -195,6 +204,65 @@ async fn stored_responses_and_their_items_are_known_at_any_instance() -> anyhow:
     Ok(())
 }
 
+/// They have answers in common, which are fetched with whichever comes first.
+#[tokio::test]
+async fn items_of_several_responses_of_a_conversation_are_known_at_any_instance() -> anyhow::Result<()> {
+    let server = Server::start(&[]).await?;
+    let instances = start(2, &server, &[]).await?;
+    let (mut items, mut last) = (Vec::new(), None);
+    for turn in 0..6 {
+        let mut body = json!({"model": "auto", "input": format!("Question {turn}")});
+        body["previous_response_id"] = last.map_or(Value::Null, Value::String);
+        let (status, response) = respond(&instances, 0, &body).await?;
+        assert_eq!(status, 200, "{response}");
+        let item = response["output"].as_array().expect("items").last().expect("one")["id"].clone();
+        items.push(json!({"type": "item_reference", "id": item}));
+        last = Some(id(&response));
+    }
+    items.push(json!({"role": "user", "content": "And now?"}));
+    let (status, answer) = respond(&instances, 1, &json!({"model": "auto", "input": items})).await?;
+    assert_eq!(status, 200, "{answer}");
+    let text = sent(&instances).to_string();
+    assert!((0..6).all(|turn| text.contains(&format!("You said: Question {turn}"))), "{text}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_request_with_many_unknown_references_asks_the_server_a_few_times() -> anyhow::Result<()> {
+    let server = Server::start(&[]).await?;
+    let instances = start(1, &server, &[]).await?;
+    let items = (0..32).map(|number| json!({"type": "item_reference", "id": format!("msg_{number:032x}_0")}));
+    let items: Vec<Value> = items.collect();
+    let before = server.script_calls().await?;
+    let (status, answer) = respond(&instances, 0, &json!({"model": "auto", "input": items})).await?;
+    assert_eq!(status, 400, "{answer}");
+    let calls = server.script_calls().await? - before;
+    // Some of them are about quotas.
+    assert!(calls < 25, "{calls}");
+    Ok(())
+}
+
+/// As `docs/several.md` states it.
+#[tokio::test]
+async fn clients_that_ask_for_unknown_responses_in_a_loop_do_not_load_the_server() -> anyhow::Result<()> {
+    let server = Server::start(&[]).await?;
+    let instances = start(1, &server, &[]).await?;
+    let client = http_client()?;
+    let (begun, before) = (Instant::now(), server.script_calls().await?);
+    let each = (0..400).map(|number| {
+        let url = format!("http://{}/v1/responses/resp_{number:032x}", instances.all[0].1);
+        client.get(url).send()
+    });
+    for response in within_patience("answers", futures::future::join_all(each)).await {
+        assert_eq!(response?.status(), 404);
+    }
+    let calls = server.script_calls().await? - before;
+    let most = 100 + begun.elapsed().as_millis() as u64 * 400 / 1000;
+    // Some of them are about quotas.
+    assert!(calls < most + 50, "{calls} calls, {most} are stated");
+    Ok(())
+}
+
 #[tokio::test]
 async fn what_is_deleted_at_one_instance_is_gone_at_all() -> anyhow::Result<()> {
     let server = Server::start(&[]).await?;
@@ -329,6 +397,34 @@ async fn row_138_what_is_told_while_the_server_is_away_is_told_when_it_is_back()
     Ok(())
 }
 
+/// The connection that waits for news ends while the other one has not told all yet.
+#[tokio::test]
+async fn row_138_what_was_on_its_way_when_a_connection_ended_is_told_again() -> anyhow::Result<()> {
+    let server = Server::start(&[]).await?;
+    let instances = start(2, &server, &[]).await?;
+    // Nobody can write, so that telling is under way until this is over.
+    server.tell(&["CLIENT", "PAUSE", "60000", "WRITE"]).await?;
+    let first = given(&instances, 0, "Question").await?;
+    until_listening(&server, 3).await;
+    let before = listeners(&server).await?;
+    for id in &before {
+        server.tell(&["CLIENT", "KILL", "ID", id]).await?;
+    }
+    let back = async {
+        while listeners(&server).await?.iter().filter(|id| !before.contains(id)).count() < 2 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        anyhow::Ok(())
+    };
+    within_patience("both to listen again", back).await?;
+    server.tell(&["CLIENT", "UNPAUSE"]).await?;
+    let known = async {
+        while get(&instances, 1, &first).await? != 200 {}
+        anyhow::Ok(())
+    };
+    within_patience("the response at the other instance", known).await
+}
+
 /// In an update without a pause, clients go on elsewhere from what an instance has said last.
 #[tokio::test]
 async fn row_140_what_an_instance_says_last_is_known_to_the_others() -> anyhow::Result<()> {
@@ -416,6 +512,49 @@ async fn row_139_a_server_that_is_full_of_other_things_refuses_responses_and_cos
         }
     };
     within_patience("responses to be shared again", shared).await
+}
+
+/// A deleted response, of which two instances have a copy, is gone at the other one.
+async fn until_gone(instances: &Instances, id: &str) -> anyhow::Result<()> {
+    let gone = async {
+        while get(instances, 1, id).await? != 404 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        anyhow::Ok(())
+    };
+    within_patience("the response to be gone", gone).await
+}
+
+async fn delete(instances: &Instances, number: usize, id: &str) -> anyhow::Result<()> {
+    let (status, _) = ask(instances, number, ("DELETE", &format!("/v1/responses/{id}")), None, "").await?;
+    anyhow::ensure!(status == 200, "{status}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn row_139_what_is_deleted_while_the_server_is_full_is_gone_at_all() -> anyhow::Result<()> {
+    let server = Server::start(&[]).await?;
+    let instances = start(2, &server, &[]).await?;
+    let first = given(&instances, 0, "Forget this").await?;
+    assert_eq!(get(&instances, 1, &first).await?, 200, "it is here, too, now");
+    server.tell(&["CONFIG", "SET", "maxmemory", "1"]).await?;
+    delete(&instances, 0, &first).await?;
+    until_gone(&instances, &first).await?;
+    assert_eq!(kept(&server).await?.0, 0, "nothing of it is on the server");
+    Ok(())
+}
+
+#[tokio::test]
+async fn row_139_what_is_deleted_while_the_server_takes_nothing_is_told_later() -> anyhow::Result<()> {
+    let server = Server::start(&[]).await?;
+    let mut instances = start(2, &server, &[]).await?;
+    let first = given(&instances, 0, "Forget this").await?;
+    assert_eq!(get(&instances, 1, &first).await?, 200, "it is here, too, now");
+    server.tell(&["REPLICAOF", "127.0.0.1", "1"]).await?;
+    delete(&instances, 0, &first).await?;
+    instances.all[0].0.line_with("does not keep signatures and responses (").await?;
+    server.tell(&["REPLICAOF", "NO", "ONE"]).await?;
+    until_gone(&instances, &first).await
 }
 
 /// Four at once, of 2.4 MB each, do not make what the instances tell of their quotas late.

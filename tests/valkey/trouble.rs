@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixStream;
+
 use crate::instances::Instances;
+use crate::logins::free_port;
 use crate::server::Server;
-use crate::support::Binary;
+use crate::support::{Binary, within_patience};
 use crate::way::{Traffic, Way};
 
 /// As long as an instance believes in what it was granted, and longer.
@@ -114,6 +118,68 @@ async fn row_135_a_wrong_password_is_said_at_the_start_and_a_server_that_is_away
         instances.all.push((binary, address));
         assert!(instances.ask(instances.all.len() - 1).await?);
     }
+    Ok(())
+}
+
+/// A connection that takes one of the places of the server's clients.
+async fn place_taken(server: &Server) -> anyhow::Result<UnixStream> {
+    loop {
+        let mut stream = UnixStream::connect(server.socket()).await?;
+        let (mut said, mut answer) = (stream.write_all(b"PING\r\n").await, [0; 7]);
+        said = said.and(stream.read_exact(&mut answer).await.map(drop));
+        if said.is_ok() && &answer == b"-NOAUTH" {
+            return Ok(stream);
+        }
+        // The server has not missed yet who was there before.
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// It says so before anybody can log in, as it would refuse a login.
+#[tokio::test]
+async fn row_135_a_server_that_has_too_many_clients_does_not_end_the_start_and_is_used_later()
+-> anyhow::Result<()> {
+    let port = free_port()?;
+    let own = ["--port", &port, "--requirepass", "right", "--maxclients", "3"];
+    let server = Server::start(&own).await?;
+    let mut taken = Vec::new();
+    for _ in 0..3 {
+        taken.push(within_patience("a place", place_taken(&server)).await?);
+    }
+    let instances = Instances::start(0, None, 60, &[]).await?;
+    let url = format!("redis://:right@127.0.0.1:{port}");
+    let own = [("STATE_URL", url.as_str()), ("STATE_FILE", "")];
+    let (mut binary, address) = Binary::over(&instances.simulator, &own).await?;
+    binary.line_with("is not of use").await?;
+    assert!(instances.client().ask(address).await?);
+    drop(taken);
+    binary.line_with("quotas are shared").await?;
+    Ok(())
+}
+
+/// A server that is almost full takes something now and then.
+#[tokio::test]
+async fn row_134_a_server_that_is_full_now_and_then_does_not_fill_the_log() -> anyhow::Result<()> {
+    let server = Server::start(&[]).await?;
+    let mut instances = Instances::start(1, Some(&server), 300, &[]).await?;
+    for _ in 0..5 {
+        for (most, is_shared) in [("1", false), ("0", true)] {
+            server.tell(&["CONFIG", "SET", "maxmemory", most]).await?;
+            let noticed = async {
+                while instances.is_shared(0).await? != is_shared {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                anyhow::Ok(())
+            };
+            within_patience("the instance to notice", noticed).await?;
+        }
+    }
+    let (mut instance, _) = instances.all.remove(0);
+    instance.child.kill().await?;
+    assert!(instance.line_with("a line that there is not").await.is_err());
+    let output = &instance.output;
+    assert_eq!(output.matches("is not of use").count(), 2, "{output}");
+    assert_eq!(output.matches("quotas are shared again").count(), 1, "{output}");
     Ok(())
 }
 

@@ -6,7 +6,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::join_all;
 use tokio::time::{Instant, sleep};
 
 use super::store::{Caller, Given, Store, Stored};
@@ -48,26 +47,51 @@ impl Store {
         aside(bytes, close).await.map(|sealed| (parent, sealed))
     }
 
-    /// Fetches answers of these ids that are not here, as far as others have them for this client.
+    /// Fetches answers of these ids that are not here, as far as others have them for this client. All are asked for in one
+    /// call, and what is missing again after each pause; then there is a call for each that was found.
     pub(crate) async fn fetch(self: &Arc<Self>, ids: &[String], owner: Caller) {
+        let Some(others) = self.others.as_ref().filter(|_| self.is_on()) else { return };
         let until = Instant::now() + RECALL_TIME;
-        join_all(ids.iter().take(MOST_FETCHED).map(|id| self.fetch_one(id, owner, until))).await;
+        let absent = ids.iter().filter(|id| is_id(id) && self.find(id, owner).is_none()).take(MOST_FETCHED);
+        let mut absent: Vec<Name> = absent.map(|id| self.name(id, owner)).collect();
+        for pause in PAUSES {
+            if absent.is_empty() || !others.is_connected() || Instant::now() + pause >= until {
+                return;
+            }
+            sleep(pause).await;
+            let Some(chains) = others.chains(&absent, until).await else { continue };
+            let mut missing = Vec::new();
+            // One after the other: a chain may go on from one before it.
+            for (name, chain) in absent.into_iter().zip(chains) {
+                match chain {
+                    Some(chain) => {
+                        self.fetch_chain(others, chain, owner, until).await;
+                    }
+                    None => missing.push(name),
+                }
+            }
+            absent = missing;
+        }
     }
 
-    async fn fetch_one(self: &Arc<Self>, id: &str, owner: Caller, until: Instant) -> Option<()> {
-        let others = self.others.as_ref().filter(|_| is_id(id))?;
-        if !self.is_on() || self.find(id, owner).is_some() {
-            return None;
-        }
-        let chain = asked(others, self.name(id, owner), until).await?;
+    async fn fetch_chain(
+        self: &Arc<Self>,
+        others: &Arc<CommonMemory>,
+        chain: Vec<Kept>,
+        owner: Caller,
+        until: Instant,
+    ) -> Option<()> {
         // Whoever has one of them has those before it, too.
         let missing: Vec<Kept> =
             chain.iter().copied().take_while(|kept| self.look_at(kept.name).is_none()).collect();
+        if missing.is_empty() {
+            return Some(());
+        }
         let parent = chain.get(missing.len()).map(|kept| kept.name);
         let bytes: usize = missing.iter().map(|kept| kept.bytes).sum();
-        let _room = others.room(bytes, until).await.filter(|_| bytes <= self.most_bytes)?;
+        let room = others.room(bytes, until).await.filter(|_| bytes <= self.most_bytes)?;
         let names: Vec<Name> = missing.iter().map(|kept| kept.name).collect();
-        let texts = others.texts(&names, until).await?;
+        let (texts, _room) = others.texts(&names, room, until).await?;
         let (store, others) = (self.clone(), others.clone());
         let adopt = move || {
             let mut before = parent.map(|name| store.find_named(name).ok_or(())).transpose().ok()?;
@@ -110,19 +134,6 @@ fn context(name: Name, parent: Option<Name>) -> Vec<u8> {
 fn is_id(id: &str) -> bool {
     id.strip_prefix("resp_")
         .is_some_and(|hex| hex.len() == 32 && hex.bytes().all(|it| it.is_ascii_hexdigit()))
-}
-
-async fn asked(others: &CommonMemory, name: Name, until: Instant) -> Option<Vec<Kept>> {
-    for pause in PAUSES {
-        if !others.is_connected() || Instant::now() + pause >= until {
-            return None;
-        }
-        sleep(pause).await;
-        if let Some(chain) = others.chain(name, until).await {
-            return Some(chain);
-        }
-    }
-    None
 }
 
 /// Does `work` on so many bytes, on a thread of its own if they are many.
