@@ -135,9 +135,9 @@ impl Case {
         self
     }
 
-    /// Whether nobody has told the limits.
+    /// Whether nobody has told the limits, or requests leave so much unused that it matters whether that is given back.
     fn is_guessed(&self) -> bool {
-        self.own.iter().all(|(name, _)| !name.ends_with("_LIMITS"))
+        self.own.iter().all(|(name, _)| !name.ends_with("_LIMITS")) || self.longest_answer > LONGEST_ANSWER
     }
 
     /// How many of the same requests have room, for one who sees the provider's own counters.
