@@ -95,10 +95,10 @@ async fn listen(server: &ServerConfig) -> Result<(TcpListener, SocketAddr), Fata
 }
 
 /// Serves clients, and meanwhile keeps the lists of models current (a start without a network serves at once) and
-/// closes unused connections to providers.
+/// closes unused connections to providers. At the end, other instances are told what is news.
 async fn serve(listener: TcpListener, state: AppState, shared: Option<Shared>, shutdown: Shutdown) {
     let limits = state.connection_limits();
-    let (sharing, remembering) = shared.map_or((None, None), |it| (Some(it.sharing), it.remembering));
+    let (mut sharing, remembering) = shared.map_or((None, None), |it| (Some(it.sharing), it.remembering));
     let served = async {
         http::serve(listener, state.clone(), limits, shutdown).await;
         state.until_told().await;
@@ -106,14 +106,17 @@ async fn serve(listener: TcpListener, state: AppState, shared: Option<Shared>, s
     tokio::select! {
         () = served => {}
         never = state.dispatcher.keep_models_current(fastrand::Rng::new()) => match never {},
-        never = keep_shared(sharing) => match never {},
+        never = keep_shared(sharing.as_mut()) => match never {},
         never = state.keep_remembering(remembering) => match never {},
         never = state.dispatcher.close_unused_connections() => match never {},
+    }
+    if let Some(sharing) = sharing {
+        sharing.leave().await;
     }
 }
 
 /// Exchanges with other instances, if there are to be any.
-async fn keep_shared(sharing: Option<Sharing>) -> Infallible {
+async fn keep_shared(sharing: Option<&mut Sharing>) -> Infallible {
     match sharing {
         Some(sharing) => sharing.keep_shared().await,
         None => std::future::pending().await,

@@ -157,6 +157,14 @@ impl State {
 }
 
 impl Report {
+    /// The same of somebody who will use nothing more: no lease is large enough.
+    pub(crate) fn giving_back(mut self) -> Self {
+        for bucket in &mut self.buckets {
+            (bucket.share.wanted, bucket.share.waited_for, bucket.share.smallest) = (0, 0, i64::MAX as u64);
+        }
+        self
+    }
+
     /// Whether more is wanted than somebody holds who has nothing to do.
     pub(crate) fn wants_something(&self) -> bool {
         self.buckets.iter().any(|it| it.share.wanted > 0)

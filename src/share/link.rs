@@ -48,6 +48,11 @@ impl LinkError {
         Self::Trouble("no answer in time".to_owned())
     }
 
+    /// The connection has ended.
+    pub(super) fn hung_up() -> Self {
+        Self::Trouble("the server has hung up".to_owned())
+    }
+
     /// What is wrong with the server that everybody knows is meant.
     pub(super) fn reason(&self) -> String {
         match self {
@@ -88,7 +93,7 @@ impl Link {
         let mut driver: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(driver);
         let logged_in = tokio::select! {
             logged_in = log_in(&mut connection, &url.login) => logged_in,
-            () = &mut driver => return Err(LinkError::Trouble("the server has hung up".to_owned())),
+            () = &mut driver => return Err(LinkError::hung_up()),
         };
         logged_in.map_err(|error| judged(url, error))?;
         Ok(Self { connection, driver })

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::join_all;
+use futures::future::{join_all, try_join_all};
 use redis::aio::MultiplexedConnection;
 use redis::{Script, Value};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -27,6 +27,8 @@ const BUSY: Duration = Duration::from_millis(100);
 const SHORTEST: Duration = Duration::from_millis(5);
 /// For one exchange.
 const EXCHANGE_TIME: Duration = Duration::from_secs(2);
+/// Before the end of the process, what was used last has so long to be told.
+const LEAVE_TIME: Duration = Duration::from_secs(1);
 /// At the start, a server that is away is waited for so long.
 const START_TIME: Duration = Duration::from_secs(3);
 
@@ -83,7 +85,7 @@ impl Sharing {
     }
 
     /// Exchanges as long as it is polled, and tries again and again if that fails.
-    pub(crate) async fn keep_shared(mut self) -> Infallible {
+    pub(crate) async fn keep_shared(&mut self) -> Infallible {
         let mut progress = Progress::default();
         loop {
             progress.exchanged = 0;
@@ -104,6 +106,24 @@ impl Sharing {
         }
     }
 
+    /// Tells what was used last and gives back what is held, before the end of the process: within a second, and not at all if
+    /// the server is away.
+    pub(crate) async fn leave(&self) {
+        if self.status.snapshot().is_shared {
+            let _ = timeout(LEAVE_TIME, self.give_back()).await;
+        }
+    }
+
+    async fn give_back(&self) -> Result<(), LinkError> {
+        let Link { connection, driver } = Link::open(&self.url, self.tls.as_ref()).await?;
+        let reports = self.quota.reports(Extent::All).into_iter().map(Report::giving_back);
+        let each = reports.map(|report| self.exchange_one(connection.clone(), self.telling(report)));
+        tokio::select! {
+            told = try_join_all(each) => told.map(drop),
+            () = driver => Err(LinkError::hung_up()),
+        }
+    }
+
     /// Ends with what is wrong.
     async fn exchange_until_trouble(&self, progress: &mut Progress) -> LinkError {
         let Link { connection, driver } = match Link::open(&self.url, self.tls.as_ref()).await {
@@ -112,7 +132,7 @@ impl Sharing {
         };
         tokio::select! {
             trouble = self.exchange_on(connection, progress) => trouble,
-            () = driver => LinkError::Trouble("the server has hung up".to_owned()),
+            () = driver => LinkError::hung_up(),
         }
     }
 
@@ -167,12 +187,16 @@ impl Sharing {
     async fn exchange(&self, connection: &MultiplexedConnection, extent: Extent) -> Result<bool, LinkError> {
         let reports = self.quota.reports(extent);
         let is_busy = reports.iter().any(Report::wants_something);
-        let tellings = reports.into_iter().map(|report| Telling { quota: &self.quota, report: Some(report) });
-        let each = tellings.map(|telling| self.exchange_one(connection.clone(), telling));
+        let each =
+            reports.into_iter().map(|report| self.exchange_one(connection.clone(), self.telling(report)));
         let told: Vec<Option<u64>> = join_all(each).await.into_iter().collect::<Result<_, _>>()?;
         let instances = told.iter().copied().max().flatten().filter(|_| extent == Extent::All);
         self.status.succeeded(told.len() as u64, instances, self.quota.now());
         Ok(is_busy)
+    }
+
+    fn telling(&self, report: Report) -> Telling<'_> {
+        Telling { quota: &self.quota, report: Some(report) }
     }
 
     /// Returns how many instances use the limits that were told of, if any was.

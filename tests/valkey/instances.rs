@@ -125,6 +125,16 @@ impl Instances {
         Ok(self.sharing(number).await?["state"] == "shared")
     }
 
+    /// Tells an instance to end, and waits until it has.
+    pub(crate) async fn end(&mut self, number: usize) -> anyhow::Result<()> {
+        let child = &mut self.all[number].0.child;
+        let process = child.id().expect("it runs").to_string();
+        tokio::process::Command::new("kill").args(["-s", "TERM", &process]).status().await?;
+        let ended = within_patience("the end", child.wait()).await?;
+        anyhow::ensure!(ended.success(), "{ended}");
+        Ok(())
+    }
+
     /// Asks an instance once, and says whether that was answered.
     pub(crate) async fn ask(&self, number: usize) -> anyhow::Result<bool> {
         self.client.ask(self.all[number].1).await

@@ -68,6 +68,20 @@ async fn who_comes_later_knows_what_was_used_before() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Whoever is told to end has told what it has used, and holds nothing any more.
+#[tokio::test]
+async fn who_is_told_to_end_leaves_all_that_is_left_to_the_others() -> anyhow::Result<()> {
+    let server = Server::start(&[]).await?;
+    let mut instances = Instances::start(2, Some(&server), RPM, &[]).await?;
+    let first = instances.ask_many(20, Duration::ZERO, |_| 0).await?;
+    instances.end(0).await?;
+    assert_eq!(first.answered, 20);
+    let second = instances.ask_many(50, Duration::from_millis(5), |_| 1).await?;
+    let burnt = instances.burnt(first.answered + second.answered);
+    assert_eq!((second.answered, burnt), (RPM - 20, 0));
+    Ok(())
+}
+
 /// What one instance learns, the others know within two seconds.
 #[tokio::test]
 async fn nobody_calls_a_provider_that_has_told_another_instance_to_wait() -> anyhow::Result<()> {

@@ -438,11 +438,9 @@ async fn row_140_what_an_instance_says_last_is_known_to_the_others() -> anyhow::
     while gemini.chat_count() == 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    let process = instances.all[0].0.child.id().expect("it runs").to_string();
-    tokio::process::Command::new("kill").args(["-s", "TERM", &process]).status().await?;
-    let response: Value = within_patience("the last answer", asked).await??.json().await?;
-    let ended = within_patience("the end", instances.all[0].0.child.wait()).await?;
-    assert!(ended.success(), "{ended}");
+    let (ended, answer) = tokio::join!(instances.end(0), within_patience("the last answer", asked));
+    let response: Value = answer??.json().await?;
+    ended?;
     assert_eq!(get(&instances, 1, &id(&response)).await?, 200);
     Ok(())
 }
