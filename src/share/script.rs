@@ -101,13 +101,16 @@ pub(super) fn answer(value: Value, id: &InstanceId) -> Option<Answer> {
     Some(Answer { time_ms, latest_rest, rests, buckets })
 }
 
-/// `number instance end words`, of another instance and not over yet.
+/// `number instance told end words`, of another instance and not over yet.
 fn rest(text: &str, now_ms: i64, id: &InstanceId) -> Option<(Option<Duration>, String)> {
-    let mut words = text.splitn(4, ' ').skip(1);
+    let mut words = text.splitn(5, ' ').skip(1);
     let by = words.next()?;
+    let told_ms: i64 = words.next()?.parse().ok()?;
     let ends_ms: i64 = words.next()?.parse().ok()?;
     let words = words.next()?.to_owned();
-    let left = u64::try_from(ends_ms.saturating_sub(now_ms)).ok().filter(|left| *left > 0);
+    // The clock may have been set back since: no rest is longer than it was when it was told.
+    let left = ends_ms.saturating_sub(now_ms.max(told_ms));
+    let left = u64::try_from(left).ok().filter(|left| *left > 0);
     if by == id.as_str() || (ends_ms >= 0 && left.is_none()) {
         return None;
     }

@@ -32,7 +32,7 @@ for _ = 1, told do
   local left = tonumber(ARGV[arg])
   local ends = left < 0 and -1 or now + left
   local number = redis.call('INCR', KEYS[1])
-  redis.call('ZADD', KEYS[2], number, number .. ' ' .. me .. ' ' .. whole(ends) .. ' ' .. ARGV[arg + 1])
+  redis.call('ZADD', KEYS[2], number, number .. ' ' .. me .. ' ' .. whole(now) .. ' ' .. whole(ends) .. ' ' .. ARGV[arg + 1])
   arg = arg + 2
 end
 local latest_rest = tonumber(redis.call('GET', KEYS[1]) or '0')

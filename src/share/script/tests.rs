@@ -173,3 +173,18 @@ fn the_script_answers_whatever_is_told_as_its_model_does() {
     }
     assert!(leases > 1_000, "something was granted: {leases}");
 }
+
+#[test]
+fn a_rest_that_was_told_lasts_no_longer_because_the_clock_is_set_back() {
+    let me = InstanceId::new(1);
+    let left = |text: &str, now_ms| rest(text, now_ms, &me).map(|(left, words)| (left, words.len()));
+    let told = "7 0000000000000002 10000 40000 block RateLimited time certain - -";
+    let words = "block RateLimited time certain - -".len();
+    for (now_ms, expected) in [(10_000, 30), (25_000, 15), (39_000, 1), (9_000, 30), (-3_600_000, 30)] {
+        assert_eq!(left(told, now_ms), Some((Some(Duration::from_secs(expected)), words)), "at {now_ms}");
+    }
+    assert_eq!(left(told, 40_000), None, "it is over");
+    let endless = told.replace("40000", "-1");
+    assert_eq!([left(&endless, 0), left(&endless, 90_000)], [Some((None, words)); 2]);
+    assert_eq!(left(&told.replace("0000000000000002", me.as_str()), 10_000), None, "our own");
+}
