@@ -466,16 +466,17 @@ impl Bucket {
         let sent = self.open.iter().find(|it| it.attempt == attempt).map_or(now.tick, |it| it.sent);
         // Between the two ways of counting may lie just what a call of another instance takes.
         let is_clear = !self.share.as_ref().is_some_and(|share| share.have_others_used_since(sent));
-        if !is_clear && is_counted == IsCounted::Yes {
-            return;
-        }
         let Some(given_back) = &self.used_if_given_back else { return };
         let (low, high) = (given_back.amount(most, now), self.used.amount(most, now));
-        if high.saturating_sub(low) > most / PROOF_PART {
-            let gives_back = used.abs_diff(low) < used.abs_diff(high);
-            if is_clear || !gives_back {
-                self.gives_back = Some(gives_back);
-            }
+        // It was to find out, and the provider's figure is that of one who gives nothing back.
+        let was_to_find_out = is_counted == IsCounted::No && self.explorer == Some(attempt);
+        let is_high = used.abs_diff(high) <= high.saturating_sub(low) / 4;
+        if was_to_find_out && is_high && low <= most && high > most {
+            self.gives_back = Some(false);
+            return;
+        }
+        if is_clear && high.saturating_sub(low) > most / PROOF_PART {
+            self.gives_back = Some(used.abs_diff(low) < used.abs_diff(high));
         }
     }
 
