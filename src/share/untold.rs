@@ -38,6 +38,10 @@ impl Word {
         }
     }
 
+    fn is_forgotten(&self) -> bool {
+        matches!(self, Self::Forgotten(_))
+    }
+
     /// Whether both may be told at once.
     fn goes_with(&self, other: &Self) -> bool {
         match self {
@@ -91,8 +95,8 @@ impl Batch<'_> {
     /// The server has refused it. What is to be forgotten is told again, behind all else: it may live on elsewhere until then.
     /// The rest is lost for others, or it could keep back all that comes after it.
     pub(super) fn refused(mut self) {
-        let words = std::mem::take(&mut self.words).into_iter();
-        words.filter(|word| matches!(word, Word::Forgotten(_))).for_each(|word| self.untold.tell(word));
+        self.words.retain(Word::is_forgotten);
+        self.untold.queue().words.extend(self.words.drain(..));
     }
 }
 
@@ -113,11 +117,13 @@ impl Queue {
         Some(word)
     }
 
-    /// Drops the oldest beyond what may wait. Says whether that is news.
+    /// Drops the oldest beyond what may wait, and what is to be forgotten only if there is nothing else. Says whether that is
+    /// news.
     fn shorten(&mut self) -> bool {
         let mut is_news = false;
         while self.words.len() > MOST_WORDS || self.bytes > MOST_BYTES {
-            self.pop();
+            let oldest = self.words.iter().position(|it| !it.is_forgotten()).unwrap_or_default();
+            self.bytes -= self.words.remove(oldest).map_or(0, |word| word.bytes());
             is_news |= !std::mem::replace(&mut self.has_overflown, true);
         }
         is_news
@@ -132,7 +138,11 @@ impl Untold {
         }
         let mut queue = self.queue();
         queue.bytes += word.bytes();
-        queue.words.push_back(word);
+        // What is to be forgotten does not wait behind answers that a server takes slowly or refuses. One of these that is told
+        // later is not here any more by then.
+        let first = queue.words.iter().take_while(|it| word.is_forgotten() && it.is_forgotten()).count();
+        let at = if word.is_forgotten() { first } else { queue.words.len() };
+        queue.words.insert(at, word);
         let is_too_much = queue.shorten();
         drop(queue);
         self.bell.notify_one();
@@ -244,7 +254,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn words_are_told_in_their_order_even_if_telling_is_interrupted() {
+    async fn what_is_to_be_forgotten_comes_first_and_is_not_lost_because_of_all_else() {
+        let untold = Untold::default();
+        let name = |number: usize| Name::parse(&format!("{number:032x}")).unwrap();
+        let (answer, forgotten) =
+            (|number| Word::Answer(name(number)), |number| Word::Forgotten(name(number)));
+        (0..10).for_each(|number| untold.tell(answer(number)));
+        (0..3).for_each(|number| untold.tell(forgotten(number)));
+        (10..2 * MOST_WORDS).for_each(|number| untold.tell(answer(number)));
+        assert_eq!(&*untold.next().await, &[forgotten(0), forgotten(1), forgotten(2)]);
+        assert_eq!(untold.queue().words.len(), MOST_WORDS);
+        (0..2 * MOST_WORDS).for_each(|number| untold.tell(forgotten(number)));
+        assert_eq!(untold.queue().words.len(), MOST_WORDS);
+    }
+
+    #[tokio::test]
+    async fn words_of_a_kind_are_told_in_their_order_even_if_telling_is_interrupted() {
         let untold = Untold::default();
         let name = Name::parse(&"0".repeat(32)).unwrap();
         let words = [
@@ -258,7 +283,8 @@ mod tests {
         ];
         words.iter().for_each(|word| untold.tell(word.clone()));
         drop(untold.batch());
-        for expected in [&words[..2], &words[2..3], &words[3..4], &words[4..5], &words[5..]] {
+        let forgotten = [2, 5, 6].map(|number| words[number].clone());
+        for expected in [&forgotten, &words[..2], &words[3..4], &words[4..5]] {
             assert!(!untold.queue().is_told());
             let batch = untold.next().await;
             assert_eq!(&*batch, expected);
