@@ -463,9 +463,6 @@ impl Bucket {
 
     /// Whether the provider gives back what answers did not need, as far as its figure for what is `used` proves it.
     fn judge_giving_back(&mut self, used: u64, most: u64, (attempt, is_counted): (u64, IsCounted), now: Now) {
-        let sent = self.open.iter().find(|it| it.attempt == attempt).map_or(now.tick, |it| it.sent);
-        // Between the two ways of counting may lie just what a call of another instance takes.
-        let is_clear = !self.share.as_ref().is_some_and(|share| share.have_others_used_since(sent));
         let Some(given_back) = &self.used_if_given_back else { return };
         let (low, high) = (given_back.amount(most, now), self.used.amount(most, now));
         // It was to find out, and the provider's figure is that of one who gives nothing back.
@@ -475,6 +472,9 @@ impl Bucket {
             self.gives_back = Some(false);
             return;
         }
+        let sent = self.open.iter().find(|it| it.attempt == attempt).map_or(now.tick, |it| it.sent);
+        // Between the two ways of counting may lie just what a call of another instance takes.
+        let is_clear = !self.share.as_ref().is_some_and(|share| share.have_others_used_since(sent));
         if is_clear && high.saturating_sub(low) > most / PROOF_PART {
             self.gives_back = Some(used.abs_diff(low) < used.abs_diff(high));
         }

@@ -146,10 +146,10 @@ impl CommonMemory {
 
 #[cfg(test)]
 mod tests {
-    use redis::{AsyncConnectionConfig, RedisConnectionInfo};
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use super::*;
+    use crate::share::link::Link;
 
     fn soon() -> Instant {
         Instant::now() + RECALL_TIME
@@ -159,10 +159,7 @@ mod tests {
     async fn an_answer_for_which_nobody_waits_any_more_keeps_its_room_until_it_has_come() {
         let common = CommonMemory::new(Secret::of([("Groq", "key")].into_iter()).unwrap()).unwrap();
         let (ours, mut server) = tokio::io::duplex(1024);
-        let nobody = RedisConnectionInfo::default().set_skip_set_lib_name();
-        let config = AsyncConnectionConfig::new().set_response_timeout(None);
-        let opened = MultiplexedConnection::new_with_config(&nobody, ours, config).await;
-        let (connection, driver) = opened.unwrap();
+        let Link { connection, driver } = Link::over(ours).await.unwrap();
         common.connect(Some(connection));
         let names = [Name::parse(&"0".repeat(32)).unwrap()];
         let ask = async || {

@@ -84,19 +84,25 @@ impl Link {
 
     async fn connect(url: &StateUrl, tls: Option<&TlsConnector>) -> Result<Self, LinkError> {
         let stream = stream(&url.way, tls).await.map_err(unreachable)?;
+        let mut link = Self::over(stream).await.map_err(|error| judged(url, error))?;
+        let logged_in = tokio::select! {
+            logged_in = log_in(&mut link.connection, &url.login) => logged_in,
+            () = &mut link.driver => return Err(LinkError::hung_up()),
+        };
+        logged_in.map_err(|error| judged(url, error))?;
+        Ok(link)
+    }
+
+    /// One that nobody is logged in to yet.
+    pub(super) async fn over(
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    ) -> Result<Self, RedisError> {
         // Every exchange has a clock of its own.
         let config = AsyncConnectionConfig::new().set_response_timeout(None);
         // The library's own login does not tell what the server has said.
         let nobody = RedisConnectionInfo::default().set_skip_set_lib_name();
-        let opened = MultiplexedConnection::new_with_config(&nobody, stream, config).await;
-        let (mut connection, driver) = opened.map_err(|error| judged(url, error))?;
-        let mut driver: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(driver);
-        let logged_in = tokio::select! {
-            logged_in = log_in(&mut connection, &url.login) => logged_in,
-            () = &mut driver => return Err(LinkError::hung_up()),
-        };
-        logged_in.map_err(|error| judged(url, error))?;
-        Ok(Self { connection, driver })
+        let (connection, driver) = MultiplexedConnection::new_with_config(&nobody, stream, config).await?;
+        Ok(Self { connection, driver: Box::pin(driver) })
     }
 }
 

@@ -243,8 +243,6 @@ impl Drop for Telling<'_> {
 
 #[cfg(test)]
 mod tests {
-    use redis::{AsyncConnectionConfig, RedisConnectionInfo};
-
     use super::*;
     use crate::providers::Directory;
     use crate::quota::{Offer, RestReport};
@@ -267,10 +265,7 @@ mod tests {
         report.rests.push(rest.clone());
         quota.apply(report, None);
         let (ours, _theirs) = tokio::io::duplex(1024);
-        let nobody = RedisConnectionInfo::default().set_skip_set_lib_name();
-        let config = AsyncConnectionConfig::new().set_response_timeout(None);
-        let opened = MultiplexedConnection::new_with_config(&nobody, ours, config).await;
-        let (connection, _driver) = opened.unwrap();
+        let Link { connection, driver: _driver } = Link::over(ours).await.unwrap();
         let interrupted = timeout(EXCHANGE_TIME / 2, sharing.exchange(&connection, Extent::News)).await;
         assert!(interrupted.is_err());
         drop(sharing.exchange(&connection, Extent::News));

@@ -95,7 +95,8 @@ while key < #KEYS do
   local hash, holders = KEYS[key], KEYS[key + 1]
   key = key + 2
   local kind, window, period_end = ARGV[arg], tonumber(ARGV[arg + 1]), tonumber(ARGV[arg + 2])
-  local limit, own, acknowledged = math.min(tonumber(ARGV[arg + 3]), MOST_COUNTED), tonumber(ARGV[arg + 4]), tonumber(ARGV[arg + 5])
+  local limit = math.min(tonumber(ARGV[arg + 3]), MOST_COUNTED)
+  local own, acknowledged = tonumber(ARGV[arg + 4]), tonumber(ARGV[arg + 5])
   local own_now, epoch_told = tonumber(ARGV[arg + 6]), ARGV[arg + 7]
   local wanted, waited_for, smallest = tonumber(ARGV[arg + 8]), tonumber(ARGV[arg + 9]), tonumber(ARGV[arg + 10])
   local gives_back = ARGV[arg + 11]
@@ -178,7 +179,8 @@ while key < #KEYS do
   end
   leased = leased + lease
   redis.call('HSET', hash, 'epoch', epoch, 'ever', whole(ever), 'used', string.format('%.3f', used),
-    'at', whole(at), 'leased', whole(leased), 'learnt', latest, 'seen', whole(now), 'short', whole(short), 'back', gives_back, field, whole(own) .. ' ' .. whole(lease))
+    'at', whole(at), 'leased', whole(leased), 'learnt', latest, 'seen', whole(now),
+    'short', whole(short), 'back', gives_back, field, whole(own) .. ' ' .. whole(lease))
   local kept = whole(2 * window + 120000)
   redis.call('PEXPIRE', hash, kept)
   redis.call('PEXPIRE', holders, kept)

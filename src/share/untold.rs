@@ -140,9 +140,12 @@ impl Untold {
         queue.bytes += word.bytes();
         // What is to be forgotten does not wait behind answers that a server takes slowly or refuses. One of these that is told
         // later is not here any more by then.
-        let first = queue.words.iter().take_while(|it| word.is_forgotten() && it.is_forgotten()).count();
-        let at = if word.is_forgotten() { first } else { queue.words.len() };
-        queue.words.insert(at, word);
+        if word.is_forgotten() {
+            let at = queue.words.iter().take_while(|it| it.is_forgotten()).count();
+            queue.words.insert(at, word);
+        } else {
+            queue.words.push_back(word);
+        }
         let is_too_much = queue.shorten();
         drop(queue);
         self.bell.notify_one();
