@@ -63,48 +63,36 @@ impl Outcome {
 }
 
 impl Case {
+    /// Of small requests, with the settings that state the limits.
+    fn new(
+        name: &'static str,
+        (provider, limits): (Provider, Plan),
+        stated: Option<(&'static str, String)>,
+        (requests, pause): (usize, Duration),
+    ) -> Self {
+        let own = stated.into_iter().collect();
+        Self { name, provider, limits, own, longest_answer: LONGEST_ANSWER, requests, pause }
+    }
+
     fn minute(name: &'static str, rpm: u64, requests: usize, pause: Duration) -> Self {
-        let own = vec![("GEMINI_LIMITS", format!("rpm={rpm}"))];
-        let limits = requests_a_minute(rpm);
-        Self {
-            name,
-            provider: Provider::GEMINI,
-            limits,
-            own,
-            longest_answer: LONGEST_ANSWER,
-            requests,
-            pause,
-        }
+        let stated = ("GEMINI_LIMITS", format!("rpm={rpm}"));
+        Self::new(name, (Provider::GEMINI, requests_a_minute(rpm)), Some(stated), (requests, pause))
     }
 
     fn day(rpd: u64, requests: usize, pause: Duration) -> Self {
         let limits = Plan::each_model([Limit::new(rpd, Cost::Requests, Window::Day(Zone::Pacific))]);
-        let own = vec![("GEMINI_LIMITS", format!("rpd={rpd}"))];
-        Self {
-            name: "Gemini, a day in California, burst",
-            provider: Provider::GEMINI,
-            limits,
-            own,
-            longest_answer: LONGEST_ANSWER,
-            requests,
-            pause,
-        }
+        let stated = ("GEMINI_LIMITS", format!("rpd={rpd}"));
+        let name = "Gemini, a day in California, burst";
+        Self::new(name, (Provider::GEMINI, limits), Some(stated), (requests, pause))
     }
 
     /// Tokens that come back continuously. Headers tell the limit and what is left.
     fn tokens(tpm: u64, requests: usize, pause: Duration) -> Self {
         let minute = Window::Refilled(Duration::from_secs(60));
         let limits = Plan::each_model([Limit::new(tpm, Cost::Longest, minute)]);
-        let own = vec![("GROQ_LIMITS", format!("tpm={tpm},rpm=100000,rpd=100000"))];
-        Self {
-            name: "Groq, tokens that refill, told by headers",
-            provider: Provider::GROQ,
-            limits,
-            own,
-            longest_answer: LONGEST_ANSWER,
-            requests,
-            pause,
-        }
+        let stated = ("GROQ_LIMITS", format!("tpm={tpm},rpm=100000,rpd=100000"));
+        let name = "Groq, tokens that refill, told by headers";
+        Self::new(name, (Provider::GROQ, limits), Some(stated), (requests, pause))
     }
 
     /// The same, of which each request needs so many and waits for a second.
@@ -116,17 +104,8 @@ impl Case {
 
     /// What Groq has published, of which this program has a guess until headers and refusals tell.
     fn published(requests: usize, pause: Duration) -> Self {
-        let (provider, own) = (Provider::GROQ, Vec::new());
-        let limits = Plan::published(provider);
-        Self {
-            name: "Groq, its free plan, guessed",
-            provider,
-            limits,
-            own,
-            longest_answer: LONGEST_ANSWER,
-            requests,
-            pause,
-        }
+        let limits = Plan::published(Provider::GROQ);
+        Self::new("Groq, its free plan, guessed", (Provider::GROQ, limits), None, (requests, pause))
     }
 
     fn waiting(mut self, name: &'static str) -> Self {
